@@ -1,0 +1,24 @@
+# make demo: first curve on the built-in dataset.  make test: everything that CI runs.
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.PHONY: demo test lint
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed
+	mlflow run . --env-manager local --experiment-name influence
+	@python -m entrypoints.where
+
+test: $(VENV)/.installed lint
+	python -m pytest
+
+lint: $(VENV)/.installed
+	ruff format --check .
+	ruff check .
+	pyright

@@ -1,0 +1,1 @@
+"""The commands: one module per step, each parses, calls and logs."""

@@ -1,0 +1,17 @@
+"""sample: which examples stay. Run: python -m entrypoints.sample --scores runs:/<id>/scores --arm el2n:easy"""
+
+from influence.command import run
+from influence.config import SampleStep
+
+
+def main(config: SampleStep) -> None:
+    """Sample and log the directory as `sample`."""
+    from influence import artifacts, steps, tracking
+
+    with tracking.run(config, f"sample {config.arm}", f"What {config.arm} keeps.", step="sample") as opened:
+        directory = opened.follow(steps.sample(config, tracking.resolve(config.scores)))
+        artifacts.sample(opened, directory)
+
+
+if __name__ == "__main__":
+    run("sample", main)

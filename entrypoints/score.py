@@ -1,0 +1,19 @@
+"""score: one number per example and score. Run: python -m entrypoints.score --training runs:/<id>/training"""
+
+from influence.command import run
+from influence.config import ScoreStep
+
+
+def main(config: ScoreStep) -> None:
+    """Score and log the directory as `scores`."""
+    from influence import artifacts, cluster, steps, tracking
+
+    with tracking.run(config, f"score {config.score}", "Influence scores of the train set.", step="score") as opened:
+        training = tracking.resolve(config.training)
+        with cluster.engine(config) as engine:
+            directory = opened.follow(steps.score(config, training, engine))
+        artifacts.score(opened, directory)
+
+
+if __name__ == "__main__":
+    run("score", main)

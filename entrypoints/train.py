@@ -1,0 +1,19 @@
+"""train: fine-tune with checkpoints. Run: python -m entrypoints.train --dataset assistant --model tiny"""
+
+from influence.command import run
+from influence.config import TrainStep
+
+
+def main(config: TrainStep) -> None:
+    """Train and log the directory as `training`."""
+    from influence import artifacts, cluster, steps, tracking
+
+    name = f"train {config.model} on {config.dataset}"
+    with tracking.run(config, name, "Checkpoints and training observations.", step="train") as opened:
+        with cluster.engine(config) as engine:
+            directory = opened.follow(steps.train(config, engine))
+        artifacts.train(opened, directory)
+
+
+if __name__ == "__main__":
+    run("train", main)

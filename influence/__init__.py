@@ -1,0 +1,1 @@
+"""Choose which training examples a text classifier really needs."""

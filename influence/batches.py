@@ -1,0 +1,122 @@
+"""Token sequences, and how examples become padded batches.
+
+All sequences lie in one flat array with offsets, so that memory is the tokens themselves, a batch
+is a slice, and the array may as well be a memory map.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+POOL = 50  # batches among which training sorts by length
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokenised examples: `ids[offsets[i]:offsets[i + 1]]` are the tokens of example i."""
+
+    ids: np.ndarray  # int32 (tokens,)
+    types: np.ndarray | None  # int8 (tokens,): first or second text, where the model reads it
+    offsets: np.ndarray  # int64 (examples + 1,)
+    pad: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each example."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: np.ndarray) -> "Tokens":
+        """Return the examples `rows`, in that order."""
+        flat = _positions(self, rows)
+        types = None if self.types is None else self.types[flat]
+        return Tokens(self.ids[flat], types, np.concatenate([[0], np.cumsum(self.lengths[rows])]), self.pad)
+
+
+def encode(tokenizer, texts: pd.DataFrame, max_length: int, types: bool) -> Tokens:
+    """Tokenise the columns `text` and, where present, `text_pair`, cut at `max_length` tokens."""
+    pairs = {"text_pair": texts["text_pair"].tolist()} if "text_pair" in texts else {}
+    encoded = tokenizer(
+        texts["text"].tolist(), **pairs, truncation=True, max_length=max_length,
+        padding=False, return_attention_mask=False, return_token_type_ids=types,
+    )
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    return Tokens(
+        ids=_flat(encoded["input_ids"], np.int32),
+        types=_flat(encoded["token_type_ids"], np.int8) if types else None,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        pad=tokenizer.pad_token_id,
+    )
+
+
+def empty_inputs(tokenizer, examples: int, pair: bool, types: bool) -> Tokens:
+    """Return `examples` inputs that hold no text: what the null model of PVI is trained on."""
+    columns = ["text", "text_pair"] if pair else ["text"]
+    one = encode(tokenizer, pd.DataFrame({name: [""] for name in columns}), 8, types)
+    ids = one.ids if len(one.ids) else np.array([one.pad], dtype=np.int32)
+    kinds = None if one.types is None else np.tile(np.resize(one.types, len(ids)), examples)
+    return Tokens(np.tile(ids, examples), kinds, np.arange(examples + 1) * len(ids), one.pad)
+
+
+def collate(tokens: Tokens, rows: np.ndarray, device: str = "cpu", width: int = 0) -> dict[str, Tensor]:
+    """Return the model's inputs for `rows`, right-padded to the longest of them, or to `width`."""
+    lengths = tokens.lengths[rows]
+    real = np.arange(max(width, lengths.max())) < lengths[:, None]
+    flat = _positions(tokens, rows)
+    inputs = {"input_ids": _padded(tokens.ids[flat], real, tokens.pad)}
+    if tokens.types is not None:
+        inputs["token_type_ids"] = _padded(tokens.types[flat], real, 0)
+    inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64))
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
+
+
+def training_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """Yield one epoch of shuffled batches whose examples have similar lengths.
+
+    The order depends on seed and epoch alone. Examples are shuffled, cut into pools of 50 batches,
+    sorted by length inside a pool, cut into batches, and the batches shuffled.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    batches = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = order[start : start + POOL * batch_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    for i in generator.permutation(len(batches)):
+        yield batches[i]
+
+
+def budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Yield all examples by length, as many at once as fit into `budget` tokens with padding."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        # Lengths ascend, so the padded size of order[start:end] is its last length times its count.
+        counts = np.arange(1, len(order) - start + 1)[: budget + 1]
+        sizes = lengths[order[start : start + len(counts)]] * counts
+        end = start + max(1, int(np.searchsorted(sizes, budget, side="right")))
+        yield order[start:end]
+        start = end
+
+
+def _positions(tokens: Tokens, rows: np.ndarray) -> np.ndarray:
+    lengths = tokens.lengths[rows]
+    starts = np.repeat(tokens.offsets[rows] - np.cumsum(lengths) + lengths, lengths)
+    return starts + np.arange(lengths.sum())
+
+
+def _padded(values: np.ndarray, real: np.ndarray, pad: int) -> Tensor:
+    padded = np.full(real.shape, pad, dtype=np.int64)
+    padded[real] = values
+    return torch.from_numpy(padded)
+
+
+def _flat(lists: list[list[int]], dtype) -> np.ndarray:
+    return np.fromiter((value for values in lists for value in values), dtype=dtype)

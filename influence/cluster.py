@@ -1,0 +1,97 @@
+"""Where independent jobs run: here, or in worker processes.
+
+A job is a function of the module level and its picklable arguments. Results do not depend on the
+engine as long as every job has the same number of threads.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from influence.config import ExecutionConfig
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs jobs; made by `engine`."""
+
+    device: str
+    workers: int
+    pool: ProcessPoolExecutor | None
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple], what: str
+    ) -> Iterator[tuple[int, Any]]:
+        """Call `function(*job)` for every job and yield (position, result) as they finish.
+
+        `what` names the progress bar. A single job runs in this process with all the cores. The first
+        job that raises ends the iteration with its exception; jobs not begun are dropped.
+        """
+        results = self._here(function, jobs) if self.pool is None or len(jobs) < 2 else self._pool(function, jobs)
+        yield from tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
+
+    def _here(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+        for position, job in enumerate(jobs):
+            yield position, function(*job)
+
+    def _pool(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+        assert self.pool is not None
+        futures: dict[Future, int] = {self.pool.submit(function, *job): i for i, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@contextmanager
+def engine(config: ExecutionConfig) -> Iterator[Engine]:
+    """Give an engine for `workers` jobs at once, each with `threads` threads, and end its processes.
+
+    On a GPU one job runs at a time, in this process, unless `workers` says otherwise.
+    """
+    device = _device(config.device)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = config.workers or (1 if device != "cpu" else cores)
+    threads = config.threads or max(1, cores // workers)
+    _start_worker(config.threads or cores if workers > 1 else threads)
+    if workers == 1:
+        yield Engine(device, 1, None)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(threads,))
+    try:
+        yield Engine(device, workers, pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    from influence.errors import InputError
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"device {name!r} is not there; use cpu, or auto for a GPU if there is one") from None
+    return name
+
+
+def _start_worker(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if multiprocessing.parent_process() is not None:
+        sys.stdin.close()

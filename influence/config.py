@@ -1,0 +1,240 @@
+"""Every knob: one frozen dataclass per step, each field with a type, a default and a line of help.
+
+The field, the command-line flag, the MLproject parameter and the logged param are the same word.
+A config validates and never rewrites what it was given.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from influence.errors import InputError
+
+
+def knob(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+    """Declare a field with its line of help and, for numbers, the smallest and largest value."""
+    return dataclasses.field(
+        default=default, metadata={"help": help.replace("%", "%%"), "low": low, "high": high}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What every config does: check its own values."""
+
+    def __post_init__(self) -> None:
+        """Raise InputError for the first value out of range or outside its choices."""
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+    def knobs(self, of: type | None = None) -> dict[str, Any]:
+        """Return the fields (of one parent class, if given) as a plain dictionary."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(of or self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionConfig(Config):
+    """Where and how fast things run: never part of what a result depends on."""
+
+    device: str = knob("auto", "cpu, cuda, cuda:1, ... or auto: a GPU if there is one")
+    workers: int = knob(0, "independent jobs at once; 0: one per core (one on a GPU)", 0)
+    threads: int = knob(0, "threads of each job; 0: the cores divided by the workers", 0)
+    workdir: str = knob(".influence", "where finished and unfinished steps are kept for reuse")
+    track: bool = knob(True, "log to MLflow; false: leave the directories only")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Config):
+    """Which examples."""
+
+    dataset: str = knob(
+        "assistant", "hub id, directory with {train,validation,test}.{parquet,csv,jsonl}, or assistant[:N]"
+    )
+    dataset_config: str = knob("", "configuration of a hub dataset, such as sst2 of nyu-mll/glue")
+    text_column: str = knob("", "text column; empty: found by its usual names")
+    pair_column: str = knob("", "second text column of a pair task; empty: found by its usual names")
+    label_column: str = knob("", "label column; empty: found by its usual names")
+    train_split: str = knob("train", "split to train on, score and prune")
+    validation_split: str = knob("validation", "split to choose on; cut from train where absent")
+    test_split: str = knob("test", "split to report on")
+    validation_fraction: float = knob(0.1, "share of train that becomes validation", 0.01, 0.5)
+    max_train: int = knob(0, "use at most this many train examples; 0: all", 0)
+    max_test: int = knob(0, "use at most this many validation and test examples; 0: all", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """Which classifier."""
+
+    model: str = knob(
+        "tiny",
+        "hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged encoder)",
+    )
+    layers: int = knob(0, "keep only the first encoder layers; 0: all", 0)
+    head: Literal["default", "mlp"] = knob("default", "the architecture's own head, or three layers")
+    head_size: int = knob(64, "hidden width of head=mlp", 1)
+    max_length: int = knob(128, "longest input in tokens; the rest is cut off", 4)
+    vocabulary: int = knob(8192, "tokens of the WordPiece vocabulary of tiny / mini / small", 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig(ModelConfig):
+    """How a classifier is trained: shared by the scored training and every retraining."""
+
+    epochs: int = knob(4, "passes over the train set", 1)
+    batch_size: int = knob(32, "examples per optimiser step", 1)
+    learning_rate: float = knob(
+        0.0, "of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
+    )
+    head_learning_rate: float = knob(
+        0.0, "of the head; 0: the encoder's from scratch, ten times that for a pretrained one", 0
+    )
+    schedule: Literal["constant", "linear"] = knob("constant", "learning rate over the steps")
+    warmup: float = knob(0.0, "share of the steps with a rising learning rate", 0, 1)
+    weight_decay: float = knob(0.0, "decoupled weight decay of AdamW", 0)
+    max_grad_norm: float = knob(1.0, "clip the gradient to this norm; 0: never", 0)
+    precision: Literal["fp32", "bf16"] = knob("fp32", "bf16: training under autocast")
+    seed: int = knob(0, "of everything random: initial head, order, dropout, draws", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(FitConfig, DataConfig):
+    """train: fine-tune with checkpoints and observations."""
+
+    checkpoints: int = knob(10, "checkpoints spread evenly over the training", 1)
+    checkpoint_every: int = knob(0, "one checkpoint every so many steps instead; 0: off", 0)
+    observe_every: int = knob(50, "observe who is classified correctly every so many steps; 0: never", 0)
+    observe_epochs: int = knob(2, "epochs observed, and trained by every run after the first", 1)
+    runs: int = knob(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
+    null_model: bool = knob(True, "also train on empty inputs, as PVI needs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig(Config):
+    """score: one number per train example and score."""
+
+    score: str = knob(
+        "vog,el2n,forgetting,pvi,tracin", "scores to compute, each name[@epoch] or name[@from-to]; or all"
+    )
+    tracin_layers: str = knob(
+        "last_layer", "parameters of TracIn: last_layer, all, classifier or a regular expression"
+    )
+    batch_tokens: int = knob(2048, "tokens of a scoring batch, padding included", 1)
+    shard_size: int = knob(4096, "examples measured and saved at a time", 1)
+    self_check: int = knob(4, "examples compared with plain autograd in each scoring run", 1)
+    examples: int = knob(20, "hardest and easiest examples listed per score", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig(Config):
+    """sample: which examples stay at each fraction pruned."""
+
+    fractions: str = knob("0.1,0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
+    floor: int = knob(1, "never keep fewer examples of a class than this", 0)
+    draws: int = knob(3, "samples drawn per fraction by a rule that draws", 1)
+    temperature: float = knob(1.0, "of rule softmax", 1e-6)
+    epsilon: float = knob(0.01, "smallest weight of rule linear, the largest being 1", 1e-9, 1)
+    winsorize: float = knob(0.01, "share of the scores clipped at each end by rule linear", 0, 0.49)
+    beta: float = knob(0.1, "hardest share that rule ccs prunes first", 0, 0.99)
+    strata: int = knob(50, "score strata of rule ccs", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Config):
+    """evaluate: retrain on what is left and measure."""
+
+    seeds: int = knob(3, "retrainings per fraction", 1)
+    budget: Literal["epochs", "steps"] = knob(
+        "epochs", "train a subset for the same epochs or the same steps as the full set"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStep(TrainConfig, ExecutionConfig):
+    """Fine-tune a classifier and keep its checkpoints and observations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreStep(ScoreConfig, ExecutionConfig):
+    """Score every train example in one pass over all checkpoints."""
+
+    training: str = knob("", "a training directory: a path or runs:/<id>/training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleStep(SampleConfig, ExecutionConfig):
+    """Choose the examples to keep by an arm, score:rule[:normalize]."""
+
+    scores: str = knob("", "a scores directory: a path or runs:/<id>/scores")
+    arm: str = knob("vog:easy:class", "score:rule[:normalize], random, stratified or drop")
+    seed: int = knob(0, "of ties and draws", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateStep(EvaluateConfig, ExecutionConfig):
+    """Retrain on each subset and draw the pruned-accuracy curve."""
+
+    sample: str = knob("", "a sample directory: a path or runs:/<id>/sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
+    """Train, score, sample and evaluate every arm beside random pruning."""
+
+    arms: str = knob(
+        "vog:easy:class,el2n:easy,forgetting:easy,random",
+        "arms to compare, comma-separated; random is always among them",
+    )
+
+
+STEPS: dict[str, type[Config]] = {
+    "main": MainStep,
+    "train": TrainStep,
+    "score": ScoreStep,
+    "sample": SampleStep,
+    "evaluate": EvaluateStep,
+}
+
+
+def narrow(config: Config, kind: type, **more: Any) -> Any:
+    """Return a config of `kind` with the fields that `config` shares with it, and `more`."""
+    shared = {f.name for f in dataclasses.fields(kind)} & {f.name for f in dataclasses.fields(config)}
+    return kind(**{**{name: getattr(config, name) for name in shared}, **more})
+
+
+def required(step: str) -> str:
+    """Return the parameter of `step` that has no usable default: the directory it reads."""
+    return {"score": "training", "sample": "scores", "evaluate": "sample"}.get(step, "")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list, without blanks and repeats."""
+    return tuple(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
+
+
+def fractions(text: str) -> tuple[float, ...]:
+    """Parse `fractions` into ascending numbers in [0, 1).
+
+    Raises InputError for what is not a number, out of range, or for an empty list.
+    """
+    try:
+        values = sorted({float(part) for part in names(text)})
+    except ValueError:
+        raise InputError(f"fractions must be numbers such as 0.1,0.3, not {text!r}") from None
+    if not values or not all(0 <= value < 1 for value in values):
+        raise InputError(f"every fraction pruned must be at least 0 and below 1, not {text!r}")
+    return tuple(values)
+
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
+    if isinstance(value, float) and value != value:
+        raise InputError(f"{field.name} must be a number, not nan")
+    if low is not None and value < low:
+        raise InputError(f"{field.name} must be at least {low}, not {value}")
+    if high is not None and value > high:
+        raise InputError(f"{field.name} must be at most {high}, not {value}")
+    if get_origin(field.type) is Literal and value not in get_args(field.type):
+        raise InputError(
+            f"{field.name} must be one of {', '.join(get_args(field.type))}, not {value!r}"
+        )

@@ -1,0 +1,17 @@
+"""The one exception that means: the input is wrong, here is the way out."""
+
+
+class InputError(ValueError):
+    """Bad input: its message is one sentence with the rule, the received value and the way out.
+
+    Commands print the sentence and exit with status 2; every other exception is a bug and shows
+    its traceback.
+    """
+
+
+def choose(kind: str, name: str, offered: object) -> str:
+    """Return `name` if it is one of `offered`, else raise InputError naming what there is."""
+    names = sorted(offered)  # type: ignore[call-overload]
+    if name in names:
+        return name
+    raise InputError(f"unknown {kind} {name!r}; there is {', '.join(names)}")

@@ -1,0 +1,141 @@
+"""What a model is worth, and what a pruned train set costs: metrics, retraining, intervals."""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from influence import models
+from influence.batches import Tokens
+from influence.config import FitConfig
+from influence.training import fit, steps_per_epoch
+
+BINS = 15  # of the expected calibration error
+LEVEL = 0.95  # of every interval
+
+
+@dataclass(frozen=True)
+class Point:
+    """One retraining: how much was pruned, under which seed, and what came out."""
+
+    percent_pruned: float
+    seed: int
+    kept: int  # train examples
+    steps: int  # optimiser steps
+    seconds: float
+    metrics: dict[str, float]  # "test/accuracy", "validation/loss", "test/recall/<label>", ...
+
+
+def metrics(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> dict[str, float]:
+    """Return accuracy, macro F1, loss (nats), calibration error and the recall of every class.
+
+    `logits` (examples, classes), `labels` (examples,). Macro F1 averages over the classes present in
+    `labels`. The calibration error is the expected one in 15 equal-width bins of confidence
+    (Guo et al. 2017). A class that is absent has no recall.
+    """
+    log_probabilities = _log_softmax(logits)
+    predicted, classes = logits.argmax(1), range(logits.shape[1])
+    right = predicted == labels
+    present = [c for c in classes if (labels == c).any()]
+    return {
+        "accuracy": float(right.mean()),
+        "macro_f1": float(np.mean([_f1(predicted == c, labels == c) for c in present])),
+        "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        "calibration_error": _calibration_error(np.exp(log_probabilities).max(1), right),
+        **{f"recall/{label_names[c]}": float(right[labels == c].mean()) for c in present},
+    }
+
+
+def retrain(
+    config: FitConfig,
+    tokenizer,
+    label_names: tuple[str, ...],
+    train: tuple[Tokens, np.ndarray],
+    splits: dict[str, tuple[Tokens, np.ndarray]],
+    seed: int,
+    steps: int = 0,
+    device: str = "cpu",
+) -> tuple[int, float, dict[str, float]]:
+    """Train from the starting weights on `train` and measure on each of `splits`.
+
+    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, and the metrics of
+    every split under "<split>/<metric>". `splits` is all that can be looked at: whoever must choose
+    without the test split does not pass it.
+    """
+    tokens, labels = train
+    steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
+    model = models.build(config, tokenizer, label_names, seed).to(device)
+    start = time.perf_counter()
+    for _ in fit(model, tokens, labels, config, seed, stops=(steps,), steps=steps):
+        pass
+    seconds = time.perf_counter() - start
+    found: dict[str, float] = {}
+    for split, (split_tokens, split_labels) in splits.items():
+        values = metrics(models.predict(model, split_tokens), split_labels, label_names)
+        found |= {f"{split}/{name}": value for name, value in values.items()}
+    return steps, seconds, found
+
+
+def table(points: Collection[Point], arm: str) -> pd.DataFrame:
+    """Return one row per point: arm, percent_pruned, seed, kept, steps, seconds, then every metric."""
+    rows = [
+        {"arm": arm, "percent_pruned": p.percent_pruned, "seed": p.seed, "kept": p.kept,
+         "steps": p.steps, "seconds": p.seconds, **p.metrics}
+        for p in points
+    ]
+    return pd.DataFrame(rows).sort_values(["percent_pruned", "seed"], ignore_index=True)
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return mean, low and high end of Student's 95 % interval for the mean; nan ends for one value."""
+    from scipy.stats import t
+
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(array.mean())
+    if len(array) < 2:
+        return mean, float("nan"), float("nan")
+    half = float(t.ppf((1 + LEVEL) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
+    return mean, mean - half, mean + half
+
+
+def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return arm, percent_pruned, mean, low, high, seeds: the curve of each arm with 95 % intervals."""
+    rows = []
+    for (arm, percent), group in points.groupby(["arm", "percent_pruned"], sort=True):
+        mean, low, high = interval(group[metric].tolist())
+        rows.append((arm, percent, mean, low, high, len(group)))
+    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "mean", "low", "high", "seeds"])
+
+
+def differences(points: pd.DataFrame, metric: str, baseline: str = "random") -> pd.DataFrame:
+    """Return arm, percent_pruned, difference, low, high, seeds: each arm minus `baseline`, paired by seed.
+
+    Seeds that one of the two lacks are left out. The fraction 0, where all arms are the full train
+    set, is left out too.
+    """
+    keys = ["percent_pruned", "seed"]
+    base = points[points["arm"] == baseline].set_index(keys)[metric]
+    rows = []
+    for (arm, percent), group in points.groupby(["arm", "percent_pruned"], sort=True):
+        paired = (group.set_index(keys)[metric] - base).dropna()
+        if arm != baseline and percent > 0 and len(paired):
+            rows.append((arm, percent, *interval(paired.tolist()), len(paired)))
+    columns = ["arm", "percent_pruned", "difference", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def _f1(predicted: np.ndarray, actual: np.ndarray) -> float:
+    return 2 * float((predicted & actual).sum()) / float(predicted.sum() + actual.sum())
+
+
+def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(right))

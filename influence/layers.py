@@ -1,0 +1,115 @@
+"""Own where things are in a Hugging Face sequence classifier: embeddings, last layer, head."""
+
+import re
+from itertools import islice
+
+from torch import nn
+
+from influence.errors import InputError
+
+
+def embedding_layer(model: nn.Module) -> nn.Module:
+    """Return the module whose output the variance of gradients (VoG) is taken with respect to.
+
+    That is the block around the input embedding where there is one (its class name ends with
+    "Embeddings": BERT, DistilBERT, ModernBERT), whose output enters the first encoder layer. A
+    model without such a block (GPT-2, Llama) adds its position embeddings to the output of the
+    input embedding itself: the gradient with respect to the sum and to that term are the same.
+    """
+    words = model.get_input_embeddings()
+    parents = (module for module in model.modules() if words in module.children())
+    parent = next(parents, words)
+    return parent if type(parent).__name__.endswith("Embeddings") else words
+
+
+def last_encoder_layer(model: nn.Module) -> str:
+    """Return the dotted name of the last layer of the encoder (ALBERT: of its one shared group).
+
+    The encoder is the largest list of modules that lies in no other list.
+
+    Raises:
+        InputError: the model holds no list of modules.
+    """
+    lists = _outermost_lists(model)
+    if not lists:
+        raise InputError(
+            f"{type(model).__name__} holds no list of layers, so it has no last encoder layer; "
+            "choose its parameters by a regular expression"
+        )
+    name = max(lists, key=lambda name: _size(lists[name]))
+    return f"{name}.{len(lists[name]) - 1}"
+
+
+def classifier(model: nn.Module) -> str:
+    """Return the dotted name of the linear layer that puts out the logits.
+
+    It is the last one with as many outputs as `model.config.num_labels`, so a head that was
+    replaced by a `nn.Sequential` is found as well.
+
+    Raises:
+        InputError: there is no such layer.
+    """
+    labels = model.config.num_labels
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == labels
+    ]
+    if not names:
+        raise InputError(
+            f"{type(model).__name__} has no linear layer with num_labels={labels} outputs; "
+            "load it as a sequence classifier"
+        )
+    return names[-1]
+
+
+def parameter_group(model: nn.Module, which: str) -> tuple[str, ...]:
+    """Return the names of the parameters that `which` stands for, each parameter once.
+
+    Args:
+        model: a sequence classifier.
+        which: "all", "last_layer" (of the encoder), "classifier" (the layer of the logits), or a
+            regular expression searched for in the parameter names.
+
+    Raises:
+        InputError: the expression is invalid or fits no parameter.
+    """
+    matches = re.compile(_pattern(model, which)).search
+    named = list(model.named_parameters(remove_duplicate=False))
+    chosen = {parameter: name for name, parameter in reversed(named) if matches(name)}
+    if not chosen:
+        raise InputError(
+            f"no parameter name fits {which!r}; some of the {len(named)} names are "
+            + ", ".join(name for name, _ in islice(named, 0, None, max(1, len(named) // 4)))
+        )
+    return tuple(reversed(chosen.values()))
+
+
+def _pattern(model: nn.Module, which: str) -> str:
+    if which == "all":
+        return ""
+    if which == "last_layer":
+        return f"^{re.escape(last_encoder_layer(model))}\\."
+    if which == "classifier":
+        return f"^{re.escape(classifier(model))}\\."
+    try:
+        re.compile(which)
+    except re.error as error:
+        raise InputError(
+            f"parameters {which!r} is neither all, last_layer, classifier nor a regular "
+            f"expression: {error}"
+        ) from None
+    return which
+
+
+def _outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
+    lists: dict[str, nn.ModuleList] = {}
+    for name, module in model.named_modules():  # parents come before what they hold
+        inside = any(name.startswith(f"{outer}.") for outer in lists)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside:
+            lists[name] = module
+    return lists
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

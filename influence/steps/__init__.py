@@ -1,0 +1,12 @@
+"""The steps: each reads directories, writes one directory, and finishes it with its manifest.
+
+Every step is a generator of records (metrics at a step) that returns its finished directory, so that
+whoever iterates decides what to log, plot or stop.
+"""
+
+from influence.steps.evaluate import evaluate
+from influence.steps.sample import parse_arms, sample
+from influence.steps.score import score, wanted
+from influence.steps.train import train
+
+__all__ = ["evaluate", "parse_arms", "sample", "score", "train", "wanted"]

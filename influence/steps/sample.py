@@ -1,0 +1,93 @@
+"""sample: from scores to the examples that stay, at every fraction."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from influence import data, sampling, scores, store
+from influence.config import SampleConfig, SampleStep, fractions, names
+from influence.errors import InputError
+from influence.steps.step import Record, Steps, Task, perform
+
+CODE = ("sampling", "scores", "steps/sample")
+
+
+def sample(config: SampleStep, scored: Path) -> Steps:
+    """Choose by `config.arm` what stays at each fraction, in `sample-<fingerprint>/`.
+
+    Holds `order.npy` (draws x examples: rows of the train set, first kept first, so that every
+    subset is a prefix), `kept.parquet` (percent_pruned, draw, id), `subsets/percent-<p>/draw-<d>/`
+    (each a dataset directory ready to train on), `class_shares.csv`, `data/` and `tokenizer/`.
+    """
+    manifest = store.read_manifest(scored, "score")
+    arm = sampling.parse_arm(config.arm)
+    missing = [name for name in arm.scores if name not in manifest["scores"]]
+    if missing:
+        raise InputError(
+            f"arm {config.arm!r} needs the score {missing[0]!r}, which {scored} does not hold; it holds "
+            f"{', '.join(manifest['scores'])}"
+        )
+    knobs = {**config.knobs(SampleConfig), "arm": str(arm), "seed": config.seed,
+             "fractions": list(fractions(config.fractions))}
+    task = Task("sample", knobs, {"scores": manifest["fingerprint"]}, CODE)
+
+    def work(directory: Path) -> Generator[Record, None, dict]:
+        return _sample(config, arm, scored, manifest, directory)
+
+    return (yield from perform(task, config.workdir, work))
+
+
+def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
+    """Read a comma-separated list of arms; random, the baseline, is always among them, and first."""
+    arms = [sampling.parse_arm("random"), *(sampling.parse_arm(name) for name in names(text))]
+    return tuple(dict.fromkeys(arms))
+
+
+def percent(fraction: float) -> float:
+    """Return a fraction as percent, without binary crumbs: 0.07 is 7."""
+    return round(100 * fraction, 6)
+
+
+def _sample(config: SampleStep, arm, scored: Path, manifest: dict, directory: Path) -> Generator[Record, None, dict]:
+    table = pd.read_parquet(scored / "scores.parquet")
+    labels = table["label"].to_numpy()
+    hardness = {name: scores.hardness(scores.parse_spec(name), table[name].to_numpy()) for name in arm.scores}
+    recall = np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
+    known = {knob for rule in sampling.REGISTRY.values() for knob in rule.knobs}
+    knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
+    orders = [
+        sampling.order(arm, hardness, labels, config.seed + draw, floor=config.floor, recall=recall,
+                       knobs=knobs)
+        for draw in range(config.draws)
+    ]
+    if all(np.array_equal(order, orders[0]) for order in orders):
+        orders = orders[:1]  # nothing is drawn and nothing tied
+    cuts = {f: [sampling.cut(order, f, labels, config.floor) for order in orders] for f in fractions(config.fractions)}
+    for part in ("data", "tokenizer"):
+        store.copy_tree(scored / part, directory / part)
+    np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
+    shares = _write(cuts, labels, data.open_saved(directory / "data"), directory)
+    for fraction, kept in cuts.items():
+        worst = shares.loc[shares["percent_pruned"] == percent(fraction), "kept_share"].min()
+        yield Record(round(percent(fraction)), {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst})
+    return {"arm": str(arm), "percents": [percent(f) for f in cuts], "draws": len(orders),
+            "label_names": manifest["label_names"], "fit": manifest["fit"]}
+
+
+def _write(cuts: dict, labels: np.ndarray, dataset: data.Dataset, directory: Path) -> pd.DataFrame:
+    kept_ids, shares = [], []
+    for fraction, draws in cuts.items():
+        for draw, kept in enumerate(draws):
+            rows = dataset.train.iloc[np.sort(kept)]
+            kept_ids.append(pd.DataFrame({"percent_pruned": percent(fraction), "draw": draw, "id": rows["id"]}))
+            at = directory / f"subsets/percent-{percent(fraction):g}/draw-{draw}"
+            data.save(replace(dataset, train=rows.reset_index(drop=True)), at)
+        one = sampling.class_shares(labels, draws[0], dataset.label_names)
+        shares.append(one.assign(percent_pruned=percent(fraction)))
+    pd.concat(kept_ids, ignore_index=True).to_parquet(directory / "kept.parquet", index=False)
+    table = pd.concat(shares, ignore_index=True)
+    table.to_csv(directory / "class_shares.csv", index=False)
+    return table

@@ -1,0 +1,156 @@
+"""train: from a dataset to checkpoints and training observations."""
+
+import json
+from collections.abc import Generator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from influence import batches, data, evaluation, models, scores, store, training
+from influence.cluster import Engine
+from influence.config import DataConfig, TrainConfig, TrainStep, names
+from influence.records import Checkpoint
+from influence.steps.step import Record, Steps, Task, perform, say
+
+CODE = ("batches", "config", "data", "evaluation", "models", "training", "steps/train")
+
+
+def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
+    """Fine-tune `config.runs` seeds and keep checkpoints and observations in `train-<fingerprint>/`.
+
+    Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
+    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that the
+    null model gives at the end of each epoch: on its one possible input it is nothing but these).
+    Raises InputError before any training if it could not give one of the scores in `score`.
+    """
+    dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
+    for count, what in ((number, name) for name, number in dataset.dropped.items()):
+        say(f"train: dropped {count} {what}")
+    for note in dataset.notes:
+        say(f"train: {note}")
+    scores.plan([scores.parse_spec(name) for name in names(score)], _expected(config, len(dataset.train)))
+    known = {field.name for field in fields(DataConfig)}
+    knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
+    inputs = {"dataset": dataset.digest, "model": models.identity(config)}
+    task = Task("train", {**knobs, "dataset": dataset.name}, inputs, CODE)
+    return (yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at)))
+
+
+def open_inputs(directory: Path, split: str, config: TrainConfig) -> tuple[batches.Tokens, np.ndarray]:
+    """Return tokens and labels of one split of a step directory."""
+    frame = getattr(data.open_saved(directory / "data"), split)
+    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    return encode(tokenizer, frame, config), frame["label"].to_numpy()
+
+
+def encode(tokenizer, frame, config) -> batches.Tokens:
+    """Tokenise a split as the model reads it."""
+    types = "token_type_ids" in tokenizer.model_input_names
+    return batches.encode(tokenizer, frame, config.max_length, types)
+
+
+def _expected(config: TrainConfig, examples: int) -> tuple[scores.RunInfo, ...]:
+    """Return what a training of this config will hold, before it is done."""
+    infos = []
+    for run in range(config.runs):
+        plan = training.schedule(config, examples, first=run == 0)
+        epoch = training.steps_per_epoch(examples, config.batch_size)
+        at = [_checkpoint(training.Progress(step, step / epoch, 0.0, 0.0), plan) for step in plan.checkpoints]
+        observed = bool(plan.observations)
+        infos.append(scores.RunInfo(config.seed + run, read_checkpoints(at), observed, config.null_model))
+    return tuple(infos)
+
+
+def _train(config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path) -> Generator[Record, None, dict]:
+    data.save(dataset, directory / "data")
+    columns = [name for name in ("text", "text_pair") if name in dataset.train]
+    texts = [text for name in columns for text in dataset.train[name]]
+    with store.replacing(directory / "tokenizer") as temporary:
+        models.load_tokenizer(config, texts).save_pretrained(temporary)
+    knobs = TrainConfig(**config.knobs(TrainConfig))
+    jobs = [(directory, knobs, run, engine.device) for run in range(config.runs)]
+    for _, run in engine.run(train_run, jobs, "train"):
+        history = _read(directory / f"runs/{run}/run.json")["history"]
+        prefix = "" if run == 0 else f"run-{run}/"
+        for step, metrics in history:
+            yield Record(step, {prefix + name: value for name, value in metrics.items()})
+    runs = [_read(directory / f"runs/{run}/run.json") for run in range(config.runs)]
+    return {
+        "label_names": dataset.label_names,
+        "recall": runs[0]["recall"],
+        "runs": [{name: run[name] for name in ("seed", "checkpoints", "observations", "null")} for run in runs],
+    }
+
+
+def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
+    """Train one seed into `runs/<run>/`, unless that is finished; return `run`."""
+    final = directory / f"runs/{run}"
+    if (final / "run.json").exists():
+        return run
+    tokens, labels = open_inputs(directory, "train", config)
+    dataset = data.open_saved(directory / "data")
+    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    validation = encode(tokenizer, dataset.validation, config), dataset.validation["label"].to_numpy()
+    seed = config.seed + run
+    plan = training.schedule(config, len(tokens), first=run == 0)
+    with store.replacing(final) as at:
+        at.mkdir()
+        model = models.build(config, tokenizer, dataset.label_names, seed).to(device)
+        checkpoints, observed, history, recall = [], [], [], {}
+        steps = config.epochs * training.steps_per_epoch(len(tokens), config.batch_size)
+        bar = tqdm(total=plan.stops[-1], desc=f"train run {run}", unit="step", delay=1)
+        for progress in training.fit(model, tokens, labels, config, seed, plan.stops, steps):
+            bar.update(progress.step - bar.n)
+            metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
+            if progress.step in plan.observations:
+                observed.append(training.correctness(model, tokens, labels))
+                metrics["train/accuracy"] = float(observed[-1].mean())
+            if progress.step in plan.checkpoints:
+                models.save(model, at / f"step-{progress.step:06d}")
+                checkpoints.append(_checkpoint(progress, plan))
+            if progress.step in plan.epochs and run == 0:
+                found = evaluation.metrics(models.predict(model, validation[0]), validation[1], dataset.label_names)
+                recall = {name[7:]: value for name, value in found.items() if name.startswith("recall/")}
+                metrics |= {f"validation/{n}": v for n, v in found.items() if not n.startswith("recall/")}
+            history.append([progress.step, metrics])
+        bar.close()
+        np.save(at / "observations.npy", np.array(observed, dtype=bool).reshape(-1, len(tokens)))
+        null = _null_logits(config, tokenizer, dataset, seed, device) if config.null_model else {}
+        store.write_json(at / "null.json", null)
+        store.write_json(at / "run.json", {
+            "seed": seed, "checkpoints": checkpoints, "observations": bool(observed),
+            "null": config.null_model, "history": history, "recall": recall,
+        })
+    return run
+
+
+def read_checkpoints(entries: list[dict]) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints of a run as the manifest lists them."""
+    return tuple(Checkpoint(**{**entry, "series": frozenset(entry["series"])}) for entry in entries)
+
+
+def _checkpoint(progress: training.Progress, plan: training.Schedule) -> dict:
+    series = [name for name in ("spread", "epochs") if progress.step in getattr(plan, name)]
+    return {"step": progress.step, "epoch": progress.epoch, "series": series,
+            "learning_rate": progress.learning_rate}
+
+
+def _null_logits(config: TrainConfig, tokenizer, dataset, seed: int, device: str) -> dict[int, list[float]]:
+    """Train on empty inputs during the observed epochs; return its logits at the end of each."""
+    labels = dataset.train["label"].to_numpy()
+    types = "token_type_ids" in tokenizer.model_input_names
+    tokens = batches.empty_inputs(tokenizer, len(labels), "text_pair" in dataset.train, types)
+    model = models.build(config, tokenizer, dataset.label_names, seed).to(device)
+    stops = training.schedule(config, len(labels), first=False).epochs
+    one = batches.empty_inputs(tokenizer, 1, "text_pair" in dataset.train, types)
+    steps = config.epochs * training.steps_per_epoch(len(labels), config.batch_size)
+    return {
+        progress.step: models.predict(model, one)[0].tolist()
+        for progress in training.fit(model, tokens, labels, config, seed, stops, steps)
+    }
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,120 @@
+"""Directories that are either finished or not: fingerprints, locks, atomic writes, manifests last.
+
+A step writes one directory; `manifest.json` is written last, and its presence means complete. A
+step that finds its finished directory reuses it; one that was cut off finds what it had finished.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from influence.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+def fingerprint(step: str, knobs: Mapping[str, Any], inputs: Mapping[str, str], code: Iterable[str]) -> str:
+    """Return 16 hex digits over everything that a step's result depends on.
+
+    `inputs` are digests of what it reads, `code` the modules of this package that compute it.
+    """
+    sources = {name: _file_digest(Path(__file__).parent / f"{name}.py") for name in sorted(code)}
+    text = json.dumps([step, dict(knobs), dict(inputs), sources], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_manifest(directory: Path, step: str) -> dict[str, Any]:
+    """Return the manifest of a finished `step` directory.
+
+    Raises InputError if there is none, it belongs to another step, or a file that it lists is
+    missing or has another size.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{directory} holds no finished {step} step: there is no {MANIFEST} in it")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found, files = manifest["step"], manifest["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a manifest of this package ({error})") from None
+    if found != step:
+        raise InputError(f"{directory} was written by step {found!r}, but {step!r} is needed here")
+    for name, (size, _) in files.items():
+        if not (directory / name).is_file() or (directory / name).stat().st_size != size:
+            raise InputError(f"{directory} is incomplete: {name} is missing or was cut off")
+    return manifest
+
+
+def is_finished(directory: Path) -> bool:
+    """Tell whether the step that writes `directory` has completed."""
+    return (directory / MANIFEST).is_file()
+
+
+def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
+    """Write the manifest: `content`, plus size and sha256 of every file."""
+    files = {
+        str(path.relative_to(directory)): [path.stat().st_size, _file_digest(path)]
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in (MANIFEST, ".lock")
+    }
+    write_json(directory / MANIFEST, {"step": step, **content, "files": files})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: the file is there whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, default=float) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` (a file or a directory) and move it there at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    try:
+        temporary = holder / path.name
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory for one process: a second equal command waits and then finds it finished."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for part in directory.glob(".part-*"):
+            shutil.rmtree(part, ignore_errors=True)
+        yield
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a directory by hard links where the file system allows it.
+
+    Finished files are never written to again, only replaced, so that a link is as good as a copy.
+    """
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns(".lock", ".part-*"))
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,201 @@
+"""MLflow: runs, params, metrics, artifacts. The only module that imports mlflow."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pandas as pd
+
+from influence import store
+from influence.config import Config, ExecutionConfig
+from influence.errors import InputError
+from influence.steps.step import Record, Steps
+
+EXPERIMENT = "influence"
+NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
+NOT_LOGGED = {"track"}
+
+
+class Run:
+    """One MLflow run, or nothing at all where tracking is off; made by `run` and `child`."""
+
+    def __init__(self, run_id: str, config: Config) -> None:
+        """`run_id` empty: log nothing."""
+        self.id, self.config = run_id, config
+
+    def follow(self, records: Steps) -> Path:
+        """Log the records of a step as they come and return its finished directory."""
+        while True:
+            try:
+                record = next(records)
+            except StopIteration as end:
+                return end.value
+            self.log(record)
+
+    def log(self, record: Record) -> None:
+        """Log metrics at their step, in one call."""
+        if self.id:
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            metrics = [
+                Metric(NOT_ALLOWED.sub("-", name), value, now, record.step)
+                for name, value in record.metrics.items()
+                if value == value
+            ]
+            _client().log_batch(self.id, metrics=metrics)
+
+    def tag(self, **tags: Any) -> None:
+        """Set tags."""
+        for name, value in tags.items() if self.id else ():
+            _client().set_tag(self.id, name, value)
+
+    def log_directory(self, directory: Path, name: str) -> None:
+        """Log a finished step directory as artifact folder `name`, linked where the store is local."""
+        if not self.id:
+            return
+        manifest = store.read_manifest(directory, directory.name.rpartition("-")[0])
+        self.tag(fingerprint=manifest["fingerprint"])
+        root = urlparse(_client().get_run(self.id).info.artifact_uri)
+        if root.scheme in ("", "file"):
+            store.copy_tree(directory, Path(unquote(root.path)) / name)
+        else:
+            _client().log_artifacts(self.id, str(directory), name)
+
+    def log_figures(self, figures: Mapping[str, Any]) -> None:
+        """Log matplotlib figures as plots/<name>.png and .svg."""
+        if self.id:
+            import tempfile
+
+            from influence import plots
+
+            with tempfile.TemporaryDirectory() as temporary:
+                for name, figure in figures.items():
+                    plots.save(figure, Path(temporary), name)
+                _client().log_artifacts(self.id, temporary, "plots")
+
+    def log_table(self, table: pd.DataFrame, name: str) -> None:
+        """Log a table as JSON that the UI renders."""
+        if self.id:
+            import mlflow
+
+            mlflow.log_table(table, f"{name}.json", run_id=self.id)
+
+    def log_dataset(self, frame: pd.DataFrame, name: str, digest: str, context: str) -> None:
+        """Name the dataset that went into this run, under a digest of our own over all rows."""
+        if self.id:
+            import mlflow
+
+            columns = [c for c in ("id", "text", "text_pair", "label") if c in frame]
+            source = mlflow.data.from_pandas(frame[columns], source=name, name=name, digest=digest)
+            mlflow.log_input(source, context=context)
+
+
+@contextmanager
+def run(config: ExecutionConfig, name: str, note: str, **tags: str) -> Iterator[Run]:
+    """Open the run of a command: the one that `mlflow run` has begun, or a new one.
+
+    Ends it as FINISHED, FAILED, or, on SIGTERM and Ctrl-C, KILLED.
+    """
+    if not config.track:
+        yield Run("", config)
+        return
+    import mlflow
+
+    signal.signal(signal.SIGTERM, _terminate)
+    if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
+        mlflow.set_experiment(EXPERIMENT)
+    with _started(config, name, note, tags, nested=False) as opened:
+        yield opened
+
+
+@contextmanager
+def child(config: ExecutionConfig, name: str, note: str, **tags: str) -> Iterator[Run]:
+    """Open a run nested in the current one."""
+    if not config.track:
+        yield Run("", config)
+        return
+    with _started(config, name, note, tags, nested=True) as opened:
+        yield opened
+
+
+def resolve(reference: str) -> Path:
+    """Return the local directory of a path or of `runs:/<id>/<folder>`.
+
+    Raises InputError if there is none.
+    """
+    if not reference.startswith("runs:/"):
+        path = Path(reference).absolute()
+        if not path.is_dir():
+            raise InputError(f"there is no directory {path}")
+        return path
+    import mlflow
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=reference))
+    except Exception as error:  # the store's errors have no common class
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{reference} cannot be read from the MLflow store: {reason}") from None
+
+
+def where(port: int = 5000) -> str:
+    """Return how to look at the curves: the command that starts the UI, and the page to open."""
+    import mlflow
+
+    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
+    number = experiment.experiment_id if experiment else 0
+    page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs"
+    return (
+        f"\nSee the curves:  .venv/bin/mlflow ui --backend-store-uri {mlflow.get_tracking_uri()} --port {port}\n"
+        f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"
+    )
+
+
+@contextmanager
+def _started(config: Config, name: str, note: str, tags: dict, nested: bool) -> Iterator[Run]:
+    import mlflow
+
+    begun = mlflow.start_run(nested=nested)
+    status = "FAILED"
+    try:
+        _describe(begun.info.run_id, config, name, note, tags)
+        yield Run(begun.info.run_id, config)
+        status = "FINISHED"
+    except (KeyboardInterrupt, Terminated):
+        status = "KILLED"
+        raise
+    finally:
+        mlflow.end_run(status)
+
+
+def _describe(run_id: str, config: Config, name: str, note: str, tags: dict) -> None:
+    client = _client()
+    there = client.get_run(run_id).data.params
+    values = {"mlflow.runName": name, "mlflow.note.content": note, **tags}
+    for key, value in values.items():
+        client.set_tag(run_id, key, value)
+    # `mlflow run` has logged its parameters as typed, and a param cannot change.
+    import mlflow
+
+    knobs = {k: v for k, v in config.knobs().items() if k not in there and k not in NOT_LOGGED}
+    mlflow.log_params(knobs, run_id=run_id)
+
+
+def _client():
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: the runs end as KILLED and the process with status 143."""
+
+
+def _terminate(signum, frame) -> None:
+    raise Terminated

@@ -1,0 +1,153 @@
+"""The training loop: an ordinary fine-tuning that yields wherever somebody wants to look."""
+
+import math
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from influence import models
+from influence.batches import Tokens, collate, training_batches
+from influence.config import FitConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands."""
+
+    step: int  # optimiser steps taken
+    epoch: float  # epochs completed
+    loss: float  # mean over the batches since the last stop, in nats; nan at the start
+    learning_rate: float  # of the encoder, as used in the last step
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """At which steps a training is looked at, and why."""
+
+    spread: tuple[int, ...]  # checkpoints spread evenly or by cadence
+    epochs: tuple[int, ...]  # the end of each epoch
+    observations: tuple[int, ...]  # who is classified correctly?
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """Steps at which weights are kept."""
+        return tuple(sorted({*self.spread, *self.epochs}))
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Every step at which the loop yields."""
+        return tuple(sorted({*self.checkpoints, *self.observations}))
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Return the optimiser steps of one epoch; the last batch may be smaller."""
+    return math.ceil(examples / batch_size)
+
+
+def schedule(config: TrainConfig, examples: int, first: bool = True) -> Schedule:
+    """Return the stops of a run.
+
+    The first run keeps evenly spread checkpoints (VoG, TracIn). Every run keeps the ends of its
+    epochs and is observed during the first `observe_epochs`; runs after the first end there.
+    """
+    epoch = steps_per_epoch(examples, config.batch_size)
+    early = min(config.observe_epochs, config.epochs)
+    last = config.epochs if first else max(early, 1)
+    observed = range(config.observe_every, early * epoch + 1, config.observe_every or 1)
+    return Schedule(
+        spread=_spread(config, epoch * last) if first else (),
+        epochs=tuple(epoch * number for number in range(1, last + 1)),
+        observations=tuple(observed) if config.observe_every else (),
+    )
+
+
+def fit(
+    model: nn.Module,
+    tokens: Tokens,
+    labels: np.ndarray,
+    config: FitConfig,
+    seed: int,
+    stops: Collection[int],
+    steps: int = 0,
+) -> Iterator[Progress]:
+    """Train `model` in place and yield at each step in `stops`, ascending; then return.
+
+    `steps` is the length of the whole training, to which the learning rate is scheduled; 0 means
+    `config.epochs` epochs. The loop ends with the last stop. Order, dropout and result depend on
+    `seed` and the number of threads alone. The model is in training mode while the loop runs;
+    whoever evaluates it at a stop leaves it so.
+    """
+    per_epoch = steps_per_epoch(len(tokens), config.batch_size)
+    steps = steps or config.epochs * per_epoch
+    device = next(model.parameters()).device
+    optimizer = _optimizer(model, config)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    autocast = torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
+    targets = torch.tensor(labels)
+    torch.manual_seed(seed)
+    model.train()
+    losses: list[torch.Tensor] = []
+    for step, rows in enumerate(_endless(tokens.lengths, config.batch_size, seed), 1):
+        factor = _factor(step, steps, config)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        with autocast:
+            logits = model(**collate(tokens, rows, device)).logits
+        loss = functional.cross_entropy(logits.float(), targets[rows].to(device))
+        loss.backward()
+        if config.max_grad_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.detach())
+        if step in stops:
+            yield Progress(step, step / per_epoch, torch.stack(losses).mean().item(), rates[0] * factor)
+            losses.clear()
+        if step == max(stops):
+            break
+    model.eval()
+
+
+def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:
+    """Return who is classified correctly now, bool (examples,)."""
+    return models.predict(model, tokens).argmax(1) == labels
+
+
+def _endless(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    epoch = 0
+    while True:
+        yield from training_batches(lengths, batch_size, seed, epoch)
+        epoch += 1
+
+
+def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+    encoder_rate, head_rate = models.learning_rates(config)
+    encoder = {id(parameter) for parameter in model.base_model.parameters()}
+    groups: tuple[list, list] = ([], [])
+    for parameter in model.parameters():
+        groups[id(parameter) not in encoder].append(parameter)
+    return torch.optim.AdamW(
+        [{"params": groups[0], "lr": encoder_rate}, {"params": groups[1], "lr": head_rate}],
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def _factor(step: int, steps: int, config: FitConfig) -> float:
+    warm = config.warmup * steps
+    if step <= warm:
+        return step / warm
+    if config.schedule == "constant":
+        return 1.0
+    return max(0.0, (steps - step + 1) / max(1.0, steps - warm))
+
+
+def _spread(config: TrainConfig, steps: int) -> tuple[int, ...]:
+    if config.checkpoint_every:
+        return tuple(range(config.checkpoint_every, steps + 1, config.checkpoint_every))
+    return tuple(sorted({max(1, round(steps * i / config.checkpoints)) for i in range(1, config.checkpoints + 1)}))

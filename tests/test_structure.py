@@ -1,0 +1,69 @@
+"""The one direction of imports, and one door per outside library."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
+    for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
+}
+CORE = ["data", "batches", "models", "training", "gradients", "layers", "trace", "records", "scores",
+        "sampling", "evaluation", "store", "config", "steps", "cluster", "command"]
+DOORS = {
+    "mlflow": {"influence.tracking"},
+    "optuna": {"influence.search"},
+    "ray": {"influence.cluster"},
+    "datasets": {"influence.data"},
+    "matplotlib": {"influence.plots"},
+}
+# Each may import those before it, not those after it.
+DIRECTION = ["errors", "shapes", "config", "store", "data", "batches", "layers", "models", "training",
+             "gradients", "trace", "records", "scores", "sampling", "evaluation", "cluster", "steps",
+             "plots", "tracking", "artifacts"]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_an_outside_library_has_one_door(library):
+    users = {name for name, path in MODULES.items() if any(i.split(".")[0] == library for i in imports(path))}
+    assert users <= DOORS[library]
+
+
+@pytest.mark.parametrize("module", DIRECTION)
+def test_imports_go_one_way(module):
+    later = DIRECTION[DIRECTION.index(module) + 1 :]
+    inside = [p for name, p in MODULES.items() if name.split(".")[:2] == ["influence", module]]
+    assert inside
+    for path in inside:
+        reached = {name.split(".")[1] for name in imports(path) if name.startswith("influence.")}
+        assert not reached & set(later), path
+
+
+def test_the_core_imports_without_the_libraries_of_the_edge():
+    program = (
+        "import sys\n"
+        "for name in ('mlflow', 'optuna', 'ray', 'datasets', 'matplotlib', 'jaxtyping', 'scipy'):\n"
+        "    sys.modules[name] = None\n"
+        + "".join(f"import influence.{module}\n" for module in CORE)
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("entrypoints/*.py")), ids=lambda path: path.stem)
+def test_an_entry_point_is_short(path):
+    assert len(path.read_text().splitlines()) <= 45
