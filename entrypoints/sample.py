@@ -8,7 +8,9 @@ def main(config: SampleStep) -> None:
     """Sample and log the directory as `sample`."""
     from influence import artifacts, steps, tracking
 
-    with tracking.run(config, f"sample {config.arm}", f"What {config.arm} keeps.", step="sample") as opened:
+    with tracking.run(
+        config, f"sample {config.arm}", f"What {config.arm} keeps.", step="sample"
+    ) as opened:
         directory = opened.follow(steps.sample(config, tracking.resolve(config.scores)))
         artifacts.sample(opened, directory)
 

@@ -8,7 +8,9 @@ def main(config: ScoreStep) -> None:
     """Score and log the directory as `scores`."""
     from influence import artifacts, cluster, steps, tracking
 
-    with tracking.run(config, f"score {config.score}", "Influence scores of the train set.", step="score") as opened:
+    with tracking.run(
+        config, f"score {config.score}", "Influence scores of the train set.", step="score"
+    ) as opened:
         training = tracking.resolve(config.training)
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.score(config, training, engine))

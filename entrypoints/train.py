@@ -9,7 +9,9 @@ def main(config: TrainStep) -> None:
     from influence import artifacts, cluster, steps, tracking
 
     name = f"train {config.model} on {config.dataset}"
-    with tracking.run(config, name, "Checkpoints and training observations.", step="train") as opened:
+    with tracking.run(
+        config, name, "Checkpoints and training observations.", step="train"
+    ) as opened:
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.train(config, engine))
         artifacts.train(opened, directory)

@@ -65,7 +65,9 @@ def evaluate(run: Run, directory: Path) -> None:
 
 def comparison(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
     """Log all arms beside random: curves, paired differences; return the differences."""
-    points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()], ignore_index=True)
+    points = pd.concat(
+        [pd.read_csv(path / "points.csv") for path in curves.values()], ignore_index=True
+    )
     summary = evaluation.summarise(points, "test/accuracy")
     differences = evaluation.differences(points, "test/accuracy")
     if run.id:
@@ -83,5 +85,9 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
 
 def _dataset(run: Run, directory: Path, context: str) -> data.Dataset:
     dataset = data.open_saved(directory / "data")
-    run.log_dataset(dataset.train, dataset.name, dataset.digest, context)
+    columns = ["id", *(name for name in ("text", "text_pair") if name in dataset.train)]
+    label = dataset.train["label"].map(dict(enumerate(dataset.label_names)))
+    run.log_dataset(
+        dataset.train[columns].assign(label=label), dataset.name, dataset.digest, context
+    )
     return dataset

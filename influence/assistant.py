@@ -23,7 +23,7 @@ SMALLEST_SIZE = 500
 FLIPPED = 0.03
 DUPLICATED = 0.08
 FRAMED = 0.35
-CARRIER_HEAD = 2  # Zipf's law flattened at its head: a few carriers make much of the traffic,
+CARRIER_HEAD = 1  # Zipf's law at its steepest: a few carriers make much of the traffic,
 VALUE_HEAD = 20  # while no artist or city does
 
 DOMAINS = {intent: domain for domain, intents in SHARES.items() for intent in intents}

@@ -36,15 +36,22 @@ class Tokens:
         """Return the examples `rows`, in that order."""
         flat = _positions(self, rows)
         types = None if self.types is None else self.types[flat]
-        return Tokens(self.ids[flat], types, np.concatenate([[0], np.cumsum(self.lengths[rows])]), self.pad)
+        return Tokens(
+            self.ids[flat], types, np.concatenate([[0], np.cumsum(self.lengths[rows])]), self.pad
+        )
 
 
 def encode(tokenizer, texts: pd.DataFrame, max_length: int, types: bool) -> Tokens:
     """Tokenise the columns `text` and, where present, `text_pair`, cut at `max_length` tokens."""
     pairs = {"text_pair": texts["text_pair"].tolist()} if "text_pair" in texts else {}
     encoded = tokenizer(
-        texts["text"].tolist(), **pairs, truncation=True, max_length=max_length,
-        padding=False, return_attention_mask=False, return_token_type_ids=types,
+        texts["text"].tolist(),
+        **pairs,
+        truncation=True,
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=types,
     )
     lengths = [len(ids) for ids in encoded["input_ids"]]
     return Tokens(
@@ -64,7 +71,9 @@ def empty_inputs(tokenizer, examples: int, pair: bool, types: bool) -> Tokens:
     return Tokens(np.tile(ids, examples), kinds, np.arange(examples + 1) * len(ids), one.pad)
 
 
-def collate(tokens: Tokens, rows: np.ndarray, device: str = "cpu", width: int = 0) -> dict[str, Tensor]:
+def collate(
+    tokens: Tokens, rows: np.ndarray, device: str = "cpu", width: int = 0
+) -> dict[str, Tensor]:
     """Return the model's inputs for `rows`, right-padded to the longest of them, or to `width`."""
     lengths = tokens.lengths[rows]
     real = np.arange(max(width, lengths.max())) < lengths[:, None]
@@ -76,7 +85,9 @@ def collate(tokens: Tokens, rows: np.ndarray, device: str = "cpu", width: int = 
     return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
 
 
-def training_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+def training_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> Iterator[np.ndarray]:
     """Yield one epoch of shuffled batches whose examples have similar lengths.
 
     The order depends on seed and epoch alone. Examples are shuffled, cut into pools of 50 batches,

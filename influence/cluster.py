@@ -34,16 +34,26 @@ class Engine:
         `what` names the progress bar. A single job runs in this process with all the cores. The first
         job that raises ends the iteration with its exception; jobs not begun are dropped.
         """
-        results = self._here(function, jobs) if self.pool is None or len(jobs) < 2 else self._pool(function, jobs)
+        results = (
+            self._here(function, jobs)
+            if self.pool is None or len(jobs) < 2
+            else self._pool(function, jobs)
+        )
         yield from tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
 
-    def _here(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def _here(
+        self, function: Callable[..., Any], jobs: Sequence[tuple]
+    ) -> Iterator[tuple[int, Any]]:
         for position, job in enumerate(jobs):
             yield position, function(*job)
 
-    def _pool(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def _pool(
+        self, function: Callable[..., Any], jobs: Sequence[tuple]
+    ) -> Iterator[tuple[int, Any]]:
         assert self.pool is not None
-        futures: dict[Future, int] = {self.pool.submit(function, *job): i for i, job in enumerate(jobs)}
+        futures: dict[Future, int] = {
+            self.pool.submit(function, *job): i for i, job in enumerate(jobs)
+        }
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -59,7 +69,9 @@ def engine(config: ExecutionConfig) -> Iterator[Engine]:
     On a GPU one job runs at a time, in this process, unless `workers` says otherwise.
     """
     device = _device(config.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     workers = config.workers or (1 if device != "cpu" else cores)
     threads = config.threads or max(1, cores // workers)
     _start_worker(config.threads or cores if workers > 1 else threads)
@@ -84,7 +96,9 @@ def _device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError):
-        raise InputError(f"device {name!r} is not there; use cpu, or auto for a GPU if there is one") from None
+        raise InputError(
+            f"device {name!r} is not there; use cpu, or auto for a GPU if there is one"
+        ) from None
     return name
 
 

@@ -36,7 +36,9 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
 def parse(step: str, arguments: list[str]) -> Any:
     """Parse `--name value` pairs into the step's config; raise InputError for what does not fit."""
     kind = config.STEPS[step]
-    parser = _Parser(prog=f"python -m entrypoints.{step}", description=kind.__doc__, allow_abbrev=False)
+    parser = _Parser(
+        prog=f"python -m entrypoints.{step}", description=kind.__doc__, allow_abbrev=False
+    )
     for field in dataclasses.fields(kind):
         parser.add_argument(f"--{field.name}", **_argument(field))
     values, unknown = parser.parse_known_args(arguments)
@@ -51,8 +53,12 @@ def parse(step: str, arguments: list[str]) -> Any:
 
 def render_mlproject() -> str:
     """Return the text of MLproject: one entry point per step, every knob a parameter."""
-    lines = ["# Rendered from influence/config.py by `python -m influence.command`; do not edit.",
-             "name: influence", "conda_env: conda.yaml", "entry_points:"]
+    lines = [
+        "# Rendered from influence/config.py by `python -m influence.command`; do not edit.",
+        "name: influence",
+        "conda_env: conda.yaml",
+        "entry_points:",
+    ]
     for step, kind in config.STEPS.items():
         lines += [f"  {step}:", "    parameters:"]
         fields = dataclasses.fields(kind)
@@ -70,7 +76,11 @@ class _Parser(argparse.ArgumentParser):
 def _argument(field: dataclasses.Field) -> dict[str, Any]:
     help = field.metadata["help"]
     shown = f"{help} (default: %(default)s)" if field.default != "" else help
-    return {"type": _boolean if field.type is bool else _plain_type(field), "default": field.default, "help": shown}
+    return {
+        "type": _boolean if field.type is bool else _plain_type(field),
+        "default": field.default,
+        "help": shown,
+    }
 
 
 def _plain_type(field: dataclasses.Field) -> Callable[[str], Any]:

@@ -48,11 +48,14 @@ class DataConfig(Config):
     """Which examples."""
 
     dataset: str = knob(
-        "assistant", "hub id, directory with {train,validation,test}.{parquet,csv,jsonl}, or assistant[:N]"
+        "assistant",
+        "hub id, directory with {train,validation,test}.{parquet,csv,jsonl}, or assistant[:N]",
     )
     dataset_config: str = knob("", "configuration of a hub dataset, such as sst2 of nyu-mll/glue")
     text_column: str = knob("", "text column; empty: found by its usual names")
-    pair_column: str = knob("", "second text column of a pair task; empty: found by its usual names")
+    pair_column: str = knob(
+        "", "second text column of a pair task; empty: found by its usual names"
+    )
     label_column: str = knob("", "label column; empty: found by its usual names")
     train_split: str = knob("train", "split to train on, score and prune")
     validation_split: str = knob("validation", "split to choose on; cut from train where absent")
@@ -71,7 +74,9 @@ class ModelConfig(Config):
         "hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged encoder)",
     )
     layers: int = knob(0, "keep only the first encoder layers; 0: all", 0)
-    head: Literal["default", "mlp"] = knob("default", "the architecture's own head, or three layers")
+    head: Literal["default", "mlp"] = knob(
+        "default", "the architecture's own head, or three layers"
+    )
     head_size: int = knob(64, "hidden width of head=mlp", 1)
     max_length: int = knob(128, "longest input in tokens; the rest is cut off", 4)
     vocabulary: int = knob(8192, "tokens of the WordPiece vocabulary of tiny / mini / small", 100)
@@ -103,7 +108,9 @@ class TrainConfig(FitConfig, DataConfig):
 
     checkpoints: int = knob(10, "checkpoints spread evenly over the training", 1)
     checkpoint_every: int = knob(0, "one checkpoint every so many steps instead; 0: off", 0)
-    observe_every: int = knob(50, "observe who is classified correctly every so many steps; 0: never", 0)
+    observe_every: int = knob(
+        50, "observe who is classified correctly every so many steps; 0: never", 0
+    )
     observe_epochs: int = knob(2, "epochs observed, and trained by every run after the first", 1)
     runs: int = knob(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
     null_model: bool = knob(True, "also train on empty inputs, as PVI needs")
@@ -114,7 +121,8 @@ class ScoreConfig(Config):
     """score: one number per train example and score."""
 
     score: str = knob(
-        "vog,el2n,forgetting,pvi,tracin", "scores to compute, each name[@epoch] or name[@from-to]; or all"
+        "vog,el2n,forgetting,pvi,tracin",
+        "scores to compute, each name[@epoch] or name[@from-to]; or all",
     )
     tracin_layers: str = knob(
         "last_layer", "parameters of TracIn: last_layer, all, classifier or a regular expression"
@@ -198,7 +206,9 @@ STEPS: dict[str, type[Config]] = {
 
 def narrow(config: Config, kind: type, **more: Any) -> Any:
     """Return a config of `kind` with the fields that `config` shares with it, and `more`."""
-    shared = {f.name for f in dataclasses.fields(kind)} & {f.name for f in dataclasses.fields(config)}
+    shared = {f.name for f in dataclasses.fields(kind)} & {
+        f.name for f in dataclasses.fields(config)
+    }
     return kind(**{**{name: getattr(config, name) for name in shared}, **more})
 
 

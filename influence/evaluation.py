@@ -81,8 +81,15 @@ def retrain(
 def table(points: Collection[Point], arm: str) -> pd.DataFrame:
     """Return one row per point: arm, percent_pruned, seed, kept, steps, seconds, then every metric."""
     rows = [
-        {"arm": arm, "percent_pruned": p.percent_pruned, "seed": p.seed, "kept": p.kept,
-         "steps": p.steps, "seconds": p.seconds, **p.metrics}
+        {
+            "arm": arm,
+            "percent_pruned": p.percent_pruned,
+            "seed": p.seed,
+            "kept": p.kept,
+            "steps": p.steps,
+            "seconds": p.seconds,
+            **p.metrics,
+        }
         for p in points
     ]
     return pd.DataFrame(rows).sort_values(["percent_pruned", "seed"], ignore_index=True)

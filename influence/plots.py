@@ -1,5 +1,6 @@
 """The numbers of a figure, then the figure: one style for every picture of scores and curves."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from influence.scores import REGISTRY
 
@@ -32,6 +33,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
+    "axes.axisbelow": True,
     "legend.frameon": False,
     "lines.markersize": 4.5,
     "svg.hashsalt": "influence",
@@ -46,9 +48,10 @@ LONGEST = 32  # characters of a label
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw and save under the one style, whatever the caller's settings are."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
+        warnings.filterwarnings("ignore", "Glyph")  # a label in a script that the font lacks
         yield
 
 
@@ -66,9 +69,11 @@ def pruning_curves(summary: pd.DataFrame, metric: str = "accuracy") -> Figure:
             axes.axhline(mean, color=GREY, lw=1, ls=(0, (6, 3)), label="full train set", zorder=1)
             axes.axhspan(*np.nan_to_num([low, high], nan=mean), color=LIGHT, alpha=0.5, lw=0)
         _lines(axes, summary, arms, "mean")
-        axes.yaxis.set_major_formatter(FuncFormatter(_percent if metric in FRACTIONS else _plain))
-    figure.supylabel(f"{metric.replace('_', ' ')}{' (%)' if metric in FRACTIONS else ''}")
-    return _finished(figure)
+        if metric in FRACTIONS:
+            axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+            axes.set_ylim(*np.clip(axes.get_ylim(), -0.01, 1.01))  # where few seeds say little
+    unit = " (%)" if metric in FRACTIONS else ""
+    return _labelled(figure, "train examples pruned (%)", metric.replace("_", " ") + unit)
 
 
 @styled()
@@ -82,8 +87,7 @@ def differences_to_random(summary: pd.DataFrame) -> Figure:
         axes.axhline(0, color=DARK, lw=2, label="random", zorder=1)
         _lines(axes, summary, arms, "difference")
         axes.yaxis.set_major_formatter(FuncFormatter(_signed_percent))
-    figure.supylabel("accuracy minus random's (points)")
-    return _finished(figure)
+    return _labelled(figure, "train examples pruned (%)", "accuracy − random's (points)")
 
 
 @styled()
@@ -94,19 +98,11 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
     99.5 % quantiles, and the axis says so.
     """
     names = _score_names(scores)
-    figure, grid = _grid(len(names), height=2.1)
+    figure, grid = _grid(len(names), height=2.2)
     classes = dict(enumerate(label_names)) if len(label_names) <= FEW_CLASSES else {}
     for axes, name in zip(grid, names, strict=True):
-        values, note = _clipped(scores[name].to_numpy(float))
-        bins = _bins(values)
-        colour = LIGHT if classes else _colour(name)
-        axes.hist(values, bins, weights=_shares(values), color=colour, label="all classes")
-        for number, label in classes.items():
-            _class_line(axes, values[(scores["label"] == number).to_numpy()], bins, number, label)
-        axes.set_xlabel(name + note)
-        axes.yaxis.set_major_formatter(FuncFormatter(_percent))
-    figure.supylabel("share of the examples (%)")
-    return _with_legend(figure) if classes else figure
+        _histogram(axes, scores[name].to_numpy(float), scores["label"].to_numpy(), name, classes)
+    return _labelled(figure, "", "examples (%)", legend=bool(classes))
 
 
 def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +119,7 @@ def correlations(scores: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
     for (row, column), value in np.ndenumerate(table.to_numpy()):
-        text = "–" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
+        text = "–" if np.isnan(value) else f"{round(value, 2) + 0:.2f}".replace("-", "−")
         colour = "white" if abs(value) > 0.6 else DARK
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(
@@ -131,6 +127,7 @@ def correlations(scores: pd.DataFrame) -> Figure:
     )
     axes.set_yticks(range(len(table)), table.index)
     axes.spines[:].set_visible(False)
+    axes.set_facecolor(LIGHT)
     axes.tick_params(length=0)
     figure.colorbar(image, shrink=0.8, label="Spearman's rank correlation")
     return figure
@@ -143,7 +140,7 @@ def class_shares(shares: pd.DataFrame) -> Figure:
     `shares`: label, percent_pruned, share_before, share_after (fractions of 1). Of more than 40
     classes the 40 whose share changed most are drawn, and the title says so.
     """
-    table = shares.assign(label=shares["label"].astype(str).map(_short))
+    table = shares.assign(label=shares["label"].astype(str))
     before = table.groupby("label", sort=False)["share_before"].first()
     after = table.pivot_table("share_after", "label", "percent_pruned").loc[before.index]
     chosen = _most_changed(before, after).sort_values().index
@@ -151,7 +148,7 @@ def class_shares(shares: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.4 + 0.19 * len(chosen)), layout="constrained")
     axes = figure.add_subplot()
     _dumbbells(axes, before, after)
-    axes.set_yticks(range(len(chosen)), chosen)
+    axes.set_yticks(range(len(chosen)), [_short(label) for label in chosen])
     axes.set_ylim(-0.7, len(chosen) - 0.3)
     if len(chosen) < table["label"].nunique():
         count = table["label"].nunique()
@@ -246,8 +243,8 @@ def _grid(count: int, height: float, shared: bool = False) -> tuple[Figure, list
 
 def _lines(axes: Axes, summary: pd.DataFrame, arms: list[str], value: str) -> None:
     percents = np.unique(summary["percent_pruned"])
-    gap = np.diff(percents).min() if len(percents) > 1 else 10
-    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * gap * min(0.08, 0.5 / len(arms))
+    gap = min([*np.diff(percents), 10]) * min(0.08, 0.5 / len(arms))
+    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * min(gap, 0.012 * np.ptp(percents))
     for arm, offset in zip(arms, offsets, strict=True):
         rows = summary[summary["arm"] == arm].sort_values("percent_pruned")
         x = rows["percent_pruned"] + offset * (rows["percent_pruned"] > 0)
@@ -255,71 +252,97 @@ def _lines(axes: Axes, summary: pd.DataFrame, arms: list[str], value: str) -> No
         seen = rows["percent_pruned"] > 0  # the full train set's interval is drawn once, as a band
         colour = style(arm)["color"]
         axes.vlines(x[seen], rows["low"][seen], rows["high"][seen], color=colour, lw=1.1, zorder=2)
-    axes.set_xticks(
-        percents if len(percents) <= 8 else MaxNLocator(8).tick_values(0, percents.max())
-    )
+    axes.set_xticks(percents)
+    if len(percents) > 8:
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=LIGHT, lw=0.6)
 
 
 # Parts of figures.
 
 
-def _finished(figure: Figure) -> Figure:
-    figure.supxlabel("train examples pruned (%)")
-    return _with_legend(figure)
+def _labelled(figure: Figure, x: str, y: str, legend: bool = True) -> Figure:
+    """Name the axes once per column and row, and put one legend of all panels below them."""
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    for axes, place in zip(figure.axes, places, strict=True):
+        below = [o for o in places if o.colspan == place.colspan]
+        if x and place.rowspan.start == max(o.rowspan.start for o in below):
+            axes.set_xlabel(x)
+        if place.is_first_col():
+            axes.set_ylabel(y)
+    return _with_legend(figure) if legend else figure
 
 
 def _with_legend(figure: Figure) -> Figure:
-    """Put one legend of everything drawn below the axes, in as many columns as fit."""
     pairs = [axes.get_legend_handles_labels() for axes in figure.axes]
     entries = {label: handle for pair in pairs for handle, label in zip(*pair, strict=True)}
-    longest = max(map(len, entries))
-    columns = int(figure.get_figwidth() * 72 / (5.2 * (longest + 9)))
+    last = ("random", "full train set")
+    labels = sorted(entries, key=lambda label: last.index(label) if label in last else -1)
     figure.legend(
-        entries.values(),
-        entries.keys(),
+        [entries[label] for label in labels],
+        [_short(label) for label in labels],
         loc="outside lower center",
-        ncols=max(1, min(len(entries), columns)),
-        handlelength=3.4,
+        ncols=_columns([_short(label) for label in labels], 72 * figure.get_figwidth()),
+        handlelength=3,
+        columnspacing=1.5,
     )
     return figure
+
+
+def _columns(labels: list[str], width: float) -> int:
+    """Return the largest number of legend columns that fit `width` points."""
+    for count in range(len(labels), 1, -1):
+        columns = np.array_split([len(label) for label in labels], count)
+        if sum(5.3 * max(column) + 50 for column in columns) < width:
+            return count
+    return 1
 
 
 def _score_names(scores: pd.DataFrame) -> list[str]:
     return [name for name in scores.columns if name not in ("id", "label")]
 
 
+def _histogram(
+    axes: Axes, values: np.ndarray, labels: np.ndarray, name: str, classes: dict[int, str]
+) -> None:
+    values, labels = values[np.isfinite(values)], labels[np.isfinite(values)]
+    values, note = _clipped(values)
+    bins, scale = _bins(values)
+    colour = LIGHT if classes else _colour(name)
+    axes.hist(values, bins, weights=_shares(values), color=colour, label="all classes")
+    for place, (number, label) in enumerate(classes.items()):
+        own, line = values[labels == number], ("-", "--", ":", "-.")[place % 4]
+        look = {"histtype": "step", "color": COLOURS[place], "ls": line, "lw": 1.3}
+        axes.hist(own, bins, weights=_shares(own), label=_visible(label), **look)
+    axes.set_xscale(scale)
+    axes.set_xlabel(name + note)
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+
+
 def _clipped(values: np.ndarray) -> tuple[np.ndarray, str]:
     """Clip at the 0.5 and 99.5 % quantiles where these span under a third of the range."""
-    finite = values[np.isfinite(values)]
-    low, high = np.quantile(finite, [0.005, 0.995]) if len(finite) else (0.0, 0.0)
-    if not 0 < high - low < np.ptp(finite) / 3:
-        return np.where(np.isfinite(values), values, np.nan), ""
-    return np.clip(values, low, high), "\n(clipped at the 0.5 and 99.5 % quantiles)"
+    low, high = np.quantile(values, [0.005, 0.995]) if len(values) else (0, 0)
+    if low == high or high - low > np.ptp(values) / 3:
+        return values, ""
+    return np.clip(values, low, high), "\nclipped at 0.5 and 99.5 %"
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
-    """Return bin edges: one bin per whole number where all values are few of these, else 40."""
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
-    if high - low <= 40 and np.all(finite == np.round(finite)):
-        return np.arange(low - 0.5, high + 1)
-    if high == low:
-        return low + max(abs(low), 1) * np.array([-0.03, -0.01, 0.01, 0.03])
-    return np.linspace(low, high, 41)
+def _bins(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return bin edges and scale: whole steps for counts, logarithmic for a long upper tail."""
+    low, high = (values.min(), values.max()) if len(values) else (0, 0)
+    if low == high:
+        return low + max(abs(low), 1) * np.array([-0.03, -0.01, 0.01, 0.03]), "linear"
+    levels = np.unique(np.round((values - low) / (high - low), 6))
+    steps = round(1 / np.diff(levels).min())
+    if steps <= 40 and np.allclose(levels * steps, np.round(levels * steps), atol=0.01):
+        return low + (high - low) / steps * (np.arange(steps + 2) - 0.5), "linear"
+    if low > 0 and high > 10 * np.median(values):
+        return np.geomspace(low, high, 31), "log"
+    return np.linspace(low, high, 31), "linear"
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
     return np.full(len(values), 1 / max(len(values), 1))
-
-
-def _class_line(axes: Axes, values: np.ndarray, bins: np.ndarray, number: int, label: str) -> None:
-    colour = COLOURS[number % len(COLOURS)]
-    line = ("-", "--", ":", "-.")[number % 4]
-    axes.hist(
-        values, bins, weights=_shares(values), histtype="step", color=colour, ls=line, lw=1.3,
-        label=_short(str(label)),
-    )  # fmt: skip
 
 
 def _most_changed(before: pd.Series, after: pd.DataFrame) -> pd.Series:
@@ -341,7 +364,7 @@ def _dumbbells(axes: Axes, before: pd.Series, after: pd.DataFrame) -> None:
     colours = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.1, after.shape[1]))
     for colour, percent in zip(colours, after.columns, strict=True):
         axes.plot(shown[percent], places, "o", color=colour, label=f"{percent:g} % pruned")
-    gone = (after == 0).any(axis=1).to_numpy()
+    gone = ((after == 0).any(axis=1) & (before > 0)).to_numpy()
     if gone.any():
         axes.plot(
             np.full(gone.sum(), floor),
@@ -354,13 +377,18 @@ def _dumbbells(axes: Axes, before: pd.Series, after: pd.DataFrame) -> None:
         )
     axes.set_xscale("log" if wide else "linear")
     axes.xaxis.set_major_formatter(FuncFormatter(_percent))
-    axes.xaxis.set_minor_formatter(FuncFormatter(_nothing))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"share of the train set (%{', logarithmic' if wide else ''})")
     axes.grid(axis="x", color=LIGHT, lw=0.6)
 
 
+def _visible(label: str) -> str:
+    return f" {label}" if str(label).startswith("_") else str(label)  # else: no legend entry
+
+
 def _short(label: str) -> str:
-    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+    shown = label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+    return shown.replace("$", r"\$")  # no formula
 
 
 def _percent(value: float, _place: int) -> str:
@@ -369,11 +397,3 @@ def _percent(value: float, _place: int) -> str:
 
 def _signed_percent(value: float, _place: int) -> str:
     return f"{100 * value:+.3g}".replace("-", "−") if round(value, 9) else "0"
-
-
-def _plain(value: float, _place: int) -> str:
-    return f"{value:.4g}"
-
-
-def _nothing(_value: float, _place: int) -> str:
-    return ""

@@ -138,8 +138,8 @@ def cut(
     if kept < protected:
         largest = math.floor(round((1 - protected / len(order)) * 1e4, 6)) / 1e4
         raise InputError(
-            f"pruning {fraction} leaves {kept} of {len(order)} examples, fewer than the {protected} "
-            f"needed with floor={floor}; the largest possible fraction is {largest}"
+            f"pruning {fraction} leaves {kept} of {len(order)} examples, fewer than {protected}, "
+            f"as floor={floor} requires; the largest possible fraction is {largest}"
         )
     return order[:kept]
 
@@ -281,7 +281,7 @@ def ccs(
     last, the very hardest at the end, so that budgets above 1 - beta are exact too.
     """
     examples = len(hardness)
-    hardest = _descending(hardness, generator)[: min(round(beta * examples), examples - 1)]
+    hardest = _largest(hardness, min(round(beta * examples), examples - 1), generator)
     rest = np.ones(examples, dtype=bool)
     rest[hardest] = False
     unit = _to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
@@ -344,6 +344,13 @@ def _descending(priority: np.ndarray, generator: np.random.Generator) -> np.ndar
     return ranked[np.argsort(group * examples + generator.permutation(examples)[ranked])]
 
 
+def _largest(values: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Return the indices of the `count` < examples largest values, the largest first."""
+    cut_off = np.partition(values, len(values) - count - 1)[len(values) - count - 1]
+    candidates = np.flatnonzero(values >= cut_off)
+    return candidates[_descending(values[candidates], generator)[:count]]
+
+
 def _raise_floor(ranked: np.ndarray, labels: np.ndarray, floor: int) -> np.ndarray:
     """Move the first `floor` indices of each class to the front; keep the order otherwise."""
     by_class, counts = _group(labels[ranked])
@@ -377,10 +384,12 @@ def _fractional_places(labels: np.ndarray, generator: np.random.Generator) -> np
 
 
 def _clip_infinite(values: np.ndarray) -> np.ndarray:
-    finite = values[np.isfinite(values)]
-    if not len(finite):
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    if not finite.any():
         return np.sign(values)
-    return np.clip(values, finite.min(), finite.max())
+    return np.clip(values, values[finite].min(), values[finite].max())
 
 
 def _standardize(values: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -20,7 +20,9 @@ from influence.errors import InputError
 MANIFEST = "manifest.json"
 
 
-def fingerprint(step: str, knobs: Mapping[str, Any], inputs: Mapping[str, str], code: Iterable[str]) -> str:
+def fingerprint(
+    step: str, knobs: Mapping[str, Any], inputs: Mapping[str, str], code: Iterable[str]
+) -> str:
     """Return 16 hex digits over everything that a step's result depends on.
 
     `inputs` are digests of what it reads, `code` the modules of this package that compute it.
@@ -104,8 +106,13 @@ def copy_tree(source: Path, target: Path) -> None:
 
     Finished files are never written to again, only replaced, so that a link is as good as a copy.
     """
-    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns(".lock", ".part-*"))
+    shutil.copytree(
+        source,
+        target,
+        copy_function=_link,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(".lock", ".part-*"),
+    )
 
 
 def _link(source: str, target: str) -> None:

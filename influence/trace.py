@@ -60,7 +60,9 @@ class Meter:
                 for parameter in resident.model.parameters():
                     parameter.requires_grad_(False)
             recorders: list[NormRecorder | None] = []
-            for number, (resident, groups) in enumerate(zip(self.residents, self.groups, strict=True)):
+            for number, (resident, groups) in enumerate(
+                zip(self.residents, self.groups, strict=True)
+            ):
                 recorder = NormRecorder(resident.model, groups) if groups else None
                 if recorder is not None and recorder.uncovered:
                     self.slow[number], recorder = True, None
@@ -72,6 +74,8 @@ class Meter:
     ) -> Measured:
         """Measure the examples `rows`; row i of every array of the result is example `rows[i]`."""
         result = Measured({}, {})
+        if not self.residents:  # no score asked for reads a checkpoint
+            return result
         with self.attached() as recorders:
             for part in budget_batches(tokens.lengths[rows], batch_tokens):
                 self._batch(tokens, labels, rows[part], part, len(rows), recorders, result)
@@ -92,7 +96,9 @@ class Meter:
             for quantity, values in variance.over_tokens(mask).items():
                 _put(result.over, (run, quantity, window), values, places, size)
 
-    def _measure_one(self, number, recorders, inputs, gold) -> tuple[dict[str, Tensor], Tensor | None]:
+    def _measure_one(
+        self, number, recorders, inputs, gold
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         resident, recorder, groups = self.residents[number], recorders[number], self.groups[number]
         if not resident.windows and not groups:
             with torch.inference_mode():
@@ -137,7 +143,10 @@ class Variance:
         real = mask.sum(1)
         return {
             name: (values.mean(-1) * mask).sum(1) / real
-            for name, values in (("gradient_variance", variance), ("gradient_deviation", variance.sqrt()))
+            for name, values in (
+                ("gradient_variance", variance),
+                ("gradient_deviation", variance.sqrt()),
+            )
         }
 
 
@@ -196,7 +205,10 @@ def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray
                 gradients.setdefault((resident.run, window), []).append(gradient)
         for (run, window), seen in gradients.items():
             variance = torch.stack(seen).var(0, correction=0)
-            for quantity, values in (("gradient_variance", variance), ("gradient_deviation", variance.sqrt())):
+            for quantity, values in (
+                ("gradient_variance", variance),
+                ("gradient_deviation", variance.sqrt()),
+            ):
                 key = (run, quantity, window)
                 _put(result.over, key, values.mean().reshape(1), np.array([place]), len(rows))
     return result

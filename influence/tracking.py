@@ -88,13 +88,17 @@ class Run:
             mlflow.log_table(table, f"{name}.json", run_id=self.id)
 
     def log_dataset(self, frame: pd.DataFrame, name: str, digest: str, context: str) -> None:
-        """Name the dataset that went into this run, under a digest of our own over all rows."""
+        """Name the dataset that went into this run, under a digest of our own over all rows.
+
+        Labels are shown by name: a column of integers would draw a warning on missing values.
+        """
         if self.id:
             import mlflow
+            from mlflow.data.code_dataset_source import CodeDatasetSource
 
-            columns = [c for c in ("id", "text", "text_pair", "label") if c in frame]
-            source = mlflow.data.from_pandas(frame[columns], source=name, name=name, digest=digest)
-            mlflow.log_input(source, context=context)
+            source = CodeDatasetSource(tags={"dataset": name})
+            entry = mlflow.data.from_pandas(frame, source=source, name=name, digest=digest)
+            mlflow.log_input(entry, context=context)
 
 
 @contextmanager

@@ -87,7 +87,9 @@ def fit(
     device = next(model.parameters()).device
     optimizer = _optimizer(model, config)
     rates = [group["lr"] for group in optimizer.param_groups]
-    autocast = torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
+    autocast = (
+        torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
+    )
     targets = torch.tensor(labels)
     torch.manual_seed(seed)
     model.train()
@@ -106,7 +108,9 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.detach())
         if step in stops:
-            yield Progress(step, step / per_epoch, torch.stack(losses).mean().item(), rates[0] * factor)
+            yield Progress(
+                step, step / per_epoch, torch.stack(losses).mean().item(), rates[0] * factor
+            )
             losses.clear()
         if step == max(stops):
             break
@@ -150,4 +154,11 @@ def _factor(step: int, steps: int, config: FitConfig) -> float:
 def _spread(config: TrainConfig, steps: int) -> tuple[int, ...]:
     if config.checkpoint_every:
         return tuple(range(config.checkpoint_every, steps + 1, config.checkpoint_every))
-    return tuple(sorted({max(1, round(steps * i / config.checkpoints)) for i in range(1, config.checkpoints + 1)}))
+    return tuple(
+        sorted(
+            {
+                max(1, round(steps * i / config.checkpoints))
+                for i in range(1, config.checkpoints + 1)
+            }
+        )
+    )

@@ -9,4 +9,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["influence.scores", "influence.sampling", "influence.gradients"], "beartype.beartype")
+install_import_hook(
+    ["influence.scores", "influence.sampling", "influence.gradients"], "beartype.beartype"
+)

@@ -19,7 +19,9 @@ def test_mlproject_has_an_entry_point_per_step_with_every_knob():
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     assert set(project["entry_points"]) == set(config.STEPS)
     for step, kind in config.STEPS.items():
-        assert set(project["entry_points"][step]["parameters"]) == {f.name for f in dataclasses.fields(kind)}
+        assert set(project["entry_points"][step]["parameters"]) == {
+            f.name for f in dataclasses.fields(kind)
+        }
 
 
 @pytest.mark.parametrize("step", config.STEPS)
@@ -39,7 +41,11 @@ def test_the_defaults_survive_the_command_line_as_mlflow_passes_them(step):
         ("train", ["--epochs", "x"], "--epochs"),
         ("train", ["--epochs", "0"], "epochs must be at least 1, not 0"),
         ("train", ["--learning_rate", "nan"], "must be a number"),
-        ("train", ["--learning_rat", "1"], "no parameter 'learning_rat'; did you mean learning_rate"),
+        (
+            "train",
+            ["--learning_rat", "1"],
+            "no parameter 'learning_rat'; did you mean learning_rate",
+        ),
         ("train", ["--null_model", "yes"], "must be true or false"),
         ("train", ["--head", "wide"], "head must be one of default, mlp"),
         ("train", ["--epochs"], "expected one argument"),

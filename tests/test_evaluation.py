@@ -65,6 +65,9 @@ def test_the_summary_has_one_row_per_arm_and_percent():
     points = pd.concat([curve(arm, {(0, 1): 1, (50, 1): 0.5, (50, 2): 0.7}) for arm in ("a", "b")])
     found = evaluation.summarise(points, "test/accuracy")
     assert found[["arm", "percent_pruned", "seeds"]].values.tolist() == [
-        ["a", 0, 1], ["a", 50, 2], ["b", 0, 1], ["b", 50, 2],
+        ["a", 0, 1],
+        ["a", 50, 2],
+        ["b", 0, 1],
+        ["b", 50, 2],
     ]
     assert found["mean"].tolist() == pytest.approx([1, 0.6, 1, 0.6])

@@ -210,7 +210,7 @@ def test_a_fraction_that_breaks_the_floor_names_the_largest_possible():
     with pytest.raises(InputError) as raised:
         cut(np.arange(10), 0.7, labels, 2)
     assert str(raised.value) == (
-        "pruning 0.7 leaves 3 of 10 examples, fewer than the 5 needed with floor=2; "
+        "pruning 0.7 leaves 3 of 10 examples, fewer than 5, as floor=2 requires; "
         "the largest possible fraction is 0.5"
     )
     assert len(cut(np.arange(10), 0.5, labels, 2)) == 5

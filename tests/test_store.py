@@ -27,7 +27,8 @@ def test_a_finished_directory_lists_its_files_with_size_and_checksum(tmp_path):
     manifest = store.read_manifest(tmp_path, "train")
     assert manifest["more"] == 1
     assert manifest["files"]["a.txt"] == [
-        3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        3,
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     ]
 
 
@@ -76,7 +77,10 @@ def _hold(directory, seconds, log):
 
 def test_two_processes_do_not_hold_one_directory(tmp_path):
     context = multiprocessing.get_context("fork")
-    both = [context.Process(target=_hold, args=(tmp_path / "d", 0.2, tmp_path / "log")) for _ in range(2)]
+    both = [
+        context.Process(target=_hold, args=(tmp_path / "d", 0.2, tmp_path / "log"))
+        for _ in range(2)
+    ]
     for process in both:
         process.start()
     for process in both:
@@ -89,4 +93,7 @@ def test_a_copied_tree_has_the_same_files_without_locks(tmp_path):
     (tmp_path / "a/b/c.txt").write_text("x")
     (tmp_path / "a/.lock").write_text("")
     store.copy_tree(tmp_path / "a", tmp_path / "copy")
-    assert [str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*")] == ["b", "b/c.txt"]
+    assert [str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*")] == [
+        "b",
+        "b/c.txt",
+    ]

@@ -12,8 +12,24 @@ MODULES = {
     str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
-CORE = ["data", "batches", "models", "training", "gradients", "layers", "trace", "records", "scores",
-        "sampling", "evaluation", "store", "config", "steps", "cluster", "command"]
+CORE = [
+    "data",
+    "batches",
+    "models",
+    "training",
+    "gradients",
+    "layers",
+    "trace",
+    "records",
+    "scores",
+    "sampling",
+    "evaluation",
+    "store",
+    "config",
+    "steps",
+    "cluster",
+    "command",
+]
 DOORS = {
     "mlflow": {"influence.tracking"},
     "optuna": {"influence.search"},
@@ -22,9 +38,28 @@ DOORS = {
     "matplotlib": {"influence.plots"},
 }
 # Each may import those before it, not those after it.
-DIRECTION = ["errors", "shapes", "config", "store", "data", "batches", "layers", "models", "training",
-             "gradients", "trace", "records", "scores", "sampling", "evaluation", "cluster", "steps",
-             "plots", "tracking", "artifacts"]
+DIRECTION = [
+    "errors",
+    "shapes",
+    "config",
+    "store",
+    "data",
+    "batches",
+    "layers",
+    "models",
+    "training",
+    "gradients",
+    "trace",
+    "records",
+    "scores",
+    "sampling",
+    "evaluation",
+    "cluster",
+    "steps",
+    "plots",
+    "tracking",
+    "artifacts",
+]
 
 
 def imports(path: Path) -> set[str]:
@@ -39,7 +74,11 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("library", DOORS)
 def test_an_outside_library_has_one_door(library):
-    users = {name for name, path in MODULES.items() if any(i.split(".")[0] == library for i in imports(path))}
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(i.split(".")[0] == library for i in imports(path))
+    }
     assert users <= DOORS[library]
 
 

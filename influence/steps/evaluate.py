@@ -73,10 +73,18 @@ def retrain_point(
     with store.locked(path.parent):
         if not path.exists():
             _, seconds, metrics = evaluation.retrain(
-                fit, tokenizer, dataset.label_names, (train[0].take(kept), train[1][kept]),
-                {"test": test}, seed, steps, device,
+                fit,
+                tokenizer,
+                dataset.label_names,
+                (train[0].take(kept), train[1][kept]),
+                {"test": test},
+                seed,
+                steps,
+                device,
             )
-            store.write_json(path, {"kept": len(kept), "steps": steps, "seconds": seconds, "metrics": metrics})
+            store.write_json(
+                path, {"kept": len(kept), "steps": steps, "seconds": seconds, "metrics": metrics}
+            )
     return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -88,7 +96,10 @@ def _inputs(sampled: Path):
     fit = FitConfig(**{name: value for name, value in manifest["fit"].items() if name in known})
     dataset = data.open_saved(sampled / "data")
     tokenizer = models.open_tokenizer(sampled / "tokenizer")
-    splits = [(encode(tokenizer, frame, fit), frame["label"].to_numpy()) for frame in (dataset.train, dataset.test)]
+    splits = [
+        (encode(tokenizer, frame, fit), frame["label"].to_numpy())
+        for frame in (dataset.train, dataset.test)
+    ]
     return dataset, fit, tokenizer, *splits, np.load(sampled / "order.npy")
 
 
@@ -101,11 +112,15 @@ def _key(dataset: data.Dataset, fit: FitConfig, kept: np.ndarray, seed: int, ste
 
 
 def _record(points: list[Point]) -> Record:
-    metrics: dict[str, float] = {"kept": float(points[0].kept), "steps": float(points[0].steps)}
+    """Name metrics so that the UI, which sorts sections by name, shows the curve first."""
+    metrics: dict[str, float] = {}
     for name in SHOWN:
         mean, low, high = evaluation.interval([point.metrics[f"test/{name}"] for point in points])
-        metrics[f"test/{name}"] = mean
-        if name == "accuracy" and low == low:
-            metrics |= {"interval/accuracy_low": low, "interval/accuracy_high": high}
-    metrics["seconds"] = float(np.mean([point.seconds for point in points]))
+        metrics[f"curve/{name}"] = mean
+        metrics |= {f"interval/{name}_low": low, f"interval/{name}_high": high}
+    metrics |= {
+        "retraining/kept": float(points[0].kept),
+        "retraining/steps": float(points[0].steps),
+    }
+    metrics["retraining/seconds"] = float(np.mean([point.seconds for point in points]))
     return Record(round(points[0].percent_pruned), metrics)

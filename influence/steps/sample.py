@@ -30,8 +30,12 @@ def sample(config: SampleStep, scored: Path) -> Steps:
             f"arm {config.arm!r} needs the score {missing[0]!r}, which {scored} does not hold; it holds "
             f"{', '.join(manifest['scores'])}"
         )
-    knobs = {**config.knobs(SampleConfig), "arm": str(arm), "seed": config.seed,
-             "fractions": list(fractions(config.fractions))}
+    knobs = {
+        **config.knobs(SampleConfig),
+        "arm": str(arm),
+        "seed": config.seed,
+        "fractions": list(fractions(config.fractions)),
+    }
     task = Task("sample", knobs, {"scores": manifest["fingerprint"]}, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
@@ -51,30 +55,53 @@ def percent(fraction: float) -> float:
     return round(100 * fraction, 6)
 
 
-def _sample(config: SampleStep, arm, scored: Path, manifest: dict, directory: Path) -> Generator[Record, None, dict]:
+def _sample(
+    config: SampleStep, arm, scored: Path, manifest: dict, directory: Path
+) -> Generator[Record, None, dict]:
     table = pd.read_parquet(scored / "scores.parquet")
     labels = table["label"].to_numpy()
-    hardness = {name: scores.hardness(scores.parse_spec(name), table[name].to_numpy()) for name in arm.scores}
+    hardness = {
+        name: scores.hardness(scores.parse_spec(name), table[name].to_numpy())
+        for name in arm.scores
+    }
     recall = np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
     known = {knob for rule in sampling.REGISTRY.values() for knob in rule.knobs}
     knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
     orders = [
-        sampling.order(arm, hardness, labels, config.seed + draw, floor=config.floor, recall=recall,
-                       knobs=knobs)
+        sampling.order(
+            arm,
+            hardness,
+            labels,
+            config.seed + draw,
+            floor=config.floor,
+            recall=recall,
+            knobs=knobs,
+        )
         for draw in range(config.draws)
     ]
     if all(np.array_equal(order, orders[0]) for order in orders):
         orders = orders[:1]  # nothing is drawn and nothing tied
-    cuts = {f: [sampling.cut(order, f, labels, config.floor) for order in orders] for f in fractions(config.fractions)}
+    cuts = {
+        f: [sampling.cut(order, f, labels, config.floor) for order in orders]
+        for f in fractions(config.fractions)
+    }
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
     np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
     shares = _write(cuts, labels, data.open_saved(directory / "data"), directory)
     for fraction, kept in cuts.items():
         worst = shares.loc[shares["percent_pruned"] == percent(fraction), "kept_share"].min()
-        yield Record(round(percent(fraction)), {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst})
-    return {"arm": str(arm), "percents": [percent(f) for f in cuts], "draws": len(orders),
-            "label_names": manifest["label_names"], "fit": manifest["fit"]}
+        yield Record(
+            round(percent(fraction)),
+            {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst},
+        )
+    return {
+        "arm": str(arm),
+        "percents": [percent(f) for f in cuts],
+        "draws": len(orders),
+        "label_names": manifest["label_names"],
+        "fit": manifest["fit"],
+    }
 
 
 def _write(cuts: dict, labels: np.ndarray, dataset: data.Dataset, directory: Path) -> pd.DataFrame:
@@ -82,7 +109,9 @@ def _write(cuts: dict, labels: np.ndarray, dataset: data.Dataset, directory: Pat
     for fraction, draws in cuts.items():
         for draw, kept in enumerate(draws):
             rows = dataset.train.iloc[np.sort(kept)]
-            kept_ids.append(pd.DataFrame({"percent_pruned": percent(fraction), "draw": draw, "id": rows["id"]}))
+            kept_ids.append(
+                pd.DataFrame({"percent_pruned": percent(fraction), "draw": draw, "id": rows["id"]})
+            )
             at = directory / f"subsets/percent-{percent(fraction):g}/draw-{draw}"
             data.save(replace(dataset, train=rows.reset_index(drop=True)), at)
         one = sampling.class_shares(labels, draws[0], dataset.label_names)

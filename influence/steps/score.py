@@ -19,7 +19,17 @@ from influence.steps.step import Record, Steps, Task, perform, say
 from influence.steps.train import open_inputs, read_checkpoints
 from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
 
-CODE = ("batches", "data", "gradients", "layers", "models", "records", "scores", "steps/score", "trace")
+CODE = (
+    "batches",
+    "data",
+    "gradients",
+    "layers",
+    "models",
+    "records",
+    "scores",
+    "steps/score",
+    "trace",
+)
 KEPT = ("shard_size", "batch_tokens", "examples")  # knobs that change no score
 
 
@@ -32,7 +42,9 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     """
     manifest = store.read_manifest(training, "train")
     runs = tuple(
-        scores.RunInfo(run["seed"], read_checkpoints(run["checkpoints"]), run["observations"], run["null"])
+        scores.RunInfo(
+            run["seed"], read_checkpoints(run["checkpoints"]), run["observations"], run["null"]
+        )
         for run in manifest["runs"]
     )
     specs = _specs(config.score, runs)
@@ -58,7 +70,9 @@ def _specs(text: str, runs: Sequence) -> list:
     if text.strip() != "all":
         specs = [scores.parse_spec(name) for name in names(text)]
         if not specs:
-            raise InputError("score names no score; there is all, or " + ", ".join(sorted(scores.REGISTRY)))
+            raise InputError(
+                "score names no score; there is all, or " + ", ".join(sorted(scores.REGISTRY))
+            )
         return specs
     specs = []
     for name in scores.REGISTRY:
@@ -83,24 +97,54 @@ def _score(
     save_trace(trace, directory)
     table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
     _write_scores(table, dataset, specs, config.examples, directory)
-    yield Record(0, {"score/seconds": seconds, "score/self_check_error": error,
-                     "score/examples": float(len(table))})
+    yield Record(
+        0,
+        {
+            "score/seconds": seconds,
+            "score/self_check_error": error,
+            "score/examples": float(len(table)),
+        },
+    )
     for name, values in columns.items():
-        yield Record(0, {f"score/mean/{name}": float(values.mean()), f"score/std/{name}": float(values.std())})
+        yield Record(
+            0,
+            {f"score/mean/{name}": float(values.mean()), f"score/std/{name}": float(values.std())},
+        )
     return {
-        "label_names": list(dataset.label_names), "recall": manifest["recall"],
-        "fit": manifest["knobs"], "scores": list(columns), "self_check_error": error,
+        "label_names": list(dataset.label_names),
+        "recall": manifest["recall"],
+        "fit": manifest["knobs"],
+        "scores": list(columns),
+        "self_check_error": error,
     }
 
 
-def _trace(config, training, manifest, plans, dataset, engine: Engine, directory: Path) -> tuple[Trace, float]:
+def _trace(
+    config, training, manifest, plans, dataset, engine: Engine, directory: Path
+) -> tuple[Trace, float]:
     shards = directory / "shards"
     examples = len(dataset.train)
-    key = json.dumps([[sorted((s, sorted(q)) for s, q in p.at.items()),
-                       sorted((q, sorted(w.items())) for q, w in p.over.items())] for p in plans])
+    key = json.dumps(
+        [
+            [
+                sorted((s, sorted(q)) for s, q in p.at.items()),
+                sorted((q, sorted(w.items())) for q, w in p.over.items()),
+            ]
+            for p in plans
+        ]
+    )
     jobs = [
-        (training, key, config.tracin_layers, engine.device, start, min(start + config.shard_size, examples),
-         config.batch_tokens, config.self_check if start == 0 else 0, shards)
+        (
+            training,
+            key,
+            config.tracin_layers,
+            engine.device,
+            start,
+            min(start + config.shard_size, examples),
+            config.batch_tokens,
+            config.self_check if start == 0 else 0,
+            shards,
+        )
         for start in range(0, examples, config.shard_size)
     ]
     errors = [error for _, error in engine.run(measure_shard, jobs, "score")]
@@ -111,7 +155,9 @@ def _trace(config, training, manifest, plans, dataset, engine: Engine, directory
         )
     parts = [load_file(shards / f"{job[4]:09d}.safetensors") for job in jobs]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    runs = tuple(_run_trace(training, manifest, number, plan, measured) for number, plan in enumerate(plans))
+    runs = tuple(
+        _run_trace(training, manifest, number, plan, measured) for number, plan in enumerate(plans)
+    )
     labels = dataset.train["label"].to_numpy()
     trace = Trace(ids=dataset.train["id"].to_numpy(dtype=str), labels=labels, runs=runs)
     for path in shards.iterdir():
@@ -121,16 +167,25 @@ def _trace(config, training, manifest, plans, dataset, engine: Engine, directory
 
 
 def measure_shard(
-    training: Path, key: str, tracin_layers: str, device: str, start: int, end: int,
-    batch_tokens: int, check: int, shards: Path,
+    training: Path,
+    key: str,
+    tracin_layers: str,
+    device: str,
+    start: int,
+    end: int,
+    batch_tokens: int,
+    check: int,
+    shards: Path,
 ) -> float:
     """Measure train examples start..end into a file, unless it is there; return the self-check's error."""
     path = shards / f"{start:09d}.safetensors"
     meter, tokens, labels = _resident(training, key, tracin_layers, device)
     error = self_check(meter, tokens, labels, check) if check else 0.0
     if check and any(meter.slow):
-        say(f"score: this model has a layer without a closed form: gradient norms are taken one example at a "
-            f"time, {slowdown(meter, tokens, labels):.0f} forward passes each")
+        say(
+            f"score: this model has a layer without a closed form: gradient norms are taken one example at a "
+            f"time, {slowdown(meter, tokens, labels):.0f} forward passes each"
+        )
     if path.exists():
         return error
     measured = meter.measure(tokens, labels, np.arange(start, end), batch_tokens)
@@ -152,7 +207,9 @@ def _resident(training: Path, key: str, tracin_layers: str, device: str):
             model = models.open_checkpoint(training / f"runs/{run}/step-{step:06d}").to(device)
             used = tuple(name for name, within in windows.items() if step in within)
             residents.append(Resident(run, step, model, steps.get(step, frozenset()), used))
-    config = TrainConfig(**{k: v for k, v in store.read_manifest(training, "train")["knobs"].items()})
+    config = TrainConfig(
+        **{k: v for k, v in store.read_manifest(training, "train")["knobs"].items()}
+    )
     tokens, labels = open_inputs(training, "train", config)
     return Meter(residents, tracin_layers), tokens, labels
 
@@ -170,12 +227,18 @@ def _run_trace(training: Path, manifest: dict, number: int, plan, measured: dict
     null = json.loads((folder / "null.json").read_text())
     if null:
         at["null_logits"] = {int(step): np.array(v, dtype=np.float32) for step, v in null.items()}
-    whole = {"observations": np.load(folder / "observations.npy")} if "observations" in plan.whole else {}
+    whole = (
+        {"observations": np.load(folder / "observations.npy")}
+        if "observations" in plan.whole
+        else {}
+    )
     run = manifest["runs"][number]
     return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
 
 
-def _write_scores(table: pd.DataFrame, dataset: data.Dataset, specs, examples: int, directory: Path) -> None:
+def _write_scores(
+    table: pd.DataFrame, dataset: data.Dataset, specs, examples: int, directory: Path
+) -> None:
     with store.replacing(directory / "scores.parquet") as temporary:
         table.to_parquet(temporary, index=False)
     columns = [str(spec) for spec in specs]
@@ -190,11 +253,18 @@ def _extremes(table: pd.DataFrame, dataset: data.Dataset, specs, examples: int) 
     texts = dataset.train[[c for c in ("text", "text_pair") if c in dataset.train]]
     for spec in specs:
         order = np.argsort(-scores.hardness(spec, table[str(spec)].to_numpy()), kind="stable")
-        chosen = [("hardest", i) for i in order[:examples]] + [("easiest", i) for i in order[::-1][:examples]]
+        chosen = [("hardest", i) for i in order[:examples]] + [
+            ("easiest", i) for i in order[::-1][:examples]
+        ]
         for end, i in chosen:
-            rows.append({
-                "score": str(spec), "end": end, "value": float(table[str(spec)].iloc[i]),
-                "label": dataset.label_names[table["label"].iloc[i]],
-                **texts.iloc[i].to_dict(), "id": table["id"].iloc[i],
-            })
+            rows.append(
+                {
+                    "score": str(spec),
+                    "end": end,
+                    "value": float(table[str(spec)].iloc[i]),
+                    "label": dataset.label_names[table["label"].iloc[i]],
+                    **texts.iloc[i].to_dict(),
+                    "id": table["id"].iloc[i],
+                }
+            )
     return rows

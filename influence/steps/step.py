@@ -39,7 +39,9 @@ class Task:
         return store.fingerprint(self.name, self.knobs, self.inputs, self.code)
 
 
-def perform(task: Task, workdir: str, work: Callable[[Path], Generator[Record, None, dict]]) -> Steps:
+def perform(
+    task: Task, workdir: str, work: Callable[[Path], Generator[Record, None, dict]]
+) -> Steps:
     """Yield the records of `task` and return its finished directory.
 
     `work` writes into the directory it is given and returns what else the manifest shall hold. If
@@ -57,8 +59,13 @@ def perform(task: Task, workdir: str, work: Callable[[Path], Generator[Record, N
         store.finish(
             directory,
             task.name,
-            {"fingerprint": fingerprint, "knobs": dict(task.knobs), "inputs": dict(task.inputs),
-             "versions": versions(), **more},
+            {
+                "fingerprint": fingerprint,
+                "knobs": dict(task.knobs),
+                "inputs": dict(task.inputs),
+                "versions": versions(),
+                **more,
+            },
         )
     return directory
 
@@ -82,7 +89,9 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def _recorded(directory: Path, records: Generator[Record, None, dict]) -> Generator[Record, None, dict]:
+def _recorded(
+    directory: Path, records: Generator[Record, None, dict]
+) -> Generator[Record, None, dict]:
     with open(directory / RECORDS, "w", encoding="utf-8") as file:
         while True:
             try:

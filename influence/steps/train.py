@@ -30,15 +30,21 @@ def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
         say(f"train: dropped {count} {what}")
     for note in dataset.notes:
         say(f"train: {note}")
-    scores.plan([scores.parse_spec(name) for name in names(score)], _expected(config, len(dataset.train)))
+    scores.plan(
+        [scores.parse_spec(name) for name in names(score)], _expected(config, len(dataset.train))
+    )
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
     task = Task("train", {**knobs, "dataset": dataset.name}, inputs, CODE)
-    return (yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at)))
+    return (
+        yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
+    )
 
 
-def open_inputs(directory: Path, split: str, config: TrainConfig) -> tuple[batches.Tokens, np.ndarray]:
+def open_inputs(
+    directory: Path, split: str, config: TrainConfig
+) -> tuple[batches.Tokens, np.ndarray]:
     """Return tokens and labels of one split of a step directory."""
     frame = getattr(data.open_saved(directory / "data"), split)
     tokenizer = models.open_tokenizer(directory / "tokenizer")
@@ -57,13 +63,20 @@ def _expected(config: TrainConfig, examples: int) -> tuple[scores.RunInfo, ...]:
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
         epoch = training.steps_per_epoch(examples, config.batch_size)
-        at = [_checkpoint(training.Progress(step, step / epoch, 0.0, 0.0), plan) for step in plan.checkpoints]
+        at = [
+            _checkpoint(training.Progress(step, step / epoch, 0.0, 0.0), plan)
+            for step in plan.checkpoints
+        ]
         observed = bool(plan.observations)
-        infos.append(scores.RunInfo(config.seed + run, read_checkpoints(at), observed, config.null_model))
+        infos.append(
+            scores.RunInfo(config.seed + run, read_checkpoints(at), observed, config.null_model)
+        )
     return tuple(infos)
 
 
-def _train(config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path) -> Generator[Record, None, dict]:
+def _train(
+    config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path
+) -> Generator[Record, None, dict]:
     data.save(dataset, directory / "data")
     columns = [name for name in ("text", "text_pair") if name in dataset.train]
     texts = [text for name in columns for text in dataset.train[name]]
@@ -80,7 +93,10 @@ def _train(config: TrainStep, dataset: data.Dataset, engine: Engine, directory: 
     return {
         "label_names": dataset.label_names,
         "recall": runs[0]["recall"],
-        "runs": [{name: run[name] for name in ("seed", "checkpoints", "observations", "null")} for run in runs],
+        "runs": [
+            {name: run[name] for name in ("seed", "checkpoints", "observations", "null")}
+            for run in runs
+        ],
     }
 
 
@@ -92,7 +108,10 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
     tokens, labels = open_inputs(directory, "train", config)
     dataset = data.open_saved(directory / "data")
     tokenizer = models.open_tokenizer(directory / "tokenizer")
-    validation = encode(tokenizer, dataset.validation, config), dataset.validation["label"].to_numpy()
+    validation = (
+        encode(tokenizer, dataset.validation, config),
+        dataset.validation["label"].to_numpy(),
+    )
     seed = config.seed + run
     plan = training.schedule(config, len(tokens), first=run == 0)
     with store.replacing(final) as at:
@@ -111,18 +130,31 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
                 models.save(model, at / f"step-{progress.step:06d}")
                 checkpoints.append(_checkpoint(progress, plan))
             if progress.step in plan.epochs and run == 0:
-                found = evaluation.metrics(models.predict(model, validation[0]), validation[1], dataset.label_names)
-                recall = {name[7:]: value for name, value in found.items() if name.startswith("recall/")}
-                metrics |= {f"validation/{n}": v for n, v in found.items() if not n.startswith("recall/")}
+                found = evaluation.metrics(
+                    models.predict(model, validation[0]), validation[1], dataset.label_names
+                )
+                recall = {
+                    name[7:]: value for name, value in found.items() if name.startswith("recall/")
+                }
+                metrics |= {
+                    f"validation/{n}": v for n, v in found.items() if not n.startswith("recall/")
+                }
             history.append([progress.step, metrics])
         bar.close()
         np.save(at / "observations.npy", np.array(observed, dtype=bool).reshape(-1, len(tokens)))
         null = _null_logits(config, tokenizer, dataset, seed, device) if config.null_model else {}
         store.write_json(at / "null.json", null)
-        store.write_json(at / "run.json", {
-            "seed": seed, "checkpoints": checkpoints, "observations": bool(observed),
-            "null": config.null_model, "history": history, "recall": recall,
-        })
+        store.write_json(
+            at / "run.json",
+            {
+                "seed": seed,
+                "checkpoints": checkpoints,
+                "observations": bool(observed),
+                "null": config.null_model,
+                "history": history,
+                "recall": recall,
+            },
+        )
     return run
 
 
@@ -133,11 +165,17 @@ def read_checkpoints(entries: list[dict]) -> tuple[Checkpoint, ...]:
 
 def _checkpoint(progress: training.Progress, plan: training.Schedule) -> dict:
     series = [name for name in ("spread", "epochs") if progress.step in getattr(plan, name)]
-    return {"step": progress.step, "epoch": progress.epoch, "series": series,
-            "learning_rate": progress.learning_rate}
+    return {
+        "step": progress.step,
+        "epoch": progress.epoch,
+        "series": series,
+        "learning_rate": progress.learning_rate,
+    }
 
 
-def _null_logits(config: TrainConfig, tokenizer, dataset, seed: int, device: str) -> dict[int, list[float]]:
+def _null_logits(
+    config: TrainConfig, tokenizer, dataset, seed: int, device: str
+) -> dict[int, list[float]]:
     """Train on empty inputs during the observed epochs; return its logits at the end of each."""
     labels = dataset.train["label"].to_numpy()
     types = "token_type_ids" in tokenizer.model_input_names

@@ -1,0 +1,145 @@
+"""The fused pass equals the slow and obvious one, whatever stands beside an example."""
+
+import numpy as np
+import pytest
+import torch
+
+from influence import trace
+from influence.batches import Tokens
+from influence.trace import Meter, Resident, Variance
+from tests import architectures
+
+ALL = frozenset({"logits", "gradient_norms", "layer_norms", "classifier_norms"})
+STEPS = (10, 20, 30)
+
+
+def meter(name: str, quantities: frozenset = ALL) -> Meter:
+    models = [architectures.build(name, seed) for seed in range(len(STEPS))]
+    residents = [
+        Resident(0, step, model, quantities, ("all", "late") if step > 10 else ("all",))
+        for step, model in zip(STEPS, models, strict=True)
+    ]
+    return Meter(residents)
+
+
+def examples(name: str, count: int = 13) -> tuple[Tokens, np.ndarray]:
+    generator = np.random.default_rng(3)
+    lengths = generator.integers(2, 14, size=count)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    ids = generator.integers(5, 15, size=lengths.sum()).astype(np.int32)
+    pad = architectures.CONFIGS[name]["pad_token_id"]
+    return Tokens(ids, None, offsets, pad), np.arange(count) % 3
+
+
+def measured(found: trace.Measured) -> dict:
+    return {**found.at, **found.over}
+
+
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+def test_the_fused_pass_equals_a_loop_over_single_examples(name):
+    tokens, labels = examples(name)
+    rows, whole = np.arange(len(tokens)), meter(name)
+    fused = measured(whole.measure(tokens, labels, rows, batch_tokens=64))
+    slow = measured(trace.reference(meter(name), tokens, labels, rows))
+    assert set(slow) == {key for key in fused if key[1] != "logits"}
+    for key, right in slow.items():
+        np.testing.assert_allclose(fused[key], right, rtol=1e-5, atol=0, err_msg=str(key))
+
+
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+def test_batch_size_and_order_do_not_matter(name):
+    tokens, labels = examples(name)
+    rows = np.arange(len(tokens))
+    alone = measured(meter(name).measure(tokens, labels, rows, batch_tokens=1))
+    order = np.random.default_rng(0).permutation(rows)
+    shuffled = measured(meter(name).measure(tokens, labels, order, batch_tokens=10_000))
+    for key, right in alone.items():
+        np.testing.assert_allclose(
+            shuffled[key], right[order], rtol=2e-5, atol=1e-6, err_msg=str(key)
+        )
+
+
+def test_vog_equals_its_definition_by_plain_autograd():
+    tokens, labels = examples("bert", 3)
+    whole = meter("bert", frozenset({"logits"}))
+    found = whole.measure(tokens, labels, np.arange(3), batch_tokens=100).over
+    for i in range(3):
+        ids = torch.from_numpy(tokens.ids[tokens.offsets[i] : tokens.offsets[i + 1]]).long()[None]
+        gradients = []
+        for resident in whole.residents:
+            model = architectures.build("bert", STEPS.index(resident.step))
+            states = model.bert.embeddings(ids).detach().requires_grad_()
+            hidden = model.bert.encoder(states).last_hidden_state
+            logits = model.classifier(model.bert.pooler(hidden))
+            gradients.append(torch.autograd.grad(logits[0, labels[i]], states)[0][0])
+        mean = sum(gradients) / len(gradients)
+        variance = sum((g - mean) ** 2 for g in gradients) / len(gradients)
+        assert found[0, "gradient_variance", "all"][i] == pytest.approx(
+            variance.mean().item(), rel=1e-5
+        )
+        assert found[0, "gradient_deviation", "all"][i] == pytest.approx(
+            variance.sqrt().mean().item(), rel=1e-5
+        )
+
+
+def test_a_window_holds_its_own_checkpoints_only():
+    tokens, labels = examples("bert")
+    rows = np.arange(len(tokens))
+    late = Meter(
+        [Resident(0, r.step, r.model, r.quantities, ("late",)) for r in meter("bert").residents[1:]]
+    )
+    both = meter("bert").measure(tokens, labels, rows, 64).over[0, "gradient_variance", "late"]
+    np.testing.assert_allclose(
+        both, late.measure(tokens, labels, rows, 64).over[0, "gradient_variance", "late"], rtol=1e-5
+    )
+
+
+def test_a_model_without_a_rule_takes_the_slow_exact_path_and_says_how_slow():
+    tokens, labels = examples("deberta-v2")
+    whole = meter("deberta-v2")
+    whole.measure(tokens, labels, np.arange(4), 64)
+    assert all(whole.slow)
+    assert trace.slowdown(whole, tokens, labels) > 1
+
+
+def test_a_model_with_rules_takes_the_fast_path():
+    tokens, labels = examples("bert")
+    whole = meter("bert")
+    whole.measure(tokens, labels, np.arange(4), 64)
+    assert not any(whole.slow)
+
+
+def test_the_self_check_is_small_for_a_right_pass():
+    tokens, labels = examples("bert")
+    assert 0 < trace.self_check(meter("bert"), tokens, labels, 4) < 1e-5
+
+
+def test_the_self_check_notices_a_wrong_pass(monkeypatch):
+    tokens, labels = examples("bert")
+    right = trace.NormRecorder.norms
+    monkeypatch.setattr(
+        trace.NormRecorder,
+        "norms",
+        lambda self, *a, **k: {n: v * 1.01 for n, v in right(self, *a, **k).items()},
+    )
+    assert trace.self_check(meter("bert"), tokens, labels, 4) > trace.MISMATCH
+
+
+def test_logits_alone_need_no_gradient_and_no_check():
+    tokens, labels = examples("bert")
+    plain = Meter([Resident(0, 10, architectures.build("bert"), frozenset({"logits"}), ())])
+    assert set(plain.measure(tokens, labels, np.arange(5), 64).at) == {(0, "logits", 10)}
+    assert trace.self_check(plain, tokens, labels, 4) == 0
+
+
+def test_running_variance_equals_the_two_pass_one():
+    values = torch.randn(7, 2, 3, 4, generator=torch.Generator().manual_seed(0)) + 100
+    variance = Variance()
+    for value in values:
+        variance.add(value)
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    found = variance.over_tokens(mask)["gradient_variance"]
+    right = values.double().var(0, correction=0).mean(-1)
+    torch.testing.assert_close(
+        found, torch.stack([right[0].mean(), right[1, 0]]).float(), rtol=1e-4, atol=0
+    )
