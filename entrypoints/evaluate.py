@@ -1,4 +1,7 @@
-"""evaluate: the pruned-accuracy curve. Run: python -m entrypoints.evaluate --sample runs:/<id>/sample"""
+"""evaluate: the pruned-accuracy curve.
+
+Run: python -m entrypoints.evaluate --sample runs:/<id>/sample
+"""
 
 from influence.command import run
 from influence.config import EvaluateStep
@@ -8,7 +11,7 @@ def main(config: EvaluateStep) -> None:
     """Retrain on each subset and log the directory as `curve`."""
     from influence import artifacts, cluster, steps, tracking
 
-    with tracking.run(config, "evaluate", "The pruned-accuracy curve.", step="evaluate") as opened:
+    with tracking.run(config, "evaluate", "The pruned-accuracy curve.", "evaluate") as opened:
         sample = tracking.resolve(config.sample)
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.evaluate(config, sample, engine))

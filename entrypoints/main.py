@@ -1,7 +1,7 @@
-"""main: from a dataset to the pruned-accuracy curve of every arm beside random. Run: mlflow run ."""
+"""main: from a dataset to the pruned-accuracy curve of every arm. Run: mlflow run ."""
 
 from influence.command import run
-from influence.config import EvaluateStep, MainStep, SampleStep, ScoreStep, narrow
+from influence.config import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep, narrow
 
 
 def main(config: MainStep) -> None:
@@ -9,37 +9,29 @@ def main(config: MainStep) -> None:
     from influence import artifacts, cluster, steps, tracking
 
     arms = steps.parse_arms(config.arms)
-    score_config = narrow(
-        config, ScoreStep, training="from train", score=steps.wanted(config.score, arms)
-    )
+    wanted = steps.wanted(config.score, arms)
     note = f"Pruned-accuracy curves of {len(arms)} arms on {config.dataset} with {config.model}."
-    with (
-        tracking.run(config, f"{config.dataset} · {config.model}", note, step="main") as parent,
-        cluster.engine(config) as engine,
-    ):
-        with tracking.child(
-            config, "train", "Checkpoints and observations.", step="train"
-        ) as opened:
-            training = opened.follow(steps.train(config, engine, score_config.score))
-            artifacts.train(opened, training)
-        with tracking.child(score_config, "score", "Influence scores.", step="score") as opened:
-            scored = opened.follow(steps.score(score_config, training, engine))
-            artifacts.score(opened, scored)
-        curves = {}
+    name = f"{config.dataset} · {config.model}"
+    curves = {}
+    with tracking.run(config, name, note, "main") as parent, cluster.engine(config) as engine:
+        knobs = narrow(config, TrainStep)
+        with tracking.run(knobs, "train", "Checkpoints and observations.", "train") as child:
+            training = child.follow(steps.train(knobs, engine, wanted))
+            artifacts.train(child, training)
+        knobs = narrow(config, ScoreStep, training=str(training), score=wanted)
+        with tracking.run(knobs, "score", "Influence scores.", "score") as child:
+            scores = child.follow(steps.score(knobs, training, engine))
+            artifacts.score(child, scores)
         for arm in map(str, arms):
-            sample_config = narrow(config, SampleStep, scores=str(scored), arm=arm)
-            with tracking.child(
-                sample_config, f"sample {arm}", f"What {arm} keeps.", step="sample"
-            ) as opened:
-                sampled = opened.follow(steps.sample(sample_config, scored))
-                artifacts.sample(opened, sampled)
-            evaluate_config = narrow(config, EvaluateStep, sample=str(sampled))
-            with tracking.child(
-                evaluate_config, arm, f"The curve of {arm}.", step="evaluate"
-            ) as opened:
-                curves[arm] = opened.follow(steps.evaluate(evaluate_config, sampled, engine))
-                artifacts.evaluate(opened, curves[arm])
-        print(artifacts.comparison(parent, curves).round(4).to_string(index=False))
+            knobs = narrow(config, SampleStep, scores=str(scores), arm=arm)
+            with tracking.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
+                sample = child.follow(steps.sample(knobs, scores))
+                artifacts.sample(child, sample)
+            knobs = narrow(config, EvaluateStep, sample=str(sample))
+            with tracking.run(knobs, arm, f"The curve of {arm}.", "evaluate") as child:
+                curves[arm] = child.follow(steps.evaluate(knobs, sample, engine))
+                artifacts.evaluate(child, curves[arm])
+        artifacts.comparison(parent, curves)
 
 
 if __name__ == "__main__":

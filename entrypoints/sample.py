@@ -1,4 +1,7 @@
-"""sample: which examples stay. Run: python -m entrypoints.sample --scores runs:/<id>/scores --arm el2n:easy"""
+"""sample: which examples stay.
+
+Run: python -m entrypoints.sample --scores runs:/<id>/scores --arm el2n:easy
+"""
 
 from influence.command import run
 from influence.config import SampleStep
@@ -9,7 +12,7 @@ def main(config: SampleStep) -> None:
     from influence import artifacts, steps, tracking
 
     with tracking.run(
-        config, f"sample {config.arm}", f"What {config.arm} keeps.", step="sample"
+        config, f"sample {config.arm}", f"What {config.arm} keeps.", "sample"
     ) as opened:
         directory = opened.follow(steps.sample(config, tracking.resolve(config.scores)))
         artifacts.sample(opened, directory)

@@ -1,4 +1,7 @@
-"""score: one number per example and score. Run: python -m entrypoints.score --training runs:/<id>/training"""
+"""score: one number per example and score.
+
+Run: python -m entrypoints.score --training runs:/<id>/training
+"""
 
 from influence.command import run
 from influence.config import ScoreStep
@@ -9,7 +12,7 @@ def main(config: ScoreStep) -> None:
     from influence import artifacts, cluster, steps, tracking
 
     with tracking.run(
-        config, f"score {config.score}", "Influence scores of the train set.", step="score"
+        config, f"score {config.score}", "Influence scores of the train set.", "score"
     ) as opened:
         training = tracking.resolve(config.training)
         with cluster.engine(config) as engine:

@@ -1,4 +1,7 @@
-"""train: fine-tune with checkpoints. Run: python -m entrypoints.train --dataset assistant --model tiny"""
+"""train: fine-tune with checkpoints.
+
+Run: python -m entrypoints.train --dataset assistant --model tiny
+"""
 
 from influence.command import run
 from influence.config import TrainStep
@@ -9,9 +12,7 @@ def main(config: TrainStep) -> None:
     from influence import artifacts, cluster, steps, tracking
 
     name = f"train {config.model} on {config.dataset}"
-    with tracking.run(
-        config, name, "Checkpoints and training observations.", step="train"
-    ) as opened:
+    with tracking.run(config, name, "Checkpoints and training observations.", "train") as opened:
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.train(config, engine))
         artifacts.train(opened, directory)

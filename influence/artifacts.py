@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence import data, evaluation
+from influence import data, evaluation, store
 from influence.tracking import Run
 
 
@@ -59,12 +59,14 @@ def evaluate(run: Run, directory: Path) -> None:
     summary = evaluation.summarise(points, "test/accuracy")
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
-    arm = str(points["arm"].iloc[0])
-    run.tag(**{"mlflow.runName": arm, "arm": arm})
+    manifest = store.read_manifest(directory, "evaluate")
+    arm, fit = manifest["arm"], manifest["fit"]
+    run.tag(**{"mlflow.runName": arm})
+    run.params(arm=arm, dataset=fit["dataset"], model=fit["model"], epochs=fit["epochs"])
 
 
-def comparison(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
-    """Log all arms beside random: curves, paired differences; return the differences."""
+def comparison(run: Run, curves: Mapping[str, Path]) -> None:
+    """Log all arms beside random and print the paired differences, in points of accuracy."""
     points = pd.concat(
         [pd.read_csv(path / "points.csv") for path in curves.values()], ignore_index=True
     )
@@ -80,7 +82,12 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
         run.log_table(points, "points")
         run.log_table(summary, "curves")
         run.log_table(differences, "differences_to_random")
-    return differences
+    if len(differences):
+        shown = differences.assign(
+            **{n: 100 * differences[n] for n in ("difference", "low", "high")}
+        )
+        print("\nAccuracy minus random, in points, with 95 % interval over seeds:")
+        print(shown.round(2).to_string(index=False))
 
 
 def _dataset(run: Run, directory: Path, context: str) -> data.Dataset:

@@ -152,7 +152,8 @@ CARRIERS = {
         play the radio
     """,
     "control_playback": """
-        (skip|play the next) (this song|track|song)
+        skip (this song|this track|the song|this one)
+        play the next (song|track|one)
         next (song|track|one)!
         (pause|stop|resume) (the music|this song|the song|) in the {room}
         (pause|stop|resume) (the music|this song|the song|the album)
@@ -659,7 +660,7 @@ CARRIERS = {
         (cancel|delete) my {time:short_time} reminder
         (cancel|delete) (the|my) reminder (for|about) (my|the) {event}
         i already did {task:task_noun} so delete the reminder.
-        (take|cross) {task} off my (list|to do list)
+        cross {task} off my (list|to do list)
         mark {task} as (done|finished|complete)
         (stop|quit) reminding me to {task}
         (cancel|delete) the one (for|at) {time}
@@ -1427,7 +1428,7 @@ RULES = {
     """,
     "colour": """
         blue, red, green, warm white, purple, yellow, pink, orange, white, turquoise, violet,
-        soft yellow, dark red, light blue, lavender, gold
+        soft yellow, dark red, sky blue, lavender, gold
     """,
     "door": """
         front door, back door, garage door, side door, garden gate, patio door, cellar door, gate,

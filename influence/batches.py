@@ -25,6 +25,7 @@ class Tokens:
     pad: int
 
     def __len__(self) -> int:
+        """Return the number of examples."""
         return len(self.offsets) - 1
 
     @property
@@ -72,7 +73,7 @@ def empty_inputs(tokenizer, examples: int, pair: bool, types: bool) -> Tokens:
 
 
 def collate(
-    tokens: Tokens, rows: np.ndarray, device: str = "cpu", width: int = 0
+    tokens: Tokens, rows: np.ndarray, device: torch.device | str = "cpu", width: int = 0
 ) -> dict[str, Tensor]:
     """Return the model's inputs for `rows`, right-padded to the longest of them, or to `width`."""
     lengths = tokens.lengths[rows]

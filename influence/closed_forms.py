@@ -46,7 +46,7 @@ def squared_norm(parts: Sequence[Part], gram: Callable[[Tensor], Tensor]) -> Ten
     rows, columns = parts[0] if len(parts) == 1 else _joined(parts)
     if rows.is_floating_point() and _matrix_is_cheaper(rows, columns):
         matrices = torch.bmm(_tokens(rows).transpose(1, 2), _tokens(columns)).flatten(1)
-        return torch.linalg.vecdot(matrices, matrices)
+        return torch.linalg.vector_norm(matrices, dim=1).square()
     return (gram(rows) * gram(columns)).sum((1, 2))
 
 

@@ -31,8 +31,8 @@ class Engine:
     ) -> Iterator[tuple[int, Any]]:
         """Call `function(*job)` for every job and yield (position, result) as they finish.
 
-        `what` names the progress bar. A single job runs in this process with all the cores. The first
-        job that raises ends the iteration with its exception; jobs not begun are dropped.
+        `what` names the progress bar. A single job runs in this process with all the cores. The
+        first job that raises ends the iteration with its exception; jobs not begun are dropped.
         """
         results = (
             self._here(function, jobs)
@@ -64,7 +64,7 @@ class Engine:
 
 @contextmanager
 def engine(config: ExecutionConfig) -> Iterator[Engine]:
-    """Give an engine for `workers` jobs at once, each with `threads` threads, and end its processes.
+    """Give an engine for `workers` jobs at once, `threads` threads each, and end its processes.
 
     On a GPU one job runs at a time, in this process, unless `workers` says otherwise.
     """

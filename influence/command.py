@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from influence import config
-from influence.errors import InputError
+from influence.errors import InputError, Terminated
 
 
 def run(step: str, main: Callable[[Any], None]) -> NoReturn:
@@ -30,6 +30,10 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
         main(parse(step, sys.argv[1:]))
     except InputError as error:
         sys.exit(_say(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Terminated:
+        sys.exit(143)
     sys.exit(0)
 
 

@@ -22,7 +22,6 @@ from influence.store import replacing, write_json
 Rows = tuple[pd.DataFrame, dict[str, list[str]]]  # with the names of integer classes per column
 Reader = Callable[[], Rows]
 
-ASSISTANT_SIZE = 6000
 PAIRS = (
     ("premise", "hypothesis"),
     ("sentence1", "sentence2"),
@@ -190,7 +189,7 @@ def _assistant(size: str, seed: int) -> dict[str, Reader]:
 
     if size and not (size.isdecimal() and int(size)):
         raise InputError(f"dataset 'assistant:{size}': {size!r} is no number of examples above 0")
-    frames = assistant.generate(int(size or ASSISTANT_SIZE), seed)
+    frames = assistant.generate(**({"size": int(size)} if size else {}), seed=seed)
     return {split: lambda rows=rows: (rows, {}) for split, rows in frames.items()}
 
 
@@ -404,16 +403,22 @@ def _renamed(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
             while new in taken:
                 new = f"source_{new}"
             names[name] = new
-    unstorable = {name: _json(rows[name]) for name in others if not _is_storable(rows[name])}
-    return rows.assign(**unstorable)[[*columns.values(), *others]].rename(columns=names)
+    changed = {name: _json(rows[name]) for name in others if not _is_storable(rows[name])}
+    return rows.assign(**changed)[[*columns.values(), *others]].rename(columns=names)
 
 
 def _is_storable(column: pd.Series) -> bool:
-    """Say whether Parquet can hold the column: not if it mixes types or holds empty objects."""
+    """Say whether Parquet can hold the column, and under a type that other splits can share.
+
+    It cannot if types are mixed or objects empty, and a column of nothing has no type.
+    """
+    if column.dtype != object:
+        return True
     try:
-        return column.dtype != object or "struct<>" not in str(pa.array(column).type)
+        kind = pa.array(column).type
     except (pa.ArrowException, ValueError, OverflowError):
         return False
+    return "struct<>" not in str(kind) and not pa.types.is_null(kind)
 
 
 def _json(column: pd.Series) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The one exception that means: the input is wrong, here is the way out."""
+"""The exceptions that are no bugs: wrong input, with the way out, and being told to stop."""
 
 
 class InputError(ValueError):
@@ -7,6 +7,10 @@ class InputError(ValueError):
     Commands print the sentence and exit with status 2; every other exception is a bug and shows
     its traceback.
     """
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: runs end as KILLED, the process with status 143."""
 
 
 def choose(kind: str, name: str, offered: object) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,8 @@ class Point:
 def metrics(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> dict[str, float]:
     """Return accuracy, macro F1, loss (nats), calibration error and the recall of every class.
 
-    `logits` (examples, classes), `labels` (examples,). Macro F1 averages over the classes present in
-    `labels`. The calibration error is the expected one in 15 equal-width bins of confidence
+    `logits` (examples, classes), `labels` (examples,). Macro F1 averages over the classes present
+    in `labels`. The calibration error is the expected one in 15 equal-width bins of confidence
     (Guo et al. 2017). A class that is absent has no recall.
     """
     log_probabilities = _log_softmax(logits)
@@ -60,9 +61,9 @@ def retrain(
 ) -> tuple[int, float, dict[str, float]]:
     """Train from the starting weights on `train` and measure on each of `splits`.
 
-    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, and the metrics of
-    every split under "<split>/<metric>". `splits` is all that can be looked at: whoever must choose
-    without the test split does not pass it.
+    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, and the metrics
+    of every split under "<split>/<metric>". `splits` is all that can be looked at: whoever must
+    choose without the test split does not pass it.
     """
     tokens, labels = train
     steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
@@ -79,7 +80,7 @@ def retrain(
 
 
 def table(points: Collection[Point], arm: str) -> pd.DataFrame:
-    """Return one row per point: arm, percent_pruned, seed, kept, steps, seconds, then every metric."""
+    """Return one row per point: arm, percent_pruned, seed, kept, steps, seconds, metrics."""
     rows = [
         {
             "arm": arm,
@@ -96,7 +97,7 @@ def table(points: Collection[Point], arm: str) -> pd.DataFrame:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean, low and high end of Student's 95 % interval for the mean; nan ends for one value."""
+    """Return mean, low and high end of Student's 95 % interval; the ends are nan for one value."""
     from scipy.stats import t
 
     array = np.asarray(values, dtype=np.float64)
@@ -108,29 +109,33 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return arm, percent_pruned, mean, low, high, seeds: the curve of each arm with 95 % intervals."""
+    """Return arm, percent_pruned, mean, low, high, seeds: each arm's curve with 95 % intervals."""
     rows = []
-    for (arm, percent), group in points.groupby(["arm", "percent_pruned"], sort=True):
+    for (arm, percent), group in _by_point(points):
         mean, low, high = interval(group[metric].tolist())
         rows.append((arm, percent, mean, low, high, len(group)))
     return pd.DataFrame(rows, columns=["arm", "percent_pruned", "mean", "low", "high", "seeds"])
 
 
 def differences(points: pd.DataFrame, metric: str, baseline: str = "random") -> pd.DataFrame:
-    """Return arm, percent_pruned, difference, low, high, seeds: each arm minus `baseline`, paired by seed.
+    """Return each arm minus `baseline`, paired by seed.
 
-    Seeds that one of the two lacks are left out. The fraction 0, where all arms are the full train
-    set, is left out too.
+    Columns: arm, percent_pruned, difference, low, high (95 %), seeds. Seeds that one of
+    the two lacks are left out, and so is the fraction 0, where all arms are the full train set.
     """
     keys = ["percent_pruned", "seed"]
     base = points[points["arm"] == baseline].set_index(keys)[metric]
     rows = []
-    for (arm, percent), group in points.groupby(["arm", "percent_pruned"], sort=True):
+    for (arm, percent), group in _by_point(points):
         paired = (group.set_index(keys)[metric] - base).dropna()
         if arm != baseline and percent > 0 and len(paired):
             rows.append((arm, percent, *interval(paired.tolist()), len(paired)))
     columns = ["arm", "percent_pruned", "difference", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _by_point(points: pd.DataFrame) -> Any:
+    return points.groupby(["arm", "percent_pruned"], sort=True)
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

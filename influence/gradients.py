@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Parameter, functional
 from torch.utils.hooks import RemovableHandle
 
-from influence.closed_forms import Part, Rule, rules, squared_norm, token_products
+from influence.closed_forms import Rule, rules, squared_norm, token_products
 from influence.shapes import Float, Int
 
 
@@ -106,7 +106,8 @@ class NormRecorder:
             gradients = _gradients(loss, calls, retain_graph=retain_graph)
             if calls and all(gradient is None for gradient in gradients):
                 raise RuntimeError("the loss does not depend on the forward that was recorded")
-            return self._norms(self._parts(calls, gradients), loss.device)
+            zero = torch.zeros(self.examples, device=loss.device)
+            return self._norms(calls, gradients, zero)
 
     def _attach(self) -> Iterator[RemovableHandle]:
         yield self.model.register_forward_pre_hook(self._begin, with_kwargs=True)
@@ -162,23 +163,17 @@ class NormRecorder:
                 raise NoRuleError(f"{name} is used outside its module; use loop_norms")
         self.verified = self.examples > 1
 
-    def _parts(
-        self, calls: Sequence[Call], gradients: Sequence[Tensor | None]
-    ) -> dict[Parameter, list[Part]]:
+    def _norms(
+        self, calls: Sequence[Call], gradients: Sequence[Tensor | None], zero: Tensor
+    ) -> dict[str, Tensor]:
         parts = defaultdict(list)
         for (module, inputs, _), gradient in zip(calls, gradients, strict=True):
-            if gradient is not None:
-                for parameter, rule in self.rules[module].items():
-                    parts[parameter].append(rule(module, inputs, gradient))
-        return parts
-
-    def _norms(
-        self, parts: Mapping[Parameter, Sequence[Part]], device: torch.device
-    ) -> dict[str, Tensor]:
+            for parameter, rule in self.rules[module].items() if gradient is not None else ():
+                parts[parameter].append(partial(rule, module, inputs, gradient))
         # Query, key and value share an input, the embedding tables an output gradient.
         gram = lru_cache(maxsize=2)(token_products)
-        squares = {parameter: squared_norm(some, gram) for parameter, some in parts.items()}
-        return _roots(self.groups, squares, torch.zeros(self.examples, device=device))
+        squares = {p: squared_norm([part() for part in some], gram) for p, some in parts.items()}
+        return _roots(self.groups, squares, zero)
 
     def _name(self, module: nn.Module) -> str:
         return next(name for name, other in self.model.named_modules() if other is module)
@@ -281,7 +276,8 @@ def _row(value: Tensor, examples: int, row: int) -> Tensor:
 
 def _uses(logits: Tensor) -> Counter[Tensor]:
     """Count how often each parameter enters the graph."""
-    uses, seen, ahead = Counter(), set(), [logits.grad_fn] if logits.requires_grad else []
+    ahead: list[Any] = [logits.grad_fn] if logits.requires_grad else []
+    uses, seen = Counter(), set()
     while ahead:
         for node, _ in ahead.pop().next_functions:
             if hasattr(node, "variable"):

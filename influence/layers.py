@@ -1,7 +1,6 @@
 """Own where things are in a Hugging Face sequence classifier: embeddings, last layer, head."""
 
 import re
-from itertools import islice
 
 from torch import nn
 
@@ -25,12 +24,13 @@ def embedding_layer(model: nn.Module) -> nn.Module:
 def last_encoder_layer(model: nn.Module) -> str:
     """Return the dotted name of the last layer of the encoder (ALBERT: of its one shared group).
 
-    The encoder is the largest list of modules that lies in no other list.
+    The encoder is the list of modules with most parameters; of nested ones, the outermost.
 
     Raises:
         InputError: the model holds no list of modules.
     """
-    lists = _outermost_lists(model)
+    named = model.named_modules()  # an outer list comes before those in it
+    lists = {name: module for name, module in named if _is_list(module)}
     if not lists:
         raise InputError(
             f"{type(model).__name__} holds no list of layers, so it has no last encoder layer; "
@@ -76,13 +76,16 @@ def parameter_group(model: nn.Module, which: str) -> tuple[str, ...]:
     """
     matches = re.compile(_pattern(model, which)).search
     named = list(model.named_parameters(remove_duplicate=False))
-    chosen = {parameter: name for name, parameter in reversed(named) if matches(name)}
+    chosen: dict[nn.Parameter, str] = {}
+    for name, parameter in named:
+        if matches(name):
+            chosen.setdefault(parameter, name)
     if not chosen:
         raise InputError(
             f"no parameter name fits {which!r}; some of the {len(named)} names are "
-            + ", ".join(name for name, _ in islice(named, 0, None, max(1, len(named) // 4)))
+            + ", ".join(name for name, _ in named[:: max(1, len(named) // 4)])
         )
-    return tuple(reversed(chosen.values()))
+    return tuple(chosen.values())
 
 
 def _pattern(model: nn.Module, which: str) -> str:
@@ -102,13 +105,8 @@ def _pattern(model: nn.Module, which: str) -> str:
     return which
 
 
-def _outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
-    lists: dict[str, nn.ModuleList] = {}
-    for name, module in model.named_modules():  # parents come before what they hold
-        inside = any(name.startswith(f"{outer}.") for outer in lists)
-        if isinstance(module, nn.ModuleList) and len(module) and not inside:
-            lists[name] = module
-    return lists
+def _is_list(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList) and len(module) > 0
 
 
 def _size(module: nn.Module) -> int:

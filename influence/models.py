@@ -21,7 +21,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 
 def load_tokenizer(config: ModelConfig, texts: list[str]):
-    """Return the model's own tokenizer, or a WordPiece one trained on `texts` for a scratch model."""
+    """Return the model's own tokenizer, or, from scratch, a WordPiece one trained on `texts`."""
     if config.model in SCRATCH:
         return _train_wordpiece(texts, config.vocabulary)
     from transformers import AutoTokenizer
@@ -175,8 +175,8 @@ def _open(kind, model: str):
         return kind.from_pretrained(_source(model), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved model, "
-            f"or a hub id that can be reached ({_first_line(error)})"
+            f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved "
+            f"model, or a hub id that can be reached ({_first_line(error)})"
         ) from None
 
 
@@ -201,7 +201,7 @@ def _minilm() -> Path:
 
 
 def _replace_head(model: nn.Module, size: int) -> None:
-    """Put the paper's head, width -> size -> size -> classes with 10 % dropout, in the classifier's place."""
+    """Put the paper's head, width -> size -> size -> classes, in the classifier's place."""
     name = classifier(model)
     old = model.get_submodule(name)
     new = nn.Sequential(
@@ -238,7 +238,7 @@ def _train_wordpiece(texts: list[str], vocabulary: int):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the loading bar and the notes on fresh heads: what matters is checked and raised here."""
+    """Silence loading bars and notes on fresh heads: what matters is checked and raised here."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

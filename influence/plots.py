@@ -63,6 +63,7 @@ def pruning_curves(summary: pd.DataFrame, metric: str = "accuracy") -> Figure:
     the full train set, drawn once as a level. Five arms or more get one panel per score.
     """
     figure, panels = _panels(summary["arm"])
+    axes = panels[0][0]
     full = summary[summary["percent_pruned"] == 0].head(1)
     for axes, arms in panels:
         for mean, low, high in full[["mean", "low", "high"]].itertuples(index=False):
@@ -71,7 +72,8 @@ def pruning_curves(summary: pd.DataFrame, metric: str = "accuracy") -> Figure:
         _lines(axes, summary, arms, "mean")
         if metric in FRACTIONS:
             axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
-            axes.set_ylim(*np.clip(axes.get_ylim(), -0.01, 1.01))  # where few seeds say little
+    if metric in FRACTIONS:  # last, as it ends the scaling of all panels; few seeds leave 0..1
+        axes.set_ylim(*np.clip(axes.get_ylim(), -0.01, 1.01))
     unit = " (%)" if metric in FRACTIONS else ""
     return _labelled(figure, "train examples pruned (%)", metric.replace("_", " ") + unit)
 
@@ -115,7 +117,7 @@ def correlations(scores: pd.DataFrame) -> Figure:
     """Draw Spearman's correlations of the scores as a map with its numbers."""
     table = rank_correlations(scores)
     side = min(WIDTH, 3.2 + 0.5 * len(table))
-    figure = Figure(figsize=(side, side - 0.6), layout="constrained")
+    figure = Figure(figsize=(side, side - 0.9), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
     for (row, column), value in np.ndenumerate(table.to_numpy()):
@@ -173,27 +175,16 @@ def style(arm: str) -> dict:
     The colour tells the score, the line the rule, the marker the normalisation.
     """
     if arm == "random":
-        return {"color": DARK, "ls": "-", "lw": 2.4, "marker": "", "zorder": 5}
+        return {"color": DARK, "ls": "-", "lw": 2.4, "marker": "o", "zorder": 5}
+    look = {"lw": 1.6, "zorder": 3}
     if ":" not in arm:
-        return {
-            "color": GREY,
-            "ls": BARE_LINES.get(arm, ":"),
-            "lw": 1.6,
-            "marker": "o",
-            "zorder": 3,
-        }
+        return look | {"color": GREY, "ls": BARE_LINES.get(arm, ":"), "marker": "o"}
     score, rule, *normalized = arm.split(":")
-    rank = _rank(score)
-    markers = MARKERS[rank // len(COLOURS) % len(MARKERS)]
-    place = NORMALIZED.index(normalized[0]) if normalized else 0
-    return {
-        **{"color": _colour(score), "ls": LINES.get(rule, "-."), "lw": 1.6},
-        **{
-            "marker": markers[place],
-            "mfc": "white" if "@" in score else _colour(score),
-            "zorder": 3,
-        },
-    }
+    markers = MARKERS[_rank(score) // len(COLOURS) % len(MARKERS)]
+    colour, line = _colour(score), LINES.get(rule, "-.")
+    marker = markers[NORMALIZED.index(normalized[0])] if normalized else markers[0]
+    face = "white" if "@" in score else colour
+    return look | {"color": colour, "ls": line, "marker": marker, "mfc": face}
 
 
 def _colour(score: str) -> str:
@@ -244,7 +235,8 @@ def _grid(count: int, height: float, shared: bool = False) -> tuple[Figure, list
 def _lines(axes: Axes, summary: pd.DataFrame, arms: list[str], value: str) -> None:
     percents = np.unique(summary["percent_pruned"])
     gap = min([*np.diff(percents), 10]) * min(0.08, 0.5 / len(arms))
-    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * min(gap, 0.012 * np.ptp(percents))
+    step = min(gap, 0.012 * (np.ptp(percents) or 10))
+    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * step
     for arm, offset in zip(arms, offsets, strict=True):
         rows = summary[summary["arm"] == arm].sort_values("percent_pruned")
         x = rows["percent_pruned"] + offset * (rows["percent_pruned"] > 0)

@@ -159,8 +159,8 @@ def measure(
 ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
     """Measure one batch under one checkpoint with frozen parameters and, for norms, its recorder.
 
-    Returns logits (examples, classes), the gradient of the gold logits with respect to the output of
-    the embedding layer (examples, tokens, dimensions) or None, and the norms by quantity.
+    Returns logits (examples, classes), the gradient of the gold logits with respect to the output
+    of the embedding layer (examples, tokens, dimensions) or None, and the norms by quantity.
     """
     with _embedding_output(model) if want_gradient else nullcontext([]) as outputs:
         logits = model(**inputs).logits.float()
@@ -237,7 +237,7 @@ def _put(target: dict, key: tuple, values: Tensor, places: np.ndarray, size: int
 
 @contextmanager
 def _embedding_output(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Catch the embedding layer's output; where nothing before it needs a gradient, make it a leaf."""
+    """Catch the embedding layer's output; make it a leaf if nothing before needs a gradient."""
     outputs: list[Tensor] = []
 
     def catch(module, arguments, output):

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlparse
 import pandas as pd
 
 from influence import store
-from influence.config import Config, ExecutionConfig
-from influence.errors import InputError
+from influence.config import ExecutionConfig
+from influence.errors import InputError, Terminated
 from influence.steps.step import Record, Steps
 
 EXPERIMENT = "influence"
@@ -23,11 +23,11 @@ NOT_LOGGED = {"track"}
 
 
 class Run:
-    """One MLflow run, or nothing at all where tracking is off; made by `run` and `child`."""
+    """One MLflow run, or nothing at all where tracking is off; made by `run`."""
 
-    def __init__(self, run_id: str, config: Config) -> None:
+    def __init__(self, run_id: str) -> None:
         """`run_id` empty: log nothing."""
-        self.id, self.config = run_id, config
+        self.id = run_id
 
     def follow(self, records: Steps) -> Path:
         """Log the records of a step as they come and return its finished directory."""
@@ -56,8 +56,20 @@ class Run:
         for name, value in tags.items() if self.id else ():
             _client().set_tag(self.id, name, value)
 
+    def params(self, **values: Any) -> None:
+        """Log the params that the run does not hold yet.
+
+        `mlflow run` has logged its own as typed, and a param cannot change.
+        """
+        if self.id:
+            import mlflow
+
+            there = {*_client().get_run(self.id).data.params, *NOT_LOGGED}
+            new = {name: value for name, value in values.items() if name not in there}
+            mlflow.log_params(new, run_id=self.id)
+
     def log_directory(self, directory: Path, name: str) -> None:
-        """Log a finished step directory as artifact folder `name`, linked where the store is local."""
+        """Log a finished step directory as folder `name`, by links where the store is local."""
         if not self.id:
             return
         manifest = store.read_manifest(directory, directory.name.rpartition("-")[0])
@@ -102,31 +114,33 @@ class Run:
 
 
 @contextmanager
-def run(config: ExecutionConfig, name: str, note: str, **tags: str) -> Iterator[Run]:
-    """Open the run of a command: the one that `mlflow run` has begun, or a new one.
+def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Run]:
+    """Open a run: nested if one is open, else the one that `mlflow run` has begun, or a new one.
 
     Ends it as FINISHED, FAILED, or, on SIGTERM and Ctrl-C, KILLED.
     """
     if not config.track:
-        yield Run("", config)
+        yield Run("")
         return
     import mlflow
 
     signal.signal(signal.SIGTERM, _terminate)
-    if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
+    nested = mlflow.active_run() is not None
+    if not nested and not {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
         mlflow.set_experiment(EXPERIMENT)
-    with _started(config, name, note, tags, nested=False) as opened:
+    begun = mlflow.start_run(nested=nested)
+    status = "FAILED"
+    try:
+        opened = Run(begun.info.run_id)
+        opened.tag(**{"mlflow.runName": name, "mlflow.note.content": note, "step": step})
+        opened.params(**config.knobs())
         yield opened
-
-
-@contextmanager
-def child(config: ExecutionConfig, name: str, note: str, **tags: str) -> Iterator[Run]:
-    """Open a run nested in the current one."""
-    if not config.track:
-        yield Run("", config)
-        return
-    with _started(config, name, note, tags, nested=True) as opened:
-        yield opened
+        status = "FINISHED"
+    except (KeyboardInterrupt, Terminated):
+        status = "KILLED"
+        raise
+    finally:
+        mlflow.end_run(status)
 
 
 def resolve(reference: str) -> Path:
@@ -156,49 +170,16 @@ def where(port: int = 5000) -> str:
     number = experiment.experiment_id if experiment else 0
     page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs"
     return (
-        f"\nSee the curves:  .venv/bin/mlflow ui --backend-store-uri {mlflow.get_tracking_uri()} --port {port}\n"
+        f"\nSee the curves:  .venv/bin/mlflow ui --port {port} "
+        f"--backend-store-uri {mlflow.get_tracking_uri()}\n"
         f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"
     )
-
-
-@contextmanager
-def _started(config: Config, name: str, note: str, tags: dict, nested: bool) -> Iterator[Run]:
-    import mlflow
-
-    begun = mlflow.start_run(nested=nested)
-    status = "FAILED"
-    try:
-        _describe(begun.info.run_id, config, name, note, tags)
-        yield Run(begun.info.run_id, config)
-        status = "FINISHED"
-    except (KeyboardInterrupt, Terminated):
-        status = "KILLED"
-        raise
-    finally:
-        mlflow.end_run(status)
-
-
-def _describe(run_id: str, config: Config, name: str, note: str, tags: dict) -> None:
-    client = _client()
-    there = client.get_run(run_id).data.params
-    values = {"mlflow.runName": name, "mlflow.note.content": note, **tags}
-    for key, value in values.items():
-        client.set_tag(run_id, key, value)
-    # `mlflow run` has logged its parameters as typed, and a param cannot change.
-    import mlflow
-
-    knobs = {k: v for k, v in config.knobs().items() if k not in there and k not in NOT_LOGGED}
-    mlflow.log_params(knobs, run_id=run_id)
 
 
 def _client():
     from mlflow import MlflowClient
 
     return MlflowClient()
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: the runs end as KILLED and the process with status 143."""
 
 
 def _terminate(signum, frame) -> None:

@@ -29,6 +29,11 @@ def requests(splits) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
+def many() -> pd.DataFrame:
+    return pd.concat(generate(40_000, seed=1).values(), ignore_index=True)
+
+
+@pytest.fixture(scope="module")
 def originals(requests) -> pd.DataFrame:
     return requests[requests["duplicate_of"] == ""]
 
@@ -151,8 +156,8 @@ def test_articles_agree_with_the_next_word(originals):
     assert text.str.contains(" an e").any()
 
 
-def test_no_word_follows_itself(originals):
-    doubled = originals["text"].str.extract(r"\b(\w+) \1\b")[0].dropna()
+def test_no_word_follows_itself(many):
+    doubled = many.loc[many["duplicate_of"] == "", "text"].str.extract(r"\b(\w+) \1\b")[0].dropna()
     assert set(doubled) <= {"ten", "knock"}  # "at ten ten", "a knock knock joke"
 
 
@@ -172,8 +177,8 @@ def test_exact_repeats_are_few_and_the_test_split_is_mostly_unseen(splits, reque
     assert splits["test"]["text"].isin(splits["train"]["text"]).mean() < 0.20
 
 
-def test_forty_thousand_requests_have_thirty_thousand_texts():
-    assert pd.concat(generate(40_000).values())["text"].nunique() > 30_000
+def test_forty_thousand_requests_have_thirty_thousand_texts(many):
+    assert many["text"].nunique() > 30_000
 
 
 # Slots

@@ -234,8 +234,28 @@ def test_a_module_that_mixes_examples_is_refused():
         def forward(self, inputs):
             return inputs - inputs.mean(0, keepdim=True)
 
-    with pytest.raises(NoRuleError, match="words mixes examples"):
-        recorded(Toy(Mixing()), *TOY_BATCH, {"words": ["words.weight"]})
+    model = Toy(Mixing())
+    one, label = {"input_ids": TOY_INPUTS["input_ids"][:1]}, TOY_LABELS[:1]
+    with NormRecorder(model, {"words": ["words.weight"]}) as recorder:
+        recorder.norms(summed(model(**one).logits, label))
+        loss = summed(model(**TOY_INPUTS).logits, TOY_LABELS)
+        with pytest.raises(NoRuleError, match="words mixes examples"):
+            recorder.norms(loss)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_a_layer_applied_to_what_all_examples_share_is_refused(axes):
+    class Shared(nn.Linear):
+        def __init__(self):
+            super().__init__(8, 8)
+            self.inner = nn.Linear(8, 8)
+
+        def forward(self, inputs):
+            shared = torch.ones(5, 8) if axes == 2 else torch.ones((1,) * (axes - 1) + (8,))
+            return inputs + self.inner(shared)
+
+    with pytest.raises(NoRuleError, match=r"body\.0\.inner was called with"):
+        recorded(Toy(Shared()), *TOY_BATCH, {"inner": ["body.0.inner.weight"]})
 
 
 def test_a_module_that_is_not_called_counts_zero():
@@ -334,8 +354,9 @@ def test_norms_belong_to_the_last_forward():
     right = recorded(model, *TOY_BATCH, groups)
     with NormRecorder(model, groups) as recorder:
         old = summed(model(**TOY_INPUTS).logits, TOY_LABELS)
-        new = summed(model(**TOY_INPUTS).logits, TOY_LABELS)
-        assert_close(recorder.norms(new), right)
         model(**TOY_INPUTS)
         with pytest.raises(RuntimeError, match="does not depend on the forward"):
             recorder.norms(old)
+        model(**TOY_INPUTS)
+        new = summed(model(**TOY_INPUTS).logits, TOY_LABELS)
+        assert_close(recorder.norms(new), right)

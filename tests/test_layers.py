@@ -103,9 +103,13 @@ def test_the_group_of_all_holds_every_parameter_once(name):
     assert parameter_group(model, "all") == tuple(n for n, _ in model.named_parameters())
 
 
-def test_a_group_by_name_holds_weights_and_biases_of_its_module_only():
+def test_the_group_of_the_classifier_does_not_hold_the_layer_before_it():
+    names = parameter_group(build("distilbert"), "classifier")
+    assert names == ("classifier.weight", "classifier.bias")
+
+
+def test_the_group_of_the_last_layer_holds_its_weights_and_biases_only():
     model = build("bert", num_hidden_layers=12)
-    assert parameter_group(model, "classifier") == ("classifier.weight", "classifier.bias")
     names = parameter_group(model, "last_layer")
     assert len(names) == 16
     assert all(name.startswith("bert.encoder.layer.11.") for name in names)

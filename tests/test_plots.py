@@ -90,6 +90,7 @@ FIGURES = {
     "two arms": lambda: plots.pruning_curves(curves(FEW[1:])),
     "eleven arms": lambda: plots.pruning_curves(curves(MANY)),
     "many percents": lambda: plots.pruning_curves(curves(FEW, range(0, 100, 5))),
+    "many of both": lambda: plots.pruning_curves(curves(MANY, range(0, 100, 5))),
     "differences": lambda: plots.differences_to_random(paired(FEW)),
     "many differences": lambda: plots.differences_to_random(paired(MANY)),
     "one distribution": lambda: plots.distributions(scored(2, 1), ["no", "yes"]),
@@ -181,6 +182,12 @@ def test_the_points_of_one_percent_stand_side_by_side_and_those_of_the_full_set_
     assert all(len(set(column)) == 3 for column in places[:, 1:].T)
 
 
+def test_the_points_of_a_single_percent_do_not_hide_one_another():
+    axes = plots.pruning_curves(curves(FEW, (50,))).axes[0]
+    assert len({lines(axes)[arm].get_xdata()[0] for arm in FEW}) == 3
+    assert all(lines(axes)[arm].get_marker() not in ("", "None") for arm in FEW)
+
+
 def test_random_is_dark_thick_and_on_top():
     axes = plots.pruning_curves(curves(["random", "vog:easy", "stratified"])).axes[0]
     random = lines(axes)["random"]
@@ -200,6 +207,21 @@ def test_few_arms_share_a_panel_and_many_get_one_per_score_with_random_in_each()
     assert not set(lines(figure.axes[1])) & {"vog:hard", "el2n@2:easy"}
     assert set(legend_of(figure)) == {*MANY, "full train set"}
     assert legend_of(figure)[-2:] == ["random", "full train set"]
+    lowest = [False] * 4 + [True] * 3
+    assert [bool(axes.get_xlabel()) for axes in figure.axes] == lowest
+    figure.draw_without_rendering()
+    shown = [any(text.get_text() for text in axes.get_xticklabels()) for axes in figure.axes]
+    assert shown == lowest
+
+
+def test_every_panel_shows_all_of_its_lines():
+    figure = plots.pruning_curves(curves([*MANY, *(f"aum:{rule}" for rule in ("easy", "hard"))]))
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            assert low < min(line.get_ydata()) and max(line.get_ydata()) < high
+        ends = np.concatenate([c.get_paths()[0].vertices[:, 1] for c in axes.collections])
+        assert low < ends.min() and ends.max() < high
 
 
 def test_a_single_seed_has_no_interval_and_a_wide_one_ends_at_0_and_100_percent():
@@ -239,6 +261,10 @@ def test_histograms_show_shares_of_all_and_of_each_class():
         steps = [patch for patch in axes.patches if not hasattr(patch, "get_height")]
         assert len(steps) == 3
     forgetting = figure.axes[2]
+    zeros = [(table["forgetting"][table["label"] == number] == 0).mean() for number in range(3)]
+    steps = [patch for patch in forgetting.patches if not hasattr(patch, "get_height")]
+    np.testing.assert_allclose([step.get_xy()[1, 1] for step in steps], zeros)
+    assert len(set(zeros)) == 3
     bars = [patch for patch in forgetting.patches if hasattr(patch, "get_height")]
     assert bars[0].get_height() == pytest.approx((table["forgetting"] == 0).mean())
     assert bars[1].get_height() == pytest.approx((table["forgetting"] == 1).mean())
@@ -295,6 +321,7 @@ def test_labels_with_dollars_underscores_or_foreign_scripts_are_shown_as_they_ar
     plots.save(figure, tmp_path, "labels")
     assert legend_of(figure)[1:3] == [" _private", r"cost in \$ or \$x_1\$"]
     assert len(legend_of(figure)) == 6
+    assert [len(label) for label in legend_of(figure)[-2:]] == [32, 32]
     table = pd.DataFrame({"label": labels, "percent_pruned": 10.0, "share_before": 0.2})
     figure = plots.class_shares(table.assign(share_after=0.2))
     plots.save(figure, tmp_path, "shares")
@@ -322,9 +349,15 @@ def test_the_map_of_correlations_writes_every_number():
     texts = [text.get_text() for text in plots.correlations(table).axes[0].texts]
     assert len(texts) == 25
     ranks = plots.rank_correlations(table)
-    written = f"{ranks.iloc[0, 1]:.2f}".replace("-", "−")
-    assert texts[1] == ("0.00" if written == "−0.00" else written)
+    assert texts[2] == f"{ranks.iloc[0, 2]:.2f}".replace("-", "−")
     assert texts[24] == "–" and texts[0] == "1.00"
+
+
+def test_a_correlation_of_almost_zero_has_no_sign(monkeypatch):
+    table = pd.DataFrame([[1, -0.001], [-0.001, 1]], ["a", "b"], ["a", "b"])
+    monkeypatch.setattr(plots, "rank_correlations", lambda scores: table)
+    texts = [text.get_text() for text in plots.correlations(table).axes[0].texts]
+    assert texts == ["1.00", "0.00", "0.00", "1.00"]
 
 
 def test_class_shares_show_before_and_after_of_each_class():
@@ -361,7 +394,9 @@ def test_a_class_that_lost_all_its_examples_is_marked():
     table.loc[gone, "share_after"] = 0.0
     axes = plots.class_shares(table).axes[0]
     assert len(lines(axes)["no example left"].get_xdata()) == 1
-    assert "no example left" not in lines(plots.class_shares(shares(4)).axes[0])
+    never = shares(4)
+    never.loc[never["label"] == f"{LONG}0", ["share_before", "share_after"]] = 0.0
+    assert "no example left" not in lines(plots.class_shares(never).axes[0])
 
 
 def test_shares_far_apart_get_a_logarithmic_axis():

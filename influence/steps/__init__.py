@@ -1,7 +1,7 @@
 """The steps: each reads directories, writes one directory, and finishes it with its manifest.
 
-Every step is a generator of records (metrics at a step) that returns its finished directory, so that
-whoever iterates decides what to log, plot or stop.
+Every step is a generator of records (metrics at a step) that returns its finished directory, so
+that whoever iterates decides what to log, plot or stop.
 """
 
 from influence.steps.evaluate import evaluate

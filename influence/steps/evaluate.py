@@ -27,9 +27,9 @@ SHOWN = ("accuracy", "macro_f1", "loss", "calibration_error")
 def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
-    Holds `points.csv` (one row per percent pruned and seed) and `curve.csv` (mean and 95 % interval per
-    percent and metric). Every retraining is kept beside the steps under a name made of the kept ids, the
-    seed and the training knobs, and none is ever repeated.
+    Holds `points.csv` (one row per percent pruned and seed) and `curve.csv` (mean and 95 % interval
+    per percent and metric). Every retraining is kept beside the steps under a name made of the kept
+    ids, the seed and the training knobs, and none is ever repeated.
     """
     manifest = store.read_manifest(sampled, "sample")
     task = Task("evaluate", config.knobs(EvaluateConfig), {"sample": manifest["fingerprint"]}, CODE)
@@ -56,7 +56,12 @@ def _evaluate(
     table.to_csv(directory / "points.csv", index=False)
     curves = [evaluation.summarise(table, f"test/{name}").assign(metric=name) for name in SHOWN]
     pd.concat(curves).to_csv(directory / "curve.csv", index=False)
-    return {"arm": manifest["arm"], "percents": percents, "label_names": manifest["label_names"]}
+    return {
+        "arm": manifest["arm"],
+        "percents": percents,
+        "label_names": manifest["label_names"],
+        "fit": manifest["fit"],
+    }
 
 
 def retrain_point(

@@ -27,8 +27,8 @@ def sample(config: SampleStep, scored: Path) -> Steps:
     missing = [name for name in arm.scores if name not in manifest["scores"]]
     if missing:
         raise InputError(
-            f"arm {config.arm!r} needs the score {missing[0]!r}, which {scored} does not hold; it holds "
-            f"{', '.join(manifest['scores'])}"
+            f"arm {config.arm!r} needs the score {missing[0]!r}, which {scored} does not hold; "
+            f"it holds {', '.join(manifest['scores'])}"
         )
     knobs = {
         **config.knobs(SampleConfig),
@@ -45,7 +45,7 @@ def sample(config: SampleStep, scored: Path) -> Steps:
 
 
 def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
-    """Read a comma-separated list of arms; random, the baseline, is always among them, and first."""
+    """Read a comma-separated list of arms; random, the baseline, is always the first."""
     arms = [sampling.parse_arm("random"), *(sampling.parse_arm(name) for name in names(text))]
     return tuple(dict.fromkeys(arms))
 

@@ -151,7 +151,7 @@ def _trace(
     error = max(errors)
     if error > MISMATCH:
         raise RuntimeError(
-            f"the gradients of this pass differ from plain autograd by {error:.1e}; no score was written"
+            f"this pass differs from plain autograd by {error:.1e}; no score was written"
         )
     parts = [load_file(shards / f"{job[4]:09d}.safetensors") for job in jobs]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -177,14 +177,14 @@ def measure_shard(
     check: int,
     shards: Path,
 ) -> float:
-    """Measure train examples start..end into a file, unless it is there; return the self-check's error."""
+    """Measure train examples start..end into a file, unless it is there; return the error found."""
     path = shards / f"{start:09d}.safetensors"
     meter, tokens, labels = _resident(training, key, tracin_layers, device)
     error = self_check(meter, tokens, labels, check) if check else 0.0
     if check and any(meter.slow):
         say(
-            f"score: this model has a layer without a closed form: gradient norms are taken one example at a "
-            f"time, {slowdown(meter, tokens, labels):.0f} forward passes each"
+            f"score: this model has a layer without a closed form: gradient norms take one example "
+            f"at a time, {slowdown(meter, tokens, labels):.0f} times a forward pass"
         )
     if path.exists():
         return error

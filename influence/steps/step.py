@@ -45,8 +45,8 @@ def perform(
     """Yield the records of `task` and return its finished directory.
 
     `work` writes into the directory it is given and returns what else the manifest shall hold. If
-    the task was finished before, its records are repeated and no work is done; a second process with
-    the same task waits for the first.
+    the task was finished before, its records are repeated and no work is done; a second process
+    with the same task waits for the first.
     """
     fingerprint = task.fingerprint
     directory = Path(workdir).absolute() / f"{task.name}-{fingerprint}"

@@ -18,11 +18,11 @@ CODE = ("batches", "config", "data", "evaluation", "models", "training", "steps/
 
 
 def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
-    """Fine-tune `config.runs` seeds and keep checkpoints and observations in `train-<fingerprint>/`.
+    """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
 
     Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
-    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that the
-    null model gives at the end of each epoch: on its one possible input it is nothing but these).
+    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
+    the null model gives at each epoch's end: on its one possible input it is nothing but these).
     Raises InputError before any training if it could not give one of the scores in `score`.
     """
     dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
