@@ -1,0 +1,1 @@
+"""Measurements that anyone can repeat: one command each, one JSON with hardware and medians."""
