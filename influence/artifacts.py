@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence import data, evaluation, store
+from influence import evaluation, store
 from influence.tracking import Run
 
 
 def train(run: Run, directory: Path) -> None:
     """Log `training/` and the dataset."""
-    run.log_directory(directory, "training")
-    _dataset(run, directory, "train")
+    run.log_step(directory, "train", "training")
 
 
 def score(run: Run, directory: Path) -> None:
@@ -22,10 +21,9 @@ def score(run: Run, directory: Path) -> None:
         return
     from influence import plots
 
-    run.log_directory(directory, "scores")
-    dataset = _dataset(run, directory, "score")
+    manifest = run.log_step(directory, "score", "scores")
     table = pd.read_parquet(directory / "scores.parquet")
-    figures = {"distributions": plots.distributions(table, list(dataset.label_names))}
+    figures = {"distributions": plots.distributions(table, manifest["label_names"])}
     if len(table.columns) > 3:
         figures["correlations"] = plots.correlations(table)
         ranks = plots.rank_correlations(table)
@@ -41,8 +39,7 @@ def sample(run: Run, directory: Path) -> None:
         return
     from influence import plots
 
-    run.log_directory(directory, "sample")
-    _dataset(run, directory, "sample")
+    run.log_step(directory, "sample", "sample")
     shares = pd.read_csv(directory / "class_shares.csv", keep_default_na=False, na_values=[""])
     run.log_table(shares, "class_shares")
     run.log_figures({"class_shares": plots.class_shares(shares)})
@@ -54,15 +51,13 @@ def evaluate(run: Run, directory: Path) -> None:
         return
     from influence import plots
 
-    run.log_directory(directory, "curve")
+    manifest = run.log_step(directory, "evaluate", "curve")
     points = pd.read_csv(directory / "points.csv")
     summary = evaluation.summarise(points, "test/accuracy")
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
-    manifest = store.read_manifest(directory, "evaluate")
-    arm, fit = manifest["arm"], manifest["fit"]
-    run.tag(**{"mlflow.runName": arm})
-    run.params(arm=arm, dataset=fit["dataset"], model=fit["model"], epochs=fit["epochs"])
+    run.tag(**{"mlflow.runName": manifest["arm"]})
+    run.params(arm=manifest["arm"], dataset=manifest["dataset"]["name"], **manifest["fit"])
 
 
 def comparison(run: Run, curves: Mapping[str, Path]) -> None:
@@ -72,6 +67,7 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     )
     summary = evaluation.summarise(points, "test/accuracy")
     differences = evaluation.differences(points, "test/accuracy")
+    run.log_dataset(**store.read_manifest(next(iter(curves.values())), "evaluate")["dataset"])
     if run.id:
         from influence import plots
 
@@ -88,13 +84,3 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
         )
         print("\nAccuracy minus random, in points, with 95 % interval over seeds:")
         print(shown.round(2).to_string(index=False))
-
-
-def _dataset(run: Run, directory: Path, context: str) -> data.Dataset:
-    dataset = data.open_saved(directory / "data")
-    columns = ["id", *(name for name in ("text", "text_pair") if name in dataset.train)]
-    label = dataset.train["label"].map(dict(enumerate(dataset.label_names)))
-    run.log_dataset(
-        dataset.train[columns].assign(label=label), dataset.name, dataset.digest, context
-    )
-    return dataset

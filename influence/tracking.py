@@ -68,17 +68,22 @@ class Run:
             new = {name: value for name, value in values.items() if name not in there}
             mlflow.log_params(new, run_id=self.id)
 
-    def log_directory(self, directory: Path, name: str) -> None:
-        """Log a finished step directory as folder `name`, by links where the store is local."""
+    def log_step(self, directory: Path, step: str, name: str) -> dict[str, Any]:
+        """Log the finished directory of `step` as folder `name`, and its dataset as input.
+
+        Files are linked where the store is local. Returns the manifest.
+        """
+        manifest = store.read_manifest(directory, step)
         if not self.id:
-            return
-        manifest = store.read_manifest(directory, directory.name.rpartition("-")[0])
+            return manifest
         self.tag(fingerprint=manifest["fingerprint"])
+        self.log_dataset(**manifest["dataset"])
         root = urlparse(_client().get_run(self.id).info.artifact_uri)
         if root.scheme in ("", "file"):
             store.copy_tree(directory, Path(unquote(root.path)) / name)
         else:
             _client().log_artifacts(self.id, str(directory), name)
+        return manifest
 
     def log_figures(self, figures: Mapping[str, Any]) -> None:
         """Log matplotlib figures as plots/<name>.png and .svg."""
@@ -99,18 +104,18 @@ class Run:
 
             mlflow.log_table(table, f"{name}.json", run_id=self.id)
 
-    def log_dataset(self, frame: pd.DataFrame, name: str, digest: str, context: str) -> None:
+    def log_dataset(self, name: str, digest: str) -> None:
         """Name the dataset that went into this run, under a digest of our own over all rows.
 
-        Labels are shown by name: a column of integers would draw a warning on missing values.
+        A digest of mlflow's would look at the first 10,000 rows only.
         """
         if self.id:
-            import mlflow
+            from mlflow import log_input
             from mlflow.data.code_dataset_source import CodeDatasetSource
+            from mlflow.data.meta_dataset import MetaDataset
 
             source = CodeDatasetSource(tags={"dataset": name})
-            entry = mlflow.data.from_pandas(frame, source=source, name=name, digest=digest)
-            mlflow.log_input(entry, context=context)
+            log_input(MetaDataset(source, name=name, digest=digest))
 
 
 @contextmanager

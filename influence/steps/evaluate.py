@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Generator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from influence.cluster import Engine
 from influence.config import EvaluateConfig, EvaluateStep, FitConfig
 from influence.evaluation import Point
 from influence.sampling import kept_count
-from influence.steps.step import Record, Steps, Task, perform
+from influence.steps.step import Record, Steps, Task, inherited, perform
 from influence.steps.train import encode
 from influence.training import steps_per_epoch
 
@@ -59,8 +59,7 @@ def _evaluate(
     return {
         "arm": manifest["arm"],
         "percents": percents,
-        "label_names": manifest["label_names"],
-        "fit": manifest["fit"],
+        **inherited(manifest),
     }
 
 
@@ -97,8 +96,7 @@ def retrain_point(
 def _inputs(sampled: Path):
     """Open and tokenise a sample once per process."""
     manifest = store.read_manifest(sampled, "sample")
-    known = {field.name for field in fields(FitConfig)}
-    fit = FitConfig(**{name: value for name, value in manifest["fit"].items() if name in known})
+    fit = FitConfig(**manifest["fit"])
     dataset = data.open_saved(sampled / "data")
     tokenizer = models.open_tokenizer(sampled / "tokenizer")
     splits = [

@@ -10,7 +10,7 @@ import pandas as pd
 from influence import data, sampling, scores, store
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
-from influence.steps.step import Record, Steps, Task, perform
+from influence.steps.step import Record, Steps, Task, inherited, perform
 
 CODE = ("sampling", "scores", "steps/sample")
 
@@ -99,8 +99,7 @@ def _sample(
         "arm": str(arm),
         "percents": [percent(f) for f in cuts],
         "draws": len(orders),
-        "label_names": manifest["label_names"],
-        "fit": manifest["fit"],
+        **inherited(manifest),
     }
 
 

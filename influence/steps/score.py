@@ -15,7 +15,7 @@ from influence.cluster import Engine
 from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
 from influence.errors import InputError
 from influence.records import RunTrace, Trace, save_trace
-from influence.steps.step import Record, Steps, Task, perform, say
+from influence.steps.step import Record, Steps, Task, inherited, perform, say
 from influence.steps.train import open_inputs, read_checkpoints
 from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
 
@@ -111,9 +111,7 @@ def _score(
             {f"score/mean/{name}": float(values.mean()), f"score/std/{name}": float(values.std())},
         )
     return {
-        "label_names": list(dataset.label_names),
-        "recall": manifest["recall"],
-        "fit": manifest["knobs"],
+        **inherited(manifest),
         "scores": list(columns),
         "self_check_error": error,
     }

@@ -76,6 +76,11 @@ def read_records(directory: Path) -> Iterator[Record]:
         yield Record(**json.loads(line))
 
 
+def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every later step takes over: dataset, label names, recall, training knobs."""
+    return {name: manifest[name] for name in ("dataset", "label_names", "recall", "fit")}
+
+
 def versions() -> dict[str, str]:
     """Return the versions that numbers depend on."""
     from importlib.metadata import version

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from influence import batches, data, evaluation, models, scores, store, training
 from influence.cluster import Engine
-from influence.config import DataConfig, TrainConfig, TrainStep, names
+from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.records import Checkpoint
 from influence.steps.step import Record, Steps, Task, perform, say
 
@@ -91,8 +91,10 @@ def _train(
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
     runs = [_read(directory / f"runs/{run}/run.json") for run in range(config.runs)]
     return {
+        "dataset": {"name": dataset.name, "digest": dataset.digest},
         "label_names": dataset.label_names,
         "recall": runs[0]["recall"],
+        "fit": config.knobs(FitConfig),
         "runs": [
             {name: run[name] for name in ("seed", "checkpoints", "observations", "null")}
             for run in runs
