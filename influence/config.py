@@ -86,7 +86,7 @@ class ModelConfig(Config):
 class FitConfig(ModelConfig):
     """How a classifier is trained: shared by the scored training and every retraining."""
 
-    epochs: int = knob(4, "passes over the train set", 1)
+    epochs: int = knob(3, "passes over the train set", 1)
     batch_size: int = knob(32, "examples per optimiser step", 1)
     learning_rate: float = knob(
         0.0, "of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
@@ -137,7 +137,7 @@ class ScoreConfig(Config):
 class SampleConfig(Config):
     """sample: which examples stay at each fraction pruned."""
 
-    fractions: str = knob("0.1,0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
+    fractions: str = knob("0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
     floor: int = knob(1, "never keep fewer examples of a class than this", 0)
     draws: int = knob(3, "samples drawn per fraction by a rule that draws", 1)
     temperature: float = knob(1.0, "of rule softmax", 1e-6)
