@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from influence import batches
@@ -82,7 +83,7 @@ def open_checkpoint(directory: Path) -> nn.Module:
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 directory, dtype=torch.float32, output_loading_info=True, use_safetensors=True
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise InputError(f"{directory} is no complete checkpoint: {_first_line(error)}") from None
     wrong = [*loading["missing_keys"], *loading["mismatched_keys"]]
     if wrong:
@@ -228,12 +229,28 @@ def _open_with_mlp(config, directory: Path) -> nn.Module:
 
 
 def _train_wordpiece(texts: list[str], vocabulary: int):
+    """Train a vocabulary that depends on the texts alone.
+
+    The trainer numbers continued characters in the order of a randomised hash table and breaks ties
+    by number. Naming all characters as special tokens fixes the numbers; the vocabulary is then put
+    into a tokenizer in which they are ordinary ones.
+    """
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertTokenizerFast
 
+    normalize = BertWordPieceTokenizer(lowercase=True)._tokenizer.normalizer.normalize_str
+    characters = sorted(set().union(*map(normalize, texts)) - {" "})
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trained = BertWordPieceTokenizer(lowercase=True)
-    trained.train_from_iterator(texts, vocab_size=vocabulary, min_frequency=2, show_progress=False)
-    return BertTokenizerFast(tokenizer_object=trained._tokenizer)
+    trained.train_from_iterator(
+        texts,
+        vocab_size=max(vocabulary, len(special) + 2 * len(characters)),
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=[*special, *characters, *(f"##{c}" for c in characters)],
+    )
+    tokenizer = BertWordPieceTokenizer(vocab=trained.get_vocab(), lowercase=True)
+    return BertTokenizerFast(tokenizer_object=tokenizer._tokenizer)
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class Meter:
 
     def _batch(self, tokens, labels, rows, places, size, recorders, result: Measured) -> None:
         device = next(self.residents[0].model.parameters()).device
-        inputs, gold = collate(tokens, rows, device), torch.from_numpy(labels[rows]).to(device)
+        inputs, gold = collate(tokens, rows, device), torch.tensor(labels[rows], device=device)
         variances: dict[tuple[int, str], Variance] = {}
         for number, resident in enumerate(self.residents):
             found, gradient = self._measure_one(number, recorders, inputs, gold)
@@ -190,7 +190,7 @@ def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) 
 
 def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray) -> Measured:
     """Measure norms and variances slowly and obviously: plain autograd, one example at a time."""
-    result, gold = Measured({}, {}), torch.from_numpy(labels)
+    result, gold = Measured({}, {}), torch.tensor(labels)
     for place, row in enumerate(rows):
         gradients: dict[tuple[int, str], list[Tensor]] = {}
         for resident, groups in zip(meter.residents, meter.groups, strict=True):
@@ -218,7 +218,8 @@ def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8
     """Return how many times longer than a forward pass the one-at-a-time path of norms takes."""
     number = meter.slow.index(True)
     resident, rows = meter.residents[number], np.arange(min(examples, len(tokens)))
-    inputs, gold = collate(tokens, rows), torch.from_numpy(labels[rows])
+    device = next(resident.model.parameters()).device
+    inputs, gold = collate(tokens, rows, device), torch.tensor(labels[rows], device=device)
     loop = _seconds(lambda: loop_norms(resident.model, inputs, gold, meter.groups[number]))
     return loop / _seconds(lambda: resident.model(**inputs))
 

@@ -168,7 +168,10 @@ def resolve(reference: str) -> Path:
 
 
 def where(port: int = 5000) -> str:
-    """Return how to look at the curves: the command that starts the UI, and the page to open."""
+    """Return how to look at the curves: the command that starts the UI, and the page to open.
+
+    The page shows charts at once; a new browser would open on another mode of the UI.
+    """
     import mlflow
 
     experiment = mlflow.get_experiment_by_name(EXPERIMENT)
@@ -178,6 +181,7 @@ def where(port: int = 5000) -> str:
         f"\nSee the curves:  .venv/bin/mlflow ui --port {port} "
         f"--backend-store-uri {mlflow.get_tracking_uri()}\n"
         f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"
+        "and press + beside the newest run: the curves of its arms lie over one another.\n"
     )
 
 

@@ -1,0 +1,131 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from influence import batches, models, training
+from influence.config import FitConfig, TrainConfig
+
+WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
+TINY = {"model": "tiny", "layers": 1, "batch_size": 8, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = np.random.default_rng(0)
+    labels = np.arange(48) % 2
+    kinds = (WORDS[:3], WORDS[3:])
+    texts = [
+        " ".join(generator.choice(kinds[label], size=1 + i % 5)) for i, label in enumerate(labels)
+    ]
+    tokenizer = models.load_tokenizer(FitConfig(**TINY), texts)
+    return tokenizer, batches.encode(tokenizer, pd.DataFrame({"text": texts}), 16, True), labels
+
+
+def trained(data, seed: int = 0, stops: tuple[int, ...] = (12,), **knobs):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**{**TINY, **knobs})
+    model = models.build(config, tokenizer, ("colour", "animal"), seed)
+    progress = list(training.fit(model, tokens, labels, config, seed, stops))
+    return model, progress
+
+
+def weights(model) -> torch.Tensor:
+    return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+
+def test_training_learns_and_yields_at_each_stop(data):
+    model, progress = trained(data, stops=(3, 6, 12))
+    assert [p.step for p in progress] == [3, 6, 12]
+    assert [p.epoch for p in progress] == [0.5, 1, 2]
+    assert progress[-1].loss < progress[0].loss
+    assert training.correctness(model, *data[1:]).mean() > 0.9
+
+
+def test_training_depends_on_its_seed_alone(data):
+    first, again, other = (weights(trained(data, seed)[0]) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_looking_at_the_model_does_not_change_its_training(data):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**TINY)
+    watched = models.build(config, tokenizer, ("colour", "animal"), 0)
+    for _ in training.fit(watched, tokens, labels, config, 0, range(1, 13)):
+        training.correctness(watched, tokens, labels)
+    assert torch.equal(weights(watched), weights(trained(data)[0]))
+
+
+def test_stopping_early_leaves_the_state_of_the_longer_training(data):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**TINY, schedule="linear", warmup=0.2)
+    long, short = (models.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
+    for progress in training.fit(long, tokens, labels, config, 0, (6, 12)):
+        if progress.step == 6:
+            state = weights(long).clone()
+    list(training.fit(short, tokens, labels, config, 0, (6,), steps=12))
+    assert torch.equal(weights(short), state)
+
+
+def test_encoder_and_head_have_their_own_learning_rates(data):
+    before = models.build(FitConfig(**TINY), data[0], ("colour", "animal"), 0)
+    model, progress = trained(data, learning_rate=1e-12, head_learning_rate=1e-2)
+    assert progress[0].learning_rate == 1e-12
+    moved = {
+        name: (parameter - old).abs().max().item()
+        for (name, parameter), old in zip(
+            model.named_parameters(), before.parameters(), strict=True
+        )
+    }
+    assert all(change < 1e-6 for name, change in moved.items() if name.startswith("bert."))
+    assert moved["classifier.weight"] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("knobs", "rates"),
+    [
+        ({"schedule": "constant"}, [1, 1, 1, 1]),
+        ({"schedule": "linear"}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
+        ({"schedule": "constant", "warmup": 0.5}, [3 / 6, 1, 1, 1]),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(data, knobs, rates):
+    _, progress = trained(data, learning_rate=1e-3, stops=(3, 6, 9, 12), **knobs)
+    assert [p.learning_rate / 1e-3 for p in progress] == pytest.approx(rates)
+
+
+def test_more_steps_than_the_epochs_have_go_on_with_new_epochs(data):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**TINY)
+    model = models.build(config, tokenizer, ("colour", "animal"), 0)
+    (last,) = training.fit(model, tokens, labels, config, 0, (20,), steps=20)
+    assert last.step == 20 and last.epoch == pytest.approx(20 / 6)
+
+
+def config(**knobs) -> TrainConfig:
+    return TrainConfig(**{"batch_size": 10, "epochs": 4, **knobs})
+
+
+def test_checkpoints_spread_evenly_and_end_with_the_training():
+    plan = training.schedule(config(checkpoints=4), 100)
+    assert plan.spread == (10, 20, 30, 40) and plan.epochs == (10, 20, 30, 40)
+
+
+def test_checkpoints_by_cadence():
+    assert training.schedule(config(checkpoint_every=15), 100).spread == (15, 30)
+
+
+def test_more_checkpoints_than_steps_are_one_per_step():
+    assert training.schedule(config(checkpoints=10, epochs=1), 30).spread == (1, 2, 3)
+
+
+def test_observations_end_with_the_observed_epochs():
+    plan = training.schedule(config(observe_every=6, observe_epochs=2), 100)
+    assert plan.observations == (6, 12, 18)
+    assert training.schedule(config(observe_every=0), 100).observations == ()
+
+
+def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
+    plan = training.schedule(config(observe_every=6, observe_epochs=2), 100, first=False)
+    assert plan.checkpoints == (10, 20) and plan.stops[-1] == 20
