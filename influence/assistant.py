@@ -4,32 +4,26 @@ As in a real system, shares of traffic have a long tail, carrier phrases follow 
 wordings belong to two domains. The wording itself is data: `assistant_grammar`.
 """
 
-import math
 import re
-from bisect import bisect
 from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from influence.assistant_grammar import CARRIERS, FILLERS, FRAMES, RULES, SHARES
+from influence.assistant_grammar import CARRIERS, FILLERS, FRAMES, SHARES
 from influence.errors import InputError
 from influence.shapes import Int
-
-Words = list[tuple[str, str]]  # (word, BIO tag)
+from influence.templates import Words, derivations, expand, listed, pick, slot_values, words_of
 
 SMALLEST_SIZE = 500
 FLIPPED = 0.03
 DUPLICATED = 0.08
 FRAMED = 0.35
-CARRIER_HEAD = 1  # Zipf's law at its steepest: a few carriers make much of the traffic,
-VALUE_HEAD = 20  # while no artist or city does
+CARRIER_HEAD = 1  # Zipf's law at its steepest: a few carriers make much of the traffic
 
 DOMAINS = {intent: domain for domain, intents in SHARES.items() for intent in intents}
 TRAFFIC = {intent: share / 100 for intents in SHARES.values() for intent, share in intents.items()}
-PART = re.compile(r"\((?P<options>[^()]*)\)|[{<]((?P<tag>\w+):)?(?P<rule>\w+)[>}]")
-SLOT = re.compile(r"\S+/B-\S+(?: \S+/I-\S+)*")
 TAKES_AN = re.compile(r"(?!one|uni|use|eu)[aeiou]|hour|honest")
 
 
@@ -67,7 +61,7 @@ def largest_size() -> int:
 def wordings(intent: str) -> int:
     """Return in how many ways the grammar derives a request of an intent, frames included."""
     return sum(
-        _count(carrier) * (1 + len(_frames(carrier))) for carrier in _listed(CARRIERS[intent])
+        derivations(carrier) * (1 + len(_frames(carrier))) for carrier in listed(CARRIERS[intent])
     )
 
 
@@ -122,66 +116,16 @@ def _other_intent(domain: str, rng: np.random.Generator) -> str:
 def _compose(intent: str, rng: np.random.Generator) -> Words:
     """Draw a request; one that names a slot value twice ("add milk and milk") is drawn again."""
     while True:
-        carrier = _pick(_listed(CARRIERS[intent]), CARRIER_HEAD, rng)
-        frame = _pick(_frames(carrier), CARRIER_HEAD, rng) if rng.random() < FRAMED else "*"
-        marked = _expand(frame.replace("*", carrier.rstrip("?.!")), rng)
-        values = [re.sub(r"/\S+", "", value) for value in SLOT.findall(marked)]
+        carrier = pick(listed(CARRIERS[intent]), CARRIER_HEAD, rng)
+        frame = pick(_frames(carrier), CARRIER_HEAD, rng) if rng.random() < FRAMED else "*"
+        expanded = expand(frame.replace("*", carrier.rstrip("?.!")), rng)
+        values = slot_values(expanded)
         if len(set(values)) == len(values):
-            return _with_articles([_untag(word) for word in marked.split()])
-
-
-def _expand(template: str, rng: np.random.Generator) -> str:
-    """Replace every part of a template by a random choice; words of a slot become `word/B-tag`."""
-
-    def choose(part: re.Match) -> str:
-        options = _options(part)
-        if part["rule"] is None:
-            return _expand(options[rng.integers(len(options))], rng)
-        value = _expand(_pick(options, VALUE_HEAD, rng), rng)
-        return _tag(value, part["tag"] or part["rule"]) if part[0][0] == "{" else value
-
-    return PART.sub(choose, template)
-
-
-@cache
-def _count(template: str) -> int:
-    return math.prod(sum(map(_count, _options(part))) for part in PART.finditer(template))
-
-
-def _options(part: re.Match) -> tuple[str, ...]:
-    return _listed(RULES[part["rule"]]) if part["rule"] else tuple(part["options"].split("|"))
+            return _with_articles(words_of(expanded))
 
 
 def _frames(carrier: str) -> tuple[str, ...]:
-    return _listed(FRAMES[carrier[-1] if carrier[-1] in FRAMES else ""])
-
-
-@cache
-def _listed(text: str) -> tuple[str, ...]:
-    """Split a list of the grammar at its commas, or at its line ends where it has none."""
-    entries = text.strip().split("," if "," in text else "\n")
-    return tuple(" ".join(entry.split()) for entry in entries)
-
-
-def _pick(options: tuple[str, ...], head: int, rng: np.random.Generator) -> str:
-    return options[bisect(_cumulative(len(options), head), rng.random())]
-
-
-@cache
-def _cumulative(count: int, head: int) -> list[float]:
-    """Zipf's law: rank r, counted from 0, has a weight of 1 / (r + head)."""
-    sums = np.cumsum(1 / (np.arange(count) + head))
-    return list(sums[:-1] / sums[-1])
-
-
-def _tag(value: str, slot: str) -> str:
-    words = value.split()
-    return " ".join(f"{word}/{'I' if place else 'B'}-{slot}" for place, word in enumerate(words))
-
-
-def _untag(marked: str) -> tuple[str, str]:
-    word, _, tag = marked.partition("/")
-    return word, tag or "O"
+    return listed(FRAMES[carrier[-1] if carrier[-1] in FRAMES else ""])
 
 
 def _with_articles(words: Words) -> Words:
@@ -206,7 +150,7 @@ def _vary(words: Words, rng: np.random.Generator) -> Words:
 
 def _with_filler(words: Words, rng: np.random.Generator) -> Words:
     present = {word for word, _ in words}
-    unused = [filler for filler in _listed(FILLERS) if filler not in present]
+    unused = [filler for filler in listed(FILLERS) if filler not in present]
     return [(unused[rng.integers(len(unused))], "O"), *words]
 
 

@@ -9,6 +9,5 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-install_import_hook(
-    ["influence.scores", "influence.sampling", "influence.gradients"], "beartype.beartype"
-)
+SHAPED = ("scores", "specs", "planning", "ranking", "rules", "sampling", "gradients")
+install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.beartype")

@@ -13,6 +13,7 @@ from influence import assistant
 from influence.assistant import generate, largest_size, wordings
 from influence.assistant_grammar import CARRIERS, FRAMES, RULES, SHARES
 from influence.errors import InputError
+from influence.templates import listed
 
 TEXT_COLUMNS = ["text", "domain", "intent", "slots", "clean_domain", "clean_intent", "duplicate_of"]
 COLUMNS = {*TEXT_COLUMNS, "flipped"}
@@ -74,23 +75,10 @@ def test_every_rule_is_used_and_every_name_has_a_rule():
     assert used == set(RULES)
 
 
-@pytest.mark.parametrize("name", [*CARRIERS, *RULES])
-def test_what_is_left_beside_the_parts_of_a_template_is_plain_words(name):
-    for template in assistant._listed(CARRIERS.get(name) or RULES[name]):
-        plain = assistant.PART.sub("x", template)
-        assert re.fullmatch(r"[a-z]+( [a-z]+)*[?.!]?", plain), template
-
-
 def test_every_frame_holds_the_request_once():
     assert all(
         frame.count("*") == 1 for text in FRAMES.values() for frame in text.split("\n")[1:-1]
     )
-
-
-def test_wordings_count_what_a_template_can_become():
-    assert assistant._count("(a|b|) c") == 3
-    assert assistant._count("{unit:celsius} <celsius>") == 1
-    assert assistant._count("{weekday} (x|<weekday>)") == 7 * 8
 
 
 def test_no_intent_is_asked_for_more_requests_than_it_has_wordings():
@@ -210,7 +198,7 @@ def test_slot_values_come_from_their_rule(originals):
         for value, tag in zip(slot_values(text, slots), re.findall(r"B-(\w+)", slots), strict=True)
         if tag == "room"
     }
-    assert rooms == set(assistant._listed(RULES["room"]))
+    assert rooms == set(listed(RULES["room"]))
 
 
 # Planted truth

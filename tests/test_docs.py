@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from influence import sampling, scores
+from influence import rules, scores
 from influence.config import STEPS
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +17,7 @@ def test_every_score_has_its_row():
 
 def test_every_rule_is_explained():
     text = (ROOT / "docs/method.md").read_text().split("## Rules")[1]
-    assert all(f"`{name}`" in text for name in sampling.REGISTRY)
+    assert all(f"`{name}`" in text for name in rules.REGISTRY)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

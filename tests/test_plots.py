@@ -12,8 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from influence import plots
-from influence.scores import REGISTRY
+from influence import figure_parts, figure_style, plots
 
 FEW = ["vog:easy:class", "el2n:easy", "random"]
 MANY = [
@@ -106,7 +105,7 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_is_clipped_or_overlaps(name):
     figure = FIGURES[name]()
-    with plots.styled():
+    with figure_style.styled():
         figure.draw_without_rendering()
     renderer = figure._get_renderer()
     axis_of = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
@@ -126,41 +125,17 @@ def test_nothing_is_clipped_or_overlaps(name):
 
 def test_a_score_has_the_same_colour_in_every_figure():
     colours = {
-        plots.style(arm)["color"] for arm in ("vog:easy", "vog@2:hard:class", "vog+el2n:linear")
+        figure_style.style(arm)["color"]
+        for arm in ("vog:easy", "vog@2:hard:class", "vog+el2n:linear")
     }
     assert len(colours) == 1
     curve = plots.pruning_curves(curves(FEW)).axes[0]
     difference = plots.differences_to_random(paired(FEW)).axes[0]
     histogram = plots.distributions(scored(9, 2), list("abcdefghi")).axes[0]
-    expected = plots.style("vog:easy:class")["color"]
+    expected = figure_style.style("vog:easy:class")["color"]
     assert lines(curve)["vog:easy:class"].get_color() == expected
     assert lines(difference)["vog:easy:class"].get_color() == expected
     assert to_hex(histogram.patches[0].get_facecolor()).lower() == expected.lower()
-
-
-def test_the_paper_s_scores_have_colours_of_their_own():
-    scores = ("vog", "el2n", "forgetting", "pvi", "tracin")
-    assert len({plots.style(f"{score}:easy")["color"] for score in scores}) == 5
-
-
-def test_every_arm_of_the_registry_looks_different():
-    scores = [name for name in REGISTRY if name != "random"]
-    suffixes = [":easy", ":hard", ":softmax", ":linear", ":ccs", ":easy:class", ":easy:dataset"]
-    arms = [score + suffix for score in scores for suffix in suffixes]
-    arms += [f"{score}@2:easy" for score in scores] + ["random", "stratified", "drop"]
-    keys = ("color", "ls", "marker", "mfc", "lw")
-    looks = {tuple(str(plots.style(arm).get(key)) for key in keys) for arm in arms}
-    assert len(looks) == len(arms)
-
-
-def test_the_rule_is_told_by_the_line():
-    rules = {rule: plots.style(f"el2n:{rule}")["ls"] for rule in ("easy", "hard", "softmax")}
-    assert rules == {"easy": "-", "hard": "--", "softmax": ":"}
-
-
-def test_an_unknown_score_has_a_fixed_look():
-    assert plots.style("brand_new:easy") == plots.style("brand_new:easy")
-    assert plots.style("brand_new:brand_new")["color"] in plots.COLOURS
 
 
 def test_curves_show_means_and_intervals():
@@ -192,7 +167,7 @@ def test_random_is_dark_thick_and_on_top():
     axes = plots.pruning_curves(curves(["random", "vog:easy", "stratified"])).axes[0]
     random = lines(axes)["random"]
     others = [line for line in axes.lines if line is not random]
-    assert random.get_color() == plots.DARK
+    assert random.get_color() == figure_style.DARK
     assert all(line.get_linewidth() < random.get_linewidth() for line in others)
     assert all(line.get_zorder() < random.get_zorder() for line in others)
 
@@ -302,7 +277,7 @@ def test_values_over_orders_of_magnitude_get_a_logarithmic_axis():
     ],
 )
 def test_counts_and_steps_get_a_bin_each(values, edges):
-    bins, scale = plots._bins(np.array(values, float))
+    bins, scale = figure_parts.bins_of(np.array(values, float))
     np.testing.assert_allclose(bins, edges, atol=1e-12)
     assert scale == "linear"
 
@@ -381,7 +356,7 @@ def test_of_many_classes_those_that_changed_most_are_shown():
         table.set_index("label")["share_before"],
         table.set_index("label")["share_after"],
     )
-    chosen = plots._most_changed(before, after.to_frame())
+    chosen = figure_parts.most_changed(before, after.to_frame())
     assert len(chosen) == 40 and set(changed) <= set(chosen.index[:2])
     axes = plots.class_shares(table).axes[0]
     assert axes.get_title() == "the 40 of 60 classes whose share changed most"

@@ -13,52 +13,24 @@ MODULES = {
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
 CORE = [
-    "data",
-    "batches",
-    "models",
-    "training",
-    "gradients",
-    "layers",
-    "trace",
-    "records",
-    "scores",
-    "sampling",
-    "evaluation",
-    "store",
-    "config",
-    "steps",
-    "cluster",
-    "command",
+    *("assistant", "sources", "columns", "examples", "data", "batches", "models", "training"),
+    *("gradients", "layers", "trace", "records", "scores", "specs", "planning", "ranking", "rules"),
+    *("sampling", "evaluation", "store", "config", "steps", "cluster", "command"),
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
     "optuna": {"influence.search"},
     "ray": {"influence.cluster"},
-    "datasets": {"influence.data"},
-    "matplotlib": {"influence.plots"},
+    "datasets": {"influence.sources"},
+    "matplotlib": {"influence.figure_style", "influence.figure_parts", "influence.plots"},
 }
 # Each may import those before it, not those after it.
 DIRECTION = [
-    "errors",
-    "shapes",
-    "config",
-    "store",
-    "data",
-    "batches",
-    "layers",
-    "models",
-    "training",
-    "gradients",
-    "trace",
-    "records",
-    "scores",
-    "sampling",
-    "evaluation",
-    "cluster",
-    "steps",
-    "plots",
-    "tracking",
-    "artifacts",
+    *("errors", "shapes", "config", "store"),
+    *("assistant_grammar", "templates", "assistant", "sources", "columns", "examples", "data"),
+    *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
+    *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
+    *("steps", "figure_style", "figure_parts", "plots", "tracking", "artifacts", "command"),
 ]
 
 

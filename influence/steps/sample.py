@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import data, sampling, scores, store
+from influence import data, rules, sampling, specs, store
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
-CODE = ("sampling", "scores", "steps/sample")
+CODE = ("ranking", "rules", "sampling", "scores", "specs", "steps/sample")
 
 
 def sample(config: SampleStep, scored: Path) -> Steps:
@@ -61,11 +61,10 @@ def _sample(
     table = pd.read_parquet(scored / "scores.parquet")
     labels = table["label"].to_numpy()
     hardness = {
-        name: scores.hardness(scores.parse_spec(name), table[name].to_numpy())
-        for name in arm.scores
+        name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
     }
     recall = np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
-    known = {knob for rule in sampling.REGISTRY.values() for knob in rule.knobs}
+    known = {knob for rule in rules.REGISTRY.values() for knob in rule.knobs}
     knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
     orders = [
         sampling.order(

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from influence import data, models, scores, store
+from influence import data, models, planning, scores, store
 from influence.cluster import Engine
 from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
 from influence.errors import InputError
 from influence.records import RunTrace, Trace, save_trace
+from influence.specs import hardness, parse_spec
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 from influence.steps.train import open_inputs, read_checkpoints
 from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
@@ -25,8 +26,11 @@ CODE = (
     "gradients",
     "layers",
     "models",
+    "planning",
     "records",
     "scores",
+    "sources",
+    "specs",
     "steps/score",
     "trace",
 )
@@ -42,13 +46,16 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     """
     manifest = store.read_manifest(training, "train")
     runs = tuple(
-        scores.RunInfo(
-            run["seed"], read_checkpoints(run["checkpoints"]), run["observations"], run["null"]
+        planning.RunInfo(
+            run["seed"],
+            read_checkpoints(run["checkpoints"]),
+            run["observations"],
+            run["null"],
         )
         for run in manifest["runs"]
     )
     specs = _specs(config.score, runs)
-    plans = scores.plan(specs, runs)
+    plans = planning.plan(specs, runs)
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
     knobs = {name: value for name, value in knobs.items() if name not in KEPT}
     task = Task("score", knobs, {"training": manifest["fingerprint"]}, CODE)
@@ -68,7 +75,7 @@ def wanted(text: str, arms: Sequence) -> str:
 
 def _specs(text: str, runs: Sequence) -> list:
     if text.strip() != "all":
-        specs = [scores.parse_spec(name) for name in names(text)]
+        specs = [parse_spec(name) for name in names(text)]
         if not specs:
             raise InputError(
                 "score names no score; there is all, or " + ", ".join(sorted(scores.REGISTRY))
@@ -77,8 +84,8 @@ def _specs(text: str, runs: Sequence) -> list:
     specs = []
     for name in scores.REGISTRY:
         try:
-            scores.plan([scores.parse_spec(name)], runs)
-            specs.append(scores.parse_spec(name))
+            planning.plan([parse_spec(name)], runs)
+            specs.append(parse_spec(name))
         except InputError as reason:
             say(f"score: left out of 'all': {reason}")
     return specs
@@ -93,7 +100,7 @@ def _score(
     start = time.perf_counter()
     trace, error = _trace(config, training, manifest, plans, dataset, engine, directory)
     seconds = time.perf_counter() - start
-    columns = {str(spec): scores.compute(spec, trace) for spec in specs}
+    columns = {str(spec): planning.compute(spec, trace) for spec in specs}
     save_trace(trace, directory)
     table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
     _write_scores(table, dataset, specs, config.examples, directory)
@@ -250,7 +257,7 @@ def _extremes(table: pd.DataFrame, dataset: data.Dataset, specs, examples: int) 
     rows = []
     texts = dataset.train[[c for c in ("text", "text_pair") if c in dataset.train]]
     for spec in specs:
-        order = np.argsort(-scores.hardness(spec, table[str(spec)].to_numpy()), kind="stable")
+        order = np.argsort(-hardness(spec, table[str(spec)].to_numpy()), kind="stable")
         chosen = [("hardest", i) for i in order[:examples]] + [
             ("easiest", i) for i in order[::-1][:examples]
         ]

@@ -8,13 +8,24 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from influence import batches, data, evaluation, models, scores, store, training
+from influence import batches, data, evaluation, models, planning, specs, store, training
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.records import Checkpoint
 from influence.steps.step import Record, Steps, Task, perform, say
 
-CODE = ("batches", "config", "data", "evaluation", "models", "training", "steps/train")
+CODE = (
+    "batches",
+    "columns",
+    "config",
+    "data",
+    "evaluation",
+    "examples",
+    "models",
+    "sources",
+    "steps/train",
+    "training",
+)
 
 
 def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
@@ -30,8 +41,8 @@ def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
         say(f"train: dropped {count} {what}")
     for note in dataset.notes:
         say(f"train: {note}")
-    scores.plan(
-        [scores.parse_spec(name) for name in names(score)], _expected(config, len(dataset.train))
+    planning.plan(
+        [specs.parse_spec(name) for name in names(score)], _expected(config, len(dataset.train))
     )
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
@@ -57,7 +68,7 @@ def encode(tokenizer, frame, config) -> batches.Tokens:
     return batches.encode(tokenizer, frame, config.max_length, types)
 
 
-def _expected(config: TrainConfig, examples: int) -> tuple[scores.RunInfo, ...]:
+def _expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
     infos = []
     for run in range(config.runs):
@@ -69,7 +80,7 @@ def _expected(config: TrainConfig, examples: int) -> tuple[scores.RunInfo, ...]:
         ]
         observed = bool(plan.observations)
         infos.append(
-            scores.RunInfo(config.seed + run, read_checkpoints(at), observed, config.null_model)
+            planning.RunInfo(config.seed + run, read_checkpoints(at), observed, config.null_model)
         )
     return tuple(infos)
 

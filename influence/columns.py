@@ -1,0 +1,97 @@
+"""Which columns hold text, pair and label, and how the columns of a source become ours."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+
+from influence.errors import InputError
+
+PAIRS = (
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("text_a", "text_b"),
+    ("text1", "text2"),
+    ("text", "text_pair"),
+)
+TEXTS = ("text", "sentence", "utterance", "utt", "content", "question", "review", "query", "title")
+LABELS = (
+    *("label", "labels", "gold_label", "intent", "coarse_label", "category", "class", "target"),
+    *("domain", "topic", "sentiment"),
+)
+RESERVED = ("id", "text", "text_pair", "label")
+
+
+def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]:
+    """Map text, label and, for pairs, text_pair to source columns, as named or by usual names.
+
+    Raises InputError for a named column that is not there, or if none has a usual name.
+    """
+    for knob, name in {"text_column": text, "pair_column": pair, "label_column": label}.items():
+        if name and name not in rows.columns:
+            raise InputError(f"{knob}={name!r} is not among the columns {listed(rows)}")
+    usual = {str(name).lower(): name for name in rows.columns}
+    label = label or _first(LABELS, usual, {text, pair})
+    for first, second in PAIRS:
+        pair_is_there = first in usual and usual.get(second, "") not in ("", label)
+        if not text and pair_is_there and pair in ("", usual[second]):
+            text, pair = usual[first], usual[second]
+    text = text or _first(TEXTS, usual, {pair, label})
+    for knob, name in {"text_column": text, "label_column": label}.items():
+        if not name:
+            raise InputError(f"no column has a usual name; give {knob}, one of {listed(rows)}")
+    columns = {"text": text, "text_pair": pair, "label": label}
+    columns = {role: name for role, name in columns.items() if name}
+    if len(set(columns.values())) < len(columns):
+        raise InputError(f"text, pair and label must be different columns, not {columns}")
+    return columns
+
+
+def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Return the columns in use under the names of their roles, then the others.
+
+    An other column with the name of a role becomes source_<name>; values that Parquet cannot hold
+    become JSON.
+    """
+    names = {source: role for role, source in columns.items()}
+    others = [name for name in rows.columns if name not in names]
+    taken = {*RESERVED, *others} - set(RESERVED).intersection(others)
+    for name in others:
+        if name in RESERVED:
+            new = f"source_{name}"
+            while new in taken:
+                new = f"source_{new}"
+            names[name] = new
+    changed = {name: _json(rows[name]) for name in others if not _is_storable(rows[name])}
+    return rows.assign(**changed)[[*columns.values(), *others]].rename(columns=names)
+
+
+def listed(rows: pd.DataFrame) -> str:
+    """Return the column names as a message shows them."""
+    return ", ".join(map(repr, rows.columns))
+
+
+def _first(names: tuple[str, ...], usual: dict[str, str], taken: set[str]) -> str:
+    return next((usual[name] for name in names if usual.get(name, "") not in {"", *taken}), "")
+
+
+def _is_storable(column: pd.Series) -> bool:
+    """Say whether Parquet can hold the column, and under a type that other splits can share.
+
+    It cannot if types are mixed or objects empty, and a column of nothing has no type.
+    """
+    if column.dtype != object:
+        return True
+    try:
+        kind = pa.array(column).type
+    except (pa.ArrowException, ValueError, OverflowError):
+        return False
+    return "struct<>" not in str(kind) and not pa.types.is_null(kind)
+
+
+def _json(column: pd.Series) -> pd.Series:
+    return column.map(lambda value: json.dumps(value, default=str), na_action="ignore").astype(
+        "str"
+    )

@@ -1,0 +1,59 @@
+"""The arithmetic of orders: ranks, places inside groups, and scores on the unit interval."""
+
+import numpy as np
+
+from influence.shapes import Float, Int
+
+Examples = Float[np.ndarray, " examples"]
+Indices = Int[np.ndarray, " examples"]
+Groups = Int[np.ndarray, " examples"]
+
+
+def descending(priority: Examples, generator: np.random.Generator) -> Indices:
+    """Return indices from the largest priority to the smallest, equal ones in random order."""
+    # The fastest sort leaves equal values in an order that depends on the processor; sorting the
+    # tied groups again by a random permutation makes the result random yet reproducible.
+    examples = len(priority)
+    ranked = np.argsort(-priority)
+    values = priority[ranked]
+    group = np.cumsum(np.concatenate(([False], values[1:] != values[:-1]))[:examples])
+    if not examples or group[-1] == examples - 1:
+        return ranked
+    return ranked[np.argsort(group * examples + generator.permutation(examples)[ranked])]
+
+
+def largest(
+    values: Examples, count: int, generator: np.random.Generator
+) -> Int[np.ndarray, " count"]:
+    """Return the indices of the `count` < examples largest values, the largest first."""
+    cut_off = np.partition(values, len(values) - count - 1)[len(values) - count - 1]
+    candidates = np.flatnonzero(values >= cut_off)
+    return candidates[descending(values[candidates], generator)[:count]]
+
+
+def by_group(groups: Groups) -> tuple[Indices, Int[np.ndarray, " groups"]]:
+    """Return positions sorted by group, in order inside each, and the size of each group."""
+    counts = np.bincount(groups)
+    narrow = groups.astype(np.min_scalar_type(len(counts)))  # up to 16 bits a linear-time sort
+    return np.argsort(narrow, kind="stable"), counts
+
+
+def places(groups: Groups, generator: np.random.Generator) -> Examples:
+    """Return the place, from 0, of every example in its randomly ordered group."""
+    shuffled = generator.permutation(len(groups))
+    positions, counts = by_group(groups[shuffled])
+    result = np.empty(len(groups))
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    result[shuffled[positions]] = np.arange(len(groups)) - starts
+    return result
+
+
+def fractional_places(labels: Groups, generator: np.random.Generator) -> Examples:
+    """Return the place of every example in its randomly ordered class, as a share of the class."""
+    return (places(labels, generator) + 0.5) / np.bincount(labels)[labels]
+
+
+def to_unit(values: Examples, low: Examples | float, high: Examples | float) -> Examples:
+    """Map [low, high] linearly to [0, 1], and to 0 where both are equal; halved: no overflow."""
+    width = high / 2 - low / 2
+    return (values / 2 - low / 2) / np.where(width > 0, width, 1.0)

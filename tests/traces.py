@@ -1,0 +1,84 @@
+"""Random measurements of made-up trainings, for the tests of everything that reads a trace."""
+
+import dataclasses
+
+import numpy as np
+
+from influence.planning import RunInfo, plan
+from influence.records import Checkpoint, RunTrace, Trace
+from influence.scores import REGISTRY
+from influence.specs import ScoreSpec
+
+SPECS = [ScoreSpec(name) for name in REGISTRY]
+EXAMPLES, CLASSES = 30, 4
+
+
+def make_checkpoints(epochs, steps=10, per_epoch=3, spread=True):
+    """Checkpoints at `per_epoch` steps of each epoch, the last of them at its end."""
+    rows = []
+    for number in range(1, epochs * per_epoch + 1):
+        series = {"spread"} if spread else set()
+        series |= {"epochs"} if number % per_epoch == 0 else set()
+        if series:
+            rate = 0.1 / number
+            step = number * steps
+            rows.append(Checkpoint(step, number / per_epoch, frozenset(series), rate))
+    return tuple(rows)
+
+
+def make_infos(epochs=(4, 2), observations=True, null=True):
+    """What runs that train for so many epochs offer; those after the first have no spread."""
+    return tuple(
+        RunInfo(seed, make_checkpoints(number, spread=seed == 0), observations, null)
+        for seed, number in enumerate(epochs)
+    )
+
+
+def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
+    """Random measurements of what the plans ask for, and of nothing else."""
+    generator = np.random.default_rng(seed)
+    shapes = {"logits": (examples, CLASSES), "null_logits": (CLASSES,)}
+    runs = []
+    for info, planned in zip(infos, plans, strict=True):
+        at = {}
+        for step, names in planned.at.items():
+            for name in sorted(names):
+                values = generator.normal(size=shapes.get(name, (examples,))).astype(np.float32)
+                at.setdefault(name, {})[step] = values if "logits" in name else np.abs(values)
+        over = {
+            name: {key: generator.random(examples).astype(np.float32) for key in keys}
+            for name, keys in sorted(planned.over.items())
+        }
+        whole = {name: generator.random((7, examples)) < 0.4 for name in sorted(planned.whole)}
+        runs.append(RunTrace(info.seed, info.checkpoints, at, over, whole))
+    ids = np.array([f"id-{i}" for i in range(examples)])
+    return Trace(ids, generator.integers(0, CLASSES, examples), tuple(runs))
+
+
+def make_trace(specs=SPECS, epochs=(4, 2), **kwargs) -> Trace:
+    """A random trace that holds exactly what `specs` read."""
+    infos = make_infos(epochs)
+    return measure(plan(specs, infos), infos, **kwargs)
+
+
+def take(trace, rows) -> Trace:
+    """The trace of the examples `rows`, in that order."""
+
+    def run_rows(run):
+        at = {
+            name: {k: v if name == "null_logits" else v[rows] for k, v in steps.items()}
+            for name, steps in run.at.items()
+        }
+        over = {name: {k: v[rows] for k, v in keys.items()} for name, keys in run.over.items()}
+        whole = {name: v[:, rows] for name, v in run.whole.items()}
+        return dataclasses.replace(run, at=at, over=over, whole=whole)
+
+    return Trace(trace.ids[rows], trace.labels[rows], tuple(map(run_rows, trace.runs)))
+
+
+def arrays(trace):
+    """Every array in a trace."""
+    for run in trace.runs:
+        yield from (v for steps in (*run.at.values(), *run.over.values()) for v in steps.values())
+        yield from run.whole.values()
+    yield from (trace.ids, trace.labels)
