@@ -17,12 +17,16 @@ BLOCK = 65536  # examples scored at a time
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What one finished training run offers: checkpoints, observations, a null model beside it."""
+    """What one finished training run offers beside its checkpoints.
+
+    observations: whether it was observed; null: the steps at which its null model was read, ()
+    where there is none.
+    """
 
     seed: int
     checkpoints: tuple[Checkpoint, ...]
     observations: bool
-    null: bool
+    null: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
     """
     selected = [(spec, _select(spec, runs)) for spec in specs]
     for spec, pairs in selected:
-        _check_run(spec, [run for run, _ in pairs])
+        for run, chosen in pairs:
+            _check_run(spec, run, chosen)
     return [
         _plan_run([(spec, chosen) for spec, pairs in selected for r, chosen in pairs if r is run])
         for run in runs
@@ -113,16 +118,39 @@ def _check_window(spec, chosen, checkpoints) -> None:
         )
 
 
-def _check_run(spec, runs) -> None:
-    """Raise InputError unless each of the runs kept what a score needs beside checkpoints."""
+def _check_run(spec, run: RunInfo, chosen) -> None:
+    """Raise InputError unless a run kept what a score needs beside checkpoints."""
     needs = REGISTRY[spec.name].needs
-    if "observations" in needs and not all(run.observations for run in runs):
+    if "observations" in needs and not run.observations:
+        most = _sparsest_observations(run.checkpoints)
+        every = f" between 1 and {most}" if most > 1 else "=1"
         raise InputError(
             f"score '{spec}' needs observations, but this training run holds checkpoints only; "
-            "train again with observe_every=50"
+            f"train again with observe_every{every}"
         )
-    if "null_logits" in needs and not all(run.null for run in runs):
-        raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
+    if "null_logits" in needs:
+        if not run.null:
+            raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
+        _check_null(spec, run, chosen, run.null)
+
+
+def _sparsest_observations(checkpoints) -> int:
+    """Return the largest observe_every that observes two epochs, or fewer, at least four times."""
+    end = min(2.0, max((checkpoint.epoch for checkpoint in checkpoints), default=0.0))
+    steps = max((c.step for c in checkpoints if c.epoch <= end), default=0)
+    return max(1, steps // 4)
+
+
+def _check_null(spec, run, chosen, steps) -> None:
+    """Raise InputError unless the null model was read at the `steps` of all chosen checkpoints."""
+    beyond = [checkpoint.epoch for checkpoint in chosen if checkpoint.step not in steps]
+    if beyond:
+        end = max((c.epoch for c in run.checkpoints if c.step in steps), default=0.0)
+        ask = f"ask for {spec.name}@{end:g} or " if end else ""
+        raise InputError(
+            f"score '{spec}' reads the null model at the end of epoch {beyond[-1]:g}, but its "
+            f"training ends after epoch {end:g}; {ask}train with observe_epochs={beyond[-1]:g}"
+        )
 
 
 def _plan_run(reads) -> RunPlan:
@@ -146,19 +174,40 @@ def _plan_run(reads) -> RunPlan:
 def _compute_run(spec, trace: Trace, run: RunTrace, chosen) -> np.ndarray:
     """Score one run block by block: blocks bound the memory of the 64-bit copies."""
     score, key = REGISTRY[spec.name], window_key(spec)
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(trace.labels), BLOCK)]
-    try:
-        return np.concatenate(
-            [
-                score.function(**{n: _read(n, rows, trace, run, chosen, key) for n in score.needs})
-                for rows in blocks
-            ]
-        )
-    except KeyError as missing:
+    if lacking := _lacking(spec, run, chosen):
         raise InputError(
-            f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {missing} of "
-            f"seed {run.seed}; score again with {spec} among the scores"
-        ) from missing
+            f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {lacking}; "
+            f"score again with {spec} among the scores"
+        )
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(trace.labels), BLOCK)]
+    return np.concatenate(
+        [
+            score.function(**{n: _read(n, rows, trace, run, chosen, key) for n in score.needs})
+            for rows in blocks
+        ]
+    )
+
+
+def _lacking(spec, run: RunTrace, chosen) -> str:
+    """Say in words what of a score's quantities a trace does not hold: the first, "" for none.
+
+    Raises InputError for a null model that ends too early: scoring again would not give it.
+    """
+    for name in REGISTRY[spec.name].needs:
+        kind, of = QUANTITIES[name], f"'{name}' of seed {run.seed}"
+        if kind in ("record", "dataset"):
+            continue
+        held = {"window": run.over, "run": run.whole}.get(kind, run.at)
+        if name not in held:
+            return of
+        if kind == "null":
+            _check_null(spec, run, chosen, run.at[name])
+        absent = [c.epoch for c in chosen if kind == "checkpoint" and c.step not in run.at[name]]
+        if absent:
+            return f"{of} at epoch {absent[0]:g}"
+        if kind == "window" and window_key(spec) not in run.over[name]:
+            return f"{of} in window {window_of(spec)}"
+    return ""
 
 
 def _read(name, rows, trace, run, chosen, key) -> np.ndarray:

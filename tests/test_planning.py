@@ -5,10 +5,10 @@ import pytest
 
 from influence import scores
 from influence.errors import InputError
-from influence.planning import RunInfo, compute, plan
+from influence.planning import compute, plan
 from influence.records import Checkpoint
 from influence.specs import ScoreSpec, parse_spec
-from tests.traces import make_infos, make_trace
+from tests.traces import make_info, make_infos, make_trace
 
 # Runs and windows
 
@@ -56,7 +56,7 @@ def test_an_epoch_is_its_end_even_for_a_score_of_the_spread_series():
         Checkpoint(10, 1.0, frozenset({"epochs"}), 0.1),
         Checkpoint(15, 1.5, frozenset({"spread"}), 0.1),
     )
-    (planned,) = plan([parse_spec("tracin@1")], (RunInfo(0, checkpoints, False, False),))
+    (planned,) = plan([parse_spec("tracin@1")], (make_info(0, checkpoints, observations=False),))
     assert planned.at == {10: frozenset({"layer_norms"})}
 
 
@@ -142,12 +142,24 @@ def test_tracin_uses_the_learning_rates_of_its_checkpoints():
             "forgetting",
             make_infos(observations=False),
             "score 'forgetting' needs observations, but this training run holds checkpoints only; "
-            "train again with observe_every=50",
+            "train again with observe_every between 1 and 15",
+        ),
+        (
+            "forgetting",
+            (make_info(0, (Checkpoint(6, 1.0, frozenset({"epochs"}), 0.1),), observations=False),),
+            "score 'forgetting' needs observations, but this training run holds checkpoints only; "
+            "train again with observe_every=1",
         ),
         (
             "pvi",
-            make_infos(null=False),
+            make_infos(null=0),
             "score 'pvi' needs a null model; train again with null_model=true",
+        ),
+        (
+            "pvi@3",
+            make_infos((4,), null=2),
+            "score 'pvi@3' reads the null model at the end of epoch 3, but its training ends after "
+            "epoch 2; ask for pvi@2 or train with observe_epochs=3",
         ),
         (
             "el2n",
@@ -169,13 +181,13 @@ def test_tracin_uses_the_learning_rates_of_its_checkpoints():
         ),
         (
             "el2n",
-            (RunInfo(0, (Checkpoint(5, 0.5, frozenset({"spread"}), 0.1),), True, True),),
+            (make_info(0, (Checkpoint(5, 0.5, frozenset({"spread"}), 0.1),)),),
             "score 'el2n' reads the end of epoch 2, but this training run ends after epoch 0.5; "
             "train with epochs=2",
         ),
         (
             "vog",
-            (RunInfo(0, (Checkpoint(9, 1.0, frozenset({"spread"}), 0.1),), True, True),),
+            (make_info(0, (Checkpoint(9, 1.0, frozenset({"spread"}), 0.1),)),),
             "score 'vog' needs at least 2 checkpoints in its window (the variance of one is 0), "
             "but this training run has 1 there; ask for a wider window or train with more "
             "checkpoints",
@@ -187,7 +199,18 @@ def test_tracin_uses_the_learning_rates_of_its_checkpoints():
             "0 there; ask for a wider window or train with more checkpoints",
         ),
     ],
-    ids=["observations", "null", "epoch", "far", "range", "no epoch", "one", "start"],
+    ids=[
+        "observations",
+        "short",
+        "null",
+        "null epoch",
+        "epoch",
+        "far",
+        "range",
+        "no epoch",
+        "one",
+        "start",
+    ],
 )
 def test_a_score_that_a_training_cannot_give_names_the_way_out(text, infos, message):
     with pytest.raises(InputError) as raised:
@@ -197,7 +220,7 @@ def test_a_score_that_a_training_cannot_give_names_the_way_out(text, infos, mess
 
 @pytest.mark.parametrize("name", ["vog_std", "variability", "dual"])
 def test_a_spread_over_checkpoints_needs_two(name):
-    one = (RunInfo(0, (Checkpoint(9, 1.0, frozenset({"spread", "epochs"}), 0.1),), True, True),)
+    one = (make_info(0, (Checkpoint(9, 1.0, frozenset({"spread", "epochs"}), 0.1),)),)
     with pytest.raises(InputError, match="at least 2 checkpoints"):
         plan([ScoreSpec(name)], one)
 
@@ -205,3 +228,20 @@ def test_a_spread_over_checkpoints_needs_two(name):
 def test_a_trace_without_the_quantity_says_so():
     with pytest.raises(InputError, match="no 'gradient_norms' of seed 0; score again with grand"):
         compute(parse_spec("grand"), make_trace([parse_spec("el2n")]))
+
+
+def test_a_trace_without_the_checkpoint_or_the_window_says_so_in_words():
+    with pytest.raises(InputError, match="no 'logits' of seed 0 at epoch 3; score again with el2n"):
+        compute(parse_spec("el2n@3"), make_trace([parse_spec("el2n")]))
+    with pytest.raises(InputError, match="no 'gradient_variance' of seed 0 in window 1-2; score"):
+        compute(parse_spec("vog@1-2"), make_trace([parse_spec("vog")]))
+
+
+def test_a_null_model_that_ended_before_the_window_is_not_asked_for_by_scoring_again():
+    trace = make_trace([parse_spec("pvi"), parse_spec("el2n@3")])
+    with pytest.raises(InputError) as raised:
+        compute(parse_spec("pvi@3"), trace)
+    assert str(raised.value) == (
+        "score 'pvi@3' reads the null model at the end of epoch 3, but its training ends after "
+        "epoch 2; ask for pvi@2 or train with observe_epochs=3"
+    )

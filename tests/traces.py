@@ -26,12 +26,21 @@ def make_checkpoints(epochs, steps=10, per_epoch=3, spread=True):
     return tuple(rows)
 
 
-def make_infos(epochs=(4, 2), observations=True, null=True):
-    """What runs that train for so many epochs offer; those after the first have no spread."""
+def make_infos(epochs=(4, 2), observations=True, null=9):
+    """What runs that train for so many epochs offer; those after the first have no spread.
+
+    `null`: epochs of their null models, at most those of the runs.
+    """
     return tuple(
-        RunInfo(seed, make_checkpoints(number, spread=seed == 0), observations, null)
+        make_info(seed, make_checkpoints(number, spread=seed == 0), observations, null)
         for seed, number in enumerate(epochs)
     )
+
+
+def make_info(seed, checkpoints, observations=True, null=9):
+    """What a run with these checkpoints offers."""
+    ends = (c.step for c in checkpoints if "epochs" in c.series and c.epoch <= null)
+    return RunInfo(seed, checkpoints, observations, tuple(ends))
 
 
 def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:

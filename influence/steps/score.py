@@ -50,7 +50,7 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
             run["seed"],
             read_checkpoints(run["checkpoints"]),
             run["observations"],
-            run["null"],
+            tuple(run["null"]),
         )
         for run in manifest["runs"]
     )

@@ -78,9 +78,9 @@ def _expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...
             _checkpoint(training.Progress(step, step / epoch, 0.0, 0.0), plan)
             for step in plan.checkpoints
         ]
-        observed = bool(plan.observations)
+        null = training.schedule(config, examples, first=False).epochs if config.null_model else ()
         infos.append(
-            planning.RunInfo(config.seed + run, read_checkpoints(at), observed, config.null_model)
+            planning.RunInfo(config.seed + run, read_checkpoints(at), bool(plan.observations), null)
         )
     return tuple(infos)
 
@@ -163,7 +163,7 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
                 "seed": seed,
                 "checkpoints": checkpoints,
                 "observations": bool(observed),
-                "null": config.null_model,
+                "null": sorted(null),  # the steps at which it was read
                 "history": history,
                 "recall": recall,
             },
