@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ DIRECTION = [
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
     *("steps", "figure_style", "figure_parts", "plots", "tracking", "artifacts", "command"),
 ]
+STEPS = ["train", "score", "sample", "evaluate"]
+# What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
+NEUTRAL = {"errors", "shapes", "config", "store", "cluster", "steps/step"}
+ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores
 
 
 def imports(path: Path) -> set[str]:
@@ -62,6 +67,32 @@ def test_imports_go_one_way(module):
     for path in inside:
         reached = {name.split(".")[1] for name in imports(path) if name.startswith("influence.")}
         assert not reached & set(later), path
+
+
+def test_every_module_has_its_place_in_the_one_direction():
+    names = {name.split(".")[1] for name in MODULES if name.startswith("influence.")}
+    assert names - {"__init__"} == set(DIRECTION)
+
+
+def reached(module: str) -> set[str]:
+    """The modules that a module imports, directly or not, and itself, as CODE names them."""
+    found, new = set(), {f"influence.{module}"}
+    while new:
+        found |= new
+        new = set().union(*(imports(MODULES[name]) for name in new)) & set(MODULES) - found
+    return {name.removeprefix("influence.").replace(".", "/") for name in found}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_all_code_that_can_change_a_result_is_in_its_fingerprint_or_in_one_before(step):
+    code = {
+        earlier: set(import_module(f"influence.steps.{earlier}").CODE)
+        for earlier in STEPS[: STEPS.index(step) + 1]
+    }
+    neutral = NEUTRAL | (ASKED if step == "train" else set())
+    assert f"steps/{step}" in code[step]
+    assert code[step] <= reached(f"steps.{step}")
+    assert reached(f"steps.{step}") - neutral <= set().union(*code.values())
 
 
 def test_the_core_imports_without_the_libraries_of_the_edge():

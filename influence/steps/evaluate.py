@@ -19,7 +19,18 @@ from influence.steps.step import Record, Steps, Task, inherited, perform
 from influence.steps.train import encode
 from influence.training import steps_per_epoch
 
-CODE = ("batches", "evaluation", "models", "training", "steps/evaluate")
+CODE = (
+    "batches",
+    "data",
+    "evaluation",
+    "layers",
+    "models",
+    "sampling",
+    "sources",
+    "steps/evaluate",
+    "steps/train",
+    "training",
+)
 FIRST_SEED = 1000  # retrainings share no seed with the runs that were scored
 SHOWN = ("accuracy", "macro_f1", "loss", "calibration_error")
 

@@ -12,7 +12,7 @@ from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
-CODE = ("ranking", "rules", "sampling", "scores", "specs", "steps/sample")
+CODE = ("data", "ranking", "rules", "sampling", "scores", "sources", "specs", "steps/sample")
 
 
 def sample(config: SampleStep, scored: Path) -> Steps:

@@ -22,6 +22,7 @@ from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
 
 CODE = (
     "batches",
+    "closed_forms",
     "data",
     "gradients",
     "layers",
@@ -32,6 +33,7 @@ CODE = (
     "sources",
     "specs",
     "steps/score",
+    "steps/train",
     "trace",
 )
 KEPT = ("shard_size", "batch_tokens", "examples")  # knobs that change no score

@@ -15,15 +15,19 @@ from influence.records import Checkpoint
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
+    "assistant",
+    "assistant_grammar",
     "batches",
     "columns",
     "config",
     "data",
     "evaluation",
     "examples",
+    "layers",
     "models",
     "sources",
     "steps/train",
+    "templates",
     "training",
 )
 
