@@ -61,26 +61,43 @@ def evaluate(run: Run, directory: Path) -> None:
 
 
 def comparison(run: Run, curves: Mapping[str, Path]) -> None:
-    """Log all arms beside random and print the paired differences, in points of accuracy."""
-    points = pd.concat(
-        [pd.read_csv(path / "points.csv") for path in curves.values()], ignore_index=True
-    )
+    """Log all arms beside random: pictures, tables, and `summary.md`, which is printed as well."""
+    points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()])
     summary = evaluation.summarise(points, "test/accuracy")
     differences = evaluation.differences(points, "test/accuracy")
-    run.log_dataset(**store.read_manifest(next(iter(curves.values())), "evaluate")["dataset"])
-    if run.id:
-        from influence import plots
+    text = _markdown(summary, "mean") + "\n" + _markdown(differences, "difference")
+    print("\n" + text)
+    if not run.id:
+        return
+    from influence import plots
 
-        figures = {"pruning_curves": plots.pruning_curves(summary)}
-        if len(differences):
-            figures["differences_to_random"] = plots.differences_to_random(differences)
-        run.log_figures(figures)
-        run.log_table(points, "points")
-        run.log_table(summary, "curves")
-        run.log_table(differences, "differences_to_random")
+    run.log_dataset(**store.read_manifest(next(iter(curves.values())), "evaluate")["dataset"])
+    figures = {"pruning_curves": plots.pruning_curves(summary)}
     if len(differences):
-        shown = differences.assign(
-            **{n: 100 * differences[n] for n in ("difference", "low", "high")}
-        )
-        print("\nAccuracy minus random, in points, with 95 % interval over seeds:")
-        print(shown.round(2).to_string(index=False))
+        figures["differences_to_random"] = plots.differences_to_random(differences)
+    run.log_figures(figures)
+    for name, frame in (("points", points), ("curves", summary), ("differences", differences)):
+        run.log_table(frame, name)
+    run.log_text(text, "summary.md")
+
+
+def _markdown(table: pd.DataFrame, value: str) -> str:
+    """Return arms x percent pruned with 95 % half-widths, in points; * where 0 is outside."""
+    named = {"mean": "accuracy, %", "difference": "minus random, points"}
+    percents = sorted(table["percent_pruned"].unique())
+    seeds = int(table["seeds"].max())
+    head = [f"{named[value]} ({seeds} seeds)", *(f"{percent:g} % pruned" for percent in percents)]
+    rows = [head, ["---"] * len(head)]
+    for arm, group in table.groupby("arm", sort=False):
+        cells = {row["percent_pruned"]: _cell(row, value) for _, row in group.iterrows()}
+        rows.append([f"`{arm}`", *(cells.get(percent, "") for percent in percents)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _cell(row: pd.Series, value: str) -> str:
+    sign = "+" if value == "difference" else ""
+    shown = f"{100 * row[value]:{sign}.1f}"
+    if row["low"] != row["low"]:  # one seed has no interval
+        return shown
+    clear = value == "difference" and (row["low"] > 0 or row["high"] < 0)
+    return f"{shown} ± {50 * (row['high'] - row['low']):.1f}{' *' if clear else ''}"

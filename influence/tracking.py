@@ -104,6 +104,11 @@ class Run:
 
             mlflow.log_table(table, f"{name}.json", run_id=self.id)
 
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text file."""
+        if self.id:
+            _client().log_text(self.id, text, name)
+
     def log_dataset(self, name: str, digest: str) -> None:
         """Name the dataset that went into this run, under a digest of our own over all rows.
 
