@@ -15,8 +15,8 @@ from influence.cluster import Engine
 from influence.config import EvaluateConfig, EvaluateStep, FitConfig
 from influence.evaluation import Point
 from influence.sampling import kept_count
+from influence.steps.inputs import encode
 from influence.steps.step import Record, Steps, Task, inherited, perform
-from influence.steps.train import encode
 from influence.training import steps_per_epoch
 
 CODE = (
@@ -28,7 +28,7 @@ CODE = (
     "sampling",
     "sources",
     "steps/evaluate",
-    "steps/train",
+    "steps/inputs",
     "training",
 )
 FIRST_SEED = 1000  # retrainings share no seed with the runs that were scored

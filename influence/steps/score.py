@@ -16,8 +16,9 @@ from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
 from influence.errors import InputError
 from influence.records import RunTrace, Trace, save_trace
 from influence.specs import hardness, parse_spec
+from influence.steps.inputs import open_inputs
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
-from influence.steps.train import open_inputs, read_checkpoints
+from influence.steps.train import read_checkpoints
 from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
 
 CODE = (
@@ -33,7 +34,7 @@ CODE = (
     "sources",
     "specs",
     "steps/score",
-    "steps/train",
+    "steps/inputs",
     "trace",
 )
 KEPT = ("shard_size", "batch_tokens", "examples")  # knobs that change no score
@@ -70,27 +71,28 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
 
 def wanted(text: str, arms: Sequence) -> str:
     """Return the scores to compute for these arms besides those listed in `text`."""
-    if text.strip() == "all":
-        return text
     return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
 
 
 def _specs(text: str, runs: Sequence) -> list:
-    if text.strip() != "all":
-        specs = [parse_spec(name) for name in names(text)]
-        if not specs:
-            raise InputError(
-                "score names no score; there is all, or " + ", ".join(sorted(scores.REGISTRY))
-            )
-        return specs
-    specs = []
-    for name in scores.REGISTRY:
+    specs = [spec for name in names(text) for spec in _named(name, runs)]
+    if not specs:
+        offered = ", ".join(sorted(scores.REGISTRY))
+        raise InputError(f"score names no score; there is all, or {offered}")
+    return list(dict.fromkeys(specs))
+
+
+def _named(name: str, runs: Sequence) -> list:
+    if name != "all":
+        return [parse_spec(name)]
+    found = []
+    for score_name in scores.REGISTRY:
         try:
-            planning.plan([parse_spec(name)], runs)
-            specs.append(parse_spec(name))
+            planning.plan([parse_spec(score_name)], runs)
+            found.append(parse_spec(score_name))
         except InputError as reason:
             say(f"score: left out of 'all': {reason}")
-    return specs
+    return found
 
 
 def _score(

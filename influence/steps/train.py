@@ -12,6 +12,7 @@ from influence import batches, data, evaluation, models, planning, specs, store,
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.records import Checkpoint
+from influence.steps.inputs import encode, open_inputs
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
@@ -26,6 +27,7 @@ CODE = (
     "layers",
     "models",
     "sources",
+    "steps/inputs",
     "steps/train",
     "templates",
     "training",
@@ -46,7 +48,8 @@ def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
     for note in dataset.notes:
         say(f"train: {note}")
     planning.plan(
-        [specs.parse_spec(name) for name in names(score)], _expected(config, len(dataset.train))
+        [specs.parse_spec(name) for name in names(score) if name != "all"],
+        _expected(config, len(dataset.train)),
     )
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
@@ -55,21 +58,6 @@ def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
     return (
         yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
     )
-
-
-def open_inputs(
-    directory: Path, split: str, config: TrainConfig
-) -> tuple[batches.Tokens, np.ndarray]:
-    """Return tokens and labels of one split of a step directory."""
-    frame = getattr(data.open_saved(directory / "data"), split)
-    tokenizer = models.open_tokenizer(directory / "tokenizer")
-    return encode(tokenizer, frame, config), frame["label"].to_numpy()
-
-
-def encode(tokenizer, frame, config) -> batches.Tokens:
-    """Tokenise a split as the model reads it."""
-    types = "token_type_ids" in tokenizer.model_input_names
-    return batches.encode(tokenizer, frame, config.max_length, types)
 
 
 def _expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:

@@ -1,0 +1,24 @@
+"""What a step directory offers to a model: tokens and labels of its splits."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from influence import batches, data, models
+from influence.config import ModelConfig
+
+
+def open_inputs(
+    directory: Path, split: str, config: ModelConfig
+) -> tuple[batches.Tokens, np.ndarray]:
+    """Return tokens and labels (examples,) of one split of a step directory."""
+    frame = getattr(data.open_saved(directory / "data"), split)
+    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    return encode(tokenizer, frame, config), frame["label"].to_numpy()
+
+
+def encode(tokenizer, frame: pd.DataFrame, config: ModelConfig) -> batches.Tokens:
+    """Tokenise a split as the model reads it."""
+    types = "token_type_ids" in tokenizer.model_input_names
+    return batches.encode(tokenizer, frame, config.max_length, types)
