@@ -89,8 +89,9 @@ class Meter:
             found, gradient = self._measure_one(number, recorders, inputs, gold)
             for window in resident.windows if gradient is not None else ():
                 variances.setdefault((resident.run, window), Variance()).add(gradient)
-            for quantity, values in found.items():
-                _put(result.at, (resident.run, quantity, resident.step), values, places, size)
+            for quantity in resident.quantities & found.keys():
+                key = (resident.run, quantity, resident.step)
+                _put(result.at, key, found[quantity], places, size)
         for (run, window), variance in variances.items():
             mask = inputs["attention_mask"].bool()
             for quantity, values in variance.over_tokens(mask).items():

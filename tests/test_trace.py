@@ -132,6 +132,16 @@ def test_logits_alone_need_no_gradient_and_no_check():
     assert trace.self_check(plain, tokens, labels, 4) == 0
 
 
+def test_only_what_was_asked_for_is_kept():
+    tokens, labels = examples("bert")
+    whole = Meter([Resident(0, 10, architectures.build("bert"), frozenset(), ("all",))])
+    found = whole.measure(tokens, labels, np.arange(5), 64)
+    assert not found.at and {key[1] for key in found.over} == {
+        "gradient_variance",
+        "gradient_deviation",
+    }
+
+
 def test_running_variance_equals_the_two_pass_one():
     values = torch.randn(7, 2, 3, 4, generator=torch.Generator().manual_seed(0)) + 100
     variance = Variance()
