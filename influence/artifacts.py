@@ -57,7 +57,7 @@ def evaluate(run: Run, directory: Path) -> None:
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
     run.tag(**{"mlflow.runName": manifest["arm"]})
-    run.params(arm=manifest["arm"], dataset=manifest["dataset"]["name"], **manifest["fit"])
+    run.params(arm=manifest["arm"])
 
 
 def comparison(run: Run, curves: Mapping[str, Path]) -> None:

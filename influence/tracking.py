@@ -71,6 +71,7 @@ class Run:
     def log_step(self, directory: Path, step: str, name: str) -> dict[str, Any]:
         """Log the finished directory of `step` as folder `name`, and its dataset as input.
 
+        The run gets the params of the training that it goes back to, so that a filter finds it.
         Files are linked where the store is local. Returns the manifest.
         """
         manifest = store.read_manifest(directory, step)
@@ -78,6 +79,7 @@ class Run:
             return manifest
         self.tag(fingerprint=manifest["fingerprint"])
         self.log_dataset(**manifest["dataset"])
+        self.params(dataset=manifest["dataset"]["name"], **manifest["fit"])
         root = urlparse(_client().get_run(self.id).info.artifact_uri)
         if root.scheme in ("", "file"):
             store.copy_tree(directory, Path(unquote(root.path)) / name)
@@ -165,11 +167,13 @@ def resolve(reference: str) -> Path:
         return path
     import mlflow
 
+    run_id, _, folder = reference.removeprefix("runs:/").partition("/")
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=reference))
+        # Not the reference itself: MLflow would copy even what is already on this machine.
+        root = _client().get_run(run_id).info.artifact_uri
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{root}/{folder}"))
     except Exception as error:  # the store's errors have no common class
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{reference} cannot be read from the MLflow store: {reason}") from None
+        raise InputError(f"{reference} cannot be read from MLflow: {_first_line(error)}") from None
 
 
 def where(port: int = 5000) -> str:
@@ -194,6 +198,10 @@ def _client():
     from mlflow import MlflowClient
 
     return MlflowClient()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _terminate(signum, frame) -> None:
