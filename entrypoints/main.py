@@ -1,5 +1,7 @@
 """main: from a dataset to the pruned-accuracy curve of every arm. Run: mlflow run ."""
 
+from functools import partial
+
 from influence.command import run
 from influence.config import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep, narrow
 
@@ -12,11 +14,11 @@ def main(config: MainStep) -> None:
     wanted = steps.wanted(config.score, arms)
     note = f"Pruned-accuracy curves of {len(arms)} arms on {config.dataset} with {config.model}."
     name = f"{config.dataset} · {config.model}"
-    curves = {}
+    check, curves = partial(steps.check_fractions, config), {}
     with tracking.run(config, name, note, "main") as parent, cluster.engine(config) as engine:
         knobs = narrow(config, TrainStep)
         with tracking.run(knobs, "train", "Checkpoints and observations.", "train") as child:
-            training = child.follow(steps.train(knobs, engine, wanted))
+            training = child.follow(steps.train(knobs, engine, wanted, check))
             artifacts.train(child, training)
         knobs = narrow(config, ScoreStep, training=str(training), score=wanted)
         with tracking.run(knobs, "score", "Influence scores.", "score") as child:

@@ -5,6 +5,7 @@ A config validates and never rewrites what it was given.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -146,6 +147,11 @@ class SampleConfig(Config):
     beta: float = knob(0.1, "hardest share that rule ccs prunes first", 0, 0.99)
     strata: int = knob(50, "score strata of rule ccs", 1)
 
+    def __post_init__(self) -> None:
+        """Check the list of fractions as well."""
+        super().__post_init__()
+        fractions(self.fractions)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Config):
@@ -238,8 +244,8 @@ def fractions(text: str) -> tuple[float, ...]:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     low, high = field.metadata["low"], field.metadata["high"]
-    if isinstance(value, float) and value != value:
-        raise InputError(f"{field.name} must be a number, not nan")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{field.name} must be a number and finite, not {value}")
     if low is not None and value < low:
         raise InputError(f"{field.name} must be at least {low}, not {value}")
     if high is not None and value > high:

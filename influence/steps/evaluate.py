@@ -54,6 +54,7 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
 def _evaluate(
     config: EvaluateStep, sampled: Path, manifest: dict, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
+    store.verify(sampled, manifest)
     percents = sorted({0.0, *manifest["percents"]})
     keys = [(percent, number) for percent in percents for number in range(config.seeds)]
     retrainings = Path(config.workdir).absolute() / "retrainings"

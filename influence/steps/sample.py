@@ -50,6 +50,12 @@ def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
     return tuple(dict.fromkeys(arms))
 
 
+def check_fractions(config: SampleConfig, labels: np.ndarray) -> None:
+    """Raise InputError if one of the fractions leaves fewer of these examples than it must."""
+    for fraction in fractions(config.fractions):
+        sampling.cut(np.arange(len(labels)), fraction, labels, config.floor)
+
+
 def percent(fraction: float) -> float:
     """Return a fraction as percent, without binary crumbs: 0.07 is 7."""
     return round(100 * fraction, 6)
@@ -58,6 +64,7 @@ def percent(fraction: float) -> float:
 def _sample(
     config: SampleStep, arm, scored: Path, manifest: dict, directory: Path
 ) -> Generator[Record, None, dict]:
+    store.verify(scored, manifest)
     table = pd.read_parquet(scored / "scores.parquet")
     labels = table["label"].to_numpy()
     hardness = {

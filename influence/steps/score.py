@@ -98,6 +98,7 @@ def _named(name: str, runs: Sequence) -> list:
 def _score(
     config: ScoreStep, training: Path, manifest: dict, specs, plans, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
+    store.verify(training, manifest)
     for part in ("data", "tokenizer"):
         store.copy_tree(training / part, directory / part)
     dataset = data.open_saved(directory / "data")
@@ -216,11 +217,20 @@ def _resident(training: Path, key: str, tracin_layers: str, device: str):
             model = models.open_checkpoint(training / f"runs/{run}/step-{step:06d}").to(device)
             used = tuple(name for name, within in windows.items() if step in within)
             residents.append(Resident(run, step, model, steps.get(step, frozenset()), used))
-    config = TrainConfig(
-        **{k: v for k, v in store.read_manifest(training, "train")["knobs"].items()}
-    )
-    tokens, labels = open_inputs(training, "train", config)
+    manifest = store.read_manifest(training, "train")
+    _check_classes(residents, manifest["label_names"], training)
+    tokens, labels = open_inputs(training, "train", TrainConfig(**manifest["knobs"]))
     return Meter(residents, tracin_layers), tokens, labels
+
+
+def _check_classes(residents: Sequence[Resident], names: Sequence[str], training: Path) -> None:
+    for resident in residents:
+        if resident.model.config.num_labels != len(names):
+            raise InputError(
+                f"the checkpoint of step {resident.step} in {training} tells "
+                f"{resident.model.config.num_labels} classes apart, but its dataset has "
+                f"{len(names)}; it belongs to another training"
+            )
 
 
 def _run_trace(training: Path, manifest: dict, number: int, plan, measured: dict) -> RunTrace:

@@ -1,7 +1,7 @@
 """train: from a dataset to checkpoints and training observations."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import fields
 from pathlib import Path
 
@@ -34,13 +34,19 @@ CODE = (
 )
 
 
-def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
+def train(
+    config: TrainStep,
+    engine: Engine,
+    score: str = "",
+    check: Callable[[np.ndarray], None] | None = None,
+) -> Steps:
     """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
 
     Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
     weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
     the null model gives at each epoch's end: on its one possible input it is nothing but these).
-    Raises InputError before any training if it could not give one of the scores in `score`.
+    Raises InputError before any training if it could not give one of the scores in `score`; `check`
+    is called with the labels of the train set and may raise it too.
     """
     dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
     for count, what in ((number, name) for name, number in dataset.dropped.items()):
@@ -51,6 +57,8 @@ def train(config: TrainStep, engine: Engine, score: str = "") -> Steps:
         [specs.parse_spec(name) for name in names(score) if name != "all"],
         _expected(config, len(dataset.train)),
     )
+    if check is not None:
+        check(dataset.train["label"].to_numpy())
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
