@@ -326,7 +326,7 @@ def test_every_checkpoint_opens_in_transformers_and_gives_the_logits_of_the_trac
     ).convert_to_tensors("pt")
     assert trace.ids.tolist() == dataset.train["id"].tolist()
     steps = trace.runs[0].at["logits"]
-    assert len(steps) == tiny.FAST["checkpoints"]
+    assert len(steps) == tiny.FAST["epochs"]
     for step, stored in steps.items():
         model = AutoModelForSequenceClassification.from_pretrained(
             training / f"runs/0/step-{step:06d}"
