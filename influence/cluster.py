@@ -86,6 +86,20 @@ def engine(config: ExecutionConfig) -> Iterator[Engine]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def hold(load: Callable[..., Any], *arguments: Any) -> Any:
+    """Return `load(*arguments)`, kept in this process until something else is held.
+
+    Jobs of one kind share what is slow to open; the next kind frees it.
+    """
+    if not _held or _held[0] != (load, arguments):
+        _held.clear()
+        _held.extend([(load, arguments), load(*arguments)])
+    return _held[1]
+
+
+_held: list[Any] = []
+
+
 def _device(name: str) -> str:
     import torch
 

@@ -138,6 +138,7 @@ def _lock_file(directory: Path) -> IO[str]:
 
 
 def _link(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)  # of an attempt that was cut off
     try:
         os.link(source, target)
     except OSError:

@@ -4,14 +4,13 @@ import hashlib
 import json
 from collections.abc import Generator
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from influence import data, evaluation, models, store
-from influence.cluster import Engine
+from influence.cluster import Engine, hold
 from influence.config import EvaluateConfig, EvaluateStep, FitConfig
 from influence.evaluation import Point
 from influence.sampling import kept_count
@@ -79,7 +78,7 @@ def retrain_point(
     sampled: Path, percent: float, number: int, budget: str, device: str, retrainings: Path
 ) -> Point:
     """Retrain one subset under one seed, unless it was done before; return its point."""
-    dataset, fit, tokenizer, train, test, orders = _inputs(sampled)
+    dataset, fit, tokenizer, train, test, orders = hold(_inputs, sampled)
     order = orders[number % len(orders)]
     kept = np.sort(order[: kept_count(len(order), percent / 100)])
     full = fit.epochs * steps_per_epoch(len(order), fit.batch_size)
@@ -104,9 +103,8 @@ def retrain_point(
     return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")))
 
 
-@lru_cache(maxsize=1)
 def _inputs(sampled: Path):
-    """Open and tokenise a sample once per process."""
+    """Open and tokenise a sample."""
     manifest = store.read_manifest(sampled, "sample")
     fit = FitConfig(**manifest["fit"])
     dataset = data.open_saved(sampled / "data")

@@ -1,5 +1,6 @@
-"""What a step directory offers to a model: tokens and labels of its splits."""
+"""What a step directory offers to later steps: tokens and labels of its splits, checkpoints."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from influence import batches, data, models
 from influence.config import ModelConfig
+from influence.records import Checkpoint
 
 
 def open_inputs(
@@ -22,3 +24,8 @@ def encode(tokenizer, frame: pd.DataFrame, config: ModelConfig) -> batches.Token
     """Tokenise a split as the model reads it."""
     types = "token_type_ids" in tokenizer.model_input_names
     return batches.encode(tokenizer, frame, config.max_length, types)
+
+
+def read_checkpoints(entries: Sequence[dict]) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints of a run as the manifest lists them."""
+    return tuple(Checkpoint(**{**entry, "series": frozenset(entry["series"])}) for entry in entries)

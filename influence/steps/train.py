@@ -11,8 +11,7 @@ from tqdm import tqdm
 from influence import batches, data, evaluation, models, planning, specs, store, training
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
-from influence.records import Checkpoint
-from influence.steps.inputs import encode, open_inputs
+from influence.steps.inputs import encode, open_inputs, read_checkpoints
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
@@ -169,11 +168,6 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
             },
         )
     return run
-
-
-def read_checkpoints(entries: list[dict]) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints of a run as the manifest lists them."""
-    return tuple(Checkpoint(**{**entry, "series": frozenset(entry["series"])}) for entry in entries)
 
 
 def _checkpoint(progress: training.Progress, plan: training.Schedule) -> dict:

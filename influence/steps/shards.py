@@ -1,0 +1,134 @@
+"""A pass over the train set in shards: each is measured anywhere, into a file of its own."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from influence import models, store
+from influence.cluster import Engine, hold
+from influence.config import TrainConfig
+from influence.errors import InputError
+from influence.planning import RunPlan
+from influence.records import RunTrace, Trace
+from influence.steps.inputs import open_inputs, read_checkpoints
+from influence.steps.step import say
+from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What every shard of a pass needs to know."""
+
+    training: Path
+    plans: tuple[RunPlan, ...]  # one per run
+    tracin_layers: str
+    device: str
+    batch_tokens: int
+    self_check: int  # examples
+    shards: Path  # the folder of the files
+
+
+def run_pass(
+    work: Pass, manifest: dict, train: pd.DataFrame, shard_size: int, engine: Engine
+) -> tuple[Trace, float]:
+    """Measure the train set, going on from the shards that are there, and check the pass.
+
+    Returns the trace and the largest relative error found. Raises RuntimeError, so that no score is
+    made, if the pass differs from plain autograd.
+    """
+    bounds = [(i, min(i + shard_size, len(train))) for i in range(0, len(train), shard_size)]
+    jobs = [(work, start, end) for start, end in bounds]
+    error = max(error for _, error in engine.run(measure_shard, jobs, "score"))
+    if error > MISMATCH:
+        raise RuntimeError(
+            f"this pass differs from plain autograd by {error:.1e}; no score was written"
+        )
+    parts = [load_file(_file(work, start, end)) for start, end in bounds]
+    measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    runs = [_run_trace(work, manifest, number, measured) for number in range(len(work.plans))]
+    labels = train["label"].to_numpy()
+    return Trace(ids=train["id"].to_numpy(dtype=str), labels=labels, runs=tuple(runs)), error
+
+
+def measure_shard(work: Pass, start: int, end: int) -> float:
+    """Measure train examples start..end, unless that is done; return the error of the check."""
+    meter, tokens, labels = hold(_open, work)
+    error = _check(work, meter, tokens, labels) if start == 0 and work.self_check else 0.0
+    path = _file(work, start, end)
+    if not path.exists():
+        measured = meter.measure(tokens, labels, np.arange(start, end), work.batch_tokens)
+        arrays = {f"at/{run}/{name}/{step}": a for (run, name, step), a in measured.at.items()}
+        arrays |= {f"over/{run}/{name}/{key}": a for (run, name, key), a in measured.over.items()}
+        with store.replacing(path) as temporary:
+            save_file(arrays, temporary)
+    return error
+
+
+def _check(work: Pass, meter: Meter, tokens, labels) -> float:
+    error = self_check(meter, tokens, labels, work.self_check)
+    if any(meter.slow):
+        say(
+            f"score: this model has a layer without a closed form: gradient norms take one example "
+            f"at a time, {slowdown(meter, tokens, labels):.0f} times a forward pass"
+        )
+    return error
+
+
+def _open(work: Pass):
+    """Open every checkpoint that the plans name, and the train set."""
+    residents = [
+        resident for run, plan in enumerate(work.plans) for resident in _residents(work, run, plan)
+    ]
+    manifest = store.read_manifest(work.training, "train")
+    _check_classes(residents, manifest["label_names"], work.training)
+    tokens, labels = open_inputs(work.training, "train", TrainConfig(**manifest["knobs"]))
+    return Meter(residents, work.tracin_layers), tokens, labels
+
+
+def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
+    windows = {key: steps for by_key in plan.over.values() for key, steps in by_key.items()}
+    residents = []
+    for step in sorted({*plan.at, *(step for steps in windows.values() for step in steps)}):
+        path = work.training / f"runs/{run}/step-{step:06d}"
+        model = models.open_checkpoint(path).to(work.device)
+        within = tuple(key for key, steps in windows.items() if step in steps)
+        residents.append(Resident(run, step, model, plan.at.get(step, frozenset()), within))
+    return residents
+
+
+def _check_classes(residents: Sequence[Resident], names: Sequence[str], training: Path) -> None:
+    for resident in residents:
+        if resident.model.config.num_labels != len(names):
+            raise InputError(
+                f"the checkpoint of step {resident.step} in {training} tells "
+                f"{resident.model.config.num_labels} classes apart, but its dataset has "
+                f"{len(names)}; it belongs to another training"
+            )
+
+
+def _run_trace(work: Pass, manifest: dict, number: int, measured: dict) -> RunTrace:
+    at: dict[str, dict[int, np.ndarray]] = {}
+    over: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in measured.items():
+        kind, run, quantity, where = name.split("/", 3)
+        if int(run) == number and kind == "at":
+            at.setdefault(quantity, {})[int(where)] = array
+        elif int(run) == number:
+            over.setdefault(quantity, {})[where] = array
+    folder, whole = work.training / f"runs/{number}", {}
+    null = json.loads((folder / "null.json").read_text(encoding="utf-8"))
+    if null:
+        at["null_logits"] = {int(step): np.array(v, dtype=np.float32) for step, v in null.items()}
+    if "observations" in work.plans[number].whole:
+        whole["observations"] = np.load(folder / "observations.npy")
+    run = manifest["runs"][number]
+    return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+
+
+def _file(work: Pass, start: int, end: int) -> Path:
+    return work.shards / f"{start:010d}-{end:010d}.safetensors"
