@@ -28,7 +28,7 @@ HERE = {"workers": 1, "threads": 1}
 ARMS = ("random", "vog:easy:class", "forgetting:softmax")  # random is added
 FRACTIONS, PERCENTS, SEEDS = "0.3,0.6", (0, 30, 60), 2
 KEPT = {0: 121, 30: 85, 60: 48}  # of 121 train examples
-COMPUTING = {"train": "train_run", "score": "measure_shard", "evaluate": "retrain_point"}
+COMPUTING = {"train": "train_run", "shards": "measure_shard", "evaluate": "retrain_point"}
 
 
 @pytest.fixture(scope="module")
