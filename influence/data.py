@@ -1,7 +1,7 @@
 """A dataset: loaded from anywhere into one frozen record, cut, capped, saved and opened again."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,27 +63,25 @@ def load(
     without a label (missing, empty, -1) or without text are left out and counted in `dropped`.
     A validation split that is missing is cut from train, stratified by label, never from test.
     `max_test` caps validation and test each; a cap of 0 takes all rows. What is cut and capped
-    depends on the ids and `seed` only, and no class disappears from a split.
+    depends on the ids and `seed` only, and no class disappears from a split. A directory that
+    `save` wrote, such as a kept subset, is taken as it is, with the ids that it had.
 
     Raises InputError if anything named is not there or the rest is no classification task.
     """
     _check_sizes(validation_fraction, max_train, max_test)
+    named = any((dataset_config, text_column, pair_column, label_column))
+    usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
+    if (Path(dataset) / "dataset.json").is_file() and usual and not named:
+        return _capped(open_saved(Path(dataset)), max_train, max_test, seed)
     rows = sources.read(dataset, dataset_config, seed, train_split, validation_split, test_split)
     if dataset.partition(":")[0] == "assistant":
         label_column = label_column or "domain"
     roles = columns.find(rows["train"][0], text_column, pair_column, label_column)
     splits, label_names, dropped = examples.from_sources(rows, roles)
     splits, notes = _with_validation(splits, validation_fraction, seed)
-    caps = {"train": max_train, "validation": max_test, "test": max_test}
-    splits = {role: _subset(splits[role], role, cap, seed) for role, cap in caps.items()}
-    return Dataset(
-        name="/".join(filter(None, [sources.name_of(dataset), dataset_config])),
-        **splits,
-        label_names=label_names,
-        digest=_digest(splits, label_names),
-        dropped=dropped,
-        notes=(*notes, *_missing_classes(splits, label_names)),
-    )
+    name = "/".join(filter(None, [sources.name_of(dataset), dataset_config]))
+    whole = Dataset(name, **splits, label_names=label_names, digest="", dropped=dropped)
+    return _capped(replace(whole, notes=tuple(notes)), max_train, max_test, seed)
 
 
 def save(dataset: Dataset, directory: Path) -> None:
@@ -167,6 +165,18 @@ def _with_validation(
     validation, train = (train[rows].reset_index(drop=True) for rows in (cut, ~cut))
     notes = [f"{len(validation)} validation rows were cut from train"]
     return {"train": train, "validation": validation, "test": splits["test"]}, notes
+
+
+def _capped(dataset: Dataset, max_train: int, max_test: int, seed: int) -> Dataset:
+    caps = {"train": max_train, "validation": max_test, "test": max_test}
+    splits = {role: _subset(dataset.splits[role], role, cap, seed) for role, cap in caps.items()}
+    missing = _missing_classes(splits, dataset.label_names)
+    return replace(
+        dataset,
+        **splits,
+        digest=_digest(splits, dataset.label_names),
+        notes=tuple(dict.fromkeys([*dataset.notes, *missing])),
+    )
 
 
 def _subset(rows: pd.DataFrame, split: str, maximum: int, seed: int) -> pd.DataFrame:

@@ -154,10 +154,21 @@ def test_a_saved_dataset_opens_as_it_was(tmp_path):
     assert names == ["dataset.json", "test.parquet", "train.parquet", "validation.parquet"]
 
 
-def test_a_saved_dataset_loads_like_any_directory_and_keeps_its_class_names(tmp_path):
+def test_a_saved_dataset_loads_with_the_ids_that_it_had(tmp_path):
+    dataset = data.load(three_splits(tmp_path / "source"))
+    data.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
+    again = data.load(str(tmp_path / "subset"))
+    assert again.train["id"].tolist() == dataset.train["id"].tolist()[:7]
+    assert again.label_names == dataset.label_names
+    capped = data.load(str(tmp_path / "subset"), max_train=4)
+    assert len(capped.train) == 4 and set(capped.train["id"]) < set(again.train["id"])
+    assert capped.digest != again.digest
+
+
+def test_a_saved_dataset_read_by_named_columns_keeps_its_class_names(tmp_path):
     dataset = data.load(labelled(tmp_path / "source", ["b", "a", "b"]))
     data.save(dataset, tmp_path / "saved")
-    again = data.load(str(tmp_path / "saved"))
+    again = data.load(str(tmp_path / "saved"), label_column="label")
     assert again.label_names == dataset.label_names == ("a", "b")
     assert again.train["label"].tolist() == [1, 0, 1]
     assert list(again.train.columns) == ["id", "text", "label", "source_id"]
