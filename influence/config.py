@@ -196,7 +196,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     """Train, score, sample and evaluate every arm beside random pruning."""
 
     arms: str = knob(
-        "vog:easy:class,el2n:easy,forgetting:easy,random",
+        "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
         "arms to compare, comma-separated; random is always among them",
     )
 

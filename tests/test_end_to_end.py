@@ -159,8 +159,10 @@ def test_every_run_is_named_described_and_names_its_dataset(study):
 def test_a_curve_is_one_metric_whose_step_is_the_percent_pruned(study):
     for run in of_step(study.runs, "evaluate"):
         points = untimed_points(run)
-        for name in ("accuracy", "macro_f1", "loss", "calibration_error"):
-            history = mlflow.MlflowClient().get_metric_history(run.info.run_id, f"curve/{name}")
+        sections = {"accuracy": "curve", "macro_f1": "measures", "loss": "measures"}
+        for name, section in {**sections, "calibration_error": "measures"}.items():
+            key = f"{section}/{name}"
+            history = mlflow.MlflowClient().get_metric_history(run.info.run_id, key)
             found = {metric.step: metric.value for metric in history}
             mean = points.groupby("percent_pruned")[f"test/{name}"].mean()
             assert sorted(found) == list(PERCENTS)

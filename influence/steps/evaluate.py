@@ -125,11 +125,11 @@ def _key(dataset: data.Dataset, fit: FitConfig, kept: np.ndarray, seed: int, ste
 
 
 def _record(points: list[Point]) -> Record:
-    """Name metrics so that the UI, which sorts sections by name, shows the curve first."""
+    """Name metrics so that the UI, which makes sections of the names, shows the curve first."""
     metrics: dict[str, float] = {}
     for name in SHOWN:
         mean, low, high = evaluation.interval([point.metrics[f"test/{name}"] for point in points])
-        metrics[f"curve/{name}"] = mean
+        metrics[f"curve/{name}" if name == "accuracy" else f"measures/{name}"] = mean
         metrics |= {f"interval/{name}_low": low, f"interval/{name}_high": high}
     metrics |= {
         "retraining/kept": float(points[0].kept),
