@@ -5,8 +5,10 @@ engine as long as every job has the same number of threads.
 """
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -40,6 +42,14 @@ class Engine:
             else self._pool(function, jobs)
         )
         yield from tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
+
+    def submit(self, function: Callable[..., Any], *job: Any) -> Future:
+        """Begin `function(*job)` and return its future; without a pool it is done on return."""
+        if self.pool is not None:
+            return self.pool.submit(function, *job)
+        done: Future = Future()
+        done.set_result(function(*job))
+        return done
 
     def _here(
         self, function: Callable[..., Any], jobs: Sequence[tuple]
@@ -121,5 +131,13 @@ def _start_worker(threads: int) -> None:
 
     torch.set_num_threads(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if multiprocessing.parent_process() is not None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
         sys.stdin.close()
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """End this worker when its parent is gone, however it went."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

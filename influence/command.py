@@ -10,8 +10,10 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from influence import config
 from influence.errors import InputError, Terminated
@@ -43,7 +45,7 @@ def parse(step: str, arguments: list[str]) -> Any:
     parser = _Parser(
         prog=f"python -m entrypoints.{step}", description=kind.__doc__, allow_abbrev=False
     )
-    for field in dataclasses.fields(kind):
+    for field in fields(kind):
         parser.add_argument(f"--{field.name}", **_argument(field))
     values, unknown = parser.parse_known_args(arguments)
     if unknown:
@@ -53,6 +55,35 @@ def parse(step: str, arguments: list[str]) -> Any:
     if needed and not getattr(parsed, needed):
         raise InputError(f"{step} needs {needed}: {_help(kind, needed)}")
     return parsed
+
+
+def expand(search: config.SearchStep) -> dict[str, config.SearchStep]:
+    """Return one search per dataset, by name: those of `datasets`, else the one there is.
+
+    A dataset may bring knobs of its own, as a query: `massive?label_column=domain&epochs=5`. Raises
+    InputError for knobs that a search of finished scores cannot follow.
+    """
+    own = {f.name for kind in (config.TrainConfig, config.ScoreConfig) for f in fields(kind)}
+    own -= {"seed", "score"}
+    if search.scores:
+        usual = config.SearchStep()
+        named = [n for n in (*sorted(own), "datasets") if getattr(search, n) != getattr(usual, n)]
+        if named:
+            raise InputError(
+                f"with scores={search.scores} the dataset, the model and the scores are those of "
+                f"that directory, so {named[0]}={getattr(search, named[0])} cannot be followed; "
+                "leave one of the two out"
+            )
+        return {search.scores: search}
+    found = {}
+    for text in config.names(search.datasets) or (search.dataset,):
+        path, _, query = text.partition("?")
+        pairs = dict(parse_qsl(query, keep_blank_values=True))
+        flags = [part for name, value in pairs.items() for part in (f"--{name}", value)]
+        parsed = parse("search", flags)
+        changed = {name: getattr(parsed, name) for name in pairs}
+        found[text] = dataclasses.replace(search, datasets="", dataset=path, **changed)
+    return found
 
 
 def render_mlproject() -> str:
@@ -65,9 +96,9 @@ def render_mlproject() -> str:
     ]
     for step, kind in config.STEPS.items():
         lines += [f"  {step}:", "    parameters:"]
-        fields = dataclasses.fields(kind)
-        lines += [_parameter(field, config.required(step)) for field in fields]
-        flags = " ".join(f"--{field.name} {{{field.name}}}" for field in fields)
+        knobs = fields(kind)
+        lines += [_parameter(field, config.required(step)) for field in knobs]
+        flags = " ".join(f"--{field.name} {{{field.name}}}" for field in knobs)
         lines += [f'    command: "python -m entrypoints.{step} {flags}"']
     return "\n".join(lines) + "\n"
 
@@ -106,14 +137,14 @@ def _parameter(field: dataclasses.Field, required: str) -> str:
 
 
 def _unknown(step: str, name: str) -> str:
-    known = [field.name for field in dataclasses.fields(config.STEPS[step])]
+    known = [field.name for field in fields(config.STEPS[step])]
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known)}"
     return f"{step} has no parameter {name!r}; {hint}"
 
 
 def _help(kind: type, name: str) -> str:
-    return next(f.metadata["help"] for f in dataclasses.fields(kind) if f.name == name)
+    return next(f.metadata["help"] for f in fields(kind) if f.name == name)
 
 
 def _say(sentence: str) -> int:

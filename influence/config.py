@@ -164,6 +164,26 @@ class EvaluateConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchConfig(EvaluateConfig):
+    """search: which score, rule and fraction."""
+
+    goal: Literal["prune", "frontier"] = knob(
+        "prune", "prune most within the tolerance, or trade accuracy against percent pruned"
+    )
+    trials: int = knob(40, "candidates tried by the study, all its workers together", 1)
+    tolerance: float = knob(
+        0.01, "accuracy that may be lost against the full train set; 0.01 is one point", 0
+    )
+    metric: Literal["accuracy", "macro_f1"] = knob("accuracy", "what is compared")
+    rules: str = knob("", "rules to search over, comma-separated; empty: all")
+    lowest: int = knob(5, "smallest percent pruned", 0, 99)
+    highest: int = knob(95, "largest percent pruned", 1, 99)
+    test_seeds: int = knob(5, "retrainings per row of the final test, with seeds of their own", 1)
+    storage: str = knob("", "SQLAlchemy URL of the study; empty: sqlite in the workdir")
+    grace: int = knob(60, "seconds of silence after which a worker's trial is taken up again", 4)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainStep(TrainConfig, ExecutionConfig):
     """Fine-tune a classifier and keep its checkpoints and observations."""
 
@@ -201,12 +221,29 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
+    """Find how much of a train set can go, by which score and rule, before accuracy suffers."""
+
+    scores: str = knob(
+        "", "a scores directory: a path or runs:/<id>/scores; empty: train and score first"
+    )
+    score: str = knob(
+        "", "scores to search over; empty: those of the directory, or the paper's at every epoch"
+    )
+    datasets: str = knob(
+        "",
+        "search several, comma-separated, each with knobs of its own: trec,hwu?label_column=domain",
+    )
+
+
 STEPS: dict[str, type[Config]] = {
     "main": MainStep,
     "train": TrainStep,
     "score": ScoreStep,
     "sample": SampleStep,
     "evaluate": EvaluateStep,
+    "search": SearchStep,
 }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from influence import batches
 from influence.config import FitConfig, ModelConfig
 from influence.errors import InputError
 from influence.layers import classifier
+from influence.store import file_digest
 
 SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
 UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
@@ -122,12 +124,9 @@ def identity(config: ModelConfig) -> str:
     path = Path(config.model)
     if config.model in SCRATCH or config.model == "minilm" or not path.is_dir():
         return ""
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()):
-        if file.suffix in (".json", ".safetensors", ".txt", ".model"):
-            with open(file, "rb") as handle:
-                digest.update(file.name.encode() + hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()[:16]
+    suffixes = (".json", ".safetensors", ".txt", ".model")
+    files = {f.name: file_digest(f) for f in sorted(path.iterdir()) if f.suffix in suffixes}
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
 def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
@@ -219,7 +218,7 @@ def _minilm() -> Path:
         )
     root = Path(found.submodule_search_locations[0])
     weights = next(iter(root.rglob("model.safetensors")), None)
-    if weights is None or hashlib.sha256(weights.read_bytes()).hexdigest() != MINILM_SHA256:
+    if weights is None or file_digest(weights) != MINILM_SHA256:
         raise InputError(
             f"the packaged encoder under {root} is not the expected one: sha256 differs"
         )

@@ -16,6 +16,9 @@ from influence.shapes import Float, Int
 
 Examples = Float[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
+Range = tuple[
+    float | int, float | int
+]  # lowest and highest; searched on a log scale where the lowest is > 0
 
 REGISTRY: dict[str, "Rule"] = {}
 GIVEN = {"hardness", "hardnesses", "labels", "generator", "recall"}  # every other name is a knob
@@ -28,7 +31,7 @@ class Rule:
     """One entry of the registry; everything but the reference follows from the signature.
 
     scored: reads a score; blends: reads several at once; drawn: has randomness beyond ties; knobs:
-    its knobs with their defaults.
+    its knobs with their defaults; ranges: where a search looks for them, see Range.
     """
 
     name: str
@@ -38,23 +41,26 @@ class Rule:
     blends: bool
     drawn: bool
     knobs: Mapping[str, float | int]
+    ranges: Mapping[str, Range]
     reference: str
 
 
-def rule(*, reference: str):
+def rule(*, reference: str, **ranges: Range):
     """Register the decorated function as a rule: larger priority = kept first.
 
     Parameters by name: hardness (examples,) or hardnesses (scores, examples), labels, generator,
-    recall (classes,); all others are knobs and carry a default.
+    recall (classes,); all others are knobs, carry a default, and have a range here.
     """
 
     def register(function):
         name, parameters = function.__name__, inspect.signature(function).parameters
         knobs = {key: p.default for key, p in parameters.items() if key not in GIVEN}
+        if set(knobs) != set(ranges):
+            raise TypeError(f"rule {name} has the knobs {set(knobs)}, but ranges of {set(ranges)}")
         scored, blends = {"hardness", "hardnesses"} & set(parameters), "hardnesses" in parameters
         drawn = "generator" in parameters
         REGISTRY[name] = Rule(
-            name, function, tuple(parameters), bool(scored), blends, drawn, knobs, reference
+            name, function, tuple(parameters), bool(scored), blends, drawn, knobs, ranges, reference
         )
         return function
 
@@ -73,7 +79,7 @@ def hard(hardness: Examples) -> Examples:
     return -hardness
 
 
-@rule(reference=GUMBEL)
+@rule(reference=GUMBEL, temperature=(0.1, 10.0))
 def softmax(
     hardness: Examples, generator: np.random.Generator, temperature: float = 1.0
 ) -> Examples:
@@ -85,7 +91,11 @@ def softmax(
     return hardness + temperature * generator.gumbel(size=len(hardness))
 
 
-@rule(reference=PAPER.format("section 3") + " and " + GUMBEL)
+@rule(
+    reference=PAPER.format("section 3") + " and " + GUMBEL,
+    epsilon=(0.001, 1.0),
+    winsorize=(0.0, 0.1),
+)
 def linear(
     hardnesses: Float[np.ndarray, "scores examples"],
     generator: np.random.Generator,
@@ -116,7 +126,11 @@ def stratified(labels: Labels, generator: np.random.Generator) -> Examples:
     return -fractional_places(labels, generator)
 
 
-@rule(reference="Zheng et al. 2023, https://arxiv.org/abs/2210.15809")
+@rule(
+    reference="Zheng et al. 2023, https://arxiv.org/abs/2210.15809",
+    beta=(0.0, 0.5),
+    strata=(5, 100),
+)
 def ccs(
     hardness: Examples, generator: np.random.Generator, beta: float = 0.1, strata: int = 50
 ) -> Examples:

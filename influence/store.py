@@ -27,7 +27,7 @@ def fingerprint(
 
     `inputs` are digests of what it reads, `code` the modules of this package that compute it.
     """
-    sources = {name: _file_digest(Path(__file__).parent / f"{name}.py") for name in sorted(code)}
+    sources = {name: file_digest(Path(__file__).parent / f"{name}.py") for name in sorted(code)}
     text = json.dumps([step, dict(knobs), dict(inputs), sources], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -57,7 +57,7 @@ def read_manifest(directory: Path, step: str) -> dict[str, Any]:
 def verify(directory: Path, manifest: Mapping[str, Any]) -> None:
     """Raise InputError for a file that is not, byte by byte, what the finished step wrote."""
     for name, (_, digest) in manifest["files"].items():
-        if _file_digest(directory / name) != digest:
+        if file_digest(directory / name) != digest:
             raise InputError(
                 f"{directory / name} is not the file that step {manifest['step']!r} wrote; "
                 "restore it or run that step again"
@@ -72,7 +72,7 @@ def is_finished(directory: Path) -> bool:
 def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
     """Write the manifest: `content`, plus size and sha256 of every file."""
     files = {
-        str(path.relative_to(directory)): [path.stat().st_size, _file_digest(path)]
+        str(path.relative_to(directory)): [path.stat().st_size, file_digest(path)]
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path.name not in (MANIFEST, ".lock")
     }
@@ -113,6 +113,12 @@ def locked(directory: Path) -> Iterator[None]:
         yield
 
 
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
 def copy_tree(source: Path, target: Path) -> None:
     """Copy a directory by hard links where the file system allows it.
 
@@ -143,8 +149,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _file_digest(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

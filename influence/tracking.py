@@ -4,8 +4,9 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -19,7 +20,7 @@ from influence.steps.step import Record, Steps
 
 EXPERIMENT = "influence"
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
-NOT_LOGGED = {"track"}
+NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
 
 class Run:
@@ -87,6 +88,19 @@ class Run:
             _client().log_artifacts(self.id, str(directory), name)
         return manifest
 
+    def log_children(self, children: Iterable["Child"], lock: Path) -> None:
+        """Log finished runs nested in this one, those that are there already left out.
+
+        `lock`: a directory in which workers of this machine that log to one run take turns.
+        """
+        if not self.id:
+            return
+        with store.locked(lock):
+            experiment = _client().get_run(self.id).info.experiment_id
+            there = {run.info.run_name for run in _nested(experiment, self.id)}
+            for child in (child for child in children if child.name not in there):
+                _log_child(experiment, self.id, child)
+
     def log_figures(self, figures: Mapping[str, Any]) -> None:
         """Log matplotlib figures as plots/<name>.png and .svg."""
         if self.id:
@@ -125,6 +139,19 @@ class Run:
             log_input(MetaDataset(source, name=name, digest=digest))
 
 
+@dataclass(frozen=True)
+class Child:
+    """A finished run to be logged below another: a trial of a search."""
+
+    name: str
+    status: str  # FINISHED, KILLED or FAILED
+    started: int  # milliseconds since 1970
+    ended: int
+    tags: Mapping[str, str]
+    params: Mapping[str, Any]
+    metrics: Sequence[Record]
+
+
 @contextmanager
 def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Run]:
     """Open a run: nested if one is open, else the one that `mlflow run` has begun, or a new one.
@@ -153,6 +180,21 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
         raise
     finally:
         mlflow.end_run(status)
+
+
+def is_there(run_id: str) -> bool:
+    """Tell whether this store holds a run and it is not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _client().get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException:
+        return False
+
+
+def end(run_id: str) -> None:
+    """Mark a run as finished, whichever command had begun it."""
+    _client().set_terminated(run_id, "FINISHED")
 
 
 def resolve(reference: str) -> Path:
@@ -192,6 +234,27 @@ def where(port: int = 5000) -> str:
         f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"
         "and press + beside the newest run: the curves of its arms lie over one another.\n"
     )
+
+
+def _nested(experiment: str, parent: str) -> Iterator[Any]:
+    token, query = None, f"tags.`mlflow.parentRunId` = '{parent}'"
+    while True:
+        page = _client().search_runs([experiment], query, max_results=1000, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
+
+
+def _log_child(experiment: str, parent: str, child: Child) -> None:
+    from mlflow.entities import Param
+
+    tags = {"mlflow.parentRunId": parent, "mlflow.runName": child.name, **child.tags}
+    begun = _client().create_run(experiment, child.started, tags).info.run_id
+    params = [Param(name, str(value)) for name, value in child.params.items()]
+    _client().log_batch(begun, params=params)
+    for record in child.metrics:
+        Run(begun).log(record)
+    _client().set_terminated(begun, child.status, child.ended)
 
 
 def _client():

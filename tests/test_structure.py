@@ -17,13 +17,16 @@ CORE = [
     *("assistant", "sources", "columns", "examples", "data", "batches", "models", "training"),
     *("gradients", "layers", "trace", "records", "scores", "specs", "planning", "ranking", "rules"),
     *("sampling", "evaluation", "store", "config", "steps", "cluster", "command"),
+    *("space", "trials", "recommendation"),
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
     "optuna": {"influence.search"},
     "ray": {"influence.cluster"},
     "datasets": {"influence.sources"},
-    "matplotlib": {"influence.figure_style", "influence.figure_parts", "influence.plots"},
+    "matplotlib": {
+        f"influence.{name}" for name in ("figure_style", "figure_parts", "plots", "search_plots")
+    },
 }
 # Each may import those before it, not those after it.
 DIRECTION = [
@@ -31,9 +34,11 @@ DIRECTION = [
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "examples", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
-    *("steps", "figure_style", "figure_parts", "plots", "tracking", "artifacts", "command"),
+    *("space", "trials", "recommendation", "search", "steps"),
+    *("figure_style", "figure_parts", "plots", "search_plots"),
+    *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]
-STEPS = ["train", "score", "sample", "evaluate"]
+STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
 NEUTRAL = {"errors", "shapes", "config", "store", "cluster", "steps/step"}
 ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores

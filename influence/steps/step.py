@@ -38,6 +38,10 @@ class Task:
         """Name of the result: equal tasks have equal results."""
         return store.fingerprint(self.name, self.knobs, self.inputs, self.code)
 
+    def directory(self, workdir: str) -> Path:
+        """Return where the result is, or will be."""
+        return Path(workdir).absolute() / f"{self.name}-{self.fingerprint}"
+
 
 def perform(
     task: Task, workdir: str, work: Callable[[Path], Generator[Record, None, dict]]
@@ -48,8 +52,7 @@ def perform(
     the task was finished before, its records are repeated and no work is done; a second process
     with the same task waits for the first.
     """
-    fingerprint = task.fingerprint
-    directory = Path(workdir).absolute() / f"{task.name}-{fingerprint}"
+    directory = task.directory(workdir)
     with store.locked(directory):
         if store.is_finished(directory):
             say(f"{task.name}: finished before, reusing {directory}")
@@ -60,7 +63,7 @@ def perform(
             directory,
             task.name,
             {
-                "fingerprint": fingerprint,
+                "fingerprint": task.fingerprint,
                 "knobs": dict(task.knobs),
                 "inputs": dict(task.inputs),
                 "versions": versions(),

@@ -19,7 +19,6 @@ CODE = (
     "assistant_grammar",
     "batches",
     "columns",
-    "config",
     "data",
     "evaluation",
     "examples",

@@ -1,0 +1,28 @@
+"""search: how much of a train set can go, by which score and rule, before accuracy suffers.
+
+Run: mlflow run . -e search -P scores=runs:/<id>/scores
+"""
+
+from influence.command import expand, run
+from influence.config import SearchStep
+
+
+def main(config: SearchStep) -> None:
+    """Search every dataset, each in a run with its trials below it; then compare the datasets."""
+    from influence import cluster, flow, search_artifacts, tracking
+
+    searches, found = expand(config), {}
+    name = f"search {config.datasets or config.scores or config.dataset}"
+    note = "Which score, rule and fraction?"
+    with tracking.run(config, name, note, "search") as opened, cluster.engine(config) as engine:
+        for title, one in searches.items():
+            if len(searches) == 1:
+                found[title] = flow.search(one, engine, opened)
+                continue
+            with tracking.run(one, f"search {title}", note, "search") as child:
+                found[title] = flow.search(one, engine, child)
+        search_artifacts.searches(opened, found)
+
+
+if __name__ == "__main__":
+    run("search", main)

@@ -1,0 +1,429 @@
+"""The search itself: a study of candidates, shared by any number of workers through its storage.
+
+The only module that imports optuna. Whatever is measured comes through `submit`, so that a search
+knows nothing of models, and of the splits only what it is handed: validation metrics.
+"""
+
+import math
+import os
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from influence import store
+from influence.config import SearchConfig
+from influence.errors import InputError
+from influence.space import STEP, Candidate, Space, answers, recommended, suggest
+from influence.trials import (
+    ROUNDING,
+    Trial,
+    is_hopeless,
+    next_percent,
+    noise,
+    pack,
+    recommend,
+    unpack,
+)
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
+REPEATS = 5  # times that a candidate tried before is given up for another
+PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
+Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
+
+
+@dataclass
+class Study:
+    """An open study and what tells this worker from others."""
+
+    optuna: optuna.Study
+    name: str
+    entropy: int  # 0 where this worker is alone: then a study is the same every time
+    locks: Path
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence notes on what is experimental: tests hold what is used here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage")
+        # A trial that is taken up again has the ranges of its first time.
+        warnings.filterwarnings("ignore", "Inconsistent parameter values")
+        yield
+
+
+def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
+    """Create the study `name` with what the paper recommends in its queue, or join it.
+
+    `storage` is an SQLAlchemy URL; `locks` a directory of this machine in which workers that start
+    at once wait for each other. Raises InputError if the storage cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    goals = ["maximize"] if config.goal == "prune" else ["maximize", "maximize"]
+    with store.locked(locks), _quietly():
+        kept = _open_storage(storage, config.grace)
+        there = name in optuna.get_all_study_names(kept)
+        opened = optuna.create_study(
+            storage=kept, study_name=name, directions=goals, load_if_exists=True
+        )
+        if not there:
+            for parameters in recommended(space)[: config.trials]:
+                opened.enqueue_trial(parameters, skip_if_exists=True)
+        fresh = not opened.get_trials(deepcopy=False, states=FINISHED)
+        others = bool(opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+    return Study(opened, name, os.getpid() if there and (fresh or others) else 0, locks)
+
+
+def explore(
+    study: Study, space: Space, config: SearchConfig, full: Sequence[float], submit: Submit, slots=1
+) -> Iterator[Trial]:
+    """Yield this worker's trials as they end, until the study as a whole has `config.trials`.
+
+    `full`: the validation metric of the full train set under each of the `config.seeds` seeds. A
+    trial gets one seed at a time and is pruned once it is hopeless; `slots` trials run at once. A
+    trial whose worker fell silent for `config.grace` seconds is taken up again by another.
+    """
+    attempts: dict[int, _Attempt] = {}
+    futures: dict[Future, _Attempt] = {}
+
+    def begin(attempt: _Attempt) -> None:
+        attempts[attempt.trial.number] = attempt
+        futures[submit(attempt.candidate, len(attempt.values))] = attempt
+
+    with _alive(study, config.grace, attempts):
+        try:
+            while futures or count_finished(study) < config.trials:
+                while len(futures) < slots and (attempt := _ask(study, space, config)):
+                    begin(attempt)
+                if not futures:
+                    time.sleep(PAUSE)
+                    continue
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    attempt = futures.pop(future)
+                    attempt.add(future.result(), full)
+                    if (state := _verdict(study, attempt, config, full)) is None:
+                        begin(attempt)
+                        continue
+                    del attempts[attempt.trial.number]
+                    if not _tell(study, attempt, state, config):
+                        continue
+                    trial = _trial_of(study, attempt.trial.number)
+                    _queue_next(study, trial, space, config)
+                    yield trial
+        finally:
+            for attempt in attempts.values():
+                _hand_back(study, attempt.trial)
+
+
+def trials_of(study: Study) -> list[Trial]:
+    """Return every trial that has ended, whoever did it."""
+    ended = study.optuna.get_trials(deepcopy=False, states=tuple(STATES))
+    return [_record(frozen) for frozen in ended if "given_up" not in frozen.user_attrs]
+
+
+def count_finished(study: Study) -> int:
+    """Return how many trials count: complete and pruned ones."""
+    return len(study.optuna.get_trials(deepcopy=False, states=FINISHED))
+
+
+def claim(study: Study, key: str, value: str, usable: Callable[[str], bool]) -> str:
+    """Return what the study has under `key`; `value`, put there, if that is not usable any more."""
+    with store.locked(study.locks):
+        there = study.optuna.user_attrs.get(key, "")
+        if not there or not usable(there):
+            study.optuna.set_user_attr(key, value)
+            return value
+        return there
+
+
+def importances(study: Study) -> pd.DataFrame:
+    """Return parameter and importance (0..1, the largest first) for the difference to full.
+
+    Of those that every trial has (rule, percent_pruned) and, beside these, of each that the trials
+    with a score have. What was stopped early counts with the seeds that it had; empty while there
+    are too few trials to tell (PED-ANOVA, Watanabe et al. 2023, https://arxiv.org/abs/2304.10255).
+    """
+    ended = [t for t in study.optuna.get_trials(states=FINISHED) if "differences" in t.user_attrs]
+    everywhere = ["rule", "percent_pruned"]
+    found = _importances(ended, everywhere)
+    for name in ("score", "normalize", "floor"):
+        having = [trial for trial in ended if name in trial.params]
+        found |= {name: _importances(having, [*everywhere, name]).get(name, math.nan)}
+    rows = [(name, value) for name, value in found.items() if value == value]
+    rows.sort(key=lambda row: -row[1])
+    return pd.DataFrame(rows, columns=["parameter", "importance"])
+
+
+@dataclass
+class _Attempt:
+    """A trial that this worker is doing."""
+
+    trial: optuna.Trial
+    candidate: Candidate
+    values: list[float] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
+
+    def add(self, value: float, full: Sequence[float]) -> None:
+        self.differences.append(value - full[len(self.values)])
+        self.values.append(value)
+        self.trial.set_user_attr("values", self.values)
+        self.trial.set_user_attr("differences", self.differences)
+
+
+def _open_storage(url: str, grace: int) -> optuna.storages.RDBStorage:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return optuna.storages.RDBStorage(
+            url,
+            heartbeat_interval=max(1, grace // 4),
+            grace_period=grace,
+            heartbeat_stale_trial_callback=_retry(),
+        )
+    except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
+
+
+def _safe(url: str) -> str:
+    """Return a URL without its password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(no SQLAlchemy URL such as sqlite:///studies.db)"
+
+
+def _retry():
+    with _quietly():
+        return optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+
+
+def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
+    """Take a place in the study and ask for a candidate; None if all places are taken.
+
+    A candidate that was tried before would say nothing: another is drawn, then without the sampler
+    that has settled on it.
+    """
+    with _quietly():
+        optuna.storages.fail_stale_trials(study.optuna)
+    for repeat in range(REPEATS):
+        trial = _take_place(study, config, settled=repeat > 0)
+        if trial is None:
+            return None
+        known = trials_of(study)
+        with _quietly():
+            candidate = suggest(space, trial, _lowest(study, trial, known, config))
+        if repeat < REPEATS - 1 and candidate in [
+            t.candidate for t in known if t.state != "failed"
+        ]:
+            _give_up(study, trial, "tried before")
+            continue
+        trial.set_user_attr("candidate", pack(candidate))
+        return _Attempt(trial, candidate)
+
+
+def _lowest(study: Study, trial: optuna.Trial, known: list[Trial], config: SearchConfig) -> int:
+    """Return the smallest percent worth asking for; what is queued keeps its own."""
+    queued = study.optuna.get_trials(deepcopy=False)[trial.number].system_attrs
+    held = recommend(known, config.tolerance) if config.goal == "prune" else None
+    return held.percent + STEP if held and "fixed_params" not in queued else 0
+
+
+def _take_place(study: Study, config: SearchConfig, settled: bool) -> optuna.Trial | None:
+    """Return a new or queued trial unless the study has, or is at, all its trials.
+
+    Places go by trial number, which the storage hands out one by one: whoever finds as many living
+    trials before its own steps back, so that workers who ask at once never do more than there are.
+    """
+    everyone = study.optuna.get_trials(deepcopy=False)
+    taken = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
+    if len(taken) >= config.trials:
+        return None
+    # The same seed again would propose the same candidates again.
+    text = f"{config.seed} {len(everyone)} {study.entropy}"
+    kind = optuna.samplers.RandomSampler if settled else optuna.samplers.TPESampler
+    study.optuna.sampler = kind(seed=zlib.crc32(text.encode()))
+    # sqlite locks no rows: two workers would be handed the same queued trial.
+    with store.locked(study.locks), _quietly():
+        trial = study.optuna.ask()
+    _beat(study, trial)
+    before = [
+        t
+        for t in study.optuna.get_trials(deepcopy=False)
+        if t.number < trial.number and t.state not in (TrialState.FAIL, TrialState.WAITING)
+    ]
+    if len(before) >= config.trials:
+        _give_up(study, trial, "other workers took the last places")
+        return None
+    return trial
+
+
+def _give_up(study: Study, trial: optuna.Trial, reason: str) -> None:
+    """End a trial that will not be done and that no list shows."""
+    trial.set_user_attr("given_up", reason)
+    study.optuna.tell(trial, state=TrialState.FAIL)
+
+
+def _verdict(
+    study: Study, attempt: _Attempt, config: SearchConfig, full: Sequence[float]
+) -> TrialState | None:
+    """Return the state in which an attempt ends, None if it should go on."""
+    if len(attempt.values) >= config.seeds:
+        return TrialState.COMPLETE
+    known = trials_of(study)
+    known = [trial for trial in known if trial.state != "failed"]
+    hopeless = is_hopeless(
+        attempt.candidate.percent,
+        attempt.differences,
+        known,
+        config.goal,
+        config.tolerance,
+        noise(full, known),
+    )
+    return TrialState.PRUNED if hopeless else None
+
+
+def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConfig) -> bool:
+    """End a trial, with all that the sampler learns from; tell whether it was still ours to end.
+
+    It is not if this worker was silent for so long, asleep perhaps, that others took the trial up.
+    """
+    trial, percent = attempt.trial, attempt.candidate.percent
+    if not _is_running(study, trial):
+        return False
+    difference = sum(attempt.differences) / len(attempt.differences)
+    if config.goal == "prune":
+        trial.report(percent, len(attempt.values))
+        trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
+    if state == TrialState.PRUNED:
+        study.optuna.tell(trial, state=state)
+    else:
+        values = [percent] if config.goal == "prune" else [difference, percent]
+        study.optuna.tell(trial, values)
+    return True
+
+
+def _is_running(study: Study, trial: optuna.Trial) -> bool:
+    return study.optuna.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING
+
+
+def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) -> None:
+    """Queue the candidate of a trial at another percent, where that may lead further.
+
+    The sampler finds candidates, bisection finds how far each of them goes.
+    """
+    percent = next_percent(trial, trials_of(study), config.goal, config.tolerance, space.highest)
+    if percent is not None and trial.candidate is not None:
+        parameters = answers(replace(trial.candidate, percent=percent))
+        study.optuna.enqueue_trial(parameters, skip_if_exists=True)
+
+
+def _hand_back(study: Study, trial: optuna.Trial) -> None:
+    """Leave a trial to others: it failed here, and waits to be taken up again."""
+    if not _is_running(study, trial):
+        return
+    with _quietly():
+        study.optuna.tell(trial, state=TrialState.FAIL)
+        _retry()(study.optuna, study.optuna.get_trials()[trial.number])
+
+
+@contextmanager
+def _alive(study: Study, grace: int, attempts: dict[int, _Attempt]) -> Iterator[None]:
+    """Say in the storage, four times in `grace` seconds, that these trials are being done."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(max(1, grace // 4)):
+            for attempt in list(attempts.values()):
+                # A storage that is away for a moment: the next beat may reach it.
+                with warnings.catch_warnings(), _ignoring_storage():
+                    _beat(study, attempt.trial)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _ignoring_storage() -> Iterator[None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        return
+
+
+def _beat(study: Study, trial: optuna.Trial) -> None:
+    study.optuna._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+
+
+def _trial_of(study: Study, number: int) -> Trial:
+    return _record(study.optuna.get_trials(deepcopy=False)[number])
+
+
+def _record(frozen: FrozenTrial) -> Trial:
+    packed: dict[str, Any] = frozen.user_attrs.get("candidate", {})
+    started, ended = (
+        int(moment.timestamp() * 1000) if moment else 0
+        for moment in (frozen.datetime_start, frozen.datetime_complete)
+    )
+    return Trial(
+        frozen.number,
+        STATES[frozen.state],
+        unpack(packed) if packed else None,
+        tuple(frozen.user_attrs.get("values", ())),
+        tuple(frozen.user_attrs.get("differences", ())),
+        started,
+        ended,
+    )
+
+
+def _importances(ended: list[FrozenTrial], parameters: list[str]) -> dict[str, float]:
+    """Explain the loss of accuracy in a study of its own, in which every trial is complete."""
+    losses = optuna.create_study(direction="minimize")
+    ranges = {name: _widest(ended, name) for name in parameters}
+    for trial in ended:
+        chosen = {name: trial.params[name] for name in parameters}
+        loss = -sum(trial.user_attrs["differences"]) / len(trial.user_attrs["differences"])
+        losses.add_trial(optuna.create_trial(params=chosen, distributions=ranges, value=loss))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    try:
+        with _quietly():
+            warnings.filterwarnings("error", "The number of trials is too small")
+            warnings.filterwarnings("ignore", "Some regimes")
+            return optuna.importance.get_param_importances(
+                losses, evaluator=evaluator, params=parameters
+            )
+    except (ValueError, RuntimeError, UserWarning):  # too few trials, or all of them alike
+        return {}
+
+
+def _widest(ended: list[FrozenTrial], name: str) -> Any:
+    """Return the widest range that a parameter had: its lowest value rises during a search."""
+    ranges = [trial.distributions[name] for trial in ended]
+    return min(ranges, key=lambda one: getattr(one, "low", 0), default=None)

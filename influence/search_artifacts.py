@@ -1,0 +1,160 @@
+"""What a search leaves in MLflow: its trials as runs, pictures, the verdict, the comparison."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from influence import tracking
+from influence.steps.step import Record, Steps, say
+from influence.tracking import Child, Run
+from influence.trials import Trial, pack
+
+
+def study_run(run: Run, study) -> Run:
+    """Return the run of a study: the one that the first of its workers had; its trials go there."""
+    from influence import search
+
+    if not run.id:
+        return run
+    first = search.claim(study, "mlflow_run", run.id, tracking.is_there)
+    if first != run.id:
+        run.tag(study=study.name, study_run=first)
+        say(f"search: joined study {study.name}; its trials are in run {first}")
+    return Run(first)
+
+
+def searching(run: Run, study, tolerance: float, events: Iterator) -> Steps:
+    """Log each trial as a run of its own as it ends; yield records of the study as a whole."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        if isinstance(event, Record):
+            yield event
+            continue
+        run.log_children([_child(event)], study.locks)
+        metrics = {"search/percent_pruned_tried": float(event.percent)}
+        if event.holds(tolerance):
+            metrics["search/percent_pruned_held"] = float(event.percent)
+        yield Record(event.number, {**metrics, "search/difference": event.difference})
+
+
+def search(run: Run, study, directory: Path) -> None:
+    """Log `search/` and its trials, pictures of the study, and the verdict as the description."""
+    from influence import search as searches
+
+    found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
+    print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
+    if not run.id:
+        return
+    from influence import search_plots
+
+    run.log_step(directory, "search", "search")
+    run.log_children(map(_child, searches.trials_of(study)), study.locks)
+    table = pd.read_csv(directory / "trials.csv")
+    ranked = pd.read_csv(directory / "importances.csv")
+    pictures = {
+        "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
+        "history": search_plots.history(table),
+        "slices": search_plots.slices(table, found["tolerance"]),
+        "importances": search_plots.importances(ranked),
+    }
+    run.log_figures(pictures)
+    run.log_table(table, "trials")
+    run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
+    run.log_text(json.dumps(found, indent=1), "recommendation.json")
+    run.tag(**{"mlflow.note.content": found["verdict"]})
+    tracking.end(run.id)
+
+
+def searches(run: Run, directories: Mapping[str, Path]) -> None:
+    """Log and print one table over all datasets searched, and its picture."""
+    opened = {
+        title: json.loads((path / "recommendation.json").read_text(encoding="utf-8"))
+        for title, path in directories.items()
+    }
+    found = {one["dataset"]["name"]: one for one in opened.values()}
+    found = found if len(found) == len(opened) else opened  # one dataset under several settings
+    table = pd.DataFrame([_compared(name, one) for name, one in found.items()])
+    text = _comparison_table(found)
+    print(text)
+    if run.id:
+        from influence import search_plots
+
+        metric = next(iter(found.values()))["metric"]
+        run.log_figures({"comparison": search_plots.comparison(table, metric)})
+        run.log_table(table, "comparison")
+        run.log_text(text, "summary.md")
+
+
+def _child(trial: Trial) -> Child:
+    """Say of a trial what its run shows."""
+    candidate = trial.candidate
+    packed = pack(candidate) if candidate else {}
+    knobs = packed.pop("knobs", {})
+    records = [
+        Record(number, {"search/difference": difference, "search/validation": value})
+        for number, (value, difference) in enumerate(
+            zip(trial.values, trial.differences, strict=True)
+        )
+    ]
+    if trial.values:
+        means = {"search/mean_difference": trial.difference, "search/seeds": len(trial.values)}
+        records.append(Record(0, {**means, "search/percent_pruned": float(trial.percent)}))
+    return Child(
+        f"trial {trial.number} · {candidate or 'lost'}",
+        {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[trial.state],
+        trial.started,
+        trial.ended,
+        {"step": "trial", "state": trial.state, "trial": str(trial.number)},
+        {**packed, **knobs},
+        records,
+    )
+
+
+def _compared(name: str, found: dict) -> dict:
+    test = found["test"]
+    rows = {row: test.get(row, test["full"]) for row in ("full", "random", "recommended")}
+    return {
+        "dataset": name,
+        "arm": found["arm"],
+        "percent_pruned": found["percent_pruned"],
+        **{f"{row}_{end}": v[end] for row, v in rows.items() for end in ("mean", "low", "high")},
+        **found["cost"],
+        "verdict": found["verdict"],
+    }
+
+
+def _comparison_table(found: Mapping[str, dict]) -> str:
+    metric = next(iter(found.values()))["metric"].replace("_", " ")
+    head = ["dataset", "recommended", "pruned", f"full, {metric} %", "recommended"]
+    head += ["minus full", "minus random", "retrainings", "as full trainings", "pays after"]
+    rows = [head, ["---"] * len(head)]
+    for name, one in found.items():
+        test, cost = one["test"], one["cost"]
+        rows.append(
+            [
+                name,
+                f"`{one['arm']}`",
+                f"{one['percent_pruned']} %",
+                *(_percent(test[row], "") for row in ("full", "recommended")),
+                _percent(test["recommended_minus_full"], "+"),
+                _percent(test.get("recommended_minus_random"), "+"),
+                f"{cost['retrainings']:.0f}",
+                f"{cost['full_trainings']:.1f}",
+                f"{cost['break_even']:.0f} uses" if math.isfinite(cost["break_even"]) else "never",
+            ]
+        )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _percent(interval: dict | None, sign: str) -> str:
+    if interval is None:
+        return "–"
+    half = 50 * (interval["high"] - interval["low"])
+    shown = f"{100 * interval['mean']:{sign}.1f}"
+    return shown if math.isnan(half) else f"{shown} ± {half:.1f}"

@@ -1,0 +1,233 @@
+"""search: which score, rule and fraction prune most of a train set before accuracy suffers."""
+
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from influence import data, evaluation, sampling, scores, space, specs, store, trials
+from influence.cluster import Engine
+from influence.config import FitConfig, SearchConfig, SearchStep, TrainConfig, names
+from influence.errors import InputError
+from influence.recommendation import FULL, flat, recommendation
+from influence.space import Candidate, Space
+from influence.steps import retraining
+from influence.steps.retraining import Place, retrain
+from influence.steps.step import Record, Task, inherited, perform
+from influence.trials import Trial
+
+CODE = (
+    *retraining.CODE,
+    *("ranking", "recommendation", "rules", "sampling", "scores", "search", "space", "specs"),
+    *("trials", "steps/search"),
+)
+PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
+EXECUTION = ("trials", "test_seeds", "storage", "grace")  # a study is the same with others of these
+Searching = Generator[Trial | Record, None, Path]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A finished scores directory, as a search reads it."""
+
+    directory: Path
+    manifest: dict
+    space: Space
+    labels: np.ndarray
+    hardness: dict[str, np.ndarray]
+    recall: np.ndarray
+    seed: int
+
+    def kept(self, candidate: Candidate, number: int) -> np.ndarray:
+        """Return the rows that stay, for seed `number`; rules that draw draw anew for each."""
+        order = sampling.order(
+            candidate.arm,
+            self.hardness,
+            self.labels,
+            self.seed + number,
+            floor=candidate.floor,
+            recall=self.recall,
+            knobs=candidate.knobs,
+        )
+        return sampling.cut(order, candidate.percent / 100, self.labels, candidate.floor)
+
+
+def open_scored(config: SearchStep, directory: Path) -> Scored:
+    """Read a scores directory and derive the space that `config` leaves of it.
+
+    Raises InputError for a score that it does not hold, and for an unknown rule.
+    """
+    manifest = store.read_manifest(directory, "score")
+    store.verify(directory, manifest)
+    columns = _columns(config.score, manifest["scores"], directory)
+    frame = pd.read_parquet(directory / "scores.parquet", columns=["label", *columns])
+    labels = frame["label"].to_numpy()
+    counts = np.bincount(labels, minlength=len(manifest["label_names"])).tolist()
+    return Scored(
+        directory,
+        manifest,
+        space.build(columns, names(config.rules), config.lowest, config.highest, counts),
+        labels,
+        {c: specs.hardness(specs.parse_spec(c), frame[c].to_numpy()) for c in columns},
+        np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]]),
+        config.seed,
+    )
+
+
+def study_name(config: SearchStep, scored: Scored) -> str:
+    """Name a study after all that its trials depend on: another space is another study."""
+    knobs = {k: v for k, v in config.knobs(SearchConfig).items() if k not in EXECUTION}
+    knobs |= {"space": scored.space.described(), "seed": config.seed}
+    inputs = {"scores": scored.manifest["fingerprint"]}
+    dataset, model = scored.manifest["dataset"]["name"], scored.manifest["fit"]["model"]
+    digest = store.fingerprint("study", knobs, inputs, CODE)
+    return f"{Path(dataset).name}-{Path(model).name}-{config.goal}-{digest}"
+
+
+def open_study(config: SearchStep, scored: Scored):
+    """Open the study of these scores, in `studies.db` of the workdir unless named otherwise."""
+    from influence import search
+
+    workdir = Path(config.workdir).absolute()
+    name, locks = study_name(config, scored), workdir / "studies"
+    storage = config.storage or f"sqlite:///{workdir / 'studies.db'}"
+    return search.open_study(config, storage, name, scored.space, locks)
+
+
+def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searching:
+    """Search until the study has its trials, then test what it recommends, in `search-<...>/`.
+
+    Yields trials as this worker ends them. The directory holds `trials.csv`, `points.csv` (every
+    retraining of the final test), `importances.csv`, `recommendation.json` and `subset/`, the
+    recommended examples as a dataset ready to train on. Until the study is complete nothing but
+    validation is opened; the final test uses seeds that no trial has used.
+    """
+    knobs = {k: v for k, v in config.knobs(SearchConfig).items() if k not in ("storage", "grace")}
+    task = Task("search", knobs, {"study": study.name}, CODE)
+    if not store.is_finished(task.directory(config.workdir)):
+        yield from _choose(config, scored, study, engine)
+    return (
+        yield from perform(
+            task, config.workdir, lambda at: _report(config, scored, study, engine, at)
+        )
+    )
+
+
+def score_list(config: TrainConfig) -> str:
+    """Return the paper's scores, each also at every epoch at which this training can give it."""
+    found = []
+    for name in PAPER:
+        entry = scores.REGISTRY[name]
+        own = int(entry.window) if entry.window.isdigit() else 0
+        last = config.observe_epochs if "null_logits" in entry.needs else config.epochs
+        last = min(last, config.epochs)
+        if own <= last:
+            found.append(name)
+        if entry.series == "epochs" and own:
+            found += [f"{name}@{epoch}" for epoch in range(1, last + 1) if epoch != own]
+    return ",".join(found)
+
+
+def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
+    """Return one metric of one retraining on the split of `place`."""
+    return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
+
+
+def _columns(text: str, there: Sequence[str], directory: Path) -> list[str]:
+    """Return the columns that `text` names: a score with all its windows, or one window."""
+    usable = [name for name in there if specs.parse_spec(name).name != "random"]
+    chosen: list[str] = []
+    for name in names(text):
+        spec = specs.parse_spec(name)
+        found = [c for c in usable if c == name or (not spec.window and _name(c) == name)]
+        if not found:
+            raise InputError(
+                f"{directory} holds no score {name!r} to search over; it holds {', '.join(usable)}"
+            )
+        chosen += found
+    return list(dict.fromkeys(chosen)) or usable
+
+
+def _name(column: str) -> str:
+    return specs.parse_spec(column).name
+
+
+def _choose(
+    config: SearchStep, scored: Scored, study, engine: Engine
+) -> Generator[Trial, None, None]:
+    from influence import search
+
+    place = retraining.place(config, scored.directory, "score", "validation", engine)
+    everything = np.arange(len(scored.labels))
+    jobs = [(place, everything, number, config.metric) for number in range(config.seeds)]
+    full = dict(engine.run(measure, jobs, FULL))
+
+    def submit(candidate: Candidate, number: int) -> Future:
+        kept = scored.kept(candidate, number)
+        return engine.submit(measure, place, kept, number, config.metric)
+
+    reference = [full[number] for number in range(config.seeds)]
+    yield from search.explore(study, scored.space, config, reference, submit, engine.workers)
+
+
+def _report(
+    config: SearchStep, scored: Scored, study, engine: Engine, directory: Path
+) -> Generator[Record, None, dict]:
+    from influence import search
+
+    ended = search.trials_of(study)
+    chosen = trials.recommend(ended, config.tolerance)
+    arms = _tested(scored, chosen, config.test_seeds)
+    points = _test(config, scored, arms, engine)
+    fit = FitConfig(**scored.manifest["fit"])
+    found = recommendation(config, fit, len(scored.labels), ended, points)
+    found |= {"study": study.name, "dataset": scored.manifest["dataset"]}
+    found["command"] = _command(directory / "subset", fit)
+    _save_subset(scored, chosen, directory / "subset")
+    trials.table(ended, config.tolerance).to_csv(directory / "trials.csv", index=False)
+    search.importances(study).to_csv(directory / "importances.csv", index=False)
+    points.to_csv(directory / "points.csv", index=False)
+    store.write_json(directory / "recommendation.json", found)
+    yield Record(0, flat(found))
+    return {"study": study.name, "verdict": found["verdict"], **inherited(scored.manifest)}
+
+
+def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:
+    """Return the rows to retrain on, by arm and seed: full, random at the fraction, and chosen."""
+    arms = {FULL: [np.arange(len(scored.labels))] * seeds}
+    if chosen is not None and chosen.candidate is not None:
+        random = Candidate(sampling.Arm((), "random"), chosen.percent, 1, {})
+        for candidate in (random, chosen.candidate):
+            kept = [scored.kept(candidate, number) for number in range(seeds)]
+            arms[str(candidate.arm)] = kept
+    return arms
+
+
+def _test(
+    config: SearchStep, scored: Scored, arms: dict[str, list[np.ndarray]], engine: Engine
+) -> pd.DataFrame:
+    place = retraining.place(config, scored.directory, "score", "test", engine)
+    keys = [(arm, number) for arm, kept in arms.items() for number in range(len(kept))]
+    jobs = [(place, arms[arm][number], number) for arm, number in keys]
+    points: dict[str, list] = {arm: [] for arm in arms}
+    for position, point in engine.run(retrain, jobs, "test"):
+        points[keys[position][0]].append(point)
+    return pd.concat([evaluation.table(some, arm) for arm, some in points.items()])
+
+
+def _save_subset(scored: Scored, chosen: Trial | None, directory: Path) -> None:
+    dataset = data.open_saved(scored.directory / "data")
+    if chosen is not None and chosen.candidate is not None:
+        kept = np.sort(scored.kept(chosen.candidate, 0))
+        dataset = replace(dataset, train=dataset.train.iloc[kept].reset_index(drop=True))
+    data.save(dataset, directory)
+
+
+def _command(subset: Path, fit: FitConfig) -> str:
+    """Return the command that trains on the subset as the study did."""
+    usual, own = asdict(FitConfig()), asdict(fit)
+    knobs = "".join(f" -P {name}={own[name]}" for name in own if own[name] != usual[name])
+    return f"mlflow run . -e train -P dataset={subset}{knobs}"
