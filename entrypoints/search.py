@@ -9,12 +9,14 @@ from influence.config import SearchStep
 
 def main(config: SearchStep) -> None:
     """Search every dataset, each in a run with its trials below it; then compare the datasets."""
-    from influence import cluster, flow, search_artifacts, tracking
+    from influence import cluster, flow, search_artifacts, steps, tracking
 
     searches, found = expand(config), {}
     name = f"search {config.datasets or config.scores or config.dataset}"
     note = "Which score, rule and fraction?"
     with tracking.run(config, name, note, "search") as opened, cluster.engine(config) as engine:
+        for one in searches.values():
+            steps.check_search(one)
         for title, one in searches.items():
             if len(searches) == 1:
                 found[title] = flow.search(one, engine, opened)

@@ -69,16 +69,38 @@ def _quietly() -> Iterator[None]:
         yield
 
 
+def open_storage(url: str, grace: int, locks: Path) -> optuna.storages.RDBStorage:
+    """Open the database of studies, made if need be.
+
+    `locks`: a directory of this machine in which workers that start at once wait for each other.
+    Raises InputError if the database cannot be reached.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with store.locked(locks), _quietly():
+            return optuna.storages.RDBStorage(
+                url,
+                heartbeat_interval=max(1, grace // 4),
+                grace_period=grace,
+                heartbeat_stale_trial_callback=_retry(),
+            )
+    except InputError:
+        raise
+    except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
+
+
 def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
     """Create the study `name` with what the paper recommends in its queue, or join it.
 
-    `storage` is an SQLAlchemy URL; `locks` a directory of this machine in which workers that start
-    at once wait for each other. Raises InputError if the storage cannot be reached.
+    `storage` is an SQLAlchemy URL; see `open_storage`.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     goals = ["maximize"] if config.goal == "prune" else ["maximize", "maximize"]
+    kept = open_storage(storage, config.grace, locks)
     with store.locked(locks), _quietly():
-        kept = _open_storage(storage, config.grace)
         there = name in optuna.get_all_study_names(kept)
         opened = optuna.create_study(
             storage=kept, study_name=name, directions=goals, load_if_exists=True
@@ -185,21 +207,6 @@ class _Attempt:
         self.values.append(value)
         self.trial.set_user_attr("values", self.values)
         self.trial.set_user_attr("differences", self.differences)
-
-
-def _open_storage(url: str, grace: int) -> optuna.storages.RDBStorage:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        return optuna.storages.RDBStorage(
-            url,
-            heartbeat_interval=max(1, grace // 4),
-            grace_period=grace,
-            heartbeat_stale_trial_callback=_retry(),
-        )
-    except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
 
 
 def _safe(url: str) -> str:

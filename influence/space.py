@@ -87,21 +87,31 @@ def build(
     """Return the space of these score columns and rules.
 
     `smallest`: examples of each class of the train set. Floors that the highest percent could not
-    keep are left out. Raises InputError for an unknown rule, for no rule that can be used, and for
-    percents without a multiple of five between them.
+    keep are left out. Raises InputError as `check` does, and for no rule that can be used.
     """
-    chosen = tuple(choose("rule", name, rules.REGISTRY) for name in named) or tuple(rules.REGISTRY)
+    low, high = check(named, lowest, highest)
+    chosen = tuple(named) or tuple(rules.REGISTRY)
     usable = tuple(name for name in chosen if scores or not rules.REGISTRY[name].scored)
     if not usable:
         raise InputError(f"rules {', '.join(chosen)} need a score, and there is none to search")
+    kept = round((1 - high / 100) * sum(smallest))
+    floors = [f for f in FLOORS if sum(min(count, f) for count in smallest) <= kept]
+    return Space(tuple(scores), usable, low, high, tuple(floors) or (0,))
+
+
+def check(named: Sequence[str], lowest: int, highest: int) -> tuple[int, int]:
+    """Return the lowest and highest percent on the grid.
+
+    Raises InputError for an unknown rule and for percents without a multiple of five between them.
+    """
+    for name in named:
+        choose("rule", name, rules.REGISTRY)
     low, high = -(-lowest // STEP) * STEP, highest // STEP * STEP
     if low > high:
         raise InputError(
             f"there is no multiple of {STEP} % between lowest={lowest} and highest={highest}"
         )
-    kept = round((1 - high / 100) * sum(smallest))
-    floors = [f for f in FLOORS if sum(min(count, f) for count in smallest) <= kept]
-    return Space(tuple(scores), usable, low, high, tuple(floors) or (0,))
+    return low, high
 
 
 def suggest(space: Space, asker: Asker, lowest: int = 0) -> Candidate:

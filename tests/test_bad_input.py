@@ -264,12 +264,42 @@ def test_a_device_that_is_not_there(refused, made, step):
         ("train", {"schedule": "cosine"}, ("constant, linear", "'cosine'")),
         ("train", {"learning_rat": 1}, ("'learning_rat'", "learning_rate")),
         ("score", {}, ("score needs training",)),
+        ("search", {"goal": "best"}, ("goal must be one of prune, frontier", "'best'")),
+        ("search", {"tolerance": -0.01}, ("tolerance must be at least 0, not -0.01",)),
+        ("search", {"trials": 0}, ("trials must be at least 1, not 0",)),
+        ("search", {"metric": "bleu"}, ("accuracy, macro_f1", "'bleu'")),
+        ("search", {"rules": "easy,soft"}, ("unknown rule 'soft'", "softmax")),
+        ("search", {"lowest": 60, "highest": 50}, ("no multiple of 5 %", "lowest=60")),
+        ("search", {"score": "wog"}, ("unknown score 'wog'", "vog")),
+        ("search", {"score": "el2n@5"}, ("epoch 5", "ends after epoch 2")),
+        ("search", {"storage": "sqlite:////no/where/x.db"}, ("storage sqlite:////no/where",)),
+        ("search", {"storage": "here"}, ("no SQLAlchemy URL",)),
+        ("search", {"datasets": "assistant?epoch=1"}, ("no parameter 'epoch'", "epochs")),
+        ("search", {"datasets": "assistant?epochs=x"}, ("epochs", "'x'")),
+        ("search", {"datasets": "nowhere/at/all"}, ("nowhere/at/all is no directory",)),
     ],
 )
 def test_a_name_or_a_number_that_is_not_possible(refused, made, step, parameters, expected):
     given = {} if step == "score" else {"dataset": made.dataset, **tiny.FAST}
     said = refused(step, **{**given, **parameters})
     assert all(part in said for part in expected), said
+
+
+def test_a_search_of_scores_that_are_not_there(refused, made):
+    here = {"scores": made.scores}
+    assert "holds no score 'vog'" in refused("search", score="vog", **here)
+    assert "holds no score 'el2n@1'" in refused("search", score="el2n@1", **here)
+    assert "there is no directory" in refused("search", scores=made.scores / "more")
+    assert "step 'train'" in refused("search", scores=made.training)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"epochs": 5}, {"dataset": "x"}, {"datasets": "x"}, {"model": "mini"}]
+)
+def test_a_search_of_scores_that_is_told_to_train_otherwise(refused, made, parameters):
+    said = refused("search", scores=made.scores, **parameters)
+    (name,) = parameters
+    assert f"{name}={parameters[name]} cannot be followed" in said
 
 
 def test_what_main_can_know_beforehand_is_said_before_it_trains(refused, made, tmp_path):
@@ -429,7 +459,7 @@ def test_an_arm_that_the_scores_cannot_give(refused, made, arm, expected):
     assert expected in refused("sample", scores=made.scores, arm=arm)
 
 
-@pytest.mark.parametrize("step", ["train", "score", "sample", "evaluate"])
+@pytest.mark.parametrize("step", ["train", "score", "sample", "evaluate", "search"])
 def test_a_working_directory_that_cannot_be_written(refused, made, tmp_path, step):
     (tmp_path / "file").write_text("")
     given = {
@@ -437,6 +467,7 @@ def test_a_working_directory_that_cannot_be_written(refused, made, tmp_path, ste
         "score": {"training": made.training, "score": "el2n"},
         "sample": {"scores": made.scores, "arm": "el2n:easy"},
         "evaluate": {"sample": made.sample},
+        "search": {"scores": made.scores},
     }
     said = refused(step, workdir=tmp_path / "file/work", **given[step])
     assert str(tmp_path / "file/work") in said and "workdir" in said

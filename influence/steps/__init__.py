@@ -7,11 +7,12 @@ that whoever iterates decides what to log, plot or stop.
 from influence.steps.evaluate import evaluate
 from influence.steps.sample import check_fractions, parse_arms, sample
 from influence.steps.score import score, wanted
-from influence.steps.search import open_scored, open_study, score_list, search
+from influence.steps.search import check_search, open_scored, open_study, score_list, search
 from influence.steps.train import train
 
 __all__ = [
     "check_fractions",
+    "check_search",
     "evaluate",
     "open_scored",
     "open_study",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from influence import data, evaluation, sampling, scores, space, specs, store, trials
 from influence.cluster import Engine
-from influence.config import FitConfig, SearchConfig, SearchStep, TrainConfig, names
+from influence.config import DataConfig, FitConfig, SearchConfig, SearchStep, TrainConfig, names
 from influence.errors import InputError
 from influence.recommendation import FULL, flat, recommendation
 from influence.space import Candidate, Space
@@ -55,6 +55,18 @@ class Scored:
         return sampling.cut(order, candidate.percent / 100, self.labels, candidate.floor)
 
 
+def check_search(config: SearchStep) -> None:
+    """Raise InputError for what can be known to be wrong before anything is trained."""
+    from influence import search
+
+    space.check(names(config.rules), config.lowest, config.highest)
+    for name in names(config.score):
+        specs.parse_spec(name)
+    search.open_storage(_storage(config), config.grace, _locks(config))
+    if not config.scores:
+        data.load(seed=config.seed, **config.knobs(DataConfig))
+
+
 def open_scored(config: SearchStep, directory: Path) -> Scored:
     """Read a scores directory and derive the space that `config` leaves of it.
 
@@ -88,13 +100,11 @@ def study_name(config: SearchStep, scored: Scored) -> str:
 
 
 def open_study(config: SearchStep, scored: Scored):
-    """Open the study of these scores, in `studies.db` of the workdir unless named otherwise."""
+    """Open the study of these scores, in the workdir unless a storage is named."""
     from influence import search
 
-    workdir = Path(config.workdir).absolute()
-    name, locks = study_name(config, scored), workdir / "studies"
-    storage = config.storage or f"sqlite:///{workdir / 'studies.db'}"
-    return search.open_study(config, storage, name, scored.space, locks)
+    name = study_name(config, scored)
+    return search.open_study(config, _storage(config), name, scored.space, _locks(config))
 
 
 def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searching:
@@ -134,6 +144,14 @@ def score_list(config: TrainConfig) -> str:
 def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
     """Return one metric of one retraining on the split of `place`."""
     return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
+
+
+def _locks(config: SearchStep) -> Path:
+    return Path(config.workdir).absolute() / "studies"
+
+
+def _storage(config: SearchStep) -> str:
+    return config.storage or f"sqlite:///{_locks(config) / 'studies.db'}"
 
 
 def _columns(text: str, there: Sequence[str], directory: Path) -> list[str]:
