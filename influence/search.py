@@ -274,12 +274,8 @@ def _take_place(study: Study, config: SearchConfig, settled: bool) -> optuna.Tri
     with store.locked(study.locks), _quietly():
         trial = study.optuna.ask()
     _beat(study, trial)
-    before = [
-        t
-        for t in study.optuna.get_trials(deepcopy=False)
-        if t.number < trial.number and t.state not in (TrialState.FAIL, TrialState.WAITING)
-    ]
-    if len(before) >= config.trials:
+    living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+    if sum(t.number < trial.number for t in living) >= config.trials:
         _give_up(study, trial, "other workers took the last places")
         return None
     return trial

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from influence import data, evaluation, sampling, scores, space, specs, store, trials
 from influence.cluster import Engine
@@ -188,7 +189,14 @@ def _choose(
         return engine.submit(measure, place, kept, number, config.metric)
 
     reference = [full[number] for number in range(config.seeds)]
-    yield from search.explore(study, scored.space, config, reference, submit, engine.workers)
+    ended = search.explore(study, scored.space, config, reference, submit, engine.workers)
+    with tqdm(desc="search", total=config.trials, unit="trial") as bar:
+        bar.update(search.count_finished(study))
+        for trial in ended:
+            best = trials.recommend(search.trials_of(study), config.tolerance)
+            bar.set_postfix_str(f"best: {best.candidate if best else 'nothing holds yet'}")
+            bar.update(search.count_finished(study) - bar.n)
+            yield trial
 
 
 def _report(
