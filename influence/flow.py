@@ -57,6 +57,6 @@ def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
     study = steps.open_study(config, scored)
     shown = search_artifacts.study_run(opened, study)
     trials = steps.search(config, scored, study, engine)
-    directory = shown.follow(search_artifacts.searching(shown, study, config.tolerance, trials))
+    directory = search_artifacts.follow(shown, study, config.tolerance, trials)
     search_artifacts.search(shown, study, directory)
     return directory

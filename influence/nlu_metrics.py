@@ -15,7 +15,7 @@ from influence.shapes import Bool, Float, Shaped
 
 LEVEL = 0.95  # of the bootstrap intervals
 TAIL = 0.4  # of the traffic
-BLOCK = 2**21  # draws of utterances in memory at a time
+BLOCK = 2**20  # draws of utterances in memory at a time
 SUMMED = (
     *("domain_error", "intent_error", "gold_slots", "predicted_slots"),
     *("missed_slots", "spurious_slots", "any_error", "unrecoverable", "defect"),
@@ -69,7 +69,8 @@ def rates(rows: pd.DataFrame) -> dict[str, float]:
     predictions as reference only, a deleted one with the gold only: semer cannot see insertions.
     All are nan without rows. Anand et al. 2023, appendix C, https://arxiv.org/abs/2311.16298
     """
-    return {name: float(value) for name, value in _rates(_columns(rows).sum(0)).items()}
+    sums = _columns(rows).sum(0, keepdims=True)
+    return {name: value.item() for name, value in _rates(sums).items()}
 
 
 def tail(groups: Collection[Hashable], share: float = TAIL) -> Bool[np.ndarray, " utterances"]:
@@ -123,7 +124,7 @@ def bootstrap_change(
     blocks = _resampled_sums(columns, resamples, rng)
     values = np.concatenate([_rates(sums)[metric] for sums in blocks])
     drawn = np.take_along_axis(values, seeds, axis=2).mean(2)
-    # Percentiles that occur: between two of them lies nothing where one is inf.
+    # Percentiles among the values themselves: interpolating towards inf would give nan.
     ends = np.quantile(
         _relative_changes(drawn[:, 0], drawn[:, 1]),
         [(1 - level) / 2, (1 + level) / 2],

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence import tracking
-from influence.steps.step import Record, Steps, say
+from influence import store, tracking
+from influence.recommendation import flat
+from influence.steps.step import Record, say
 from influence.tracking import Child, Run
 from influence.trials import Trial, pack
 
@@ -26,49 +27,44 @@ def study_run(run: Run, study) -> Run:
     return Run(first)
 
 
-def searching(run: Run, study, tolerance: float, events: Iterator) -> Steps:
-    """Log each trial as a run of its own as it ends; yield records of the study as a whole."""
+def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
+    """Log each trial as a run of its own as it ends; return the finished directory.
+
+    Workers of one study log to one run, and take turns: the store would refuse the same tag or
+    metric from two at once.
+    """
     while True:
         try:
             event = next(events)
         except StopIteration as end:
             return end.value
-        if isinstance(event, Record):
-            yield event
-            continue
-        run.log_children([_child(event)], study.locks)
-        metrics = {"search/percent_pruned_tried": float(event.percent)}
-        if event.holds(tolerance):
-            metrics["search/percent_pruned_held"] = float(event.percent)
-        yield Record(event.number, {**metrics, "search/difference": event.difference})
+        if isinstance(event, Trial):
+            with store.locked(study.locks):
+                run.log_children([_child(event)])
+                run.log(_progress(event, tolerance))
 
 
 def search(run: Run, study, directory: Path) -> None:
-    """Log `search/` and its trials, pictures of the study, and the verdict as the description."""
+    """Log `search/` and its trials, pictures of the study, and the verdict as the description.
+
+    The first worker that gets here does it for all.
+    """
     from influence import search as searches
 
+    manifest = store.read_manifest(directory, "search")
     found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
     print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
-    if not run.id:
-        return
-    from influence import search_plots
-
-    run.log_step(directory, "search", "search")
-    run.log_children(map(_child, searches.trials_of(study)), study.locks)
-    table = pd.read_csv(directory / "trials.csv")
-    ranked = pd.read_csv(directory / "importances.csv")
-    pictures = {
-        "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
-        "history": search_plots.history(table),
-        "slices": search_plots.slices(table, found["tolerance"]),
-        "importances": search_plots.importances(ranked),
-    }
-    run.log_figures(pictures)
-    run.log_table(table, "trials")
-    run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
-    run.log_text(json.dumps(found, indent=1), "recommendation.json")
-    run.tag(**{"mlflow.note.content": found["verdict"]})
-    tracking.end(run.id)
+    with store.locked(study.locks):
+        if not run.id or run.has_tag("fingerprint", manifest["fingerprint"]):
+            return
+        run.log_children(map(_child, searches.trials_of(study)))
+        _log_pictures(run, directory, found)
+        run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
+        run.log_text(json.dumps(found, indent=1), "recommendation.json")
+        run.log(Record(0, flat(found)))
+        run.tag(**{"mlflow.note.content": found["verdict"]})
+        run.log_step(directory, "search", "search")
+        tracking.end(run.id)
 
 
 def searches(run: Run, directories: Mapping[str, Path]) -> None:
@@ -89,6 +85,27 @@ def searches(run: Run, directories: Mapping[str, Path]) -> None:
         run.log_figures({"comparison": search_plots.comparison(table, metric)})
         run.log_table(table, "comparison")
         run.log_text(text, "summary.md")
+
+
+def _log_pictures(run: Run, directory: Path, found: dict) -> None:
+    from influence import search_plots
+
+    table = pd.read_csv(directory / "trials.csv")
+    run.log_table(table, "trials")
+    run.log_figures(
+        {
+            "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
+            "history": search_plots.history(table),
+            "slices": search_plots.slices(table, found["tolerance"]),
+            "importances": search_plots.importances(pd.read_csv(directory / "importances.csv")),
+        }
+    )
+
+
+def _progress(trial: Trial, tolerance: float) -> Record:
+    tried = {"search/percent_pruned_tried": float(trial.percent)}
+    held = {"search/percent_pruned_held": float(trial.percent)} if trial.holds(tolerance) else {}
+    return Record(trial.number, {**tried, **held, "search/difference": trial.difference})
 
 
 def _child(trial: Trial) -> Child:

@@ -97,8 +97,9 @@ def trail_entropies(
     # order their examples come.
     rarest = np.argsort(counts, kind="stable")
     counts, owner = counts[rarest], owner[rarest]
-    terms = counts / sizes[owner] * np.log2(sizes[owner] / counts)
-    return np.bincount(owner, weights=terms, minlength=len(sizes))[group]
+    bits = np.zeros(len(sizes))
+    np.add.at(bits, owner, counts / sizes[owner] * np.log2(sizes[owner] / counts))
+    return bits[group]
 
 
 def align(

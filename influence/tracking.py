@@ -88,18 +88,17 @@ class Run:
             _client().log_artifacts(self.id, str(directory), name)
         return manifest
 
-    def log_children(self, children: Iterable["Child"], lock: Path) -> None:
-        """Log finished runs nested in this one, those that are there already left out.
-
-        `lock`: a directory in which workers of this machine that log to one run take turns.
-        """
-        if not self.id:
-            return
-        with store.locked(lock):
+    def log_children(self, children: Iterable["Child"]) -> None:
+        """Log finished runs nested in this one, those that are there already left out."""
+        if self.id:
             experiment = _client().get_run(self.id).info.experiment_id
             there = {run.info.run_name for run in _nested(experiment, self.id)}
             for child in (child for child in children if child.name not in there):
                 _log_child(experiment, self.id, child)
+
+    def has_tag(self, name: str, value: str) -> bool:
+        """Tell whether a tag has this value."""
+        return bool(self.id) and _client().get_run(self.id).data.tags.get(name) == value
 
     def log_figures(self, figures: Mapping[str, Any]) -> None:
         """Log matplotlib figures as plots/<name>.png and .svg."""

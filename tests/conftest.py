@@ -10,7 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 from jaxtyping import install_import_hook
 
-SHAPED = ("scores", "specs", "planning", "ranking", "rules", "sampling", "gradients")
+SHAPED = ("scores", "specs", "planning", "ranking", "rules", "sampling", "slots", "gradients")
 install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.beartype")
 
 

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from influence import data, evaluation, sampling, scores, space, specs, store, trials
+from influence import data, evaluation, planning, sampling, scores, space, specs, store, trials
 from influence.cluster import Engine
-from influence.config import DataConfig, FitConfig, SearchConfig, SearchStep, TrainConfig, names
+from influence.config import DataConfig, FitConfig, SearchConfig, SearchStep, names
 from influence.errors import InputError
 from influence.recommendation import FULL, flat, recommendation
 from influence.space import Candidate, Space
 from influence.steps import retraining
 from influence.steps.retraining import Place, retrain
-from influence.steps.step import Record, Task, inherited, perform
+from influence.steps.step import Record, Task, inherited, perform, say
+from influence.steps.train import expected
 from influence.trials import Trial
 
 CODE = (
@@ -127,18 +128,21 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
     )
 
 
-def score_list(config: TrainConfig) -> str:
-    """Return the paper's scores, each also at every epoch at which this training can give it."""
+def score_list(config: SearchStep) -> str:
+    """Return those of the paper's scores that this training will give, also at every epoch."""
+    examples = len(data.load(seed=config.seed, **config.knobs(DataConfig)).train)
+    runs = expected(config, examples)
     found = []
     for name in PAPER:
         entry = scores.REGISTRY[name]
-        own = int(entry.window) if entry.window.isdigit() else 0
-        last = config.observe_epochs if "null_logits" in entry.needs else config.epochs
-        last = min(last, config.epochs)
-        if own <= last:
-            found.append(name)
-        if entry.series == "epochs" and own:
-            found += [f"{name}@{epoch}" for epoch in range(1, last + 1) if epoch != own]
+        others = [str(epoch) for epoch in range(1, config.epochs + 1) if entry.window.isdigit()]
+        windows = [f"{name}@{epoch}" for epoch in others if epoch != entry.window]
+        found += [column for column in (name, *windows) if _is_given(column, runs)]
+    if not found:
+        raise InputError(
+            f"a training of {examples} examples for {config.epochs} epochs gives none of "
+            f"{', '.join(PAPER)}; train for more epochs, or name others with score"
+        )
     return ",".join(found)
 
 
@@ -168,6 +172,15 @@ def _columns(text: str, there: Sequence[str], directory: Path) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen)) or usable
+
+
+def _is_given(column: str, runs: Sequence[planning.RunInfo]) -> bool:
+    try:
+        planning.plan([specs.parse_spec(column)], tuple(runs))
+    except InputError as reason:
+        say(f"search: {column} is left out: {reason}")
+        return False
+    return True
 
 
 def _name(column: str) -> str:

@@ -53,7 +53,7 @@ def train(
         say(f"train: {note}")
     planning.plan(
         [specs.parse_spec(name) for name in names(score) if name != "all"],
-        _expected(config, len(dataset.train)),
+        expected(config, len(dataset.train)),
     )
     if check is not None:
         check(dataset.train["label"].to_numpy())
@@ -66,7 +66,7 @@ def train(
     )
 
 
-def _expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
+def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
     infos = []
     for run in range(config.runs):
