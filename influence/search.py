@@ -44,6 +44,7 @@ STATES = {
 }
 RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
 REPEATS = 5  # times that a candidate tried before is given up for another
+AXES = ("difference to the full train set", "percent pruned")
 PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
 
@@ -98,14 +99,18 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
     `storage` is an SQLAlchemy URL; see `open_storage`.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    goals = ["maximize"] if config.goal == "prune" else ["maximize", "maximize"]
+    measured = AXES[1:] if config.goal == "prune" else AXES
     kept = open_storage(storage, config.grace, locks)
     with store.locked(locks), _quietly():
         there = name in optuna.get_all_study_names(kept)
         opened = optuna.create_study(
-            storage=kept, study_name=name, directions=goals, load_if_exists=True
+            storage=kept,
+            study_name=name,
+            directions=["maximize"] * len(measured),
+            load_if_exists=True,
         )
         if not there:
+            opened.set_metric_names([*measured])
             for parameters in recommended(space)[: config.trials]:
                 opened.enqueue_trial(parameters, skip_if_exists=True)
         fresh = not opened.get_trials(deepcopy=False, states=FINISHED)

@@ -22,7 +22,8 @@ def study_run(run: Run, study) -> Run:
         return run
     first = search.claim(study, "mlflow_run", run.id, tracking.is_there)
     if first != run.id:
-        run.tag(study=study.name, study_run=first)
+        name = f"worker of {study.name}"
+        run.tag(study=study.name, study_run=first, **{"mlflow.runName": name})
         say(f"search: joined study {study.name}; its trials are in run {first}")
     return Run(first)
 
