@@ -86,6 +86,14 @@ def collate(
     return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
 
 
+def pad_values(tokens: Tokens, rows: np.ndarray, values: np.ndarray, fill: int) -> Tensor:
+    """Return `values` (tokens,), one per token, as `collate` lays the tokens of `rows` out."""
+    lengths = tokens.lengths[rows]
+    return _padded(
+        values[_positions(tokens, rows)], np.arange(lengths.max()) < lengths[:, None], fill
+    )
+
+
 def training_batches(
     lengths: np.ndarray, batch_size: int, seed: int, epoch: int
 ) -> Iterator[np.ndarray]:
@@ -125,6 +133,7 @@ def _positions(tokens: Tokens, rows: np.ndarray) -> np.ndarray:
 
 
 def _padded(values: np.ndarray, real: np.ndarray, pad: int) -> Tensor:
+    """Put `values` where `real` (examples, width) is true, `pad` elsewhere."""
     padded = np.full(real.shape, pad, dtype=np.int64)
     padded[real] = values
     return torch.from_numpy(padded)

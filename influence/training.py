@@ -1,9 +1,10 @@
 """The training loop: an ordinary fine-tuning that yields wherever somebody wants to look."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,12 +76,32 @@ def fit(
     stops: Collection[int],
     steps: int = 0,
 ) -> Iterator[Progress]:
+    """Train a classifier in place on `labels` (examples,), with cross-entropy; see `loop`."""
+    targets = torch.tensor(labels)
+
+    def objective(outputs, rows: np.ndarray) -> torch.Tensor:
+        logits = outputs.logits.float()
+        return functional.cross_entropy(logits, targets[rows].to(logits.device))
+
+    yield from loop(model, tokens, objective, config, seed, stops, steps)
+
+
+def loop(
+    model: nn.Module,
+    tokens: Tokens,
+    objective: Callable[[Any, np.ndarray], torch.Tensor],
+    config: FitConfig,
+    seed: int,
+    stops: Collection[int],
+    steps: int = 0,
+) -> Iterator[Progress]:
     """Train `model` in place and yield at each step in `stops`, ascending; then return.
 
-    `steps` is the length of the whole training, to which the learning rate is scheduled; 0 means
-    `config.epochs` epochs. The loop ends with the last stop. Order, dropout and result depend on
-    `seed` and the number of threads alone. The model is in training mode while the loop runs;
-    whoever evaluates it at a stop leaves it so.
+    `objective` gives the loss of the model's outputs for a batch of rows. `steps` is the length of
+    the whole training, to which the learning rate is scheduled; 0 means `config.epochs` epochs. The
+    loop ends with the last stop. Order, dropout and result depend on `seed` and the number of
+    threads alone. The model is in training mode while the loop runs; whoever evaluates it at a stop
+    leaves it so.
     """
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)
     steps = steps or config.epochs * per_epoch
@@ -90,7 +111,6 @@ def fit(
     autocast = (
         torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
     )
-    targets = torch.tensor(labels)
     torch.manual_seed(seed)
     model.train()
     losses: list[torch.Tensor] = []
@@ -99,8 +119,8 @@ def fit(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
         with autocast:
-            logits = model(**collate(tokens, rows, device)).logits
-        loss = functional.cross_entropy(logits.float(), targets[rows].to(device))
+            outputs = model(**collate(tokens, rows, device))
+        loss = objective(outputs, rows)
         loss.backward()
         if config.max_grad_norm:
             nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)

@@ -17,7 +17,7 @@ CORE = [
     *("assistant", "sources", "columns", "examples", "data", "batches", "models", "training"),
     *("gradients", "layers", "trace", "records", "scores", "specs", "planning", "ranking", "rules"),
     *("sampling", "evaluation", "store", "config", "steps", "cluster", "command"),
-    *("space", "trials", "recommendation", "slots", "nlu_metrics"),
+    *("space", "trials", "recommendation", "slots", "nlu_metrics", "joint", "nlu"),
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
@@ -34,7 +34,17 @@ DIRECTION = [
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "examples", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
-    *("slots", "nlu_metrics", "space", "trials", "recommendation", "search", "steps"),
+    *(
+        "slots",
+        "nlu_metrics",
+        "joint",
+        "nlu",
+        "space",
+        "trials",
+        "recommendation",
+        "search",
+        "steps",
+    ),
     *("figure_style", "figure_parts", "plots", "search_plots"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]

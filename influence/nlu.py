@@ -1,0 +1,210 @@
+"""The voice-assistant stack: a classifier of domains, and for each domain a joint model.
+
+The predicted domain picks the joint model, which says intent and slots; a wrong domain therefore
+fails both. Anand et al. 2023, section 3, https://arxiv.org/abs/2311.16298
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from influence import joint, models, slots, store
+from influence.batches import Tokens
+from influence.config import FitConfig
+from influence.errors import InputError
+from influence.joint import Joint, Words, read_words
+from influence.nlu_metrics import Parses
+from influence.training import fit, steps_per_epoch
+
+COLUMNS = ("intent", "slots")  # besides text and label, the domain
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A trained stack; `joints` has one model per domain."""
+
+    config: FitConfig
+    tokenizer: object
+    domains: tuple[str, ...]
+    classifier: nn.Module
+    joints: dict[str, Joint]
+
+    def parse(self, texts: Sequence[str]) -> Parses:
+        """Return domain, intent, slots and confidence of each text."""
+        words = read_words(self.tokenizer, texts, self.config.max_length)
+        return route(self.classifier, self.domains, self.joints.items(), words)
+
+
+def check(frame: pd.DataFrame, domains: Sequence[str]) -> None:
+    """Raise InputError unless every tag matches its word and every intent has one domain.
+
+    `frame`: text, label (the number of the domain), intent, slots (BIO tags, blank-separated).
+    """
+    for text, tags in zip(frame["text"], frame["slots"], strict=True):
+        slots.read(text, tags)
+    owners = frame.groupby("intent")["label"].unique()
+    for intent, found in owners[owners.map(len) > 1].items():
+        raise InputError(
+            f"intent {intent!r} is under the domains {domains[found[0]]!r} and "
+            f"{domains[found[1]]!r}, but the domain picks the model of an intent; rename one"
+        )
+
+
+def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:
+    """Return what the annotation of a split says."""
+    read = (slots.read(*pair) for pair in zip(frame["text"], frame["slots"], strict=True))
+    return Parses(
+        np.array(domains)[frame["label"].to_numpy()],
+        frame["intent"].to_numpy(dtype=str),
+        tuple(slots.slots_of(words, tags) for words, tags in read),
+        np.ones(len(frame)),
+    )
+
+
+def train_classifier(
+    config: FitConfig,
+    tokenizer,
+    domains: tuple[str, ...],
+    tokens: Tokens,
+    labels: np.ndarray,
+    seed: int,
+    steps: int,
+    device: str,
+) -> nn.Module:
+    """Return a classifier of domains trained from the starting weights."""
+    model = models.build(config, tokenizer, domains, seed).to(device)
+    for _ in fit(model, tokens, labels, config, seed, (steps,), steps):
+        pass
+    return model
+
+
+def train_joints(
+    config: FitConfig,
+    tokenizer,
+    domains: Sequence[str],
+    frame: pd.DataFrame,
+    words: Words,
+    seed: int,
+    lengthened: float,
+    device: str,
+) -> Iterator[tuple[str, Joint]]:
+    """Train and yield the joint model of each domain, on the examples of that domain alone.
+
+    `words` are those of `frame`; `lengthened`: how many times the usual steps, 1 for
+    `config.epochs` epochs. Raises InputError for a domain without examples.
+    """
+    tags = [slots.read(*pair)[1] for pair in zip(frame["text"], frame["slots"], strict=True)]
+    labels, intents = frame["label"].to_numpy(), frame["intent"].to_numpy(dtype=str)
+    counts = np.bincount(labels, minlength=len(domains))
+    if not counts.all():
+        raise InputError(
+            f"no example of domain {domains[int(counts.argmin())]!r} is left to train on; keep "
+            "some of every domain with floor"
+        )
+    for number, domain in enumerate(domains):
+        rows = np.flatnonzero(labels == number)
+        own = [tags[row] for row in rows]
+        names = slots.tag_names({tag[2:] for row in own for tag in row if tag != slots.OUTSIDE})
+        model = joint.build(config, tokenizer, sorted(set(intents[rows])), names, seed).to(device)
+        steps = config.epochs * steps_per_epoch(len(rows), config.batch_size)
+        steps = round(steps * lengthened)
+        joint.fit(model, words.take(rows), intents[rows].tolist(), own, config, seed, steps)
+        yield domain, model
+
+
+def route(
+    classifier: nn.Module,
+    domains: Sequence[str],
+    joints: Iterable[tuple[str, Joint]],
+    words: Words,
+) -> Parses:
+    """Let the classifier pick each utterance's domain and that domain's model parse it.
+
+    `joints` may be made one by one: each is used once, and dropped.
+    """
+    logits = models.predict(classifier, words.tokens).astype(np.float64)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    picked = np.array(domains)[logits.argmax(1)]
+    intents = np.full(len(picked), "", dtype=object)
+    found: list[tuple[tuple[str, str], ...]] = [()] * len(picked)
+    for domain, model in joints:
+        rows = np.flatnonzero(picked == domain)
+        if not len(rows):
+            continue
+        intents[rows], tags = joint.predict(model, words.take(rows))
+        for row, tag in zip(rows, tags, strict=True):
+            found[row] = slots.slots_of(words.words[row], tag)
+    return Parses(picked, intents.astype(str), tuple(found), (odds.max(1) / odds.sum(1)))
+
+
+def train(
+    config: FitConfig,
+    tokenizer,
+    domains: tuple[str, ...],
+    frame: pd.DataFrame,
+    seed: int,
+    device: str = "cpu",
+) -> Stack:
+    """Train a whole stack on a split and keep all its models."""
+    words = read_words(tokenizer, frame["text"].tolist(), config.max_length)
+    labels = frame["label"].to_numpy()
+    steps = config.epochs * steps_per_epoch(len(frame), config.batch_size)
+    common = (seed, steps, device)
+    classifier = train_classifier(config, tokenizer, domains, words.tokens, labels, *common)
+    joints = train_joints(config, tokenizer, domains, frame, words, seed, 1.0, device)
+    return Stack(config, tokenizer, domains, classifier, dict(joints))
+
+
+def retrain(
+    config: FitConfig,
+    tokenizer,
+    domains: tuple[str, ...],
+    train: tuple[pd.DataFrame, Words],
+    measured: Words,
+    seed: int,
+    steps: int,
+    device: str,
+) -> tuple[float, Parses]:
+    """Train a stack from the starting weights and parse `measured`; return seconds and parses.
+
+    `steps` of the classifier; the joint models get as many times their usual steps as it does. They
+    are made and used one by one, so that memory holds two models at most.
+    """
+    frame, words = train
+    labels = frame["label"].to_numpy()
+    lengthened = steps / (config.epochs * steps_per_epoch(len(frame), config.batch_size))
+    start = time.perf_counter()
+    common = (seed, steps, device)
+    classifier = train_classifier(config, tokenizer, domains, words.tokens, labels, *common)
+    joints = train_joints(config, tokenizer, domains, frame, words, seed, lengthened, device)
+    parses = route(classifier, domains, joints, measured)
+    return time.perf_counter() - start, parses
+
+
+def save(stack: Stack, directory: Path) -> None:
+    """Write a stack as one directory: `domain/`, `joint/<n>/`, `tokenizer/`, `stack.json` last."""
+    models.save(stack.classifier, directory / "domain")
+    for number, domain in enumerate(stack.domains):
+        joint.save(stack.joints[domain], directory / f"joint/{number}")
+    stack.tokenizer.save_pretrained(directory / "tokenizer")
+    facts = {"domains": stack.domains, "fit": asdict(stack.config)}
+    store.write_json(directory / "stack.json", facts)
+
+
+def open_saved(directory: Path) -> Stack:
+    """Return the stack that `save` wrote; raises InputError if it is incomplete."""
+    path = directory / "stack.json"
+    if not path.is_file():
+        raise InputError(f"{directory} holds no complete stack: stack.json is missing")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    domains = tuple(facts["domains"])
+    joints = {d: joint.open_saved(directory / f"joint/{n}") for n, d in enumerate(domains)}
+    classifier = models.open_checkpoint(directory / "domain")
+    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    return Stack(FitConfig(**facts["fit"]), tokenizer, domains, classifier, joints)
