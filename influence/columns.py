@@ -21,6 +21,9 @@ LABELS = (
     *("label", "labels", "gold_label", "intent", "coarse_label", "category", "class", "target"),
     *("domain", "topic", "sentiment"),
 )
+DOMAINS = ("domain", "domains", "scenario", "skill")
+INTENTS = ("intent", "intents", "label", "labels", "action")
+SLOTS = ("slots", "slot_tags", "tags", "ner_tags", "bio")
 RESERVED = ("id", "text", "text_pair", "label")
 
 
@@ -49,6 +52,30 @@ def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]
     return columns
 
 
+def find_nlu(rows: pd.DataFrame, text: str, domain: str, intent: str, slots: str) -> dict[str, str]:
+    """Map text, label (the domain), intent and slots to source columns, as named or usually named.
+
+    Raises InputError as `find` does.
+    """
+    usual = {str(name).lower(): name for name in rows.columns}
+    named = {"label_column": domain, "intent_column": intent, "slots_column": slots}
+    for knob, name in named.items():
+        if name and name not in rows.columns:
+            raise InputError(f"{knob}={name!r} is not among the columns {listed(rows)}")
+    domain = domain or _first(DOMAINS, usual, {text})
+    intent = intent or _first(INTENTS, usual, {text, domain})
+    slots = slots or _first(SLOTS, usual, {text, domain, intent})
+    found = {"label_column": domain, "intent_column": intent, "slots_column": slots}
+    for knob, name in found.items():
+        if not name:
+            raise InputError(
+                f"task=nlu needs {knob}, and no column has a usual name for it; give one of "
+                f"{listed(rows)}"
+            )
+    roles = find(rows, text or _first(TEXTS, usual, {domain, intent, slots}), "", domain)
+    return {"text": roles["text"], "label": domain, "intent": intent, "slots": slots}
+
+
 def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """Return the columns in use under the names of their roles, then the others.
 
@@ -57,9 +84,10 @@ def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """
     names = {source: role for role, source in columns.items()}
     others = [name for name in rows.columns if name not in names]
-    taken = {*RESERVED, *others} - set(RESERVED).intersection(others)
+    reserved = {*RESERVED, *columns}
+    taken = {*reserved, *others} - reserved.intersection(others)
     for name in others:
-        if name in RESERVED:
+        if name in reserved:
             new = f"source_{name}"
             while new in taken:
                 new = f"source_{new}"

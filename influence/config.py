@@ -58,6 +58,11 @@ class DataConfig(Config):
         "", "second text column of a pair task; empty: found by its usual names"
     )
     label_column: str = knob("", "label column; empty: found by its usual names")
+    task: Literal["classify", "nlu"] = knob(
+        "classify", "classify; nlu: the domains, intents and slots of a voice assistant"
+    )
+    intent_column: str = knob("", "intents of task=nlu; empty: found by its usual names")
+    slots_column: str = knob("", "BIO tags of task=nlu; empty: found by its usual names")
     train_split: str = knob("train", "split to train on, score and prune")
     validation_split: str = knob("validation", "split to choose on; cut from train where absent")
     test_split: str = knob("test", "split to report on")

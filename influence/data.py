@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from influence import columns, examples, sources
+from influence import columns, examples, slots, sources
 from influence.errors import InputError
 from influence.store import replacing, write_json
 
@@ -47,6 +47,9 @@ def load(
     text_column: str = "",
     pair_column: str = "",
     label_column: str = "",
+    task: str = "classify",
+    intent_column: str = "",
+    slots_column: str = "",
     train_split: str = "train",
     validation_split: str = "validation",
     test_split: str = "test",
@@ -64,7 +67,8 @@ def load(
     A validation split that is missing is cut from train, stratified by label, never from test.
     `max_test` caps validation and test each; a cap of 0 takes all rows. What is cut and capped
     depends on the ids and `seed` only, and no class disappears from a split. A directory that
-    `save` wrote, such as a kept subset, is taken as it is, with the ids that it had.
+    `save` wrote, such as a kept subset, is taken as it is, with the ids that it had. With task nlu
+    the label is the domain, and the columns intent and slots (BIO tags) are there and checked.
 
     Raises InputError if anything named is not there or the rest is no classification task.
     """
@@ -72,16 +76,21 @@ def load(
     named = any((dataset_config, text_column, pair_column, label_column))
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
-        return _capped(open_saved(Path(dataset)), max_train, max_test, seed)
+        return _capped(_checked(open_saved(Path(dataset)), task), max_train, max_test, seed)
     rows = sources.read(dataset, dataset_config, seed, train_split, validation_split, test_split)
     if dataset.partition(":")[0] == "assistant":
         label_column = label_column or "domain"
-    roles = columns.find(rows["train"][0], text_column, pair_column, label_column)
+    train = rows["train"][0]
+    if task == "nlu":
+        roles = columns.find_nlu(train, text_column, label_column, intent_column, slots_column)
+    else:
+        roles = columns.find(train, text_column, pair_column, label_column)
     splits, label_names, dropped = examples.from_sources(rows, roles)
     splits, notes = _with_validation(splits, validation_fraction, seed)
     name = "/".join(filter(None, [sources.name_of(dataset), dataset_config]))
     whole = Dataset(name, **splits, label_names=label_names, digest="", dropped=dropped)
-    return _capped(replace(whole, notes=tuple(notes)), max_train, max_test, seed)
+    whole = _checked(replace(whole, notes=tuple(notes)), task)
+    return _capped(whole, max_train, max_test, seed)
 
 
 def save(dataset: Dataset, directory: Path) -> None:
@@ -117,6 +126,18 @@ def _table(rows: pd.DataFrame, label_names: tuple[str, ...]) -> pa.Table:
     features = {"label": {"names": list(label_names), "_type": "ClassLabel"}}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
+
+
+def _checked(dataset: Dataset, task: str) -> Dataset:
+    """Return the dataset if it is one of the task."""
+    if task != "nlu":
+        return dataset
+    for split, rows in dataset.splits.items():
+        missing = [name for name in ("intent", "slots") if name not in rows]
+        if missing:
+            raise InputError(f"task=nlu needs the column {missing[0]}, which {split} lacks")
+        slots.check(rows, dataset.label_names, split)
+    return dataset
 
 
 def _check_sizes(validation_fraction: float, max_train: int, max_test: int) -> None:

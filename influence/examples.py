@@ -19,9 +19,9 @@ def from_sources(
 ) -> tuple[dict[str, pd.DataFrame], tuple[str, ...], dict[str, int]]:
     """Return the splits as in a Dataset, the class names, and how many rows were dropped and why.
 
-    `sources` has the rows of each split, `columns` maps text, label and, for pairs, text_pair to
-    source columns. Raises InputError if a split lacks one, if nothing usable is left of it, and for
-    labels that are no classes or that train lacks.
+    `sources` has the rows of each split, `columns` maps text and label, and where a task has them
+    text_pair, or intent and slots, to source columns. Raises InputError if a split lacks one, if
+    nothing usable is left of it, and for labels that are no classes or that train lacks.
     """
     dropped: dict[str, int] = {}
     splits = {role: _usable(rows, columns, role, dropped) for role, (rows, _) in sources.items()}
@@ -49,6 +49,8 @@ def _usable(
     texts = [name for name in ("text", "text_pair") if name in rows.columns]
     reasons = {"without a label": rows["label"].isin(WITHOUT_LABEL)}
     reasons["with an empty text"] = ~rows[texts].map(_is_text).all(axis=1)
+    for name in (name for name in ("intent", "slots") if name in columns):
+        reasons[f"without {name}"] = ~rows[name].map(_is_text)
     keep = np.ones(len(rows), bool)
     for reason, unusable in reasons.items():
         if count := int((keep & unusable).sum()):
@@ -56,7 +58,8 @@ def _usable(
         keep &= ~unusable.to_numpy(bool)
     if not keep.any():
         raise InputError(_nothing_left(split, len(rows), columns, dropped))
-    rows = rows[keep].reset_index(drop=True).astype(dict.fromkeys(texts, "str"))
+    strings = [*texts, *(name for name in ("intent", "slots") if name in columns)]
+    rows = rows[keep].reset_index(drop=True).astype(dict.fromkeys(strings, "str"))
     rows.insert(0, "id", _ids(rows, texts))
     return rows
 

@@ -22,8 +22,6 @@ from influence.joint import Joint, Words, read_words
 from influence.nlu_metrics import Parses
 from influence.training import fit, steps_per_epoch
 
-COLUMNS = ("intent", "slots")  # besides text and label, the domain
-
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -39,21 +37,6 @@ class Stack:
         """Return domain, intent, slots and confidence of each text."""
         words = read_words(self.tokenizer, texts, self.config.max_length)
         return route(self.classifier, self.domains, self.joints.items(), words)
-
-
-def check(frame: pd.DataFrame, domains: Sequence[str]) -> None:
-    """Raise InputError unless every tag matches its word and every intent has one domain.
-
-    `frame`: text, label (the number of the domain), intent, slots (BIO tags, blank-separated).
-    """
-    for text, tags in zip(frame["text"], frame["slots"], strict=True):
-        slots.read(text, tags)
-    owners = frame.groupby("intent")["label"].unique()
-    for intent, found in owners[owners.map(len) > 1].items():
-        raise InputError(
-            f"intent {intent!r} is under the domains {domains[found[0]]!r} and "
-            f"{domains[found[1]]!r}, but the domain picks the model of an intent; rename one"
-        )
 
 
 def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:

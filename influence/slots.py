@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from influence.errors import InputError
 from influence.shapes import Float, Int
@@ -45,6 +46,22 @@ def read(text: str, tags: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for word, (before, tag) in zip(words, pairwise((OUTSIDE, *names)), strict=True):
         _check(word, before, tag)
     return words, names
+
+
+def check(rows: pd.DataFrame, domains: Sequence[str], split: str) -> None:
+    """Raise InputError unless every tag matches its word and every intent has one domain.
+
+    `rows` of a split: text, label (the number of the domain), intent, slots.
+    """
+    for text, tags in zip(rows["text"], rows["slots"], strict=True):
+        read(text, tags)
+    owners = rows.groupby("intent", sort=True)["label"].unique()
+    for intent, found in owners[owners.map(len) > 1].items():
+        raise InputError(
+            f"intent {intent!r} is under the domains {domains[found[0]]!r} and "
+            f"{domains[found[1]]!r} in {split}, but the domain picks the model of an intent; "
+            "rename one of the two"
+        )
 
 
 def spans(tags: Sequence[str]) -> tuple[Span, ...]:

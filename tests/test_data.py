@@ -227,3 +227,83 @@ def test_the_module_imports_without_datasets_and_torch():
     code = "import sys, influence.data; print({'datasets', 'torch', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def nlu_rows(count, offset=0):
+    return pd.DataFrame(
+        {
+            "text": [f"play song {offset + n}" for n in range(count)],
+            "label": [f"intent {n % 4}" for n in range(count)],
+            "domain": [f"domain {n % 2}" for n in range(count)],
+            "slots": ["O B-title I-title"] * count,
+        }
+    )
+
+
+def test_a_voice_assistant_s_label_is_its_domain(tmp_path):
+    splits = {"train": nlu_rows(20), "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
+    dataset = data.load(write(tmp_path / "talk", **splits), task="nlu")
+    assert dataset.label_names == ("domain 0", "domain 1")
+    assert set(dataset.train["intent"]) == {f"intent {n}" for n in range(4)}
+    assert set(dataset.train["slots"]) == {"O B-title I-title"}
+    data.save(dataset, tmp_path / "saved")
+    again = data.load(str(tmp_path / "saved"), task="nlu")
+    pd.testing.assert_frame_equal(again.train, dataset.train)
+
+
+def test_rows_without_intent_or_slots_are_dropped_and_counted(tmp_path):
+    train = nlu_rows(20)
+    train.loc[0, "slots"] = None
+    train.loc[1, "label"] = " "
+    splits = {"train": train, "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
+    dataset = data.load(write(tmp_path / "talk", **splits), task="nlu")
+    assert dataset.dropped == {"train rows without intent": 1, "train rows without slots": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"slots": "O O"}, "2 tags"),
+        ({"slots": "O B-title I-artist"}, "I-artist"),
+        ({"label": "intent 1"}, "'intent 1' is under the domains"),
+    ],
+)
+def test_annotation_that_does_not_fit_is_told(tmp_path, change, expected):
+    train = nlu_rows(20)
+    for column, value in change.items():
+        train.loc[0, column] = value
+    splits = {"train": train, "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
+    message = load_error(write(tmp_path / "talk", **splits), task="nlu")
+    assert expected in message
+
+
+def test_a_dataset_without_slots_is_no_voice_assistant_s(tmp_path):
+    assert "needs slots_column" in load_error(
+        write(
+            tmp_path / "talk",
+            **{
+                split: nlu_rows(8, offset).drop(columns="slots")
+                for split, offset in (("train", 0), ("validation", 50), ("test", 90))
+            },
+        ),
+        task="nlu",
+    )
+    plain = three_splits(tmp_path / "plain")
+    assert "needs label_column" in load_error(plain, task="nlu")
+    data.save(data.load(plain), tmp_path / "saved")
+    assert "needs the column intent" in load_error(str(tmp_path / "saved"), task="nlu")
+
+
+def test_columns_of_a_voice_assistant_may_be_named(tmp_path):
+    renamed = {"label": "goal", "domain": "field", "slots": "marks"}
+    splits = {
+        split: nlu_rows(8, offset).rename(columns=renamed)
+        for split, offset in (("train", 0), ("validation", 50), ("test", 90))
+    }
+    path = write(tmp_path / "talk", **splits)
+    knobs = {"label_column": "field", "intent_column": "goal", "slots_column": "marks"}
+    dataset = data.load(path, task="nlu", **knobs)
+    assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots"]
+    assert "intent_column='aim'" in load_error(
+        path, task="nlu", **{**knobs, "intent_column": "aim"}
+    )

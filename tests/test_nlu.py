@@ -127,15 +127,15 @@ def test_an_intent_under_two_domains_is_told():
     data = frame()
     data.loc[1, "intent"] = "play"
     with pytest.raises(InputError, match="'play' is under the domains 'timer' and 'music'"):
-        nlu.check(data, DOMAINS)
+        slots.check(data, DOMAINS, "train")
 
 
 def test_tags_that_do_not_match_the_words_are_told():
     data = frame()
     data.loc[0, "slots"] = "O O"
     with pytest.raises(InputError):
-        nlu.check(data, DOMAINS)
-    nlu.check(frame(), DOMAINS)
+        slots.check(data, DOMAINS, "train")
+    slots.check(frame(), DOMAINS, "train")
 
 
 @pytest.mark.parametrize("text", ["play abba now", "who's  abba?!", "née  Ünï-code\tx", "'' ?"])

@@ -31,20 +31,11 @@ DOORS = {
 # Each may import those before it, not those after it.
 DIRECTION = [
     *("errors", "shapes", "config", "store"),
-    *("assistant_grammar", "templates", "assistant", "sources", "columns", "examples", "data"),
+    *("assistant_grammar", "templates", "assistant", "sources", "columns", "slots"),
+    *("examples", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
-    *(
-        "slots",
-        "nlu_metrics",
-        "joint",
-        "nlu",
-        "space",
-        "trials",
-        "recommendation",
-        "search",
-        "steps",
-    ),
+    *("nlu_metrics", "joint", "nlu", "space", "trials", "recommendation", "search", "steps"),
     *("figure_style", "figure_parts", "plots", "search_plots"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]

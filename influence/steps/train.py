@@ -24,6 +24,7 @@ CODE = (
     "examples",
     "layers",
     "models",
+    "slots",
     "sources",
     "steps/inputs",
     "steps/train",
