@@ -13,6 +13,7 @@ from influence import columns, examples, slots, sources
 from influence.errors import InputError
 from influence.store import replacing, write_json
 
+HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
 FACTS = ("name", "label_names", "digest", "dropped", "notes")
 
 
@@ -228,7 +229,7 @@ def _missing_classes(splits: dict[str, pd.DataFrame], names: tuple[str, ...]) ->
 
 def _digest(splits: dict[str, pd.DataFrame], label_names: tuple[str, ...]) -> str:
     rows = [
-        [splits[split][column].tolist() for column in ("id", "label")]
+        [splits[split][name].tolist() for name in HASHED if name in splits[split]]
         for split in ("train", "validation", "test")
     ]
     return examples.digest_of(json.dumps([rows, label_names]), size=16)

@@ -20,13 +20,14 @@ class RunInfo:
     """What one finished training run offers beside its checkpoints.
 
     observations: whether it was observed; null: the steps at which its null model was read, ()
-    where there is none.
+    where there is none; trails: whether its dataset has slots.
     """
 
     seed: int
     checkpoints: tuple[Checkpoint, ...]
     observations: bool
     null: tuple[int, ...]
+    trails: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,11 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
             f"score '{spec}' needs observations, but this training run holds checkpoints only; "
             f"train again with observe_every{every}"
         )
+    if "trail_entropies" in needs and not run.trails:
+        raise InputError(
+            f"score '{spec}' needs slots, but this training was one of texts and labels only; "
+            "train again with task=nlu on a dataset with domains, intents and slots"
+        )
     if "null_logits" in needs:
         if not run.null:
             raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
@@ -174,7 +180,7 @@ def _plan_run(reads) -> RunPlan:
 def _compute_run(spec, trace: Trace, run: RunTrace, chosen) -> np.ndarray:
     """Score one run block by block: blocks bound the memory of the 64-bit copies."""
     score, key = REGISTRY[spec.name], window_key(spec)
-    if lacking := _lacking(spec, run, chosen):
+    if lacking := _lacking(spec, trace, run, chosen):
         raise InputError(
             f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {lacking}; "
             f"score again with {spec} among the scores"
@@ -188,13 +194,15 @@ def _compute_run(spec, trace: Trace, run: RunTrace, chosen) -> np.ndarray:
     )
 
 
-def _lacking(spec, run: RunTrace, chosen) -> str:
+def _lacking(spec, trace: Trace, run: RunTrace, chosen) -> str:
     """Say in words what of a score's quantities a trace does not hold: the first, "" for none.
 
     Raises InputError for a null model that ends too early: scoring again would not give it.
     """
     for name in REGISTRY[spec.name].needs:
         kind, of = QUANTITIES[name], f"'{name}' of seed {run.seed}"
+        if kind == "dataset" and getattr(trace, name) is None:
+            return f"'{name}'"
         if kind in ("record", "dataset"):
             continue
         held = {"window": run.over, "run": run.whole}.get(kind, run.at)

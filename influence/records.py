@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from influence.errors import InputError
-from influence.shapes import Int, Shaped
+from influence.shapes import Float, Int, Shaped
 
 FILE = "trace.safetensors"
 
@@ -48,16 +48,22 @@ class RunTrace:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The measurements of every training seed on the same examples in the same order."""
+    """The measurements of every training seed on the same examples in the same order.
+
+    trail_entropies: what `slots` gives for them, where the dataset has slots.
+    """
 
     ids: Shaped[np.ndarray, " examples"]
     labels: Int[np.ndarray, " examples"]
     runs: tuple[RunTrace, ...]
+    trail_entropies: Float[np.ndarray, " examples"] | None = None
 
 
 def save_trace(trace: Trace, directory: Path) -> None:
     """Write `trace` as one file in `directory`, whole or not at all; floats become 32-bit."""
     tensors = {"ids": _pack(trace.ids), "labels": trace.labels.astype(np.int64)}
+    if trace.trail_entropies is not None:
+        tensors["trail_entropies"] = _storable(trace.trail_entropies)
     for place, run in enumerate(trace.runs):
         tensors |= {f"{place}/{name}": _storable(array) for name, array in _flatten(run)}
     runs = [{"seed": run.seed, "checkpoints": _rows(run.checkpoints)} for run in trace.runs]
@@ -76,8 +82,9 @@ def load_trace(directory: Path) -> Trace:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         runs = json.loads(file.metadata()["runs"])
     ids = _unpack(tensors.pop("ids"))
-    labels = tensors.pop("labels")
-    return Trace(ids, labels, tuple(_run(i, run, tensors) for i, run in enumerate(runs)))
+    labels, entropies = tensors.pop("labels"), tensors.pop("trail_entropies", None)
+    read = tuple(_run(i, run, tensors) for i, run in enumerate(runs))
+    return Trace(ids, labels, read, entropies)
 
 
 def _flatten(run):

@@ -35,6 +35,7 @@ QUANTITIES: dict[str, Kind] = {
     "learning_rates": "record",
     "labels": "dataset",
     "ids": "dataset",
+    "trail_entropies": "dataset",
 }
 REGISTRY: dict[str, "Score"] = {}
 DUAL_WINDOW = 10
@@ -254,6 +255,18 @@ def dual(logits: Logits, labels: Labels) -> Examples:
     gold = _gold_probability(logits, labels)
     windows = np.lib.stride_tricks.sliding_window_view(gold, min(DUAL_WINDOW, len(gold)), axis=0)
     return (windows.std(-1, ddof=1) * (1 - windows.mean(-1))).mean(0)
+
+
+@score(
+    hard="high",
+    series="",
+    window="",
+    runs="first",
+    reference="Anand et al. 2023, section 3, https://arxiv.org/abs/2311.16298",
+)
+def trail_entropy(trail_entropies: Examples) -> Examples:
+    """Entropy in bits of the slot trails of the example's domain and intent, see slots.trail."""
+    return trail_entropies.astype(np.float64)
 
 
 @score(hard="high", series="", window="", runs="first", reference="a control, no paper")

@@ -40,7 +40,7 @@ def make_infos(epochs=(4, 2), observations=True, null=9):
 def make_info(seed, checkpoints, observations=True, null=9):
     """What a run with these checkpoints offers."""
     ends = (c.step for c in checkpoints if "epochs" in c.series and c.epoch <= null)
-    return RunInfo(seed, checkpoints, observations, tuple(ends))
+    return RunInfo(seed, checkpoints, observations, tuple(ends), trails=True)
 
 
 def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
@@ -61,7 +61,8 @@ def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
         whole = {name: generator.random((7, examples)) < 0.4 for name in sorted(planned.whole)}
         runs.append(RunTrace(info.seed, info.checkpoints, at, over, whole))
     ids = np.array([f"id-{i}" for i in range(examples)])
-    return Trace(ids, generator.integers(0, CLASSES, examples), tuple(runs))
+    labels, entropies = generator.integers(0, CLASSES, examples), generator.random(examples)
+    return Trace(ids, labels, tuple(runs), entropies.astype(np.float32))
 
 
 def make_trace(specs=SPECS, epochs=(4, 2), **kwargs) -> Trace:
@@ -82,7 +83,8 @@ def take(trace, rows) -> Trace:
         whole = {name: v[:, rows] for name, v in run.whole.items()}
         return dataclasses.replace(run, at=at, over=over, whole=whole)
 
-    return Trace(trace.ids[rows], trace.labels[rows], tuple(map(run_rows, trace.runs)))
+    runs = tuple(map(run_rows, trace.runs))
+    return Trace(trace.ids[rows], trace.labels[rows], runs, trace.trail_entropies[rows])
 
 
 def arrays(trace):
@@ -90,4 +92,4 @@ def arrays(trace):
     for run in trace.runs:
         yield from (v for steps in (*run.at.values(), *run.over.values()) for v in steps.values())
         yield from run.whole.values()
-    yield from (trace.ids, trace.labels)
+    yield from (trace.ids, trace.labels, trace.trail_entropies)

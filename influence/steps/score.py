@@ -52,6 +52,7 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
             read_checkpoints(run["checkpoints"]),
             run["observations"],
             tuple(run["null"]),
+            manifest["task"] == "nlu",
         )
         for run in manifest["runs"]
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from influence import models, store
+from influence import models, slots, store
 from influence.cluster import Engine, hold
 from influence.config import TrainConfig
 from influence.errors import InputError
@@ -51,8 +51,9 @@ def run_pass(
     parts = [load_file(_file(work, start, end)) for start, end in bounds]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     runs = [_run_trace(work, manifest, number, measured) for number in range(len(work.plans))]
-    labels = train["label"].to_numpy()
-    return Trace(ids=train["id"].to_numpy(dtype=str), labels=labels, runs=tuple(runs)), error
+    labels, ids = train["label"].to_numpy(), train["id"].to_numpy(dtype=str)
+    entropies = _trail_entropies(train) if manifest["task"] == "nlu" else None
+    return Trace(ids, labels, tuple(runs), entropies), error
 
 
 def measure_shard(work: Pass, start: int, end: int) -> float:
@@ -67,6 +68,12 @@ def measure_shard(work: Pass, start: int, end: int) -> float:
         with store.replacing(path) as temporary:
             save_file(arrays, temporary)
     return error
+
+
+def _trail_entropies(train: pd.DataFrame) -> np.ndarray:
+    texts = zip(train["text"], train["slots"], strict=True)
+    trails = [slots.trail(*slots.read(text, tags)) for text, tags in texts]
+    return slots.trail_entropies(list(zip(train["label"], train["intent"], strict=True)), trails)
 
 
 def _check(work: Pass, meter: Meter, tokens, labels) -> float:

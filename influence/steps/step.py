@@ -80,8 +80,8 @@ def read_records(directory: Path) -> Iterator[Record]:
 
 
 def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every later step takes over: dataset, label names, recall, training knobs."""
-    return {name: manifest[name] for name in ("dataset", "label_names", "recall", "fit")}
+    """Return what every later step takes over: dataset, label names, recall, task, its knobs."""
+    return {name: manifest[name] for name in ("dataset", "label_names", "recall", "task", "fit")}
 
 
 def versions() -> dict[str, str]:

@@ -61,7 +61,8 @@ def train(
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
-    task = Task("train", {**knobs, "dataset": dataset.name}, inputs, CODE)
+    knobs |= {"dataset": dataset.name, "task": config.task}
+    task = Task("train", knobs, inputs, CODE)
     return (
         yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
     )
@@ -78,8 +79,9 @@ def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]
             for step in plan.checkpoints
         ]
         null = training.schedule(config, examples, first=False).epochs if config.null_model else ()
+        observed, trails = bool(plan.observations), config.task == "nlu"
         infos.append(
-            planning.RunInfo(config.seed + run, read_checkpoints(at), bool(plan.observations), null)
+            planning.RunInfo(config.seed + run, read_checkpoints(at), observed, null, trails)
         )
     return tuple(infos)
 
@@ -104,6 +106,7 @@ def _train(
         "dataset": {"name": dataset.name, "digest": dataset.digest},
         "label_names": dataset.label_names,
         "recall": runs[0]["recall"],
+        "task": config.task,
         "fit": config.knobs(FitConfig),
         "runs": [
             {name: run[name] for name in ("seed", "checkpoints", "observations", "null")}
