@@ -166,6 +166,9 @@ class EvaluateConfig(Config):
     budget: Literal["epochs", "steps"] = knob(
         "epochs", "train a subset for the same epochs or the same steps as the full set"
     )
+    threshold: float = knob(
+        0.5, "confidence of the domain below which task=nlu counts a request as unrecoverable", 0, 1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ class Point:
     steps: int  # optimiser steps
     seconds: float
     metrics: dict[str, float]  # "test/accuracy", "validation/loss", "test/recall/<label>", ...
+    key: str = ""  # the name under which the retraining is kept
 
 
 def metrics(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> dict[str, float]:

@@ -36,7 +36,8 @@ class Stack:
     def parse(self, texts: Sequence[str]) -> Parses:
         """Return domain, intent, slots and confidence of each text."""
         words = read_words(self.tokenizer, texts, self.config.max_length)
-        return route(self.classifier, self.domains, self.joints.items(), words)
+        logits = models.predict(self.classifier, words.tokens)
+        return route(logits, self.domains, self.joints.items(), words)
 
 
 def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:
@@ -102,17 +103,13 @@ def train_joints(
 
 
 def route(
-    classifier: nn.Module,
-    domains: Sequence[str],
-    joints: Iterable[tuple[str, Joint]],
-    words: Words,
+    logits: np.ndarray, domains: Sequence[str], joints: Iterable[tuple[str, Joint]], words: Words
 ) -> Parses:
-    """Let the classifier pick each utterance's domain and that domain's model parse it.
+    """Let the domain classifier's `logits` pick the model that parses each utterance.
 
     `joints` may be made one by one: each is used once, and dropped.
     """
-    logits = models.predict(classifier, words.tokens).astype(np.float64)
-    odds = np.exp(logits - logits.max(1, keepdims=True))
+    odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     picked = np.array(domains)[logits.argmax(1)]
     intents = np.full(len(picked), "", dtype=object)
     found: list[tuple[tuple[str, str], ...]] = [()] * len(picked)
@@ -123,7 +120,7 @@ def route(
         intents[rows], tags = joint.predict(model, words.take(rows))
         for row, tag in zip(rows, tags, strict=True):
             found[row] = slots.slots_of(words.words[row], tag)
-    return Parses(picked, intents.astype(str), tuple(found), (odds.max(1) / odds.sum(1)))
+    return Parses(picked, intents.astype(str), tuple(found), odds.max(1) / odds.sum(1))
 
 
 def train(
@@ -152,12 +149,13 @@ def retrain(
     measured: Words,
     seed: int,
     steps: int,
-    device: str,
-) -> tuple[float, Parses]:
-    """Train a stack from the starting weights and parse `measured`; return seconds and parses.
+    device: str = "cpu",
+) -> tuple[float, np.ndarray, Parses]:
+    """Train a stack from the starting weights; return seconds and what it makes of `measured`.
 
-    `steps` of the classifier; the joint models get as many times their usual steps as it does. They
-    are made and used one by one, so that memory holds two models at most.
+    That is the classifier's logits (utterances, domains) and the parses. `steps` are the
+    classifier's; a joint model gets as many times its usual steps as that is of the usual ones.
+    Joint models are made and used one by one, so that memory holds two models at most.
     """
     frame, words = train
     labels = frame["label"].to_numpy()
@@ -165,9 +163,10 @@ def retrain(
     start = time.perf_counter()
     common = (seed, steps, device)
     classifier = train_classifier(config, tokenizer, domains, words.tokens, labels, *common)
+    logits = models.predict(classifier, measured.tokens)
     joints = train_joints(config, tokenizer, domains, frame, words, seed, lengthened, device)
-    parses = route(classifier, domains, joints, measured)
-    return time.perf_counter() - start, parses
+    parses = route(logits, domains, joints, measured)
+    return time.perf_counter() - start, logits, parses
 
 
 def save(stack: Stack, directory: Path) -> None:

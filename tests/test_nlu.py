@@ -78,21 +78,11 @@ def test_a_stack_without_its_last_file_is_incomplete(tmp_path):
 
 
 def test_the_domain_picks_the_model():
-    class Sure(torch.nn.Module):
-        """Says timer, whatever it reads."""
-
-        def __init__(self):
-            super().__init__()
-            self.config, self.weight = stack().classifier.config, torch.nn.Parameter(torch.ones(1))
-
-        def forward(self, input_ids, **_):
-            logits = torch.tensor([[0.0, 9.0]]).repeat(len(input_ids), 1)
-            return type("Outputs", (), {"logits": logits})
-
     words = words_of(["play abba now"])
-    found = nlu.route(Sure(), DOMAINS, stack().joints.items(), words)
+    found = nlu.route(np.array([[0.0, 9.0]]), DOMAINS, stack().joints.items(), words)
     assert (found.domains.tolist(), found.intents.tolist()) == (["timer"], ["stop"])
-    row = outcomes(nlu.gold(frame(1), DOMAINS), found, 0.5).iloc[0]
+    assert found.confidences[0] == pytest.approx(1 / (1 + np.exp(-9)))
+    row = outcomes(nlu.gold(frame()[2:3], DOMAINS), found, 0.5).iloc[0]
     assert row["domain_error"] and row["intent_error"] and row["missed_slots"] == 1
 
 
@@ -101,11 +91,12 @@ def test_a_retrained_stack_is_the_trained_one():
     texts = data["text"].tolist()
     words = words_of(texts)
     steps = CONFIG.epochs * 6
-    seconds, found = nlu.retrain(
-        CONFIG, tokenizer(), DOMAINS, (data, words), words, 0, steps, "cpu"
+    seconds, logits, found = nlu.retrain(
+        CONFIG, tokenizer(), DOMAINS, (data, words), words, 0, steps
     )
     whole = stack().parse(texts)
     assert seconds > 0 and found.slots == whole.slots
+    assert logits.argmax(1).tolist() == data["label"].tolist()
     np.testing.assert_allclose(found.confidences, whole.confidences, rtol=1e-5)
 
 

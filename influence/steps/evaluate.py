@@ -18,14 +18,16 @@ from influence.steps.step import Record, Steps, Task, inherited, perform
 
 CODE = (*retraining.CODE, "sampling", "steps/evaluate")
 SHOWN = ("accuracy", "macro_f1", "loss", "calibration_error")
+RATES = ("dcer", "icer", "semer", "f_semer", "irer", "unrecoverable", "defect", "tail_defect")
 
 
 def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
     Holds `points.csv` (one row per percent pruned and seed) and `curve.csv` (mean and 95 % interval
-    per percent and metric). Every retraining is kept beside the steps under a name made of the kept
-    ids, the seed and the training knobs, and none is ever repeated.
+    per percent and metric); with task nlu also `outcomes.parquet` (percent_pruned, seed, and what
+    became of every test request, in order). Every retraining is kept beside the steps under a name
+    made of the kept ids, the seed and the training knobs, and none is ever repeated.
     """
     manifest = store.read_manifest(sampled, "sample")
     task = Task("evaluate", config.knobs(EvaluateConfig), {"sample": manifest["fingerprint"]}, CODE)
@@ -44,14 +46,19 @@ def _evaluate(
     keys = [(percent, number) for percent in percents for number in range(config.seeds)]
     place = retraining.place(config, sampled, "sample", "test", engine)
     jobs = [(place, *key) for key in keys]
+    shown = SHOWN + RATES if manifest["task"] == "nlu" else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {manifest['arm']}"):
         points[keys[position][0]].append(point)
         if len(points[point.percent_pruned]) == config.seeds:
-            yield _record(points[point.percent_pruned])
-    table = evaluation.table([p for some in points.values() for p in some], manifest["arm"])
+            yield _record(points[point.percent_pruned], shown)
+    everyone = [point for some in points.values() for point in some]
+    table = evaluation.table(everyone, manifest["arm"])
     table.to_csv(directory / "points.csv", index=False)
-    curves = [evaluation.summarise(table, f"test/{name}").assign(metric=name) for name in SHOWN]
+    if manifest["task"] == "nlu":
+        outcomes = [_outcomes(place, point) for point in everyone]
+        pd.concat(outcomes).to_parquet(directory / retraining.OUTCOMES, index=False)
+    curves = [evaluation.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     pd.concat(curves).to_csv(directory / "curve.csv", index=False)
     return {
         "arm": manifest["arm"],
@@ -68,10 +75,17 @@ def retrain_point(place: Place, percent: float, number: int) -> Point:
     return replace(point, percent_pruned=percent)
 
 
-def _record(points: list[Point]) -> Record:
+def _outcomes(place: Place, point: Point) -> pd.DataFrame:
+    found = pd.read_parquet(place.kept / point.key / retraining.OUTCOMES)
+    found.insert(0, "percent_pruned", point.percent_pruned)
+    found.insert(1, "seed", point.seed)
+    return found
+
+
+def _record(points: list[Point], shown: tuple[str, ...]) -> Record:
     """Name metrics so that the UI, which makes sections of the names, shows the curve first."""
     metrics: dict[str, float] = {}
-    for name in SHOWN:
+    for name in shown:
         mean, low, high = evaluation.interval([point.metrics[f"test/{name}"] for point in points])
         metrics[f"curve/{name}" if name == "accuracy" else f"measures/{name}"] = mean
         metrics |= {f"interval/{name}_low": low, f"interval/{name}_high": high}

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
-from influence import batches, data, evaluation, models, store
+from influence import batches, data, evaluation, joint, models, nlu, nlu_metrics, store
 from influence.cluster import Engine, hold
 from influence.config import EvaluateConfig, FitConfig
 from influence.evaluation import Point
@@ -20,13 +21,18 @@ CODE = (
     "batches",
     "data",
     "evaluation",
+    "joint",
     "layers",
     "models",
+    "nlu",
+    "nlu_metrics",
+    "slots",
     "sources",
     "steps/inputs",
     "steps/retraining",
     "training",
 )
+OUTCOMES = "outcomes.parquet"
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
 # choosing share none with those that are reported: luck in choosing is no luck in the report.
 FIRST_SEED: dict[Split, int] = {"test": 1000, "validation": 2000}
@@ -44,6 +50,7 @@ class Place:
     step: str
     split: Split
     budget: str
+    threshold: float  # of confidence, below which a request counts as unrecoverable (task nlu)
     device: str
     kept: Path
 
@@ -51,7 +58,7 @@ class Place:
 def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine: Engine) -> Place:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
-    return Place(source, step, split, config.budget, engine.device, kept)
+    return Place(source, step, split, config.budget, config.threshold, engine.device, kept)
 
 
 def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
@@ -66,29 +73,23 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     steps = opened.fit.epochs * steps_per_epoch(counted, batch)
     seed = opened.fit.seed + FIRST_SEED[place.split] + number
     rows = np.sort(kept)
-    path = place.kept / _key(opened, place.split, rows, seed, steps) / "point.json"
+    key = _key(opened, place, rows, seed, steps)
+    path = place.kept / key / "point.json"
     with store.locked(path.parent):
         if not path.exists():
-            _, seconds, metrics = evaluation.retrain(
-                opened.fit,
-                opened.tokenizer,
-                opened.label_names,
-                (opened.train[0].take(rows), opened.train[1][rows]),
-                {place.split: opened.measured},
-                seed,
-                steps,
-                place.device,
-            )
+            train_and_measure = _stack if opened.task == "nlu" else _classifier
+            seconds, metrics = train_and_measure(opened, place, rows, seed, steps, path.parent)
             point = {"kept": len(rows), "steps": steps, "seconds": seconds, "metrics": metrics}
             store.write_json(path, point)
     percent = round(100 * (1 - len(rows) / examples), 6)
-    return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")))
+    return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")), key=key)
 
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
     """A source, tokenised: the ids and rows of train, and one other split."""
 
+    task: str
     fit: FitConfig
     tokenizer: object
     label_names: tuple[str, ...]
@@ -96,24 +97,84 @@ class _Opened:
     ids: np.ndarray
     train: tuple[batches.Tokens, np.ndarray]
     measured: tuple[batches.Tokens, np.ndarray]
+    requests: "_Requests | None"  # task nlu
+
+
+@dataclass(frozen=True, eq=False)
+class _Requests:
+    """What a stack reads: both splits with their words, and what the measured one means."""
+
+    train: pd.DataFrame
+    words: joint.Words
+    measured: joint.Words
+    gold: nlu_metrics.Parses
 
 
 def _open(source: Path, step: str, split: Split) -> _Opened:
-    fit = FitConfig(**store.read_manifest(source, step)["fit"])
+    manifest = store.read_manifest(source, step)
+    fit, task = FitConfig(**manifest["fit"]), manifest["task"]
     dataset = data.open_saved(source / "data")
     tokenizer = models.open_tokenizer(source / "tokenizer")
+    frames = (dataset.train, dataset.splits[split])
     train, measured = (
-        (encode(tokenizer, frame, fit), frame["label"].to_numpy())
-        for frame in (dataset.train, dataset.splits[split])
+        (encode(tokenizer, frame, fit), frame["label"].to_numpy()) for frame in frames
     )
-    ids = dataset.train["id"].to_numpy()
     names = dataset.label_names
-    return _Opened(fit, tokenizer, names, dataset.digest, ids, train, measured)
+    requests = None
+    if task == "nlu":
+        words, others = (
+            joint.read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
+        )
+        requests = _Requests(frames[0], words, others, nlu.gold(frames[1], names))
+    ids = dataset.train["id"].to_numpy()
+    return _Opened(task, fit, tokenizer, names, dataset.digest, ids, train, measured, requests)
 
 
-def _key(opened: _Opened, split: Split, rows: np.ndarray, seed: int, steps: int) -> str:
+def _classifier(
+    opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
+) -> tuple[float, dict[str, float]]:
+    """Retrain a classifier; return seconds and metrics."""
+    train = (opened.train[0].take(rows), opened.train[1][rows])
+    names, split = opened.label_names, {place.split: opened.measured}
+    _, seconds, metrics = evaluation.retrain(
+        opened.fit, opened.tokenizer, names, train, split, seed, steps, place.device
+    )
+    return seconds, metrics
+
+
+def _stack(
+    opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
+) -> tuple[float, dict[str, float]]:
+    """Retrain a stack and leave `outcomes.parquet`, a row per request; return its metrics too."""
+    requests = opened.requests
+    assert requests is not None
+    train = (requests.train.iloc[rows].reset_index(drop=True), requests.words.take(rows))
+    seconds, logits, parses = nlu.retrain(
+        opened.fit,
+        opened.tokenizer,
+        opened.label_names,
+        train,
+        requests.measured,
+        seed,
+        steps,
+        place.device,
+    )
+    found = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
+    found["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
+    with store.replacing(at / OUTCOMES) as temporary:
+        found.to_parquet(temporary, index=False)
+    metrics = evaluation.metrics(logits, opened.measured[1], opened.label_names)
+    metrics |= nlu_metrics.rates(found)
+    tail = nlu_metrics.rates(found[found["tail"]])
+    metrics |= {f"tail_{name}": value for name, value in tail.items()}
+    return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}
+
+
+def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int) -> str:
     """Name a retraining by all that it depends on."""
     ids = hashlib.sha256("\n".join(opened.ids[rows]).encode()).hexdigest()
-    knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": split}
+    knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
+    if opened.task == "nlu":
+        knobs |= {"task": "nlu", "threshold": place.threshold}
     inputs = {"dataset": opened.digest, "kept": ids, "model": models.identity(opened.fit)}
     return store.fingerprint("retraining", knobs, inputs, CODE)
