@@ -20,6 +20,8 @@ def main(config: MainStep) -> None:
             arm: flow.sample_and_evaluate(config, engine, scores, arm) for arm in map(str, arms)
         }
         artifacts.comparison(parent, curves)
+        if config.task == "nlu":
+            artifacts.assistant(parent, curves)
 
 
 if __name__ == "__main__":

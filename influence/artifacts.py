@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence import evaluation, store
+from influence import evaluation, nlu_tables, store
 from influence.tracking import Run
 
 
@@ -81,8 +81,25 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     run.log_text(text, "summary.md")
 
 
+def assistant(run: Run, curves: Mapping[str, Path]) -> None:
+    """Log and print what pruning did to the error rates of a voice assistant, task nlu."""
+    outcomes = {arm: pd.read_parquet(path / "outcomes.parquet") for arm, path in curves.items()}
+    shares = {
+        arm: pd.read_csv(path / "class_shares.csv", dtype={"label": str})
+        for arm, path in curves.items()
+    }
+    table = nlu_tables.changes(outcomes)
+    text = nlu_tables.markdown(table)
+    print("\n" + text)
+    run.log_table(table, "error_rates")
+    run.log_table(nlu_tables.domains(outcomes, shares), "error_rates_by_domain")
+    run.log_text(text, "error_rates.md")
+
+
 def _markdown(table: pd.DataFrame, value: str) -> str:
     """Return arms x percent pruned with 95 % half-widths, in points; * where 0 is outside."""
+    if not len(table):  # random alone has nobody to be compared with
+        return ""
     named = {"mean": "accuracy, %", "difference": "minus random, points"}
     percents = sorted(table["percent_pruned"].unique())
     seeds = int(table["seeds"].max())

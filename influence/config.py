@@ -182,7 +182,9 @@ class SearchConfig(EvaluateConfig):
     tolerance: float = knob(
         0.01, "accuracy that may be lost against the full train set; 0.01 is one point", 0
     )
-    metric: Literal["accuracy", "macro_f1"] = knob("accuracy", "what is compared")
+    metric: Literal["accuracy", "macro_f1", "frame_accuracy"] = knob(
+        "accuracy", "what is compared; frame_accuracy: requests of task=nlu without any error"
+    )
     rules: str = knob("", "rules to search over, comma-separated; empty: all")
     lowest: int = knob(5, "smallest percent pruned", 0, 99)
     highest: int = knob(95, "largest percent pruned", 1, 99)

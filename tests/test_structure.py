@@ -17,7 +17,7 @@ CORE = [
     *("assistant", "sources", "columns", "examples", "data", "batches", "models", "training"),
     *("gradients", "layers", "trace", "records", "scores", "specs", "planning", "ranking", "rules"),
     *("sampling", "evaluation", "store", "config", "steps", "cluster", "command"),
-    *("space", "trials", "recommendation", "slots", "nlu_metrics", "joint", "nlu"),
+    *("space", "trials", "recommendation", "slots", "nlu_metrics", "nlu_tables", "joint", "nlu"),
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
@@ -35,7 +35,17 @@ DIRECTION = [
     *("examples", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
-    *("nlu_metrics", "joint", "nlu", "space", "trials", "recommendation", "search", "steps"),
+    *(
+        "nlu_metrics",
+        "nlu_tables",
+        "joint",
+        "nlu",
+        "space",
+        "trials",
+        "recommendation",
+        "search",
+        "steps",
+    ),
     *("figure_style", "figure_parts", "plots", "search_plots"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]

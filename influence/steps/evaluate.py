@@ -1,5 +1,6 @@
 """evaluate: retrain on what is left, at every fraction and seed, into one curve."""
 
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +27,9 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
 
     Holds `points.csv` (one row per percent pruned and seed) and `curve.csv` (mean and 95 % interval
     per percent and metric); with task nlu also `outcomes.parquet` (percent_pruned, seed, and what
-    became of every test request, in order). Every retraining is kept beside the steps under a name
-    made of the kept ids, the seed and the training knobs, and none is ever repeated.
+    became of every test request, in order) and the sample's `class_shares.csv`. Every retraining is
+    kept beside the steps under a name made of the kept ids, the seed and the training knobs, and
+    none is ever repeated.
     """
     manifest = store.read_manifest(sampled, "sample")
     task = Task("evaluate", config.knobs(EvaluateConfig), {"sample": manifest["fingerprint"]}, CODE)
@@ -58,6 +60,7 @@ def _evaluate(
     if manifest["task"] == "nlu":
         outcomes = [_outcomes(place, point) for point in everyone]
         pd.concat(outcomes).to_parquet(directory / retraining.OUTCOMES, index=False)
+        shutil.copy(sampled / "class_shares.csv", directory / "class_shares.csv")
     curves = [evaluation.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     pd.concat(curves).to_csv(directory / "curve.csv", index=False)
     return {

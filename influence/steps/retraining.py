@@ -160,11 +160,13 @@ def _stack(
         place.device,
     )
     found = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
+    found["domain"] = requests.gold.domains
     found["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
     with store.replacing(at / OUTCOMES) as temporary:
         found.to_parquet(temporary, index=False)
     metrics = evaluation.metrics(logits, opened.measured[1], opened.label_names)
     metrics |= nlu_metrics.rates(found)
+    metrics["frame_accuracy"] = 1 - metrics["irer"]
     tail = nlu_metrics.rates(found[found["tail"]])
     metrics |= {f"tail_{name}": value for name, value in tail.items()}
     return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}

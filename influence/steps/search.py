@@ -76,6 +76,11 @@ def open_scored(config: SearchStep, directory: Path) -> Scored:
     """
     manifest = store.read_manifest(directory, "score")
     store.verify(directory, manifest)
+    if config.metric == "frame_accuracy" and manifest["task"] != "nlu":
+        raise InputError(
+            f"metric=frame_accuracy is of task=nlu, but {directory} scores a classifier; choose "
+            "accuracy or macro_f1"
+        )
     columns = _columns(config.score, manifest["scores"], directory)
     frame = pd.read_parquet(directory / "scores.parquet", columns=["label", *columns])
     labels = frame["label"].to_numpy()
@@ -224,7 +229,7 @@ def _report(
     fit = FitConfig(**scored.manifest["fit"])
     found = recommendation(config, fit, len(scored.labels), ended, points)
     found |= {"study": study.name, "dataset": scored.manifest["dataset"]}
-    found["command"] = _command(directory / "subset", fit)
+    found["command"] = _command(directory / "subset", scored.manifest["task"], fit)
     _save_subset(scored, chosen, directory / "subset")
     trials.table(ended, config.tolerance).to_csv(directory / "trials.csv", index=False)
     search.importances(study).to_csv(directory / "importances.csv", index=False)
@@ -265,8 +270,9 @@ def _save_subset(scored: Scored, chosen: Trial | None, directory: Path) -> None:
     data.save(dataset, directory)
 
 
-def _command(subset: Path, fit: FitConfig) -> str:
+def _command(subset: Path, task: str, fit: FitConfig) -> str:
     """Return the command that trains on the subset as the study did."""
-    usual, own = asdict(FitConfig()), asdict(fit)
+    usual = {"task": "classify", **asdict(FitConfig())}
+    own = {"task": task, **asdict(fit)}
     knobs = "".join(f" -P {name}={own[name]}" for name in own if own[name] != usual[name])
     return f"mlflow run . -e train -P dataset={subset}{knobs}"
