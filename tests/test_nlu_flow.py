@@ -1,5 +1,6 @@
 """A voice assistant through main: scores, blends, curves of its error rates, and their table."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from entrypoints import main, search, train
-from influence import data, nlu_tables
+from influence import data, nlu, nlu_tables
 from influence.config import MainStep, SearchStep, TrainStep
 from influence.errors import InputError
 from tests import tiny
@@ -125,6 +126,18 @@ def test_another_annotation_is_another_training(study, tmp_path):
     before = finished(study.config.workdir, "train")
     train.main(config)
     assert len(finished(study.config.workdir, "train")) == len(before) + 1
+
+
+def test_train_leaves_a_stack_that_parses(study, tmp_path):
+    few = {"workdir": str(tmp_path), "stack": True, "null_model": False, "track": False}
+    config = TrainStep(dataset=study.config.dataset, **few, **HERE, **{**QUICK, "epochs": 12})
+    train.main(config)
+    (directory,) = finished(str(tmp_path), "train")
+    found = nlu.open_saved(directory / "stack").parse(["play abba now", "stop the timer"])
+    assert found.domains.tolist() == ["music", "timer"]
+    assert found.intents.tolist() == ["play", "stop"] and found.slots[0] == (("artist", "abba"),)
+    with pytest.raises(InputError, match="stack=true is for task=nlu"):
+        train.main(dataclasses.replace(config, task="classify", label_column="domain"))
 
 
 def test_a_search_may_look_at_whole_requests(study, tmp_path):

@@ -275,4 +275,5 @@ def _command(subset: Path, task: str, fit: FitConfig) -> str:
     usual = {"task": "classify", **asdict(FitConfig())}
     own = {"task": task, **asdict(fit)}
     knobs = "".join(f" -P {name}={own[name]}" for name in own if own[name] != usual[name])
-    return f"mlflow run . -e train -P dataset={subset}{knobs}"
+    whole = " -P stack=true" if task == "nlu" else ""
+    return f"mlflow run . -e train -P dataset={subset}{knobs}{whole}"

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from influence import batches, data, evaluation, models, planning, specs, store, training
+from influence import batches, data, evaluation, models, nlu, planning, specs, store, training
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
+from influence.errors import InputError
 from influence.steps.inputs import encode, open_inputs, read_checkpoints
 from influence.steps.step import Record, Steps, Task, perform, say
 
@@ -22,8 +23,11 @@ CODE = (
     "data",
     "evaluation",
     "examples",
+    "joint",
     "layers",
     "models",
+    "nlu",
+    "nlu_metrics",
     "slots",
     "sources",
     "steps/inputs",
@@ -44,6 +48,7 @@ def train(
     Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
     weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
     the null model gives at each epoch's end: on its one possible input it is nothing but these).
+    With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
     is called with the labels of the train set and may raise it too.
     """
@@ -52,6 +57,8 @@ def train(
         say(f"train: dropped {count} {what}")
     for note in dataset.notes:
         say(f"train: {note}")
+    if config.stack and config.task != "nlu":
+        raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")
     planning.plan(
         [specs.parse_spec(name) for name in names(score) if name != "all"],
         expected(config, len(dataset.train)),
@@ -102,6 +109,8 @@ def _train(
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
     runs = [_read(directory / f"runs/{run}/run.json") for run in range(config.runs)]
+    if config.stack:
+        _train_stack(directory, knobs, dataset, runs[0]["checkpoints"][-1]["step"], engine.device)
     return {
         "dataset": {"name": dataset.name, "digest": dataset.digest},
         "label_names": dataset.label_names,
@@ -113,6 +122,21 @@ def _train(
             for run in runs
         ],
     }
+
+
+def _train_stack(
+    directory: Path, config: TrainConfig, dataset: data.Dataset, last: int, device: str
+) -> None:
+    """Add the joint models to the first run's last checkpoint, in `stack/`."""
+    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    fit = FitConfig(**config.knobs(FitConfig))
+    names, frame = dataset.label_names, dataset.train
+    words = nlu.read_words(tokenizer, frame["text"].tolist(), config.max_length)
+    classifier = models.open_checkpoint(directory / f"runs/0/step-{last:06d}")
+    joints = nlu.train_joints(fit, tokenizer, names, frame, words, config.seed, 1.0, device)
+    bar = tqdm(joints, desc="train intents and slots", total=len(names), unit="domain", delay=1)
+    with store.replacing(directory / "stack") as at:
+        nlu.save(nlu.Stack(fit, tokenizer, names, classifier, dict(bar)), at)
 
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
