@@ -233,8 +233,8 @@ def _retry():
 def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
     """Take a place in the study and ask for a candidate; None if all places are taken.
 
-    A candidate that was tried before would say nothing: another is drawn, then without the sampler
-    that has settled on it.
+    A candidate that was tried before, or is at this moment, would say nothing: another is drawn,
+    then without the sampler that has settled on it.
     """
     with _quietly():
         optuna.storages.fail_stale_trials(study.optuna)
@@ -245,13 +245,19 @@ def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
         known = trials_of(study)
         with _quietly():
             candidate = suggest(space, trial, _lowest(study, trial, known, config))
-        if repeat < REPEATS - 1 and candidate in [
-            t.candidate for t in known if t.state != "failed"
-        ]:
+        if repeat < REPEATS - 1 and pack(candidate) in _candidates(study, trial):
             _give_up(study, trial, "tried before")
             continue
         trial.set_user_attr("candidate", pack(candidate))
         return _Attempt(trial, candidate)
+
+
+def _candidates(study: Study, besides: optuna.Trial) -> list[dict]:
+    """Return all candidates that were tried or are being tried in other trials, packed."""
+    tried = (*FINISHED, TrialState.RUNNING)
+    others = study.optuna.get_trials(deepcopy=False, states=tried)
+    packed = (t.user_attrs.get("candidate") for t in others if t.number != besides.number)
+    return [candidate for candidate in packed if candidate]
 
 
 def _lowest(study: Study, trial: optuna.Trial, known: list[Trial], config: SearchConfig) -> int:

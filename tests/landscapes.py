@@ -8,9 +8,10 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
-from influence import search
+from influence import search, store
 from influence.config import SearchStep
 from influence.space import Candidate, Space, build
+from influence.trials import pack
 
 FULL = [0.9, 0.901, 0.899]
 SCORES = ("vog", "el2n", "el2n@1", "forgetting")
@@ -50,15 +51,15 @@ def main(directory: Path, trials: int, seconds: float) -> None:
     chosen = config(trials=trials)
 
     def submit(candidate: Candidate, number: int) -> Future:
-        path = directory / "points" / f"{candidate} {candidate.floor} {number}".replace("/", "-")
-        if not path.exists():
-            time.sleep(seconds)
-            path.touch()
-            with open(directory / "made", "a", encoding="utf-8") as file:
-                file.write(f"{path.name}\n")
+        path = directory / "points" / f"{pack(candidate)} {number}".replace("/", "-") / "point"
+        with store.locked(path.parent):
+            if not path.exists():
+                time.sleep(seconds)
+                path.touch()
+                with open(directory / "made", "a", encoding="utf-8") as file:
+                    file.write(f"{path.parent.name}\n")
         return done(accuracy(candidate, number))
 
-    (directory / "points").mkdir(parents=True, exist_ok=True)
     study = open_study(directory, chosen)
     for trial in search.explore(study, space(), chosen, FULL, submit):
         print(trial.number, flush=True)
