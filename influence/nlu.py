@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from torch import nn
+from tqdm import tqdm
 
 from influence import joint, models, slots, store
 from influence.batches import Tokens
@@ -123,22 +124,20 @@ def route(
     return Parses(picked, intents.astype(str), tuple(found), odds.max(1) / odds.sum(1))
 
 
-def train(
+def complete(
     config: FitConfig,
     tokenizer,
     domains: tuple[str, ...],
+    classifier: nn.Module,
     frame: pd.DataFrame,
     seed: int,
     device: str = "cpu",
 ) -> Stack:
-    """Train a whole stack on a split and keep all its models."""
+    """Train the joint models that a classifier of domains lacks to be a stack, and keep them."""
     words = read_words(tokenizer, frame["text"].tolist(), config.max_length)
-    labels = frame["label"].to_numpy()
-    steps = config.epochs * steps_per_epoch(len(frame), config.batch_size)
-    common = (seed, steps, device)
-    classifier = train_classifier(config, tokenizer, domains, words.tokens, labels, *common)
     joints = train_joints(config, tokenizer, domains, frame, words, seed, 1.0, device)
-    return Stack(config, tokenizer, domains, classifier, dict(joints))
+    bar = tqdm(joints, desc="train intents and slots", total=len(domains), unit="domain", delay=1)
+    return Stack(config, tokenizer, domains, classifier, dict(bar))
 
 
 def retrain(

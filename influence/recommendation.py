@@ -92,6 +92,13 @@ def flat(found: dict) -> dict[str, float]:
     return {"search/percent_pruned": float(found["percent_pruned"]), **test, **cost}
 
 
+def shown(interval: dict[str, float], sign: str = "") -> str:
+    """Return a mean and the half-width of its interval in percent; one seed has no interval."""
+    half = 50 * (interval["high"] - interval["low"])
+    spread = "" if math.isnan(half) else f" ± {half:.1f}"
+    return f"{100 * interval['mean']:{sign}.1f}{spread}"
+
+
 def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, float]]:
     full, random, recommended = (
         points[points["arm"] == name].sort_values("seed")[metric].to_numpy()
@@ -109,9 +116,7 @@ def _interval(values: np.ndarray) -> dict[str, float]:
 
 
 def _points(difference: dict[str, float]) -> str:
-    half = 50 * (difference["high"] - difference["low"])
-    spread = "" if math.isnan(half) else f" ± {half:.1f}"
-    return f"{100 * difference['mean']:+.1f}{spread}".replace("-", "−")
+    return shown(difference, "+").replace("-", "−")
 
 
 def _cost(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from influence import store, tracking
-from influence.recommendation import flat
+from influence.recommendation import flat, shown
 from influence.steps.step import Record, say
 from influence.tracking import Child, Run
 from influence.trials import Trial, pack
@@ -154,25 +154,18 @@ def _comparison_table(found: Mapping[str, dict]) -> str:
     rows = [head, ["---"] * len(head)]
     for name, one in found.items():
         test, cost = one["test"], one["cost"]
+        beside = test.get("recommended_minus_random")
         rows.append(
             [
                 name,
                 f"`{one['arm']}`",
                 f"{one['percent_pruned']} %",
-                *(_percent(test[row], "") for row in ("full", "recommended")),
-                _percent(test["recommended_minus_full"], "+"),
-                _percent(test.get("recommended_minus_random"), "+"),
+                *(shown(test[row]) for row in ("full", "recommended")),
+                shown(test["recommended_minus_full"], "+"),
+                shown(beside, "+") if beside else "–",
                 f"{cost['retrainings']:.0f}",
                 f"{cost['full_trainings']:.1f}",
                 f"{cost['break_even']:.0f} uses" if math.isfinite(cost["break_even"]) else "never",
             ]
         )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _percent(interval: dict | None, sign: str) -> str:
-    if interval is None:
-        return "–"
-    half = 50 * (interval["high"] - interval["low"])
-    shown = f"{100 * interval['mean']:{sign}.1f}"
-    return shown if math.isnan(half) else f"{shown} ± {half:.1f}"

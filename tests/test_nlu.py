@@ -41,7 +41,12 @@ def tokenizer():
 
 @cache
 def stack() -> nlu.Stack:
-    return nlu.train(CONFIG, tokenizer(), DOMAINS, frame(), seed=0)
+    data, steps = frame(), CONFIG.epochs * 6
+    tokens, labels = words_of(data["text"].tolist()).tokens, data["label"].to_numpy()
+    classifier = nlu.train_classifier(
+        CONFIG, tokenizer(), DOMAINS, tokens, labels, seed=0, steps=steps, device="cpu"
+    )
+    return nlu.complete(CONFIG, tokenizer(), DOMAINS, classifier, data, seed=0)
 
 
 def words_of(texts) -> joint.Words:

@@ -1,7 +1,8 @@
 """What a step directory offers to later steps: tokens and labels of its splits, checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,12 @@ import pandas as pd
 from influence import batches, data, models
 from influence.config import ModelConfig
 from influence.records import Checkpoint
+
+# The modules that every training depends on, the scored one and each retraining.
+TRAINING = (
+    *("batches", "data", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics"),
+    *("slots", "sources", "steps/inputs", "training"),
+)
 
 
 def open_inputs(
@@ -18,6 +25,11 @@ def open_inputs(
     frame = getattr(data.open_saved(directory / "data"), split)
     tokenizer = models.open_tokenizer(directory / "tokenizer")
     return encode(tokenizer, frame, config), frame["label"].to_numpy()
+
+
+def recall_of(manifest: Mapping[str, Any]) -> np.ndarray:
+    """Return the validation recall of every class (classes,), 0 for one without examples."""
+    return np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
 
 
 def encode(tokenizer, frame: pd.DataFrame, config: ModelConfig) -> batches.Tokens:

@@ -13,25 +13,11 @@ from influence import batches, data, evaluation, joint, models, nlu, nlu_metrics
 from influence.cluster import Engine, hold
 from influence.config import EvaluateConfig, FitConfig
 from influence.evaluation import Point
-from influence.steps.inputs import encode
+from influence.steps.inputs import TRAINING, encode
 from influence.training import steps_per_epoch
 
 Split = Literal["validation", "test"]
-CODE = (
-    "batches",
-    "data",
-    "evaluation",
-    "joint",
-    "layers",
-    "models",
-    "nlu",
-    "nlu_metrics",
-    "slots",
-    "sources",
-    "steps/inputs",
-    "steps/retraining",
-    "training",
-)
+CODE = (*TRAINING, "steps/retraining")
 OUTCOMES = "outcomes.parquet"
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
 # choosing share none with those that are reported: luck in choosing is no luck in the report.
@@ -115,17 +101,19 @@ def _open(source: Path, step: str, split: Split) -> _Opened:
     fit, task = FitConfig(**manifest["fit"]), manifest["task"]
     dataset = data.open_saved(source / "data")
     tokenizer = models.open_tokenizer(source / "tokenizer")
-    frames = (dataset.train, dataset.splits[split])
-    train, measured = (
-        (encode(tokenizer, frame, fit), frame["label"].to_numpy()) for frame in frames
-    )
-    names = dataset.label_names
+    frames, names = (dataset.train, dataset.splits[split]), dataset.label_names
     requests = None
     if task == "nlu":
         words, others = (
             joint.read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
         )
         requests = _Requests(frames[0], words, others, nlu.gold(frames[1], names))
+        tokens = (words.tokens, others.tokens)
+    else:
+        tokens = tuple(encode(tokenizer, frame, fit) for frame in frames)
+    train, measured = (
+        (some, frame["label"].to_numpy()) for some, frame in zip(tokens, frames, strict=True)
+    )
     ids = dataset.train["id"].to_numpy()
     return _Opened(task, fit, tokenizer, names, dataset.digest, ids, train, measured, requests)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from influence import data, rules, sampling, specs, store
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
+from influence.steps.inputs import recall_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
 CODE = ("data", "ranking", "rules", "sampling", "scores", "sources", "specs", "steps/sample")
@@ -70,7 +71,6 @@ def _sample(
     hardness = {
         name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
     }
-    recall = np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
     known = {knob for rule in rules.REGISTRY.values() for knob in rule.knobs}
     knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
     orders = [
@@ -80,7 +80,7 @@ def _sample(
             labels,
             config.seed + draw,
             floor=config.floor,
-            recall=recall,
+            recall=recall_of(manifest),
             knobs=knobs,
         )
         for draw in range(config.draws)

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,18 @@ def wanted(text: str, arms: Sequence) -> str:
     return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
 
 
+def possible(asked: Iterable[str], runs: Sequence[planning.RunInfo], otherwise: str) -> list:
+    """Return the specs of those scores that `runs` can give; say of the others why not."""
+    found = []
+    for spec in map(parse_spec, asked):
+        try:
+            planning.plan([spec], tuple(runs))
+            found.append(spec)
+        except InputError as reason:
+            say(f"{otherwise}: {reason}")
+    return found
+
+
 def _specs(text: str, runs: Sequence) -> list:
     specs = [spec for name in names(text) for spec in _named(name, runs)]
     if not specs:
@@ -84,14 +96,7 @@ def _specs(text: str, runs: Sequence) -> list:
 def _named(name: str, runs: Sequence) -> list:
     if name != "all":
         return [parse_spec(name)]
-    found = []
-    for score_name in scores.REGISTRY:
-        try:
-            planning.plan([parse_spec(score_name)], runs)
-            found.append(parse_spec(score_name))
-        except InputError as reason:
-            say(f"score: left out of 'all': {reason}")
-    return found
+    return possible(scores.REGISTRY, runs, "score: left out of 'all'")
 
 
 def _score(

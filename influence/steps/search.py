@@ -9,15 +9,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from influence import data, evaluation, planning, sampling, scores, space, specs, store, trials
+from influence import data, evaluation, sampling, scores, space, specs, store, trials
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, SearchConfig, SearchStep, names
 from influence.errors import InputError
 from influence.recommendation import FULL, flat, recommendation
 from influence.space import Candidate, Space
 from influence.steps import retraining
+from influence.steps.inputs import recall_of
 from influence.steps.retraining import Place, retrain
-from influence.steps.step import Record, Task, inherited, perform, say
+from influence.steps.score import possible
+from influence.steps.step import Record, Task, inherited, perform
 from influence.steps.train import expected
 from influence.trials import Trial
 
@@ -91,7 +93,7 @@ def open_scored(config: SearchStep, directory: Path) -> Scored:
         space.build(columns, names(config.rules), config.lowest, config.highest, counts),
         labels,
         {c: specs.hardness(specs.parse_spec(c), frame[c].to_numpy()) for c in columns},
-        np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]]),
+        recall_of(manifest),
         config.seed,
     )
 
@@ -136,19 +138,18 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 def score_list(config: SearchStep) -> str:
     """Return those of the paper's scores that this training will give, also at every epoch."""
     examples = len(data.load(seed=config.seed, **config.knobs(DataConfig)).train)
-    runs = expected(config, examples)
-    found = []
+    asked = []
     for name in PAPER:
-        entry = scores.REGISTRY[name]
-        others = [str(epoch) for epoch in range(1, config.epochs + 1) if entry.window.isdigit()]
-        windows = [f"{name}@{epoch}" for epoch in others if epoch != entry.window]
-        found += [column for column in (name, *windows) if _is_given(column, runs)]
+        own = scores.REGISTRY[name].window
+        others = [str(epoch) for epoch in range(1, config.epochs + 1) if own.isdigit()]
+        asked += [name, *(f"{name}@{epoch}" for epoch in others if epoch != own)]
+    found = possible(asked, expected(config, examples), "search: left out")
     if not found:
         raise InputError(
             f"a training of {examples} examples for {config.epochs} epochs gives none of "
             f"{', '.join(PAPER)}; train for more epochs, or name others with score"
         )
-    return ",".join(found)
+    return ",".join(map(str, found))
 
 
 def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
@@ -177,15 +178,6 @@ def _columns(text: str, there: Sequence[str], directory: Path) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen)) or usable
-
-
-def _is_given(column: str, runs: Sequence[planning.RunInfo]) -> bool:
-    try:
-        planning.plan([specs.parse_spec(column)], tuple(runs))
-    except InputError as reason:
-        say(f"search: {column} is left out: {reason}")
-        return False
-    return True
 
 
 def _name(column: str) -> str:

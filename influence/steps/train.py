@@ -12,28 +12,12 @@ from influence import batches, data, evaluation, models, nlu, planning, specs, s
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.errors import InputError
-from influence.steps.inputs import encode, open_inputs, read_checkpoints
+from influence.steps.inputs import TRAINING, encode, open_inputs, read_checkpoints
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
-    "assistant",
-    "assistant_grammar",
-    "batches",
-    "columns",
-    "data",
-    "evaluation",
-    "examples",
-    "joint",
-    "layers",
-    "models",
-    "nlu",
-    "nlu_metrics",
-    "slots",
-    "sources",
-    "steps/inputs",
-    "steps/train",
-    "templates",
-    "training",
+    *TRAINING,
+    *("assistant", "assistant_grammar", "columns", "examples", "templates", "steps/train"),
 )
 
 
@@ -130,13 +114,12 @@ def _train_stack(
     """Add the joint models to the first run's last checkpoint, in `stack/`."""
     tokenizer = models.open_tokenizer(directory / "tokenizer")
     fit = FitConfig(**config.knobs(FitConfig))
-    names, frame = dataset.label_names, dataset.train
-    words = nlu.read_words(tokenizer, frame["text"].tolist(), config.max_length)
+    names = dataset.label_names
     classifier = models.open_checkpoint(directory / f"runs/0/step-{last:06d}")
-    joints = nlu.train_joints(fit, tokenizer, names, frame, words, config.seed, 1.0, device)
-    bar = tqdm(joints, desc="train intents and slots", total=len(names), unit="domain", delay=1)
     with store.replacing(directory / "stack") as at:
-        nlu.save(nlu.Stack(fit, tokenizer, names, classifier, dict(bar)), at)
+        frame, seed = dataset.train, config.seed
+        stack = nlu.complete(fit, tokenizer, names, classifier, frame, seed, device)
+        nlu.save(stack, at)
 
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
