@@ -146,6 +146,7 @@ class SampleConfig(Config):
 
     fractions: str = knob("0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
     floor: int = knob(1, "never keep fewer examples of a class than this", 0)
+    intent_floor: int = knob(0, "task=nlu: never keep fewer examples of an intent than this", 0)
     draws: int = knob(3, "samples drawn per fraction by a rule that draws", 1)
     temperature: float = knob(1.0, "of rule softmax", 1e-6)
     epsilon: float = knob(0.01, "smallest weight of rule linear, the largest being 1", 1e-9, 1)

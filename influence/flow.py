@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
 from influence import artifacts, search_artifacts, steps, tracking
 from influence.cluster import Engine
@@ -20,7 +20,7 @@ from influence.tracking import Run
 
 
 def train_and_score(
-    config: Config, engine: Engine, score: str, check: Callable[[np.ndarray], None] | None = None
+    config: Config, engine: Engine, score: str, check: Callable[[pd.DataFrame], None] | None = None
 ) -> Path:
     """Train, and compute the scores listed in `score`; return their directory."""
     knobs = narrow(config, TrainStep)

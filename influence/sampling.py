@@ -26,6 +26,15 @@ Normalize = Literal["none", "class", "dataset"]
 NO_KNOBS: Mapping[str, float | int] = MappingProxyType({})
 
 
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """What is never pruned: `count` examples of each group, or all of a smaller group."""
+
+    groups: Labels
+    count: int
+    name: str = "floor"  # the knob that sets it
+
+
 @dataclass(frozen=True)
 class Arm:
     """One way to prune: the scores it reads, its rule, how the scores are normalised."""
@@ -69,16 +78,16 @@ def order(
     labels: Labels,
     seed: int,
     *,
-    floor: int = 1,
+    floors: Sequence[Floor] = (),
     recall: Float[np.ndarray, " classes"] | None = None,
     knobs: Mapping[str, float | int] = NO_KNOBS,
 ) -> Indices:
     """Return the indices of all examples in the order in which an arm keeps them, first kept first.
 
-    `hardness` has one array per score of the arm, high = hard. The first `floor` examples of each
-    class come before everything else; ties are broken at random. `recall` per class, from
-    validation data, is for rule drop; of `knobs` a rule takes its own. Raises InputError for a
-    score, recall or knob that is missing or unusable.
+    `hardness` has one array per score of the arm, high = hard. The first examples of each group
+    that `floors` protect come before everything else; ties are broken at random. `recall` per
+    class, from validation data, is for rule drop; of `knobs` a rule takes its own. Raises
+    InputError for a score, recall or knob that is missing or unusable.
     """
     rule, generator = REGISTRY[arm.rule], np.random.default_rng(seed)
     for knob in knobs:
@@ -93,7 +102,9 @@ def order(
     if "recall" in rule.needs:
         given["recall"] = _check_recall(recall, labels)
     priority = rule.function(**{name: given[name] for name in rule.needs if name in given})
-    return _raise_floor(descending(priority, generator), labels, floor)
+    ranked = descending(priority, generator)
+    front = _protected(ranked, floors)
+    return np.concatenate([ranked[front], ranked[~front]])
 
 
 def kept_count(examples: int, fraction: float) -> int:
@@ -101,23 +112,26 @@ def kept_count(examples: int, fraction: float) -> int:
     return round((1 - fraction) * examples)
 
 
-def cut(
-    order: Indices, fraction: float, labels: Labels, floor: int = 1
-) -> Int[np.ndarray, " kept"]:
+def cut(order: Indices, fraction: float, floors: Sequence[Floor]) -> Int[np.ndarray, " kept"]:
     """Return the kept indices, first kept first: the part of an order that a fraction leaves.
 
     Raises InputError for a fraction outside [0, 1), and for one that leaves fewer examples than the
-    floor protects (`floor` of each class, or all of a smaller class; at least one in total).
+    `floors` protect, at least one in total. How many two floors protect together depends on the
+    order, since an example may count for both.
     """
     if not 0 <= fraction < 1:
         raise InputError(f"the fraction pruned must be at least 0 and below 1, not {fraction}")
     kept = kept_count(len(order), fraction)
-    protected = max(1, int(np.minimum(np.bincount(labels), floor).sum()))
+    protected = max(1, int(_protected(order, floors).sum()))
     if kept < protected:
+        required = (
+            " and ".join(f"{floor.name}={floor.count}" for floor in floors if floor.count)
+            or "training"
+        )
         largest = math.floor(round((1 - protected / len(order)) * 1e4, 6)) / 1e4
         raise InputError(
             f"pruning {fraction} leaves {kept} of {len(order)} examples, fewer than {protected}, "
-            f"as floor={floor} requires; the largest possible fraction is {largest}"
+            f"as {required} requires; the largest possible fraction is {largest}"
         )
     return order[:kept]
 
@@ -186,13 +200,15 @@ def _check_recall(recall, labels) -> np.ndarray:
     return recall
 
 
-def _raise_floor(ranked: np.ndarray, labels: np.ndarray, floor: int) -> np.ndarray:
-    """Move the first `floor` indices of each class to the front; keep the order otherwise."""
-    by_class, counts = by_group(labels[ranked])
-    starts = np.cumsum(counts) - counts
-    first = [by_class[s : s + min(floor, c)] for s, c in zip(starts, counts, strict=True)]
-    front = np.sort(np.concatenate([np.empty(0, dtype=int), *first]))
-    return np.concatenate([ranked[front], np.delete(ranked, front)])
+def _protected(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
+    """Tell which places of an order hold the first examples of a group that a floor keeps."""
+    front = np.zeros(len(ranked), dtype=bool)
+    for floor in floors:
+        positions, counts = by_group(floor.groups[ranked])
+        starts = np.cumsum(counts) - counts
+        for start, count in zip(starts, counts, strict=True):
+            front[positions[start : start + min(floor.count, count)]] = True
+    return front
 
 
 def _clip_infinite(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from influence.rules import REGISTRY
-from influence.sampling import Arm, order
+from influence.sampling import Arm, Floor, order
 
 RULES = list(REGISTRY)
 RECALL = np.array([0.9, 0.5, 0.7, 0.0])
@@ -26,4 +26,5 @@ def ordered(rule, hardness, labels, seed=0, normalize="none", floor=1, **knobs):
     """The order of one rule on one score."""
     arm = make_arm(rule, normalize)
     recall = np.resize(RECALL, labels.max() + 1)
-    return order(arm, {"el2n": hardness}, labels, seed, floor=floor, recall=recall, knobs=knobs)
+    floors = (Floor(labels, floor),)
+    return order(arm, {"el2n": hardness}, labels, seed, floors=floors, recall=recall, knobs=knobs)

@@ -113,6 +113,19 @@ def test_a_sample_without_a_domain_is_refused_unless_a_floor_keeps_it(study, tmp
     main.main(MainStep(floor=1, **common))
 
 
+def test_a_floor_keeps_some_of_every_intent(study, tmp_path):
+    given = dataclasses.replace(study.config, workdir=str(tmp_path), track=False, arms="random")
+    shape = {"seeds": 1, "draws": 1, "fractions": "0.8"}
+    main.main(dataclasses.replace(given, intent_floor=6, **shape))
+    (directory,) = finished(str(tmp_path), "sample")
+    kept = data.load(str(directory / "subsets/percent-80/draw-0"), task="nlu").train
+    assert len(kept) == 19 and kept["intent"].value_counts().min() >= 6
+    with pytest.raises(InputError, match="fewer than .* as floor=1 and intent_floor=7 requires"):
+        main.main(dataclasses.replace(given, intent_floor=7, **shape))
+    with pytest.raises(InputError, match="intent_floor is for task=nlu"):
+        main.main(dataclasses.replace(given, task="classify", intent_floor=1, **shape))
+
+
 def test_another_annotation_is_another_training(study, tmp_path):
     changed = frames()
     changed["train"]["slots"] = changed["train"]["slots"].str.replace("artist", "singer")

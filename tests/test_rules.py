@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from influence.errors import InputError
 from influence.rules import REGISTRY, linear_map
-from influence.sampling import Arm, cut, order, parse_arm
+from influence.sampling import Arm, Floor, cut, order, parse_arm
 from tests.orders import RECALL, RULES, make_data, ordered
 
 DRAWN = [name for name, rule in REGISTRY.items() if rule.drawn]
@@ -46,7 +46,7 @@ def test_only_rules_that_draw_differ_between_seeds(rule):
     hardness, labels = make_data()
     first, second = (ordered(rule, hardness, labels, seed=seed) for seed in (0, 1))
     assert (first != second).any() == (rule in DRAWN)
-    kept = [set(cut(ranked, 0.5, labels, 1)) for ranked in (first, second)]
+    kept = [set(cut(ranked, 0.5, [Floor(labels, 1)])) for ranked in (first, second)]
     assert (kept[0] != kept[1]) == (rule in DRAWN)
 
 
@@ -279,7 +279,7 @@ def drop_counts(sizes, recall, kept, floor=0):
     """Examples of each class among the first `kept` under rule drop."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
     arm = Arm((), "drop")
-    ranked = order(arm, {}, labels, 0, floor=floor, recall=np.array(recall))
+    ranked = order(arm, {}, labels, 0, floors=[Floor(labels, floor)], recall=np.array(recall))
     return np.bincount(labels[ranked[:kept]], minlength=len(sizes)).tolist()
 
 

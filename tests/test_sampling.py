@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence.errors import InputError
-from influence.sampling import Arm, class_shares, cut, kept_count, normalize, order, parse_arm
+from influence.sampling import (
+    Arm,
+    Floor,
+    class_shares,
+    cut,
+    kept_count,
+    normalize,
+    order,
+    parse_arm,
+)
 from tests.orders import RULES, make_data, ordered
 
 FRACTIONS = [0.0, 0.01, 0.1, 0.25, 0.333, 0.45, 0.5, 0.7, 0.9, 0.95]
@@ -24,7 +33,7 @@ def test_budgets_are_exact_and_subsets_nested(rule, floor):
     ranked = ordered(rule, hardness, labels, floor=floor)
     larger = set(range(len(labels)))
     for fraction in FRACTIONS:
-        kept = cut(ranked, fraction, labels, floor)
+        kept = cut(ranked, fraction, [Floor(labels, floor)])
         assert len(kept) == round((1 - fraction) * len(labels))
         assert set(kept) <= larger
         larger = set(kept)
@@ -57,32 +66,44 @@ def test_the_floor_keeps_the_first_of_each_class_in_order():
 @pytest.mark.parametrize("rule", RULES)
 def test_no_class_falls_below_the_floor(rule):
     hardness, labels = make_data()
-    kept = cut(ordered(rule, hardness, labels, floor=5), 0.95, labels, 5)
+    kept = cut(ordered(rule, hardness, labels, floor=5), 0.95, [Floor(labels, 5)])
     expected = np.minimum(np.bincount(labels), 5)
     assert (np.bincount(labels[kept], minlength=4) >= expected).all()
+
+
+def test_two_floors_hold_at_once_and_share_what_counts_for_both():
+    hardness, classes = np.arange(10.0)[::-1], np.repeat([0, 1], 5)
+    finer = np.array([0, 0, 0, 0, 1, 2, 2, 2, 2, 2])
+    floors = [Floor(classes, 2), Floor(finer, 1, "intent_floor")]
+    ranked = order(Arm(("el2n",), "easy"), {"el2n": hardness}, classes, 0, floors=floors)
+    assert ranked.tolist() == [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]
+    assert cut(ranked, 0.5, floors).tolist() == [0, 1, 4, 5, 6]
+    message = "leaves 4 .* fewer than 5, as floor=2 and intent_floor=1 requires?; .* is 0.5"
+    with pytest.raises(InputError, match=message):
+        cut(ranked, 0.6, floors)
 
 
 def test_a_class_without_examples_needs_no_floor():
     labels = np.array([0, 0, 3, 3])
     assert sorted(ordered("random", np.zeros(4), labels, floor=1)[:2] // 2) == [0, 1]
-    assert len(cut(np.arange(4), 0.5, labels, 1)) == 2
+    assert len(cut(np.arange(4), 0.5, [Floor(labels, 1)])) == 2
 
 
 @pytest.mark.parametrize("fraction", [1.0, -0.1, 1.5, float("nan")])
 def test_a_fraction_must_leave_something(fraction):
     with pytest.raises(InputError, match="at least 0 and below 1, not"):
-        cut(np.arange(10), fraction, np.zeros(10, dtype=int), 1)
+        cut(np.arange(10), fraction, [])
 
 
 def test_a_fraction_that_breaks_the_floor_names_the_largest_possible():
     labels = np.repeat([0, 1, 2], [6, 3, 1])
     with pytest.raises(InputError) as raised:
-        cut(np.arange(10), 0.7, labels, 2)
+        cut(np.arange(10), 0.7, [Floor(labels, 2)])
     assert str(raised.value) == (
         "pruning 0.7 leaves 3 of 10 examples, fewer than 5, as floor=2 requires; "
         "the largest possible fraction is 0.5"
     )
-    assert len(cut(np.arange(10), 0.5, labels, 2)) == 5
+    assert len(cut(np.arange(10), 0.5, [Floor(labels, 2)])) == 5
 
 
 @given(st.integers(1, 3000), st.integers(1, 4), st.integers(0, 3))
@@ -90,10 +111,10 @@ def test_a_fraction_that_breaks_the_floor_names_the_largest_possible():
 def test_the_largest_possible_fraction_is_possible(examples, classes, floor):
     labels = np.arange(examples) % classes
     with pytest.raises(InputError) as raised:
-        cut(np.arange(examples), np.nextafter(1, 0), labels, floor)
+        cut(np.arange(examples), np.nextafter(1, 0), [Floor(labels, floor)])
     largest = float(str(raised.value).split()[-1])
     needed = max(1, np.minimum(np.bincount(labels), floor).sum())
-    assert needed <= len(cut(np.arange(examples), largest, labels, floor)) <= needed + 1
+    assert needed <= len(cut(np.arange(examples), largest, [Floor(labels, floor)])) <= needed + 1
 
 
 def test_kept_count_rounds():

@@ -51,10 +51,11 @@ def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
     return tuple(dict.fromkeys(arms))
 
 
-def check_fractions(config: SampleConfig, labels: np.ndarray) -> None:
+def check_fractions(config: SampleConfig, train: pd.DataFrame) -> None:
     """Raise InputError if one of the fractions leaves fewer of these examples than it must."""
+    floors = _floors(config, train)
     for fraction in fractions(config.fractions):
-        sampling.cut(np.arange(len(labels)), fraction, labels, config.floor)
+        sampling.cut(np.arange(len(train)), fraction, floors)
 
 
 def percent(fraction: float) -> float:
@@ -68,6 +69,7 @@ def _sample(
     store.verify(scored, manifest)
     table = pd.read_parquet(scored / "scores.parquet")
     labels = table["label"].to_numpy()
+    floors = _floors(config, data.open_saved(scored / "data").train)
     hardness = {
         name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
     }
@@ -79,7 +81,7 @@ def _sample(
             hardness,
             labels,
             config.seed + draw,
-            floor=config.floor,
+            floors=floors,
             recall=recall_of(manifest),
             knobs=knobs,
         )
@@ -88,8 +90,7 @@ def _sample(
     if all(np.array_equal(order, orders[0]) for order in orders):
         orders = orders[:1]  # nothing is drawn and nothing tied
     cuts = {
-        f: [sampling.cut(order, f, labels, config.floor) for order in orders]
-        for f in fractions(config.fractions)
+        f: [sampling.cut(order, f, floors) for order in orders] for f in fractions(config.fractions)
     }
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
@@ -107,6 +108,17 @@ def _sample(
         "draws": len(orders),
         **inherited(manifest),
     }
+
+
+def _floors(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor, ...]:
+    """Return what is protected of every class and, where there are intents, of every intent."""
+    classes = sampling.Floor(train["label"].to_numpy(), config.floor)
+    if "intent" in train:
+        intents = pd.factorize(train["intent"])[0]
+        return (classes, sampling.Floor(intents, config.intent_floor, "intent_floor"))
+    if config.intent_floor:
+        raise InputError("intent_floor is for task=nlu: a classifier has no intents")
+    return (classes,)
 
 
 def _write(cuts: dict, labels: np.ndarray, dataset: data.Dataset, directory: Path) -> pd.DataFrame:

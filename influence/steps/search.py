@@ -47,16 +47,17 @@ class Scored:
 
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
         """Return the rows that stay, for seed `number`; rules that draw draw anew for each."""
+        floors = (sampling.Floor(self.labels, candidate.floor),)
         order = sampling.order(
             candidate.arm,
             self.hardness,
             self.labels,
             self.seed + number,
-            floor=candidate.floor,
+            floors=floors,
             recall=self.recall,
             knobs=candidate.knobs,
         )
-        return sampling.cut(order, candidate.percent / 100, self.labels, candidate.floor)
+        return sampling.cut(order, candidate.percent / 100, floors)
 
 
 def check_search(config: SearchStep) -> None:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from influence import batches, data, evaluation, models, nlu, planning, specs, store, training
@@ -25,7 +26,7 @@ def train(
     config: TrainStep,
     engine: Engine,
     score: str = "",
-    check: Callable[[np.ndarray], None] | None = None,
+    check: Callable[[pd.DataFrame], None] | None = None,
 ) -> Steps:
     """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
 
@@ -34,7 +35,7 @@ def train(
     the null model gives at each epoch's end: on its one possible input it is nothing but these).
     With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
-    is called with the labels of the train set and may raise it too.
+    is called with the train set and may raise it too.
     """
     dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
     for count, what in ((number, name) for name, number in dataset.dropped.items()):
@@ -48,7 +49,7 @@ def train(
         expected(config, len(dataset.train)),
     )
     if check is not None:
-        check(dataset.train["label"].to_numpy())
+        check(dataset.train)
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
