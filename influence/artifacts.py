@@ -24,6 +24,8 @@ def score(run: Run, directory: Path) -> None:
     manifest = run.log_step(directory, "score", "scores")
     table = pd.read_parquet(directory / "scores.parquet")
     figures = {"distributions": plots.distributions(table, manifest["label_names"])}
+    if len(manifest["label_names"]) > plots.FEW_CLASSES or manifest["task"] == "nlu":
+        figures["densities_by_class"] = plots.densities(table, manifest["label_names"])
     if len(table.columns) > 3:
         figures["correlations"] = plots.correlations(table)
         ranks = plots.rank_correlations(table)
@@ -88,12 +90,20 @@ def assistant(run: Run, curves: Mapping[str, Path]) -> None:
         arm: pd.read_csv(path / "class_shares.csv", dtype={"label": str})
         for arm, path in curves.items()
     }
-    table = nlu_tables.changes(outcomes)
+    table, by_domain = nlu_tables.changes(outcomes), nlu_tables.domains(outcomes, shares)
     text = nlu_tables.markdown(table)
     print("\n" + text)
     run.log_table(table, "error_rates")
-    run.log_table(nlu_tables.domains(outcomes, shares), "error_rates_by_domain")
+    run.log_table(by_domain, "error_rates_by_domain")
     run.log_text(text, "error_rates.md")
+    if run.id:
+        from influence import nlu_plots
+
+        figures = {
+            "error_rates": nlu_plots.error_rates(table),
+            "domain_shares": nlu_plots.domain_shares(by_domain),
+        }
+        run.log_figures(figures)
 
 
 def _markdown(table: pd.DataFrame, value: str) -> str:

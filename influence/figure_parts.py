@@ -1,6 +1,7 @@
 """The parts that figures are made of: panels, lines of arms, histograms, class shares, legends."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -35,7 +36,7 @@ def panels_of(arms: Iterable[str]) -> tuple[Figure, list[tuple[Axes, list[str]]]
         return figure, [(figure.add_subplot(), ordered)]
     titles = {arm: arm.split(":")[0] if ":" in arm else "no score" for arm in others}
     groups = {title: [a for a in others if titles[a] == title] for title in titles.values()}
-    figure, grid = grid_of(len(groups), height=2.5, shared=True)
+    figure, grid = grid_of(len(groups), height=2.5, shared="xy")
     for axes, title in zip(grid, groups, strict=True):
         axes.set_title(title, fontweight="bold", loc="left")
     random = [arm for arm in ordered if arm == "random"]
@@ -44,12 +45,16 @@ def panels_of(arms: Iterable[str]) -> tuple[Figure, list[tuple[Axes, list[str]]]
     ]
 
 
-def grid_of(count: int, height: float, shared: bool = False) -> tuple[Figure, list[Axes]]:
+def grid_of(
+    count: int, height: float, shared: Literal["", "y", "xy"] = ""
+) -> tuple[Figure, list[Axes]]:
     """Return a figure of `count` panels, each `height` inches high, in up to three columns."""
     columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH, 1.2 + height * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared).ravel()
+    grid = figure.subplots(
+        rows, columns, squeeze=False, sharex="x" in shared, sharey="y" in shared
+    ).ravel()
     for axes in grid[count:]:
         axes.remove()
     for axes in grid[max(0, count - columns) : count]:
@@ -92,6 +97,26 @@ def draw_histogram(
     axes.set_xscale(scale)
     axes.set_xlabel(name + note)
     axes.yaxis.set_major_formatter(FuncFormatter(as_percent))
+
+
+def draw_ridges(
+    axes: Axes, values: np.ndarray, labels: np.ndarray, name: str, classes: list[int]
+) -> None:
+    """Draw the values of a score in one row per class, each as high as its own peak; | median."""
+    values, labels = values[np.isfinite(values)], labels[np.isfinite(values)]
+    values, note = _clipped(values)
+    bins, scale = bins_of(values)
+    for place, number in enumerate(classes):
+        own = values[labels == number]
+        heights = np.histogram(own, bins)[0]
+        tops = place + 0.9 * heights / max(heights.max(), 1)
+        axes.stairs(tops, bins, baseline=place, fill=True, color=colour_of(name), alpha=0.45)
+        if len(own):
+            axes.vlines(np.median(own), place, place + 0.9, color=DARK, lw=1.2)
+    axes.set_xscale(scale)
+    axes.set_xlabel(name + note)
+    axes.set_ylim(-0.1, len(classes))
+    axes.grid(axis="y", color=LIGHT, lw=0.6)
 
 
 def bins_of(values: np.ndarray) -> tuple[np.ndarray, str]:

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from influence.figure_parts import (
+    SHOWN_CLASSES,
     draw_dumbbells,
     draw_histogram,
     draw_lines,
+    draw_ridges,
     grid_of,
     labelled,
     most_changed,
@@ -76,6 +78,26 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
             axes, scores[name].to_numpy(float), scores["label"].to_numpy(), name, classes
         )
     return labelled(figure, "", "examples (%)", legend=bool(classes))
+
+
+@styled()
+def densities(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
+    """Draw the distribution of each score inside each class, and its median.
+
+    `scores`: as for `distributions`. Rows are the classes (of more than 40 the largest), by the
+    median of the first score, and the same in every panel.
+    """
+    names, labels = _score_names(scores), scores["label"].to_numpy()
+    largest = scores["label"].value_counts().index[:SHOWN_CLASSES]
+    medians = scores[names[0]].groupby(scores["label"]).median()[largest]
+    classes = medians.sort_values(ascending=False, kind="stable").index.tolist()
+    figure, grid = grid_of(len(names), height=0.5 + 0.2 * len(classes), shared="y")
+    for axes, name in zip(grid, names, strict=True):
+        draw_ridges(axes, scores[name].to_numpy(float), labels, name, classes)
+    grid[0].set_yticks(
+        np.arange(len(classes)) + 0.4, [short(label_names[number]) for number in classes]
+    )
+    return figure
 
 
 def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:

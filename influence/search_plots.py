@@ -170,7 +170,7 @@ def slices(trials: pd.DataFrame, tolerance: float = 0.0) -> Figure:
     rows, floor = drawn(trials), robust_floor(trials, tolerance)
     panels = rows["group"].replace("random", NO_SCORE)
     titles = list(dict.fromkeys(panels)) or [NO_SCORE]
-    figure, grid = grid_of(len(titles), height=2.6, shared=True)
+    figure, grid = grid_of(len(titles), height=2.6, shared="xy")
     for axes, title in zip(grid, titles, strict=True):
         for rule, own in rows[panels == title].groupby("rule", sort=False):
             _draw_points(axes, own, RULES.get(rule, "h"), floor)

@@ -14,6 +14,7 @@ def test_every_arm_of_the_registry_looks_different():
     suffixes = [":easy", ":hard", ":softmax", ":linear", ":ccs", ":easy:class", ":easy:dataset"]
     arms = [score + suffix for score in scores for suffix in suffixes]
     arms += [f"{score}@2:easy" for score in scores] + ["random", "stratified", "drop"]
+    arms += ["vog+trail_entropy:linear", "vog+el2n:linear", "vog+el2n:linear:dataset"]
     keys = ("color", "ls", "marker", "mfc", "lw")
     looks = {tuple(str(style(arm).get(key)) for key in keys) for arm in arms}
     assert len(looks) == len(arms)

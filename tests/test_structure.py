@@ -25,7 +25,8 @@ DOORS = {
     "ray": {"influence.cluster"},
     "datasets": {"influence.sources"},
     "matplotlib": {
-        f"influence.{name}" for name in ("figure_style", "figure_parts", "plots", "search_plots")
+        f"influence.{name}"
+        for name in ("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots")
     },
 }
 # Each may import those before it, not those after it.
@@ -46,7 +47,7 @@ DIRECTION = [
         "search",
         "steps",
     ),
-    *("figure_style", "figure_parts", "plots", "search_plots"),
+    *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
