@@ -49,7 +49,7 @@ def style(arm: str) -> dict:
     """Return the line of an arm `score:rule[:normalize]`, the same in every figure.
 
     The colour tells the score, the line the rule, the marker the normalisation; a blend's markers
-    are filled with the colour of its last score.
+    are half filled, with the colour of its last score.
     """
     if arm == "random":
         return {"color": DARK, "ls": "-", "lw": 2.4, "marker": "o", "zorder": 5}
@@ -60,8 +60,14 @@ def style(arm: str) -> dict:
     markers = MARKERS[_rank(score) // len(COLOURS) % len(MARKERS)]
     colour, line = colour_of(score), LINES.get(rule, "-.")
     marker = markers[NORMALIZED.index(normalized[0])] if normalized else markers[0]
-    face = "white" if "@" in score else colour_of(score.split("+")[-1])
-    return look | {"color": colour, "ls": line, "marker": marker, "mfc": face}
+    look |= {"color": colour, "ls": line, "marker": marker}
+    if "+" in score:
+        return look | {
+            "fillstyle": "top",
+            "mfc": colour_of(score.split("+")[-1]),
+            "mfcalt": "white",
+        }
+    return look | {"mfc": "white" if "@" in score else colour}
 
 
 def colour_of(score: str) -> str:

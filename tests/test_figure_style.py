@@ -15,7 +15,7 @@ def test_every_arm_of_the_registry_looks_different():
     arms = [score + suffix for score in scores for suffix in suffixes]
     arms += [f"{score}@2:easy" for score in scores] + ["random", "stratified", "drop"]
     arms += ["vog+trail_entropy:linear", "vog+el2n:linear", "vog+el2n:linear:dataset"]
-    keys = ("color", "ls", "marker", "mfc", "lw")
+    keys = ("color", "ls", "marker", "mfc", "lw", "fillstyle")
     looks = {tuple(str(style(arm).get(key)) for key in keys) for arm in arms}
     assert len(looks) == len(arms)
 
