@@ -177,8 +177,10 @@ class EvaluateConfig(Config):
 class SearchConfig(EvaluateConfig):
     """search: which score, rule and fraction."""
 
-    goal: Literal["prune", "frontier"] = knob(
-        "prune", "prune most within the tolerance, or trade accuracy against percent pruned"
+    goal: Literal["prune", "efficiency", "frontier"] = knob(
+        "prune",
+        "within the tolerance prune most, or lose least per percent pruned; or trade one for the "
+        "other",
     )
     trials: int = knob(40, "candidates tried by the study, all its workers together", 1)
     tolerance: float = knob(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from influence import evaluation, sampling, trials
 from influence.config import FitConfig, SearchConfig
+from influence.nlu_metrics import efficiency, relative_change
 from influence.training import steps_per_epoch
 from influence.trials import Trial
 
@@ -28,7 +29,7 @@ def recommendation(
     final test, one row each, of the full train set, of random pruning and of the recommended arm.
     Intervals are Student's at 95 % over seeds, differences are paired by seed.
     """
-    chosen = trials.recommend(ended, config.tolerance)
+    chosen = trials.recommend(ended, config.tolerance, config.goal)
     arm = str(chosen.candidate.arm) if chosen and chosen.candidate else FULL
     found = {
         "goal": config.goal,
@@ -43,6 +44,7 @@ def recommendation(
         "validation_difference": chosen.difference if chosen else 0.0,
         "test_seeds": config.test_seeds,
         "test": _test(points, arm, f"test/{config.metric}"),
+        "sigma": _sigma(points, arm, f"test/{config.metric}", chosen.percent if chosen else 0),
         "cost": _cost(config, fit, examples, ended, points, chosen),
         "front": [
             {"arm": str(t.candidate.arm), "percent_pruned": t.percent, "difference": t.difference}
@@ -89,7 +91,8 @@ def flat(found: dict) -> dict[str, float]:
     ends = (("", "mean"), ("_low", "low"), ("_high", "high"))
     test = {f"test/{row}{end}": v[key] for row, v in found["test"].items() for end, key in ends}
     cost = {f"search/{name}": value for name, value in found["cost"].items()}
-    return {"search/percent_pruned": float(found["percent_pruned"]), **test, **cost}
+    chosen = {"percent_pruned": float(found["percent_pruned"]), "sigma": found["sigma"]}
+    return {**{f"search/{name}": value for name, value in chosen.items()}, **test, **cost}
 
 
 def shown(interval: dict[str, float], sign: str = "") -> str:
@@ -108,6 +111,12 @@ def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, fl
     if len(random):
         found |= {"random": random, "recommended_minus_random": recommended - random}
     return {row: _interval(values) for row, values in found.items()}
+
+
+def _sigma(points: pd.DataFrame, arm: str, metric: str, percent: int) -> float:
+    """Return the data-score efficiency on test: relative change of the error per share pruned."""
+    errors = 1 - points.groupby("arm")[metric].mean()
+    return efficiency(relative_change(errors[FULL], errors[arm]), percent / 100)
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:

@@ -44,7 +44,11 @@ STATES = {
 }
 RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
 REPEATS = 5  # times that a candidate tried before is given up for another
-AXES = ("difference to the full train set", "percent pruned")
+AXES = {
+    "prune": ("percent pruned",),
+    "efficiency": ("difference to the full train set per percent pruned",),
+    "frontier": ("difference to the full train set", "percent pruned"),
+}
 PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
 
@@ -99,7 +103,7 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
     `storage` is an SQLAlchemy URL; see `open_storage`.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    measured = AXES[1:] if config.goal == "prune" else AXES
+    measured = AXES[config.goal]
     kept = open_storage(storage, config.grace, locks)
     with store.locked(locks), _quietly():
         there = name in optuna.get_all_study_names(kept)
@@ -326,13 +330,14 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
     if not _is_running(study, trial):
         return False
     difference = sum(attempt.differences) / len(attempt.differences)
-    if config.goal == "prune":
-        trial.report(percent, len(attempt.values))
+    worth = {"prune": [percent], "efficiency": [difference / percent]}
+    values = worth.get(config.goal, [difference, percent])
+    if config.goal in worth:
+        trial.report(values[0], len(attempt.values))
         trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
     if state == TrialState.PRUNED:
         study.optuna.tell(trial, state=state)
     else:
-        values = [percent] if config.goal == "prune" else [difference, percent]
         study.optuna.tell(trial, values)
     return True
 
@@ -346,7 +351,9 @@ def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) 
 
     The sampler finds candidates, bisection finds how far each of them goes.
     """
-    percent = next_percent(trial, trials_of(study), config.goal, config.tolerance, space.highest)
+    percent = next_percent(
+        trial, trials_of(study), config.goal, config.tolerance, space.highest, space.lowest
+    )
     if percent is not None and trial.candidate is not None:
         parameters = answers(replace(trial.candidate, percent=percent))
         study.optuna.enqueue_trial(parameters, skip_if_exists=True)

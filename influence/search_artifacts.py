@@ -93,14 +93,14 @@ def _log_pictures(run: Run, directory: Path, found: dict) -> None:
 
     table = pd.read_csv(directory / "trials.csv")
     run.log_table(table, "trials")
-    run.log_figures(
-        {
-            "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
-            "history": search_plots.history(table),
-            "slices": search_plots.slices(table, found["tolerance"]),
-            "importances": search_plots.importances(pd.read_csv(directory / "importances.csv")),
-        }
-    )
+    figures = {
+        "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
+        "slices": search_plots.slices(table, found["tolerance"]),
+        "importances": search_plots.importances(pd.read_csv(directory / "importances.csv")),
+    }
+    if found["goal"] != "efficiency":  # its best is not the one that prunes most
+        figures["history"] = search_plots.history(table)
+    run.log_figures(figures)
 
 
 def _progress(trial: Trial, tolerance: float) -> Record:

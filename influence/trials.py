@@ -79,37 +79,68 @@ def is_hopeless(
     """Tell whether more seeds could not make this candidate one that is recommended.
 
     goal prune: it would still lose more than `tolerance` if its mean rose by two standard errors,
-    or a known trial holds at a larger percent. goal frontier: a complete trial that prunes at least
-    as much is still better then.
+    or a known trial holds at a larger percent. goal efficiency: it would, or would still gain less
+    per percent than a known trial. goal frontier: a complete trial that prunes at least as much is
+    still better then.
     """
     error = SLACK * noise / math.sqrt(len(differences))
     best = float(np.mean(differences)) + error
     if goal == "frontier":
         complete = [trial for trial in known if trial.state == "complete"]
         return any(trial.percent >= percent and trial.difference > best for trial in complete)
-    found = recommend(known, tolerance)
-    return best < -tolerance or (found is not None and percent < found.percent)
+    found = recommend(known, tolerance, goal)
+    if best < -tolerance or found is None:
+        return best < -tolerance
+    if goal == "efficiency":
+        return best / percent < gain(found, noise)
+    return percent < found.percent
 
 
-def recommend(trials: Sequence[Trial], tolerance: float) -> Trial | None:
-    """Return the trial that prunes most within `tolerance` of the full train set, None if none.
+def recommend(trials: Sequence[Trial], tolerance: float, goal: str = "prune") -> Trial | None:
+    """Return the best trial within `tolerance` of the full train set, None if none is.
 
-    Among equals the most accurate one, then the oldest: the paper's settings come before others.
+    goal efficiency: the one of the largest `gain`; else the one that prunes most. Among equals the
+    most accurate one, then the oldest: the paper's settings come before others.
     """
     holding = [trial for trial in trials if trial.holds(tolerance)]
-    return max(holding, key=lambda t: (t.percent, t.difference, -t.number), default=None)
+    spread = noise((), trials)
+    worth = {trial.number: gain(trial, spread) for trial in holding if goal == "efficiency"}
+    return max(
+        holding,
+        key=lambda t: (worth.get(t.number, t.percent), t.difference, -t.number),
+        default=None,
+    )
+
+
+def gain(trial: Trial, noise: float) -> float:
+    """Return what a trial gains over the full train set per percent pruned, its cautious end.
+
+    That is one standard error below the mean: divided by few percent, luck would look like much.
+    Times -100 and divided by the full train set's error, it is the data-score efficiency.
+    """
+    error = noise / math.sqrt(len(trial.differences)) if math.isfinite(noise) else 0.0
+    return (trial.difference - error) / trial.percent
 
 
 def next_percent(
-    trial: Trial, trials: Sequence[Trial], goal: str, tolerance: float, highest: int
+    trial: Trial,
+    trials: Sequence[Trial],
+    goal: str,
+    tolerance: float,
+    highest: int,
+    lowest: int = STEP,
 ) -> int | None:
     """Return the percent at which to try the candidate of an ended trial next, None for nowhere.
 
     Accuracy falls with the percent pruned, so that bisection finds how far a candidate goes. goal
     prune: half-way from the largest percent at which it holds to the smallest at which it does not,
-    if that is more than what holds already. goal frontier: half-way to the next on the front.
+    if that is more than what holds already. goal frontier: half-way to the next on the front. goal
+    efficiency: half-way into the wider of the two gaps around the best trial.
     """
     own = [t for t in trials if t.candidate and _at(t, 0) == _at(trial, 0)]
+    if goal == "efficiency":
+        best = recommend(trials, tolerance, goal)
+        return _beside(best, own, lowest, highest) if best in own else None
     if goal == "frontier":
         leading = front(trials)
         if trial.number not in {t.number for t in leading}:
@@ -125,6 +156,15 @@ def next_percent(
     best = recommend(trials, tolerance) if goal == "prune" else None
     percent = max(half, best.percent + STEP if best else 0)
     return percent if start < percent < end else None
+
+
+def _beside(best: Trial, own: Sequence[Trial], lowest: int, highest: int) -> int | None:
+    """Return the middle of the wider gap between a trial and its neighbours, on the grid."""
+    below = max((t.percent for t in own if t.percent < best.percent), default=lowest - STEP)
+    above = min((t.percent for t in own if t.percent > best.percent), default=highest + STEP)
+    gaps = sorted([(best.percent, above), (below, best.percent)], key=lambda gap: gap[0] - gap[1])
+    middles = [(start, (start + end) // (2 * STEP) * STEP) for start, end in gaps]
+    return next((middle for start, middle in middles if middle > start), None)
 
 
 def front(trials: Sequence[Trial]) -> list[Trial]:

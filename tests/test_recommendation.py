@@ -118,3 +118,11 @@ def test_every_number_has_a_name_as_a_metric():
 
 def test_a_verdict_is_one_sentence():
     assert verdict(recommended(ALIKE, ALIKE, ALIKE)).count(". ") == 0
+
+
+def test_sigma_is_the_relative_change_of_the_error_per_share_pruned():
+    ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
+    values = {FULL: (0.8, 1.0), "random": (0.8, 0.9), "vog:easy": (0.8, 0.98)}
+    rows = {arm: (0 if arm == FULL else 50, 50, those) for arm, those in values.items()}
+    found = recommendation(CONFIG, FIT, 100, ended, points(**rows))
+    assert found["sigma"] == pytest.approx(0.1 / 0.5)  # the error rises from 0.10 to 0.11

@@ -9,6 +9,8 @@ from influence.sampling import parse_arm
 from influence.space import Candidate
 from influence.trials import Trial, front, is_hopeless, next_percent, noise, recommend
 
+BESIDE = ((0, 40, 0.0), (1, 35, -0.05), (2, 70, -0.05))
+
 
 def trial(number, arm, percent, *differences, state="complete", floor=1):
     candidate = Candidate(parse_arm(arm), percent, floor, {})
@@ -28,6 +30,25 @@ def test_the_recommended_trial_prunes_most_within_the_tolerance():
     assert recommend(known, 0.02) is known[2]
     assert recommend(known[1:2], 0.001) is None
     assert recommend([], 0.1) is None
+
+
+def test_the_most_efficient_trial_loses_least_per_percent():
+    known = [
+        trial(0, "random", 50, -0.01),
+        trial(1, "vog:easy", 20, -0.006),
+        trial(2, "el2n:easy", 80, -0.014),
+        trial(3, "pvi:easy", 90, -0.05),
+    ]
+    assert recommend(known, 0.02, "efficiency") is known[2]
+    assert recommend(known, 0.01, "efficiency") is known[0]
+
+
+def test_what_few_percent_gained_by_luck_is_not_efficient():
+    # The spread of 0.02 is that of both: 0.0001 - 0.02 / sqrt(2) / 5 is below 0 - 0.014 / 80.
+    lucky = trial(0, "vog:easy", 5, 0.0205, -0.0195)
+    steady = trial(1, "random", 80, 0.0141, -0.0141)
+    assert lucky.difference / lucky.percent > steady.difference / steady.percent
+    assert recommend([lucky, steady], 0.02, "efficiency") is steady
 
 
 def test_among_equals_the_oldest_is_recommended():
@@ -73,6 +94,15 @@ def test_to_prune_less_than_what_holds_is_hopeless():
     assert not is_hopeless(50, [0.1], known, "prune", 0.01, 0.01)
 
 
+def test_what_cannot_become_more_efficient_is_hopeless():
+    known = [trial(0, "random", 50, 0.0)]
+    arguments = (known, "efficiency", 0.1, 0.01)  # the best gains -0.01 / 50 at its cautious end
+    assert is_hopeless(10, [-0.0221], *arguments)
+    assert not is_hopeless(10, [-0.0219], *arguments)
+    assert is_hopeless(90, [-0.0381], *arguments)
+    assert not is_hopeless(90, [-0.0379], *arguments)
+
+
 def test_on_a_frontier_what_is_beaten_in_both_is_hopeless():
     known = [trial(0, "random", 50, -0.01)]
     assert is_hopeless(45, [-0.031], known, "frontier", 0.0, 0.01)
@@ -113,6 +143,17 @@ def test_a_frontier_is_filled_between_its_members():
     assert next_percent(known[1], known, "frontier", 0.0, 95) == 90
     beaten = trial(2, "el2n:easy", 30, -0.1)
     assert next_percent(beaten, [*known, beaten], "frontier", 0.0, 95) is None
+
+
+def test_efficiency_is_looked_for_in_the_wider_gap_beside_the_best():
+    best, low, high = (trial(n, "vog:easy", p, d) for n, p, d in BESIDE)
+    assert next_percent(best, [best], "efficiency", 0.1, 95) == 70
+    assert next_percent(high, [best, high], "efficiency", 0.1, 95) == 20
+    assert next_percent(low, [best, low, high], "efficiency", 0.1, 95) == 55
+    near = trial(3, "vog:easy", 45, -0.05)
+    assert next_percent(near, [best, low, near], "efficiency", 0.1, 95) is None
+    other = trial(4, "random", 60, 0.5)
+    assert next_percent(best, [best, other], "efficiency", 0.1, 95) is None
 
 
 def test_the_table_has_a_row_for_every_trial_and_its_parts():

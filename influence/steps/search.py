@@ -204,7 +204,7 @@ def _choose(
     with tqdm(desc="search", total=config.trials, unit="trial") as bar:
         bar.update(search.count_finished(study))
         for trial in ended:
-            best = trials.recommend(search.trials_of(study), config.tolerance)
+            best = trials.recommend(search.trials_of(study), config.tolerance, config.goal)
             bar.set_postfix_str(f"best: {best.candidate if best else 'nothing holds yet'}")
             bar.update(search.count_finished(study) - bar.n)
             yield trial
@@ -216,7 +216,7 @@ def _report(
     from influence import search
 
     ended = search.trials_of(study)
-    chosen = trials.recommend(ended, config.tolerance)
+    chosen = trials.recommend(ended, config.tolerance, config.goal)
     arms = _tested(scored, chosen, config.test_seeds)
     points = _test(config, scored, arms, engine)
     fit = FitConfig(**scored.manifest["fit"])
