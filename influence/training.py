@@ -137,6 +137,11 @@ def loop(
     model.eval()
 
 
+def emulates_bf16(device: str) -> bool:
+    """Tell whether `device` is a CPU that ends at AVX2 and so knows no bf16."""
+    return device == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
 def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:
     """Return who is classified correctly now, bool (examples,)."""
     return models.predict(model, tokens).argmax(1) == labels

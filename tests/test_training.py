@@ -129,3 +129,10 @@ def test_observations_end_with_the_observed_epochs():
 def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
     plan = training.schedule(config(observe_every=6, observe_epochs=2), 100, first=False)
     assert plan.checkpoints == (10, 20) and plan.stops[-1] == 20
+
+
+@pytest.mark.parametrize(("unit", "emulated"), [("AVX2", True), ("AVX512", False)])
+def test_a_cpu_without_bf16_is_known(monkeypatch, unit, emulated):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: unit)
+    assert training.emulates_bf16("cpu") is emulated
+    assert not training.emulates_bf16("cuda")

@@ -44,6 +44,8 @@ def train(
         say(f"train: {note}")
     if config.stack and config.task != "nlu":
         raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")
+    if config.precision == "bf16" and training.emulates_bf16(engine.device):
+        say("train: this CPU has no bf16 and emulates it, many times slower than precision=fp32")
     planning.plan(
         [specs.parse_spec(name) for name in names(score) if name != "all"],
         expected(config, len(dataset.train)),
