@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence import evaluation, nlu_tables, store
+from influence import data, evaluation, flips, nlu_tables, specs, store
 from influence.tracking import Run
 
 
@@ -30,6 +30,13 @@ def score(run: Run, directory: Path) -> None:
         figures["correlations"] = plots.correlations(table)
         ranks = plots.rank_correlations(table)
         run.log_table(ranks.rename_axis("score").reset_index(), "rank_correlations")
+    if (directory / "flips.csv").exists():
+        found = pd.read_csv(directory / "flips.csv")
+        run.log_table(found, "flips_found")
+        parsed = [specs.parse_spec(name) for name in found["score"]]
+        hard = {str(spec): specs.hardness(spec, table[str(spec)].to_numpy()) for spec in parsed}
+        train = data.open_saved(directory / "data").train
+        figures["flips_found"] = plots.flips_found(table.assign(**hard), flips.flags(train))
     run.log_figures(figures)
     extremes = pd.DataFrame(json.loads((directory / "examples.json").read_text(encoding="utf-8")))
     run.log_table(extremes, "hardest_and_easiest")
@@ -81,6 +88,10 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     for name, frame in (("points", points), ("curves", summary), ("differences", differences)):
         run.log_table(frame, name)
     run.log_text(text, "summary.md")
+    pruned = [(arm, path / "flips.csv") for arm, path in curves.items()]
+    rows = [pd.read_csv(path).assign(arm=arm) for arm, path in pruned if path.exists()]
+    if rows:
+        run.log_table(pd.concat(rows, ignore_index=True), "flips_pruned")
 
 
 def assistant(run: Run, curves: Mapping[str, Path]) -> None:

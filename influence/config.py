@@ -69,6 +69,15 @@ class DataConfig(Config):
     validation_fraction: float = knob(0.1, "share of train that becomes validation", 0.01, 0.5)
     max_train: int = knob(0, "use at most this many train examples; 0: all", 0)
     max_test: int = knob(0, "use at most this many validation and test examples; 0: all", 0)
+    label_noise: float = knob(
+        0.0,
+        "share of the train labels redrawn uniformly over all classes, to see what it does",
+        0,
+        1,
+    )
+    imbalance: float = knob(
+        1.0, "thin train out into a long tail of classes, the largest so many times the smallest", 1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

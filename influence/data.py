@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from influence import columns, examples, slots, sources
+from influence import columns, examples, perturb, slots, sources
 from influence.errors import InputError
 from influence.store import replacing, write_json
 
@@ -57,6 +57,8 @@ def load(
     validation_fraction: float = 0.1,
     max_train: int = 0,
     max_test: int = 0,
+    label_noise: float = 0.0,
+    imbalance: float = 1.0,
     seed: int = 0,
 ) -> Dataset:
     """Load `assistant`, `assistant:N`, a directory of {train,validation,test} files or a hub id.
@@ -70,6 +72,7 @@ def load(
     depends on the ids and `seed` only, and no class disappears from a split. A directory that
     `save` wrote, such as a kept subset, is taken as it is, with the ids that it had. With task nlu
     the label is the domain, and the columns intent and slots (BIO tags) are there and checked.
+    `label_noise` and `imbalance` change train alone, at the very end, see `perturb`.
 
     Raises InputError if anything named is not there or the rest is no classification task.
     """
@@ -77,7 +80,9 @@ def load(
     named = any((dataset_config, text_column, pair_column, label_column))
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
-        return _capped(_checked(open_saved(Path(dataset)), task), max_train, max_test, seed)
+        whole = _checked(open_saved(Path(dataset)), task)
+        capped = _capped(whole, max_train, max_test, seed)
+        return _perturbed(capped, task, label_noise, imbalance, seed)
     rows = sources.read(dataset, dataset_config, seed, train_split, validation_split, test_split)
     if dataset.partition(":")[0] == "assistant":
         label_column = label_column or "domain"
@@ -91,7 +96,8 @@ def load(
     name = "/".join(filter(None, [sources.name_of(dataset), dataset_config]))
     whole = Dataset(name, **splits, label_names=label_names, digest="", dropped=dropped)
     whole = _checked(replace(whole, notes=tuple(notes)), task)
-    return _capped(whole, max_train, max_test, seed)
+    capped = _capped(whole, max_train, max_test, seed)
+    return _perturbed(capped, task, label_noise, imbalance, seed)
 
 
 def save(dataset: Dataset, directory: Path) -> None:
@@ -199,6 +205,35 @@ def _capped(dataset: Dataset, max_train: int, max_test: int, seed: int) -> Datas
         digest=_digest(splits, dataset.label_names),
         notes=tuple(dict.fromkeys([*dataset.notes, *missing])),
     )
+
+
+def _perturbed(
+    dataset: Dataset, task: str, label_noise: float, imbalance: float, seed: int
+) -> Dataset:
+    train, notes = dataset.train, []
+    if imbalance > 1:
+        train = perturb.make_long_tail(train, imbalance, seed)
+        sizes = train["label"].value_counts()
+        notes.append(
+            f"imbalance={imbalance:g} left {len(train)} of {len(dataset.train)} train rows, "
+            f"classes of {sizes.max()} to {sizes.min()}"
+        )
+    if label_noise and task == "nlu":
+        raise InputError("label_noise is for task=classify: a new domain would have no such intent")
+    if label_noise:
+        clean, train = (
+            train,
+            perturb.add_label_noise(train, len(dataset.label_names), label_noise, seed),
+        )
+        wrong = float((train["label"] != clean["label"]).mean())
+        notes.append(
+            f"label_noise={label_noise:g} redrew {round(label_noise * len(train))} train labels, "
+            f"{100 * wrong:.2f} % of all are now wrong"
+        )
+    if not notes:
+        return dataset
+    digest = _digest(dataset.splits | {"train": train}, dataset.label_names)
+    return replace(dataset, train=train, digest=digest, notes=(*dataset.notes, *notes))
 
 
 def _subset(rows: pd.DataFrame, split: str, maximum: int, seed: int) -> pd.DataFrame:

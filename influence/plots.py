@@ -20,7 +20,8 @@ from influence.figure_parts import (
     panels_of,
     with_legend,
 )
-from influence.figure_style import DARK, GREY, LIGHT, WIDTH, as_signed_percent, short, styled
+from influence.figure_style import DARK, GREY, LIGHT, WIDTH, as_signed_percent, short, style, styled
+from influence.flips import recall
 
 FRACTIONS = ("accuracy", "macro_f1", "calibration_error")  # metrics in 0..1, drawn in percent
 FEW_CLASSES = 8
@@ -98,6 +99,27 @@ def densities(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
         np.arange(len(classes)) + 0.4, [short(label_names[number]) for number in classes]
     )
     return figure
+
+
+@styled()
+def flips_found(scores: pd.DataFrame, flipped: np.ndarray) -> Figure:
+    """Draw the share of the wrong labels found over the share of hardest examples looked at.
+
+    `scores`: as for `distributions`, but high = hard; `flipped`: which labels are wrong.
+    """
+    figure = Figure(figsize=(WIDTH, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for name in _score_names(scores):
+        looked, found = recall(scores[name].to_numpy(float), flipped)
+        look = {key: style(f"{name}:easy")[key] for key in ("color", "lw")}
+        axes.plot(looked, found, label=name, **look)
+    axes.plot([0, 1], [0, 1], color=DARK, lw=2.4, label="random")
+    axes.axvline(flipped.mean(), color=GREY, lw=1, ls="--", label="as many as are wrong")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, symbol=None))
+    axes.set(xlim=(0, 1), ylim=(0, 1.01))
+    axes.grid(axis="y", color=LIGHT, lw=0.6)
+    return labelled(figure, "hardest train examples looked at (%)", "wrong labels found (%)")
 
 
 def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:

@@ -14,10 +14,11 @@ MODULES = {
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
 CORE = [
-    *("assistant", "sources", "columns", "examples", "data", "batches", "models", "training"),
-    *("gradients", "layers", "trace", "records", "scores", "specs", "planning", "ranking", "rules"),
-    *("sampling", "evaluation", "store", "config", "steps", "cluster", "command"),
-    *("space", "trials", "recommendation", "slots", "nlu_metrics", "nlu_tables", "joint", "nlu"),
+    *("assistant", "sources", "columns", "examples", "perturb", "data", "batches", "models"),
+    *("training", "gradients", "layers", "trace", "records", "scores", "specs", "planning"),
+    *("ranking", "rules", "sampling", "flips", "evaluation", "store", "config", "steps"),
+    *("cluster", "command", "space", "trials", "recommendation", "slots", "nlu_metrics"),
+    *("nlu_tables", "joint", "nlu"),
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
@@ -33,20 +34,11 @@ DOORS = {
 DIRECTION = [
     *("errors", "shapes", "config", "store"),
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "slots"),
-    *("examples", "data"),
+    *("examples", "perturb", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
-    *("scores", "specs", "planning", "ranking", "rules", "sampling", "evaluation", "cluster"),
-    *(
-        "nlu_metrics",
-        "nlu_tables",
-        "joint",
-        "nlu",
-        "space",
-        "trials",
-        "recommendation",
-        "search",
-        "steps",
-    ),
+    *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
+    *("cluster", "nlu_metrics", "nlu_tables", "joint", "nlu", "space", "trials", "recommendation"),
+    *("search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]

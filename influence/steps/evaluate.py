@@ -25,9 +25,10 @@ RATES = ("dcer", "icer", "semer", "f_semer", "irer", "unrecoverable", "defect", 
 def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
-    Holds `points.csv` (one row per percent pruned and seed) and `curve.csv` (mean and 95 % interval
-    per percent and metric); with task nlu also `outcomes.parquet` (percent_pruned, seed, and what
-    became of every test request, in order) and the sample's `class_shares.csv`. Every retraining is
+    Holds `points.csv` (one row per percent pruned and seed), `curve.csv` (mean and 95 % interval
+    per percent and metric) and the sample's `class_shares.csv` and, if any, `flips.csv`; with task
+    nlu also `outcomes.parquet` (percent_pruned, seed, and what became of every test request, in
+    order). Every retraining is
     kept beside the steps under a name made of the kept ids, the seed and the training knobs, and
     none is ever repeated.
     """
@@ -60,7 +61,9 @@ def _evaluate(
     if manifest["task"] == "nlu":
         outcomes = [_outcomes(place, point) for point in everyone]
         pd.concat(outcomes).to_parquet(directory / retraining.OUTCOMES, index=False)
-        shutil.copy(sampled / "class_shares.csv", directory / "class_shares.csv")
+    for name in ("class_shares.csv", "flips.csv"):
+        if (sampled / name).exists():
+            shutil.copy(sampled / name, directory / name)
     curves = [evaluation.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     pd.concat(curves).to_csv(directory / "curve.csv", index=False)
     return {

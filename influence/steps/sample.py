@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import data, rules, sampling, specs, store
+from influence import data, flips, rules, sampling, specs, store
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
 from influence.steps.inputs import recall_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
-CODE = ("data", "ranking", "rules", "sampling", "scores", "sources", "specs", "steps/sample")
+CODE = (
+    *("data", "flips", "ranking", "rules", "sampling", "scores", "sources", "specs"),
+    "steps/sample",
+)
 
 
 def sample(config: SampleStep, scored: Path) -> Steps:
@@ -21,7 +24,8 @@ def sample(config: SampleStep, scored: Path) -> Steps:
 
     Holds `order.npy` (draws x examples: rows of the train set, first kept first, so that every
     subset is a prefix), `kept.parquet` (percent_pruned, draw, id), `subsets/percent-<p>/draw-<d>/`
-    (each a dataset directory ready to train on), `class_shares.csv`, `data/` and `tokenizer/`.
+    (each a dataset directory ready to train on), `class_shares.csv`, `data/` and `tokenizer/`; with
+    labels that are known to be wrong also `flips.csv`, how many of them each fraction prunes.
     """
     manifest = store.read_manifest(scored, "score")
     arm = sampling.parse_arm(config.arm)
@@ -95,19 +99,33 @@ def _sample(
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
     np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
-    shares = _write(cuts, labels, data.open_saved(directory / "data"), directory)
+    dataset = data.open_saved(directory / "data")
+    shares = _write(cuts, labels, dataset, directory)
+    overlaps = _write_flips(cuts, flips.flags(dataset.train), directory)
     for fraction, kept in cuts.items():
         worst = shares.loc[shares["percent_pruned"] == percent(fraction), "kept_share"].min()
-        yield Record(
-            round(percent(fraction)),
-            {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst},
-        )
+        found = {f"flips/{name}": value for name, value in overlaps.get(fraction, {}).items()}
+        counted = {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst}
+        yield Record(round(percent(fraction)), counted | found)
     return {
         "arm": str(arm),
         "percents": [percent(f) for f in cuts],
         "draws": len(orders),
         **inherited(manifest),
     }
+
+
+def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dict[float, dict]:
+    """Leave `flips.csv` and return it by fraction: the overlap with wrong labels, mean of draws."""
+    if flipped is None:
+        return {}
+    found = {
+        fraction: pd.DataFrame([flips.pruned(kept, flipped) for kept in draws]).mean().to_dict()
+        for fraction, draws in cuts.items()
+    }
+    rows = [{"percent_pruned": percent(fraction)} | row for fraction, row in found.items()]
+    pd.DataFrame(rows).to_csv(directory / "flips.csv", index=False)
+    return found
 
 
 def _floors(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import data, planning, scores, store
+from influence import data, flips, planning, scores, store
 from influence.cluster import Engine
 from influence.config import ScoreConfig, ScoreStep, names
 from influence.errors import InputError
@@ -22,6 +22,7 @@ CODE = (
     "batches",
     "closed_forms",
     "data",
+    "flips",
     "gradients",
     "layers",
     "models",
@@ -42,7 +43,8 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     """Score the train set of a finished training in `score-<fingerprint>/`.
 
     Holds `scores.parquet` (id, label, one column per score), `<score>.npy`, `trace.safetensors`,
-    `correlations.csv`, `examples.json` (the hardest and easiest per score), `data/`, `tokenizer/`.
+    `correlations.csv`, `examples.json` (the hardest and easiest per score), `data/`, `tokenizer/`;
+    with labels that are known to be wrong also `flips.csv`, how well each score finds them.
     Raises InputError for unknown scores and for what this training cannot give.
     """
     manifest = store.read_manifest(training, "train")
@@ -118,6 +120,7 @@ def _score(
     trace, error = run_pass(work, manifest, dataset.train, config.shard_size, engine)
     seconds = time.perf_counter() - start
     columns = {str(spec): planning.compute(spec, trace) for spec in specs}
+    found = _write_flips(dataset.train, specs, columns, directory)
     save_trace(trace, directory)
     table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
     _write_scores(table, dataset, specs, config.examples, directory)
@@ -135,6 +138,9 @@ def _score(
             0,
             {f"score/mean/{name}": float(values.mean()), f"score/std/{name}": float(values.std())},
         )
+    for row in found:
+        shown = ("auroc", "average_precision", "precision")
+        yield Record(0, {f"flips/{measure}/{row['score']}": row[measure] for measure in shown})
     return {
         **inherited(manifest),
         "scores": list(columns),
@@ -152,6 +158,17 @@ def _write_scores(
         np.save(directory / f"{name}.npy", table[name].to_numpy())
     table[columns].rank().corr().to_csv(directory / "correlations.csv")
     store.write_json(directory / "examples.json", _extremes(table, dataset, specs, examples))
+
+
+def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> list[dict]:
+    """Leave `flips.csv`, how well each score finds the labels known to be wrong, if there are."""
+    flipped = flips.flags(train)
+    if flipped is None:
+        return []
+    hard = {str(spec): hardness(spec, columns[str(spec)]) for spec in specs}
+    found = [{"score": name} | flips.detection(hard[name], flipped) for name in hard]
+    pd.DataFrame(found).to_csv(directory / "flips.csv", index=False)
+    return found
 
 
 def _extremes(table: pd.DataFrame, dataset: data.Dataset, specs, examples: int) -> list[dict]:

@@ -18,7 +18,8 @@ from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
     *TRAINING,
-    *("assistant", "assistant_grammar", "columns", "examples", "templates", "steps/train"),
+    *("assistant", "assistant_grammar", "columns", "examples", "perturb", "templates"),
+    "steps/train",
 )
 
 

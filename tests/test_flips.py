@@ -1,0 +1,62 @@
+"""Wrong labels found by a score: known answers, ties, and agreement with scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from influence import flips
+
+
+def test_a_perfect_score_finds_all_and_its_opposite_none():
+    flipped = np.array([True, False, False, True])
+    found = flips.detection(np.array([4.0, 1.0, 2.0, 3.0]), flipped)
+    assert found == {"auroc": 1, "average_precision": 1, "precision": 1, "chance": 0.5}
+    worst = flips.detection(np.array([1.0, 4.0, 3.0, 2.0]), flipped)
+    assert (worst["auroc"], worst["precision"]) == (0, 0)
+    assert worst["average_precision"] == pytest.approx((1 / 3 + 2 / 4) / 2)
+
+
+def test_a_constant_score_is_chance():
+    flipped = np.arange(10) < 3
+    found = flips.detection(np.zeros(10), flipped)
+    assert found == pytest.approx(
+        {"auroc": 0.5, "average_precision": 0.3, "precision": 0.3, "chance": 0.3}
+    )
+
+
+def test_where_all_or_none_are_flipped_nothing_can_be_told():
+    for flipped in (np.ones(3, bool), np.zeros(3, bool)):
+        assert all(np.isnan(value) for value in flips.detection(np.arange(3.0), flipped).values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scikit_learn_agrees(seed):
+    metrics = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(seed)
+    flipped = generator.random(300) < 0.2
+    hardness = np.round(generator.normal(size=300) + flipped, 1)  # with ties
+    found = flips.detection(hardness, flipped)
+    assert found["auroc"] == pytest.approx(metrics.roc_auc_score(flipped, hardness))
+    expected = metrics.average_precision_score(flipped, hardness)
+    assert found["average_precision"] == pytest.approx(expected)
+
+
+def test_the_recall_curve_ends_with_everything():
+    looked, found = flips.recall(
+        np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False])
+    )
+    assert looked.tolist() == [0, 0.25, 0.75, 1] and found.tolist() == [0, 0.5, 1, 1]
+
+
+def test_pruned_overlap_beside_its_chance():
+    flipped = np.arange(10) < 4
+    found = flips.pruned(np.array([0, 5, 6, 7, 8]), flipped)  # 1, 2, 3, 4 and 9 are pruned
+    assert found["flips_pruned"] == 0.75 and found["jaccard"] == 3 / 6
+    assert found["chance"] == pytest.approx(2 / (5 + 4 - 2))
+    assert flips.pruned(np.arange(10), flipped) == {"flips_pruned": 0, "jaccard": 0, "chance": 0}
+
+
+def test_flags_are_there_only_where_something_is_wrong():
+    assert flips.flags(pd.DataFrame({"label": [0]})) is None
+    assert flips.flags(pd.DataFrame({"flipped": [False, None]})) is None
+    assert flips.flags(pd.DataFrame({"flipped": [False, True]})).tolist() == [False, True]
