@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence import data, evaluation, flips, nlu_tables, specs, store
+from influence import conclusions, data, evaluation, flips, nlu_tables, specs, store
 from influence.tracking import Run
 
 
@@ -49,7 +49,7 @@ def sample(run: Run, directory: Path) -> None:
     from influence import plots
 
     run.log_step(directory, "sample", "sample")
-    shares = pd.read_csv(directory / "class_shares.csv", keep_default_na=False, na_values=[""])
+    shares = read_shares(directory)
     run.log_table(shares, "class_shares")
     run.log_figures({"class_shares": plots.class_shares(shares)})
 
@@ -74,10 +74,16 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()])
     summary = evaluation.summarise(points, "test/accuracy")
     differences = evaluation.differences(points, "test/accuracy")
-    text = _markdown(summary, "mean") + "\n" + _markdown(differences, "difference")
+    shares = {arm: read_shares(path) for arm, path in curves.items()}
+    classes = conclusions.by_class(points, shares)
+    said = [conclusions.verdict(points), *conclusions.warnings(classes)]
+    tables = [_markdown(summary, "mean"), _markdown(differences, "difference")]
+    text = "\n".join(["".join(f"{line}\n\n" for line in said).rstrip("\n") + "\n", *tables])
     print("\n" + text)
     if not run.id:
         return
+    run.tag(**{"mlflow.note.content": said[0]})
+    run.log_table(classes, "by_class")
     from influence import plots
 
     run.log_dataset(**store.read_manifest(next(iter(curves.values())), "evaluate")["dataset"])
@@ -97,10 +103,7 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
 def assistant(run: Run, curves: Mapping[str, Path]) -> None:
     """Log and print what pruning did to the error rates of a voice assistant, task nlu."""
     outcomes = {arm: pd.read_parquet(path / "outcomes.parquet") for arm, path in curves.items()}
-    shares = {
-        arm: pd.read_csv(path / "class_shares.csv", dtype={"label": str})
-        for arm, path in curves.items()
-    }
+    shares = {arm: read_shares(path) for arm, path in curves.items()}
     table, by_domain = nlu_tables.changes(outcomes), nlu_tables.domains(outcomes, shares)
     text = nlu_tables.markdown(table)
     print("\n" + text)
@@ -115,6 +118,12 @@ def assistant(run: Run, curves: Mapping[str, Path]) -> None:
             "domain_shares": nlu_plots.domain_shares(by_domain),
         }
         run.log_figures(figures)
+
+
+def read_shares(directory: Path) -> pd.DataFrame:
+    """Return the class shares of a sample or of its curve; a label may be the text "nan"."""
+    path = directory / "class_shares.csv"
+    return pd.read_csv(path, dtype={"label": str}, keep_default_na=False, na_values=[""])
 
 
 def _markdown(table: pd.DataFrame, value: str) -> str:

@@ -97,15 +97,15 @@ def table(points: Collection[Point], arm: str) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["percent_pruned", "seed"], ignore_index=True)
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean, low and high end of Student's 95 % interval; the ends are nan for one value."""
+def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
+    """Return mean, low and high end of Student's interval; the ends are nan for one value."""
     from scipy.stats import t
 
     array = np.asarray(values, dtype=np.float64)
     mean = float(array.mean())
     if len(array) < 2:
         return mean, float("nan"), float("nan")
-    half = float(t.ppf((1 + LEVEL) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
+    half = float(t.ppf((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
     return mean, mean - half, mean + half
 
 

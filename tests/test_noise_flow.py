@@ -61,3 +61,13 @@ def test_the_noise_is_in_train_alone_and_the_saved_data_know_it(study):
     train, test = (pd.read_parquet(kept / f"{split}.parquet") for split in ("train", "test"))
     assert train["flipped"].any() and "flipped" not in test
     assert ((train["label"] != train["clean_label"]) == train["flipped"]).all()
+
+
+def test_the_run_is_described_by_its_verdict(study):
+    run = study.runs[0]
+    verdict = run.data.tags["mlflow.note.content"]
+    assert verdict.startswith("One seed shows no difference")
+    assert (logged(run, "") / "summary.md").read_text().startswith(f"{verdict}\n")
+    classes = table(run, "by_class")
+    assert set(classes["arm"]) == {"random", "el2n:hard", "vog:easy"}
+    assert classes["kept_share"].between(0, 1).all() and not classes["clear"].any()

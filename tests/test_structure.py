@@ -16,7 +16,8 @@ MODULES = {
 CORE = [
     *("assistant", "sources", "columns", "examples", "perturb", "data", "batches", "models"),
     *("training", "gradients", "layers", "trace", "records", "scores", "specs", "planning"),
-    *("ranking", "rules", "sampling", "flips", "evaluation", "store", "config", "steps"),
+    *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
+    "steps",
     *("cluster", "command", "space", "trials", "recommendation", "slots", "nlu_metrics"),
     *("nlu_tables", "joint", "nlu"),
 ]
@@ -37,7 +38,17 @@ DIRECTION = [
     *("examples", "perturb", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
-    *("cluster", "nlu_metrics", "nlu_tables", "joint", "nlu", "space", "trials", "recommendation"),
+    *(
+        "conclusions",
+        "cluster",
+        "nlu_metrics",
+        "nlu_tables",
+        "joint",
+        "nlu",
+        "space",
+        "trials",
+        "recommendation",
+    ),
     *("search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),

@@ -1,0 +1,164 @@
+"""What a comparison of arms says: one sentence on the whole, and what pruning did to each class.
+
+Whoever makes many comparisons finds something by luck. So an arm counts as clearly better or worse
+only if the interval at 1 - 5 % / comparisons leaves out 0 (Bonferroni), wider than in the tables.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from influence.evaluation import LEVEL, interval
+
+KEYS = ["percent_pruned", "seed"]
+
+
+def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
+    """Say in one sentence how the arms did beside random, and random beside the full train set.
+
+    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % among them.
+    """
+    beside = _differences(points, metric)
+    random = _to_full(points, metric)
+    seeds, count = int(points["seed"].nunique()), len(beside)
+    tried = f"{count} comparison{'s' * (count != 1)}"
+    if seeds < 2:
+        return (
+            "One seed shows no difference that could not be luck; run again with seeds=3 or more."
+        )
+    if not count:
+        said = "Nothing but random pruning was tried"
+    elif (beside["low"] > 0).any():
+        best = beside[beside["low"] > 0].sort_values("difference").iloc[-1]
+        others = int((beside["low"] > 0).sum()) - 1
+        said = (
+            f"{best['arm']} is clearly better than random pruning at {best['percent_pruned']:g} % "
+            f"pruned, by {_points(best)} points"
+            + (f", and so are {others} more of {tried}" if others else "")
+        )
+    else:
+        said = f"No arm is clearly better than random pruning ({tried}, {seeds} seeds)"
+        if worse := _from(beside[beside["high"] < 0]):
+            said += f", clearly worse are {worse}"
+    if not len(random):
+        return f"{said}."
+    lost = (random["high"] < 0).tolist()
+    if lost[0]:
+        return f"{said}; random pruning loses already at {_at(random.iloc[0])}."
+    held = lost.index(True) if any(lost) else len(lost)
+    return f"{said}; random pruning shows no clear loss up to {_at(random.iloc[held - 1])}."
+
+
+def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per arm, percent pruned and class: what stayed of it, and its test recall.
+
+    `shares`: of each arm label, percent_pruned, kept_share (as `sampling.class_shares`). Columns:
+    arm, percent_pruned, label, kept_share, recall_before, recall_after, recall_change with low and
+    high (95 %, paired by seed, nan for one seed), and clear: the interval for all classes at once
+    leaves out 0. A class without test examples has no row.
+    """
+    rows = []
+    for arm, own in points.groupby("arm", sort=False):
+        full = own[own["percent_pruned"] == 0].set_index("seed")
+        kept = shares[str(arm)].set_index(["percent_pruned", "label"])["kept_share"]
+        for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
+            after = some.set_index("seed")
+            for name in (c for c in points if c.startswith("test/recall/")):
+                label = name.removeprefix("test/recall/")
+                pair = pd.concat([full[name], after[name]], axis=1, keys=["before", "after"])
+                pair = pair.dropna()
+                if not len(pair):
+                    continue
+                changes = (pair["after"] - pair["before"]).tolist()
+                row = {"arm": arm, "percent_pruned": percent, "label": label}
+                row["kept_share"] = kept.get((percent, label), np.nan)
+                row |= {f"recall_{end}": pair[end].mean() for end in ("before", "after")}
+                rows.append(row | {"changes": changes})
+    return _with_intervals(pd.DataFrame(rows))
+
+
+def warnings(table: pd.DataFrame) -> list[str]:
+    """Say of each arm which class pays most for it, where one clearly loses recall.
+
+    `table`: that of `by_class`. A class is named if its recall clearly fell while less of it stayed
+    than of the whole train set; one line per arm, for the class that fell most.
+    """
+    said: list[str] = []
+    if not len(table):
+        return said
+    stays = 1 - table["percent_pruned"] / 100
+    losing = table[table["clear"] & (table["recall_change"] < 0) & (table["kept_share"] < stays)]
+    for arm, own in losing.groupby("arm", sort=False):
+        worst = own.sort_values(["recall_change", "percent_pruned"]).iloc[0]
+        classes = own["label"].nunique()
+        said.append(
+            f"{arm} prunes {100 * (1 - worst['kept_share']):.0f} % of class {worst['label']!r} at "
+            f"{worst['percent_pruned']:g} % pruned, and its recall falls from "
+            f"{100 * worst['recall_before']:.0f} to {100 * worst['recall_after']:.0f} %"
+            + (f"; {classes - 1} more classes lose like it" if classes > 1 else "")
+        )
+    return said
+
+
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Replace the changes of each row by their mean and intervals."""
+    if not len(table):
+        return table
+    changes = table.pop("changes")
+    ends = pd.DataFrame(
+        [interval(own) for own in changes], columns=["recall_change", "low", "high"]
+    )
+    wide = [interval(own, _level(len(table))) for own in changes]
+    clear = [bool(low > 0 or high < 0) for _, low, high in wide]
+    return pd.concat([table, ends], axis=1).assign(clear=clear)
+
+
+def _differences(points: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return each arm minus random, paired by seed, with intervals for all comparisons at once."""
+    pruned = points[points["percent_pruned"] > 0]
+    base = pruned[pruned["arm"] == "random"].set_index(KEYS)[metric]
+    found = {
+        key: (own.set_index(KEYS)[metric] - base).dropna().tolist()
+        for key, own in pruned[pruned["arm"] != "random"].groupby(["arm", "percent_pruned"])
+    }
+    paired = {key: values for key, values in found.items() if values}
+    return _summary(paired, _level(len(paired)))
+
+
+def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return random minus the full train set, paired by seed, by ascending percent, at 95 %.
+
+    Here a wider interval would claim more: that nothing was lost.
+    """
+    own = points[points["arm"] == "random"]
+    full = own[own["percent_pruned"] == 0].set_index("seed")[metric]
+    found = {
+        ("random", percent): (some.set_index("seed")[metric] - full).dropna().tolist()
+        for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned")
+    }
+    return _summary({key: values for key, values in found.items() if values}, LEVEL)
+
+
+def _summary(found: Mapping[tuple, list[float]], level: float) -> pd.DataFrame:
+    rows = [(*key, *interval(values, level)) for key, values in found.items()]
+    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "difference", "low", "high"])
+
+
+def _level(comparisons: int) -> float:
+    return 1 - (1 - LEVEL) / max(comparisons, 1)
+
+
+def _from(rows: pd.DataFrame) -> str:
+    """List arms with the smallest percent at which each is in `rows`."""
+    firsts = rows.groupby("arm")["percent_pruned"].min().sort_values(kind="stable")
+    return ", ".join(f"{arm} from {percent:g} %" for arm, percent in firsts.items())
+
+
+def _at(row: pd.Series) -> str:
+    return f"{row['percent_pruned']:g} % ({_points(row)} points against the full train set)"
+
+
+def _points(row: pd.Series) -> str:
+    half = 50 * (row["high"] - row["low"])
+    return f"{100 * row['difference']:+.1f} ± {half:.1f}".replace("-", "−")
