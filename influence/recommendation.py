@@ -109,7 +109,9 @@ def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, fl
     )
     found = {"full": full, "recommended": recommended, "recommended_minus_full": recommended - full}
     if len(random):
-        found |= {"random": random, "recommended_minus_random": recommended - random}
+        found["random"] = random
+    if len(random) and arm != "random":
+        found["recommended_minus_random"] = recommended - random
     return {row: _interval(values) for row, values in found.items()}
 
 

@@ -66,8 +66,9 @@ def test_one_seed_decides_nothing():
 def test_random_is_not_compared_with_itself():
     ended = [trial(0, "random", 50, 0.0, 0.0)]
     rows = points(**{FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE)})
-    said = recommendation(CONFIG, FIT, 100, ended, rows)["verdict"]
-    assert said.endswith("no score did better than pruning at random.")
+    found = recommendation(CONFIG, FIT, 100, ended, rows)
+    assert found["verdict"].endswith("no score did better than pruning at random.")
+    assert "random" in found["test"] and "recommended_minus_random" not in found["test"]
 
 
 def test_where_nothing_holds_everything_is_kept():

@@ -75,15 +75,19 @@ def wanted(text: str, arms: Sequence) -> str:
     return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
 
 
-def possible(asked: Iterable[str], runs: Sequence[planning.RunInfo], otherwise: str) -> list:
-    """Return the specs of those scores that `runs` can give; say of the others why not."""
+def possible(asked: Iterable[str], runs: Sequence[planning.RunInfo], otherwise: str = "") -> list:
+    """Return the specs of those scores that `runs` can give; say after `otherwise` why not others.
+
+    Without `otherwise` nothing is said.
+    """
     found = []
     for spec in map(parse_spec, asked):
         try:
             planning.plan([spec], tuple(runs))
             found.append(spec)
         except InputError as reason:
-            say(f"{otherwise}: {reason}")
+            if otherwise:
+                say(f"{otherwise}: {reason}")
     return found
 
 

@@ -139,12 +139,16 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 def score_list(config: SearchStep) -> str:
     """Return those of the paper's scores that this training will give, also at every epoch."""
     examples = len(data.load(seed=config.seed, **config.knobs(DataConfig)).train)
-    asked = []
-    for name in PAPER:
-        own = scores.REGISTRY[name].window
-        others = [str(epoch) for epoch in range(1, config.epochs + 1) if own.isdigit()]
-        asked += [name, *(f"{name}@{epoch}" for epoch in others if epoch != own)]
-    found = possible(asked, expected(config, examples), "search: left out")
+    own = {name: scores.REGISTRY[name].window for name in PAPER}
+    epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
+    windows = [
+        f"{name}@{epoch}"
+        for name in PAPER
+        for epoch in epochs
+        if own[name].isdigit() and epoch != own[name]
+    ]
+    runs = expected(config, examples)
+    found = [*possible(PAPER, runs, "search: left out"), *possible(windows, runs)]
     if not found:
         raise InputError(
             f"a training of {examples} examples for {config.epochs} epochs gives none of "
