@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from influence.config import ExecutionConfig
+from influence.errors import InputError, Terminated
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Engine:
 def engine(config: ExecutionConfig) -> Iterator[Engine]:
     """Give an engine for `workers` jobs at once, `threads` threads each, and end its processes.
 
-    On a GPU one job runs at a time, in this process, unless `workers` says otherwise.
+    On a GPU one job runs at a time, in this process, unless `workers` says otherwise. Ctrl-C and
+    SIGTERM end the jobs that run, anything else waits for them.
     """
     device = _device(config.device)
     cores = (
@@ -92,6 +94,11 @@ def engine(config: ExecutionConfig) -> Iterator[Engine]:
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(threads,))
     try:
         yield Engine(device, workers, pool)
+    except (KeyboardInterrupt, Terminated):
+        # What is done lies in files; what is being done leaves none that is read as finished.
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -112,8 +119,6 @@ _held: list[Any] = []
 
 def _device(name: str) -> str:
     import torch
-
-    from influence.errors import InputError
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
