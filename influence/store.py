@@ -106,11 +106,37 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises InputError if nothing can be written there.
     """
-    with _lock_file(directory) as handle:
+    with _lock_file(directory / ".lock") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         for part in directory.glob(".part-*"):
             shutil.rmtree(part, ignore_errors=True)
         yield
+
+
+@contextmanager
+def alive(path: Path) -> Iterator[None]:
+    """Hold a file that shows to `is_alive` that this process lives; however it ends, that ends.
+
+    Raises InputError if nothing can be written there.
+    """
+    with _lock_file(path) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def is_alive(path: Path) -> bool:
+    """Tell whether the process that held this file lives, as far as this machine can know."""
+    try:
+        with open(path) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return True  # another machine's
+    return False
 
 
 def file_digest(path: Path) -> str:
@@ -133,13 +159,13 @@ def copy_tree(source: Path, target: Path) -> None:
     )
 
 
-def _lock_file(directory: Path) -> IO[str]:
+def _lock_file(path: Path) -> IO[str]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return open(directory / ".lock", "w")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w")
     except OSError as error:
         raise InputError(
-            f"{directory} cannot be written ({error.strerror}); choose another workdir"
+            f"{path.parent} cannot be written ({error.strerror}); choose another workdir"
         ) from None
 
 

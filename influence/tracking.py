@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from influence.steps.step import Record, Steps
 
 EXPERIMENT = "influence"
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
+MARKER = "process"  # the tag that says which file a living command holds
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
+
+_held: ContextVar[Path | None] = ContextVar("marker", default=None)
 
 
 class Run:
@@ -155,7 +159,8 @@ class Child:
 def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Run]:
     """Open a run: nested if one is open, else the one that `mlflow run` has begun, or a new one.
 
-    Ends it as FINISHED, FAILED, or, on SIGTERM and Ctrl-C, KILLED.
+    Ends it as FINISHED, FAILED, or, on SIGTERM and Ctrl-C, KILLED. What an earlier command in the
+    same workdir left running, because it was killed or its machine went down, is ended as KILLED.
     """
     if not config.track:
         yield Run("")
@@ -167,18 +172,47 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
     if not nested and not {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
         mlflow.set_experiment(EXPERIMENT)
     begun = mlflow.start_run(nested=nested)
-    status = "FAILED"
+    opened, status = Run(begun.info.run_id), "FAILED"
     try:
-        opened = Run(begun.info.run_id)
-        opened.tag(**{"mlflow.runName": name, "mlflow.note.content": note, "step": step})
-        opened.params(**config.knobs())
-        yield opened
+        with _holding(Path(config.workdir).absolute() / "running" / opened.id) as marker:
+            _end_orphans(begun.info.experiment_id)
+            opened.tag(**{MARKER: marker})
+            opened.tag(**{"mlflow.runName": name, "mlflow.note.content": note, "step": step})
+            opened.params(**config.knobs())
+            yield opened
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated):
         status = "KILLED"
         raise
     finally:
         mlflow.end_run(status)
+
+
+@contextmanager
+def _holding(marker: Path) -> Iterator[Path]:
+    """Hold the file that says that this command lives: one for its run and all that are nested."""
+    if held := _held.get():
+        yield held
+        return
+    with store.alive(marker):
+        token = _held.set(marker)
+        try:
+            yield marker
+        finally:
+            _held.reset(token)
+
+
+def _end_orphans(experiment: str) -> None:
+    """End the runs of commands that are no more and so could not end them."""
+    left = _client().search_runs([experiment], "attributes.status = 'RUNNING'")
+    markers = {
+        run.info.run_id: Path(run.data.tags[MARKER]) for run in left if MARKER in run.data.tags
+    }
+    lost = [run_id for run_id, marker in markers.items() if not store.is_alive(marker)]
+    for run_id in lost:
+        _client().set_terminated(run_id, "KILLED")
+    for run_id in lost:
+        markers[run_id].unlink(missing_ok=True)
 
 
 def is_there(run_id: str) -> bool:
