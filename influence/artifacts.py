@@ -78,26 +78,26 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     classes = conclusions.by_class(points, shares)
     said = [conclusions.verdict(points), *conclusions.warnings(classes)]
     tables = [_markdown(summary, "mean"), _markdown(differences, "difference")]
-    text = "\n".join(["".join(f"{line}\n\n" for line in said).rstrip("\n") + "\n", *tables])
+    text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
     print("\n" + text)
     if not run.id:
         return
-    run.tag(**{"mlflow.note.content": said[0]})
-    run.log_table(classes, "by_class")
     from influence import plots
 
+    run.tag(**{"mlflow.note.content": said[0]})
     run.log_dataset(**store.read_manifest(next(iter(curves.values())), "evaluate")["dataset"])
     figures = {"pruning_curves": plots.pruning_curves(summary)}
     if len(differences):
         figures["differences_to_random"] = plots.differences_to_random(differences)
     run.log_figures(figures)
-    for name, frame in (("points", points), ("curves", summary), ("differences", differences)):
+    frames = {"points": points, "curves": summary, "differences": differences, "by_class": classes}
+    overlaps = [(arm, path / "flips.csv") for arm, path in curves.items()]
+    if all(path.exists() for _, path in overlaps):
+        known = [pd.read_csv(path).assign(arm=arm) for arm, path in overlaps]
+        frames["flips_pruned"] = pd.concat(known, ignore_index=True)
+    for name, frame in frames.items():
         run.log_table(frame, name)
     run.log_text(text, "summary.md")
-    pruned = [(arm, path / "flips.csv") for arm, path in curves.items()]
-    rows = [pd.read_csv(path).assign(arm=arm) for arm, path in pruned if path.exists()]
-    if rows:
-        run.log_table(pd.concat(rows, ignore_index=True), "flips_pruned")
 
 
 def assistant(run: Run, curves: Mapping[str, Path]) -> None:

@@ -117,8 +117,8 @@ def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, fl
 
 def _sigma(points: pd.DataFrame, arm: str, metric: str, percent: int) -> float:
     """Return the data-score efficiency on test: relative change of the error per share pruned."""
-    errors = 1 - points.groupby("arm")[metric].mean()
-    return efficiency(relative_change(errors[FULL], errors[arm]), percent / 100)
+    means = points.groupby("arm")[metric].mean()
+    return efficiency(relative_change(1 - means[FULL], 1 - means[arm]), percent / 100)
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
