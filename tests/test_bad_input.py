@@ -264,7 +264,7 @@ def test_a_device_that_is_not_there(refused, made, step):
         ("train", {"schedule": "cosine"}, ("constant, linear", "'cosine'")),
         ("train", {"learning_rat": 1}, ("'learning_rat'", "learning_rate")),
         ("score", {}, ("score needs training",)),
-        ("search", {"goal": "best"}, ("goal must be one of prune, frontier", "'best'")),
+        ("search", {"goal": "best"}, ("goal must be one of prune, efficiency, frontier", "'best'")),
         ("search", {"tolerance": -0.01}, ("tolerance must be at least 0, not -0.01",)),
         ("search", {"trials": 0}, ("trials must be at least 1, not 0",)),
         ("search", {"metric": "bleu"}, ("accuracy, macro_f1", "'bleu'")),
