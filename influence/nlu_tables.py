@@ -71,7 +71,7 @@ def markdown(table: pd.DataFrame) -> str:
     for _, row in table.sort_values(["percent_pruned", "arm"], ascending=[False, True]).iterrows():
         ends = {rate: [_percent(row[f"{rate}_{end}"]) for end in ("low", "high")] for rate in SHOWN}
         cells = [f"{_percent(row[rate])} [{', '.join(ends[rate])}]" for rate in SHOWN]
-        sigmas = [f"{row[f'{rate}_sigma']:.2f}" for rate in ("dcer", "irer")]
+        sigmas = [f"{row[f'{rate}_sigma']:.2f}".replace("-", "−") for rate in ("dcer", "irer")]
         lines.append([f"`{row['arm']}`", f"−{row['percent_pruned']:g}", *cells, *sigmas])
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"Relative change of error rates, % ({seeds} seeds, 95 % intervals)\n\n{text}"
