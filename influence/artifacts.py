@@ -49,7 +49,7 @@ def sample(run: Run, directory: Path) -> None:
     from influence import plots
 
     run.log_step(directory, "sample", "sample")
-    shares = read_shares(directory)
+    shares = _read_shares(directory)
     run.log_table(shares, "class_shares")
     run.log_figures({"class_shares": plots.class_shares(shares)})
 
@@ -74,7 +74,7 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()])
     summary = evaluation.summarise(points, "test/accuracy")
     differences = evaluation.differences(points, "test/accuracy")
-    shares = {arm: read_shares(path) for arm, path in curves.items()}
+    shares = {arm: _read_shares(path) for arm, path in curves.items()}
     classes = conclusions.by_class(points, shares)
     said = [conclusions.verdict(points), *conclusions.warnings(classes)]
     tables = [_markdown(summary, "mean"), _markdown(differences, "difference")]
@@ -103,7 +103,7 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
 def assistant(run: Run, curves: Mapping[str, Path]) -> None:
     """Log and print what pruning did to the error rates of a voice assistant, task nlu."""
     outcomes = {arm: pd.read_parquet(path / "outcomes.parquet") for arm, path in curves.items()}
-    shares = {arm: read_shares(path) for arm, path in curves.items()}
+    shares = {arm: _read_shares(path) for arm, path in curves.items()}
     table, by_domain = nlu_tables.changes(outcomes), nlu_tables.domains(outcomes, shares)
     text = nlu_tables.markdown(table)
     print("\n" + text)
@@ -120,7 +120,7 @@ def assistant(run: Run, curves: Mapping[str, Path]) -> None:
         run.log_figures(figures)
 
 
-def read_shares(directory: Path) -> pd.DataFrame:
+def _read_shares(directory: Path) -> pd.DataFrame:
     """Return the class shares of a sample or of its curve; a label may be the text "nan"."""
     path = directory / "class_shares.csv"
     return pd.read_csv(path, dtype={"label": str}, keep_default_na=False, na_values=[""])
@@ -143,8 +143,6 @@ def _markdown(table: pd.DataFrame, value: str) -> str:
 
 def _cell(row: pd.Series, value: str) -> str:
     sign = "+" if value == "difference" else ""
-    shown = f"{100 * row[value]:{sign}.1f}"
-    if row["low"] != row["low"]:  # one seed has no interval
-        return shown
     clear = value == "difference" and (row["low"] > 0 or row["high"] < 0)
-    return f"{shown} ± {50 * (row['high'] - row['low']):.1f}{' *' if clear else ''}"
+    text = conclusions.shown(row[value], row["low"], row["high"], sign)
+    return f"{text} *" if clear else text

@@ -4,14 +4,13 @@ Whoever makes many comparisons finds something by luck. So an arm counts as clea
 only if the interval at 1 - 5 % / comparisons leaves out 0 (Bonferroni), wider than in the tables.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from influence.evaluation import LEVEL, interval
-
-KEYS = ["percent_pruned", "seed"]
+from influence.evaluation import LEVEL, differences, interval
 
 
 def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
@@ -19,9 +18,9 @@ def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
 
     `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % among them.
     """
-    beside = _differences(points, metric)
+    count, seeds = len(differences(points, metric)), int(points["seed"].nunique())
+    beside = differences(points, metric, level=_level(count))
     random = _to_full(points, metric)
-    seeds, count = int(points["seed"].nunique()), len(beside)
     tried = f"{count} comparison{'s' * (count != 1)}"
     if seeds < 2:
         return (
@@ -101,6 +100,13 @@ def warnings(table: pd.DataFrame) -> list[str]:
     return said
 
 
+def shown(mean: float, low: float, high: float, sign: str = "") -> str:
+    """Return a mean and the half-width of its interval in percent; one seed has no interval."""
+    half = 50 * (high - low)
+    spread = "" if math.isnan(half) else f" ± {half:.1f}"
+    return f"{100 * mean:{sign}.1f}{spread}"
+
+
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """Replace the changes of each row by their mean and intervals."""
     if not len(table):
@@ -114,18 +120,6 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, ends], axis=1).assign(clear=clear)
 
 
-def _differences(points: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return each arm minus random, paired by seed, with intervals for all comparisons at once."""
-    pruned = points[points["percent_pruned"] > 0]
-    base = pruned[pruned["arm"] == "random"].set_index(KEYS)[metric]
-    found = {
-        key: (own.set_index(KEYS)[metric] - base).dropna().tolist()
-        for key, own in pruned[pruned["arm"] != "random"].groupby(["arm", "percent_pruned"])
-    }
-    paired = {key: values for key, values in found.items() if values}
-    return _summary(paired, _level(len(paired)))
-
-
 def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return random minus the full train set, paired by seed, by ascending percent, at 95 %.
 
@@ -133,16 +127,12 @@ def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     """
     own = points[points["arm"] == "random"]
     full = own[own["percent_pruned"] == 0].set_index("seed")[metric]
-    found = {
-        ("random", percent): (some.set_index("seed")[metric] - full).dropna().tolist()
-        for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned")
-    }
-    return _summary({key: values for key, values in found.items() if values}, LEVEL)
-
-
-def _summary(found: Mapping[tuple, list[float]], level: float) -> pd.DataFrame:
-    rows = [(*key, *interval(values, level)) for key, values in found.items()]
-    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "difference", "low", "high"])
+    rows = []
+    for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
+        paired = (some.set_index("seed")[metric] - full).dropna()
+        if len(paired):
+            rows.append((percent, *interval(paired.tolist())))
+    return pd.DataFrame(rows, columns=["percent_pruned", "difference", "low", "high"])
 
 
 def _level(comparisons: int) -> float:
@@ -160,5 +150,4 @@ def _at(row: pd.Series) -> str:
 
 
 def _points(row: pd.Series) -> str:
-    half = 50 * (row["high"] - row["low"])
-    return f"{100 * row['difference']:+.1f} ± {half:.1f}".replace("-", "−")
+    return shown(row["difference"], row["low"], row["high"], "+").replace("-", "−")

@@ -118,10 +118,12 @@ def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "percent_pruned", "mean", "low", "high", "seeds"])
 
 
-def differences(points: pd.DataFrame, metric: str, baseline: str = "random") -> pd.DataFrame:
+def differences(
+    points: pd.DataFrame, metric: str, baseline: str = "random", level: float = LEVEL
+) -> pd.DataFrame:
     """Return each arm minus `baseline`, paired by seed.
 
-    Columns: arm, percent_pruned, difference, low, high (95 %), seeds. Seeds that one of
+    Columns: arm, percent_pruned, difference, low, high (at `level`), seeds. Seeds that one of
     the two lacks are left out, and so is the fraction 0, where all arms are the full train set.
     """
     keys = ["percent_pruned", "seed"]
@@ -130,7 +132,7 @@ def differences(points: pd.DataFrame, metric: str, baseline: str = "random") -> 
     for (arm, percent), group in _by_point(points):
         paired = (group.set_index(keys)[metric] - base).dropna()
         if arm != baseline and percent > 0 and len(paired):
-            rows.append((arm, percent, *interval(paired.tolist()), len(paired)))
+            rows.append((arm, percent, *interval(paired.tolist(), level), len(paired)))
     columns = ["arm", "percent_pruned", "difference", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from influence import evaluation, sampling, trials
+from influence.conclusions import shown
 from influence.config import FitConfig, SearchConfig
 from influence.nlu_metrics import efficiency, relative_change
 from influence.training import steps_per_epoch
@@ -95,13 +96,6 @@ def flat(found: dict) -> dict[str, float]:
     return {**{f"search/{name}": value for name, value in chosen.items()}, **test, **cost}
 
 
-def shown(interval: dict[str, float], sign: str = "") -> str:
-    """Return a mean and the half-width of its interval in percent; one seed has no interval."""
-    half = 50 * (interval["high"] - interval["low"])
-    spread = "" if math.isnan(half) else f" ± {half:.1f}"
-    return f"{100 * interval['mean']:{sign}.1f}{spread}"
-
-
 def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, float]]:
     full, random, recommended = (
         points[points["arm"] == name].sort_values("seed")[metric].to_numpy()
@@ -127,7 +121,7 @@ def _interval(values: np.ndarray) -> dict[str, float]:
 
 
 def _points(difference: dict[str, float]) -> str:
-    return shown(difference, "+").replace("-", "−")
+    return shown(**difference, sign="+").replace("-", "−")
 
 
 def _cost(

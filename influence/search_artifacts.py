@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from influence import store, tracking
-from influence.recommendation import flat, shown
+from influence.conclusions import shown
+from influence.recommendation import flat
 from influence.steps.step import Record, say
 from influence.tracking import Child, Run
 from influence.trials import Trial, pack
@@ -160,9 +161,9 @@ def _comparison_table(found: Mapping[str, dict]) -> str:
                 name,
                 f"`{one['arm']}`",
                 f"{one['percent_pruned']} %",
-                *(shown(test[row]) for row in ("full", "recommended")),
-                shown(test["recommended_minus_full"], "+"),
-                shown(beside, "+") if beside else "–",
+                *(shown(**test[row]) for row in ("full", "recommended")),
+                shown(**test["recommended_minus_full"], sign="+"),
+                shown(**beside, sign="+") if beside else "–",
                 f"{cost['retrainings']:.0f}",
                 f"{cost['full_trainings']:.1f}",
                 f"{cost['break_even']:.0f} uses" if math.isfinite(cost["break_even"]) else "never",

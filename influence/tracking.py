@@ -175,7 +175,8 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
     opened, status = Run(begun.info.run_id), "FAILED"
     try:
         with _holding(Path(config.workdir).absolute() / "running" / opened.id) as marker:
-            _end_orphans(begun.info.experiment_id)
+            if not nested:
+                _end_orphans(begun.info.experiment_id)
             opened.tag(**{MARKER: marker})
             opened.tag(**{"mlflow.runName": name, "mlflow.note.content": note, "step": step})
             opened.params(**config.knobs())

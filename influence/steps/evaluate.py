@@ -28,9 +28,8 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     Holds `points.csv` (one row per percent pruned and seed), `curve.csv` (mean and 95 % interval
     per percent and metric) and the sample's `class_shares.csv` and, if any, `flips.csv`; with task
     nlu also `outcomes.parquet` (percent_pruned, seed, and what became of every test request, in
-    order). Every retraining is
-    kept beside the steps under a name made of the kept ids, the seed and the training knobs, and
-    none is ever repeated.
+    order). Every retraining is kept beside the steps under a name made of the kept ids, the seed
+    and the training knobs, and none is ever repeated.
     """
     manifest = store.read_manifest(sampled, "sample")
     task = Task("evaluate", config.knobs(EvaluateConfig), {"sample": manifest["fingerprint"]}, CODE)

@@ -73,7 +73,8 @@ def _sample(
     store.verify(scored, manifest)
     table = pd.read_parquet(scored / "scores.parquet")
     labels = table["label"].to_numpy()
-    floors = _floors(config, data.open_saved(scored / "data").train)
+    dataset = data.open_saved(scored / "data")
+    floors = _floors(config, dataset.train)
     hardness = {
         name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
     }
@@ -99,7 +100,6 @@ def _sample(
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
     np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
-    dataset = data.open_saved(directory / "data")
     shares = _write(cuts, labels, dataset, directory)
     overlaps = _write_flips(cuts, flips.flags(dataset.train), directory)
     for fraction, kept in cuts.items():

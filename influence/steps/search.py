@@ -25,7 +25,17 @@ from influence.trials import Trial
 
 CODE = (
     *retraining.CODE,
-    *("ranking", "recommendation", "rules", "sampling", "scores", "search", "space", "specs"),
+    *(
+        "conclusions",
+        "ranking",
+        "recommendation",
+        "rules",
+        "sampling",
+        "scores",
+        "search",
+        "space",
+        "specs",
+    ),
     *("trials", "steps/search"),
 )
 PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
