@@ -49,6 +49,7 @@ AXES = {
     "efficiency": ("difference to the full train set per percent pruned",),
     "frontier": ("difference to the full train set", "percent pruned"),
 }
+FIRST_BEAT = "first_beat"
 PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
 
@@ -240,6 +241,7 @@ def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
     A candidate that was tried before, or is at this moment, would say nothing: another is drawn,
     then without the sampler that has settled on it.
     """
+    _adopt(study)
     with _quietly():
         optuna.storages.fail_stale_trials(study.optuna)
     for repeat in range(REPEATS):
@@ -288,7 +290,7 @@ def _take_place(study: Study, config: SearchConfig, settled: bool) -> optuna.Tri
     # sqlite locks no rows: two workers would be handed the same queued trial.
     with store.locked(study.locks), _quietly():
         trial = study.optuna.ask()
-    _beat(study, trial)
+        _beat(study, trial._trial_id, first=trial.number)
     living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
     if sum(t.number < trial.number for t in living) >= config.trials:
         _give_up(study, trial, "other workers took the last places")
@@ -378,7 +380,7 @@ def _alive(study: Study, grace: int, attempts: dict[int, _Attempt]) -> Iterator[
             for attempt in list(attempts.values()):
                 # A storage that is away for a moment: the next beat may reach it.
                 with warnings.catch_warnings(), _ignoring_storage():
-                    _beat(study, attempt.trial)
+                    _beat(study, attempt.trial._trial_id)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -399,8 +401,31 @@ def _ignoring_storage() -> Iterator[None]:
         return
 
 
-def _beat(study: Study, trial: optuna.Trial) -> None:
-    study.optuna._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+def _beat(study: Study, trial_id: int, first: int | None = None) -> None:
+    """Say that a trial is being done; `first`: its number, at its first beat."""
+    storage: Any = study.optuna._storage
+    storage.record_heartbeat(trial_id)
+    if first is not None:
+        storage.set_trial_user_attr(trial_id, FIRST_BEAT, first)
+
+
+def _adopt(study: Study) -> None:
+    """Beat once for trials that never had a beat, so that they can fall silent.
+
+    A worker that is killed between taking a trial and its first beat leaves one that the storage
+    would call running for ever. On this machine the lock keeps those two together.
+    """
+
+    def silent() -> list[FrozenTrial]:
+        running = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        # A trial that is taken up again has the attributes of its first time, with that number.
+        return [t for t in running if t.user_attrs.get(FIRST_BEAT) != t.number]
+
+    if not silent():
+        return
+    with store.locked(study.locks):
+        for trial in silent():
+            _beat(study, trial._trial_id, first=trial.number)
 
 
 def _trial_of(study: Study, number: int) -> Trial:

@@ -210,6 +210,17 @@ def test_four_workers_two_of_them_killed_lose_no_trial_and_count_none_twice(tmp_
     assert set(made.values()) == {1}
 
 
+def test_a_trial_whose_worker_died_before_its_first_beat_is_taken_up_again(tmp_path):
+    chosen = config(trials=12)
+    study = open_study(tmp_path, chosen)
+    with search._quietly():
+        lost = study.optuna.ask()  # and never heard of again
+    ended = list(explore(study, chosen))
+    assert counted(study) == len(ended) == 12
+    assert lost.number not in {trial.number for trial in ended}
+    assert not study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+
+
 def test_a_claim_holds_until_it_is_of_no_use(tmp_path):
     study = open_study(tmp_path, config())
     assert search.claim(study, "run", "a", lambda run: True) == "a"
