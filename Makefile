@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	@python -m entrypoints.where
 
 test: $(VENV)/.installed lint
-	python -m pytest
+	python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/.installed
 	ruff format --check .

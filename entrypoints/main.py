@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from influence.command import run
+from influence.command import again, run
 from influence.config import MainStep
 
 
@@ -16,12 +16,10 @@ def main(config: MainStep) -> None:
     check, wanted = partial(steps.check_fractions, config), steps.wanted(config.score, arms)
     with tracking.run(config, name, note, "main") as parent, cluster.engine(config) as engine:
         scores = flow.train_and_score(config, engine, wanted, check)
-        curves = {
+        done = {
             arm: flow.sample_and_evaluate(config, engine, scores, arm) for arm in map(str, arms)
         }
-        artifacts.comparison(parent, curves)
-        if config.task == "nlu":
-            artifacts.assistant(parent, curves)
+        artifacts.comparison(parent, scores, done, again("main", config))
 
 
 if __name__ == "__main__":

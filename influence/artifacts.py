@@ -40,6 +40,7 @@ def score(run: Run, directory: Path) -> None:
     run.log_figures(figures)
     extremes = pd.DataFrame(json.loads((directory / "examples.json").read_text(encoding="utf-8")))
     run.log_table(extremes, "hardest_and_easiest")
+    run.log_table(pd.read_csv(directory / "stability.csv"), "stability")
 
 
 def sample(run: Run, directory: Path) -> None:
@@ -69,28 +70,32 @@ def evaluate(run: Run, directory: Path) -> None:
     run.params(arm=manifest["arm"])
 
 
-def comparison(run: Run, curves: Mapping[str, Path]) -> None:
-    """Log all arms beside random: pictures, tables, and `summary.md`, which is printed as well."""
+def comparison(run: Run, scores: Path, done: Mapping[str, tuple[Path, Path]], command: str) -> None:
+    """Log all arms beside random: pictures, tables, `summary.md`, which is printed, and the page.
+
+    `done`: of each arm its sample and its curve; `command`: what makes all of it again.
+    """
+    curves = {arm: curve for arm, (_, curve) in done.items()}
     points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()])
-    summary = evaluation.summarise(points, "test/accuracy")
-    differences = evaluation.differences(points, "test/accuracy")
     shares = {arm: _read_shares(path) for arm, path in curves.items()}
-    classes = conclusions.by_class(points, shares)
-    said = [conclusions.verdict(points), *conclusions.warnings(classes)]
-    tables = [_markdown(summary, "mean"), _markdown(differences, "difference")]
-    text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
+    compared = conclusions.compare(points, shares)
+    tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
+    text = "".join(f"{part.rstrip()}\n\n" for part in [*compared.said, *tables] if part)
     print("\n" + text)
+    first = store.read_manifest(next(iter(curves.values())), "evaluate")
+    changes = _assistant(run, curves) if first["task"] == "nlu" else None
     if not run.id:
         return
-    from influence import plots
+    from influence import plots, report
 
-    run.tag(**{"mlflow.note.content": said[0]})
-    run.log_dataset(**store.read_manifest(next(iter(curves.values())), "evaluate")["dataset"])
-    figures = {"pruning_curves": plots.pruning_curves(summary)}
-    if len(differences):
-        figures["differences_to_random"] = plots.differences_to_random(differences)
+    run.tag(**{"mlflow.note.content": compared.said[0]})
+    run.log_dataset(**first["dataset"])
+    figures = {"pruning_curves": plots.pruning_curves(compared.summary)}
+    if len(compared.differences):
+        figures["differences_to_random"] = plots.differences_to_random(compared.differences)
     run.log_figures(figures)
-    frames = {"points": points, "curves": summary, "differences": differences, "by_class": classes}
+    frames = {"points": points, "curves": compared.summary}
+    frames |= {"differences": compared.differences, "by_class": compared.classes}
     overlaps = [(arm, path / "flips.csv") for arm, path in curves.items()]
     if all(path.exists() for _, path in overlaps):
         known = [pd.read_csv(path).assign(arm=arm) for arm, path in overlaps]
@@ -98,10 +103,13 @@ def comparison(run: Run, curves: Mapping[str, Path]) -> None:
     for name, frame in frames.items():
         run.log_table(frame, name)
     run.log_text(text, "summary.md")
+    samples = {arm: sample for arm, (sample, _) in done.items()}
+    run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
+    print(f"The whole story, for a browser: {run.where('report.html')}\n")
 
 
-def assistant(run: Run, curves: Mapping[str, Path]) -> None:
-    """Log and print what pruning did to the error rates of a voice assistant, task nlu."""
+def _assistant(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
+    """Log, print and return what pruning did to the error rates of a voice assistant."""
     outcomes = {arm: pd.read_parquet(path / "outcomes.parquet") for arm, path in curves.items()}
     shares = {arm: _read_shares(path) for arm, path in curves.items()}
     table, by_domain = nlu_tables.changes(outcomes), nlu_tables.domains(outcomes, shares)
@@ -118,6 +126,7 @@ def assistant(run: Run, curves: Mapping[str, Path]) -> None:
             "domain_shares": nlu_plots.domain_shares(by_domain),
         }
         run.log_figures(figures)
+    return table
 
 
 def _read_shares(directory: Path) -> pd.DataFrame:

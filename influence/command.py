@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -84,6 +85,17 @@ def expand(search: config.SearchStep) -> dict[str, config.SearchStep]:
         changed = {name: getattr(parsed, name) for name in pairs}
         found[text] = dataclasses.replace(search, datasets="", dataset=path, **changed)
     return found
+
+
+def again(step: str, values: config.Config) -> str:
+    """Return the command that runs `step` with these values, the default ones left out."""
+    usual = type(values)()
+    changed = {
+        name: value for name, value in values.knobs().items() if value != getattr(usual, name)
+    }
+    entry = "" if step == "main" else f" -e {step}"
+    flags = "".join(f" -P {shlex.quote(f'{name}={value}')}" for name, value in changed.items())
+    return f"mlflow run .{entry} --env-manager local{flags}"
 
 
 def render_mlproject() -> str:

@@ -17,32 +17,25 @@ from influence.figure_style import (
     WIDTH,
     as_percent,
     colour_of,
-    place_of,
+    grouped,
     short,
     style,
     visible,
 )
 
-FEW_ARMS = 4  # beside random, in one panel
 SHOWN_CLASSES = 40
 
 
 def panels_of(arms: Iterable[str]) -> tuple[Figure, list[tuple[Axes, list[str]]]]:
     """Return a figure and its panels with their arms: one panel, or one per score for many arms."""
-    ordered = sorted(set(arms), key=place_of)
-    others = [arm for arm in ordered if arm != "random"]
-    if len(others) <= FEW_ARMS:
+    groups = grouped(arms)
+    if len(groups) == 1:
         figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
-        return figure, [(figure.add_subplot(), ordered)]
-    titles = {arm: arm.split(":")[0] if ":" in arm else "no score" for arm in others}
-    groups = {title: [a for a in others if titles[a] == title] for title in titles.values()}
+        return figure, [(figure.add_subplot(), *groups.values())]
     figure, grid = grid_of(len(groups), height=2.5, shared="xy")
     for axes, title in zip(grid, groups, strict=True):
         axes.set_title(title, fontweight="bold", loc="left")
-    random = [arm for arm in ordered if arm == "random"]
-    return figure, [
-        (axes, [*group, *random]) for axes, group in zip(grid, groups.values(), strict=True)
-    ]
+    return figure, list(zip(grid, groups.values(), strict=True))
 
 
 def grid_of(

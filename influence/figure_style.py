@@ -1,7 +1,7 @@
 """One style for every picture: how an arm, a score and a label look, whoever draws them."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from zlib import crc32
 
@@ -32,6 +32,7 @@ STYLE = {
     "lines.markersize": 4.5,
     "svg.hashsalt": "influence",
 }
+FEW_ARMS = 4  # beside random, in one panel
 LONGEST = 32  # characters of a label
 
 
@@ -79,6 +80,22 @@ def place_of(arm: str) -> tuple:
     """Sort by score, rule and normalisation; random comes last and so lies on top."""
     score, _, rule = arm.partition(":")
     return arm == "random", not rule, _rank(score), score, rule
+
+
+def grouped(arms: Iterable[str]) -> dict[str, list[str]]:
+    """Return the arms of each panel by its title: one panel, or one per score for many arms.
+
+    Random, where it is, is the last of every panel.
+    """
+    ordered = sorted(set(arms), key=place_of)
+    others = [arm for arm in ordered if arm != "random"]
+    titles = {arm: arm.split(":")[0] if ":" in arm else "no score" for arm in others}
+    if len(others) <= FEW_ARMS or len(set(titles.values())) == 1:
+        return {"": ordered}
+    random = [arm for arm in ordered if arm == "random"]
+    return {
+        title: [*(a for a in others if titles[a] == title), *random] for title in titles.values()
+    }
 
 
 def visible(label: str) -> str:

@@ -34,8 +34,10 @@ def train_and_score(
     return scores
 
 
-def sample_and_evaluate(config: Config, engine: Engine, scores: Path, arm: str) -> Path:
-    """Sample by one arm and retrain; return the directory of its curve."""
+def sample_and_evaluate(
+    config: Config, engine: Engine, scores: Path, arm: str
+) -> tuple[Path, Path]:
+    """Sample by one arm and retrain; return the directories of its sample and its curve."""
     knobs = narrow(config, SampleStep, scores=str(scores), arm=arm)
     with tracking.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
         sample = child.follow(steps.sample(knobs, scores))
@@ -44,7 +46,7 @@ def sample_and_evaluate(config: Config, engine: Engine, scores: Path, arm: str) 
     with tracking.run(knobs, arm, f"The curve of {arm}.", "evaluate") as child:
         curve = child.follow(steps.evaluate(knobs, sample, engine))
         artifacts.evaluate(child, curve)
-    return curve
+    return sample, curve
 
 
 def search(config: SearchStep, engine: Engine, opened: Run) -> Path:

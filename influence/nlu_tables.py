@@ -62,17 +62,27 @@ def domains(
     return pd.concat(tables, ignore_index=True)
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return `changes` as the paper shows them: relative changes in % with intervals, and sigma."""
-    seeds = int(table["seeds"].max())
+def shown(table: pd.DataFrame) -> list[list[str]]:
+    """Return `changes` as the paper shows them: relative changes in % with intervals, and sigma.
+
+    The first row names the columns.
+    """
     head = ["sampling", "Δ train, %", *(f"{rate.replace('_', '-').upper()}" for rate in SHOWN)]
     head += ["σ of DCER", "σ of IRER"]
-    lines = [head, ["---"] * len(head)]
+    lines = [head]
     for _, row in table.sort_values(["percent_pruned", "arm"], ascending=[False, True]).iterrows():
         ends = {rate: [_percent(row[f"{rate}_{end}"]) for end in ("low", "high")] for rate in SHOWN}
         cells = [f"{_percent(row[rate])} [{', '.join(ends[rate])}]" for rate in SHOWN]
         sigmas = [f"{row[f'{rate}_sigma']:.2f}".replace("-", "−") for rate in ("dcer", "irer")]
-        lines.append([f"`{row['arm']}`", f"−{row['percent_pruned']:g}", *cells, *sigmas])
+        lines.append([row["arm"], f"−{row['percent_pruned']:g}", *cells, *sigmas])
+    return lines
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return the table that `shown` gives."""
+    seeds = int(table["seeds"].max())
+    head, *rows = shown(table)
+    lines = [head, ["---"] * len(head), *([f"`{row[0]}`", *row[1:]] for row in rows)]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"Relative change of error rates, % ({seeds} seeds, 95 % intervals)\n\n{text}"
 

@@ -1,7 +1,7 @@
 """What scores read: which checkpoints of which runs, planned before the trace and read after it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,28 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
         _plan_run([(spec, chosen) for spec, pairs in selected for r, chosen in pairs if r is run])
         for run in runs
     ]
+
+
+def with_logits(plans: Sequence[RunPlan], runs: Sequence[RunInfo]) -> list[RunPlan]:
+    """Add the logits at the ends of those epochs that are read anyway: they cost nothing more."""
+    found = []
+    for plan, run in zip(plans, runs, strict=True):
+        read = {*plan.at, *(step for by in plan.over.values() for o in by.values() for step in o)}
+        ends = {c.step for c in run.checkpoints if "epochs" in c.series} & read
+        more = {step: plan.at.get(step, frozenset()) | {"logits"} for step in sorted(ends)}
+        found.append(replace(plan, at={**plan.at, **more}))
+    return found
+
+
+def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
+    """Count how often these plans go forward and backward over the train set."""
+    forward = backward = 0
+    for plan in plans:
+        varied = {step for by in plan.over.values() for steps in by.values() for step in steps}
+        normed = {step for step, names in plan.at.items() if names - {"logits", "null_logits"}}
+        forward += len({*plan.at, *varied})
+        backward += len(normed | varied)
+    return {"forward": forward, "backward": backward}
 
 
 def compute(spec: ScoreSpec, trace: Trace) -> Examples:

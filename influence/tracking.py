@@ -85,9 +85,9 @@ class Run:
         self.tag(fingerprint=manifest["fingerprint"])
         self.log_dataset(**manifest["dataset"])
         self.params(dataset=manifest["dataset"]["name"], **manifest["fit"])
-        root = urlparse(_client().get_run(self.id).info.artifact_uri)
-        if root.scheme in ("", "file"):
-            store.copy_tree(directory, Path(unquote(root.path)) / name)
+        place = self.where(name)
+        if not place.startswith("runs:/"):
+            store.copy_tree(directory, Path(place))
         else:
             _client().log_artifacts(self.id, str(directory), name)
         return manifest
@@ -127,6 +127,13 @@ class Run:
         """Log a text file."""
         if self.id:
             _client().log_text(self.id, text, name)
+
+    def where(self, name: str) -> str:
+        """Return the path of an artifact, its address where the store is not on this machine."""
+        root = urlparse(_client().get_run(self.id).info.artifact_uri)
+        if root.scheme in ("", "file"):
+            return str(Path(unquote(root.path)) / name)
+        return f"runs:/{self.id}/{name}"
 
     def log_dataset(self, name: str, digest: str) -> None:
         """Name the dataset that went into this run, under a digest of our own over all rows.

@@ -17,6 +17,7 @@ CORE = [
     *("assistant", "sources", "columns", "examples", "perturb", "data", "batches", "models"),
     *("training", "gradients", "layers", "trace", "records", "scores", "specs", "planning"),
     *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
+    *("representations", "stability", "suspects", "costs"),
     "steps",
     *("cluster", "command", "space", "trials", "recommendation", "slots", "nlu_metrics"),
     *("nlu_tables", "joint", "nlu"),
@@ -30,6 +31,9 @@ DOORS = {
         f"influence.{name}"
         for name in ("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots")
     },
+    "plotly": {"influence.report_charts"},
+    "jinja2": {"influence.report"},
+    "sklearn": {"influence.report_examples"},
 }
 # Each may import those before it, not those after it.
 DIRECTION = [
@@ -38,6 +42,7 @@ DIRECTION = [
     *("examples", "perturb", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
+    *("representations", "stability", "suspects", "costs"),
     *(
         "conclusions",
         "cluster",
@@ -51,6 +56,7 @@ DIRECTION = [
     ),
     *("search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
+    *("report_charts", "report_parts", "report_examples", "report"),
     *("tracking", "artifacts", "search_artifacts", "flow", "command"),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]

@@ -1,20 +1,29 @@
 """score: from checkpoints to one number per train example and score."""
 
 import shutil
-import time
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from influence import data, flips, planning, scores, store
+from influence import (
+    data,
+    flips,
+    models,
+    planning,
+    representations,
+    scores,
+    stability,
+    store,
+    suspects,
+)
 from influence.cluster import Engine
-from influence.config import ScoreConfig, ScoreStep, names
+from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
 from influence.errors import InputError
 from influence.records import save_trace
 from influence.specs import hardness, parse_spec
-from influence.steps.inputs import read_checkpoints
+from influence.steps.inputs import open_inputs, read_checkpoints
 from influence.steps.shards import Pass, run_pass
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
@@ -28,14 +37,19 @@ CODE = (
     "models",
     "planning",
     "records",
+    "representations",
     "scores",
     "sources",
     "specs",
+    "stability",
     "steps/score",
     "steps/shards",
     "steps/inputs",
+    "suspects",
     "trace",
 )
+COSTS = ("seed", "epochs", "seconds", "null")  # of a training
+MAPPED = 2000  # train examples at most on the map
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
 
 
@@ -43,8 +57,10 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     """Score the train set of a finished training in `score-<fingerprint>/`.
 
     Holds `scores.parquet` (id, label, one column per score), `<score>.npy`, `trace.safetensors`,
-    `correlations.csv`, `examples.json` (the hardest and easiest per score), `data/`, `tokenizer/`;
-    with labels that are known to be wrong also `flips.csv`, how well each score finds them.
+    `correlations.csv`, `stability.csv`, `examples.json` (the hardest and easiest per score, and the
+    labels that the model doubts most), `map.parquet` (principal components of what the last
+    checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`; with labels that are known to
+    be wrong also `flips.csv`, how well each score finds them.
     Raises InputError for unknown scores and for what this training cannot give.
     """
     manifest = store.read_manifest(training, "train")
@@ -59,7 +75,7 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
         for run in manifest["runs"]
     )
     specs = _specs(config.score, runs)
-    plans = planning.plan(specs, runs)
+    plans = planning.with_logits(planning.plan(specs, runs), runs)
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
     knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}
     task = Task("score", knobs, {"training": manifest["fingerprint"]}, CODE)
@@ -112,7 +128,6 @@ def _score(
     for part in ("data", "tokenizer"):
         store.copy_tree(training / part, directory / part)
     dataset = data.open_saved(directory / "data")
-    start = time.perf_counter()
     shards = directory / "shards"
     work = Pass(
         training=training,
@@ -121,13 +136,15 @@ def _score(
         shards=shards,
         **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
     )
-    trace, error = run_pass(work, manifest, dataset.train, config.shard_size, engine)
-    seconds = time.perf_counter() - start
+    trace, error, seconds = run_pass(work, manifest, dataset.train, config.shard_size, engine)
     columns = {str(spec): planning.compute(spec, trace) for spec in specs}
     found = _write_flips(dataset.train, specs, columns, directory)
     save_trace(trace, directory)
     table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
-    _write_scores(table, dataset, specs, config.examples, directory)
+    doubted = suspects.suspects(trace).head(config.examples)
+    _write_scores(table, dataset, specs, config.examples, doubted, directory)
+    stability.stability(specs, trace).to_csv(directory / "stability.csv", index=False)
+    _write_map(training, manifest, dataset.train["id"], work.device, directory)
     shutil.rmtree(shards)
     yield Record(
         0,
@@ -149,11 +166,21 @@ def _score(
         **inherited(manifest),
         "scores": list(columns),
         "self_check_error": error,
+        "cost": {
+            "runs": [{name: run[name] for name in COSTS} for run in manifest["runs"]],
+            "seconds": seconds,
+            **planning.passes(plans),
+        },
     }
 
 
 def _write_scores(
-    table: pd.DataFrame, dataset: data.Dataset, specs, examples: int, directory: Path
+    table: pd.DataFrame,
+    dataset: data.Dataset,
+    specs,
+    examples: int,
+    doubted: pd.DataFrame,
+    directory: Path,
 ) -> None:
     with store.replacing(directory / "scores.parquet") as temporary:
         table.to_parquet(temporary, index=False)
@@ -161,7 +188,8 @@ def _write_scores(
     for name in columns:
         np.save(directory / f"{name}.npy", table[name].to_numpy())
     table[columns].rank().corr().to_csv(directory / "correlations.csv")
-    store.write_json(directory / "examples.json", _extremes(table, dataset, specs, examples))
+    listed = _extremes(table, dataset, specs, examples) + _suspected(doubted, dataset)
+    store.write_json(directory / "examples.json", listed)
 
 
 def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> list[dict]:
@@ -175,23 +203,44 @@ def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> 
     return found
 
 
+def _write_map(
+    training: Path, manifest: dict, ids: pd.Series, device: str, directory: Path
+) -> None:
+    """Leave `map.parquet`: id, row and principal components, of a sample that depends on ids."""
+    config = TrainConfig(**manifest["knobs"])
+    tokens, _ = open_inputs(training, "train", config)
+    last = manifest["runs"][0]["checkpoints"][-1]["step"]
+    model = models.open_checkpoint(training / f"runs/0/step-{last:06d}").to(device)
+    rows = np.sort(np.argsort(ids.to_numpy(), kind="stable")[:MAPPED])  # ids are hashes
+    found = representations.principal(representations.represent(model, tokens, rows))
+    table = pd.DataFrame(found, columns=[f"component_{i}" for i in range(found.shape[1])])
+    table.insert(0, "id", ids.to_numpy()[rows])
+    table.insert(1, "row", rows)
+    table.to_parquet(directory / "map.parquet", index=False)
+
+
 def _extremes(table: pd.DataFrame, dataset: data.Dataset, specs, examples: int) -> list[dict]:
     rows = []
-    texts = dataset.train[[c for c in ("text", "text_pair") if c in dataset.train]]
     for spec in specs:
-        order = np.argsort(-hardness(spec, table[str(spec)].to_numpy()), kind="stable")
-        chosen = [("hardest", i) for i in order[:examples]] + [
-            ("easiest", i) for i in order[::-1][:examples]
-        ]
-        for end, i in chosen:
-            rows.append(
-                {
-                    "score": str(spec),
-                    "end": end,
-                    "value": float(table[str(spec)].iloc[i]),
-                    "label": dataset.label_names[table["label"].iloc[i]],
-                    **texts.iloc[i].to_dict(),
-                    "id": table["id"].iloc[i],
-                }
-            )
+        values = table[str(spec)].to_numpy()
+        order = np.argsort(-hardness(spec, values), kind="stable")
+        for end, chosen in (("hardest", order[:examples]), ("easiest", order[::-1][:examples])):
+            rows += [_listed(str(spec), end, values[i], dataset, i) for i in chosen]
     return rows
+
+
+def _suspected(doubted: pd.DataFrame, dataset: data.Dataset) -> list[dict]:
+    return [
+        _listed("doubt", "suspected", doubt, dataset, int(row))
+        | {"predicted": dataset.label_names[int(predicted)]}
+        for row, predicted, doubt in doubted.itertuples(index=False)
+    ]
+
+
+def _listed(score: str, end: str, value: float, dataset: data.Dataset, row: int) -> dict:
+    example = dataset.train.iloc[row]
+    texts = {name: example[name] for name in ("text", "text_pair") if name in example}
+    label = dataset.label_names[example["label"]]
+    shown = {"score": score, "end": end, "value": float(value), "label": label, **texts}
+    known = {"flipped": bool(example["flipped"])} if "flipped" in example else {}
+    return {**shown, **known, "id": example["id"]}

@@ -1,12 +1,14 @@
 """A pass over the train set in shards: each is measured anywhere, into a file of its own."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from influence import models, slots, store
@@ -35,11 +37,11 @@ class Pass:
 
 def run_pass(
     work: Pass, manifest: dict, train: pd.DataFrame, shard_size: int, engine: Engine
-) -> tuple[Trace, float]:
+) -> tuple[Trace, float, float]:
     """Measure the train set, going on from the shards that are there, and check the pass.
 
-    Returns the trace and the largest relative error found. Raises RuntimeError, so that no score is
-    made, if the pass differs from plain autograd.
+    Returns the trace, the largest relative error found, and the seconds of all shards added up.
+    Raises RuntimeError, so that no score is made, if the pass differs from plain autograd.
     """
     bounds = [(i, min(i + shard_size, len(train))) for i in range(0, len(train), shard_size)]
     jobs = [(work, start, end) for start, end in bounds]
@@ -48,12 +50,13 @@ def run_pass(
         raise RuntimeError(
             f"this pass differs from plain autograd by {error:.1e}; no score was written"
         )
-    parts = [load_file(_file(work, start, end)) for start, end in bounds]
+    files = [_file(work, start, end) for start, end in bounds]
+    parts, seconds = [load_file(path) for path in files], sum(map(_seconds, files))
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     runs = [_run_trace(work, manifest, number, measured) for number in range(len(work.plans))]
     labels, ids = train["label"].to_numpy(), train["id"].to_numpy(dtype=str)
     entropies = _trail_entropies(train) if manifest["task"] == "nlu" else None
-    return Trace(ids, labels, tuple(runs), entropies), error
+    return Trace(ids, labels, tuple(runs), entropies), error, seconds
 
 
 def measure_shard(work: Pass, start: int, end: int) -> float:
@@ -62,11 +65,13 @@ def measure_shard(work: Pass, start: int, end: int) -> float:
     error = _check(work, meter, tokens, labels) if start == 0 and work.self_check else 0.0
     path = _file(work, start, end)
     if not path.exists():
+        began = time.perf_counter()
         measured = meter.measure(tokens, labels, np.arange(start, end), work.batch_tokens)
+        spent = {"seconds": str(time.perf_counter() - began)}
         arrays = {f"at/{run}/{name}/{step}": a for (run, name, step), a in measured.at.items()}
         arrays |= {f"over/{run}/{name}/{key}": a for (run, name, key), a in measured.over.items()}
         with store.replacing(path) as temporary:
-            save_file(arrays, temporary)
+            save_file(arrays, temporary, metadata=spent)
     return error
 
 
@@ -135,6 +140,11 @@ def _run_trace(work: Pass, manifest: dict, number: int, measured: dict) -> RunTr
         whole["observations"] = np.load(folder / "observations.npy")
     run = manifest["runs"][number]
     return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+
+
+def _seconds(path: Path) -> float:
+    with safe_open(path, framework="np") as file:
+        return float(file.metadata()["seconds"])
 
 
 def _file(work: Pass, start: int, end: int) -> Path:

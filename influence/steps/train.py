@@ -1,6 +1,7 @@
 """train: from a dataset to checkpoints and training observations."""
 
 import json
+import time
 from collections.abc import Callable, Generator
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +22,9 @@ CODE = (
     *("assistant", "assistant_grammar", "columns", "examples", "perturb", "templates"),
     "steps/train",
 )
+
+
+KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds")  # in the manifest
 
 
 def train(
@@ -105,10 +109,7 @@ def _train(
         "recall": runs[0]["recall"],
         "task": config.task,
         "fit": config.knobs(FitConfig),
-        "runs": [
-            {name: run[name] for name in ("seed", "checkpoints", "observations", "null")}
-            for run in runs
-        ],
+        "runs": [{name: run[name] for name in KEPT} for run in runs],
     }
 
 
@@ -138,7 +139,7 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
         encode(tokenizer, dataset.validation, config),
         dataset.validation["label"].to_numpy(),
     )
-    seed = config.seed + run
+    seed, began = config.seed + run, time.perf_counter()
     plan = training.schedule(config, len(tokens), first=run == 0)
     with store.replacing(final) as at:
         at.mkdir()
@@ -179,6 +180,8 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
                 "null": sorted(null),  # the steps at which it was read
                 "history": history,
                 "recall": recall,
+                "epochs": plan.stops[-1] / training.steps_per_epoch(len(tokens), config.batch_size),
+                "seconds": time.perf_counter() - began,
             },
         )
     return run

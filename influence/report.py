@@ -1,0 +1,63 @@
+"""One page that tells the story of a comparison: self-contained, for a browser or a printer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from influence import data, report_charts, report_examples, report_parts, store
+from influence.conclusions import Comparison
+
+TEMPLATE = "report.html"
+
+
+def page(
+    compared: Comparison,
+    scored: Path,
+    samples: Mapping[str, Path],
+    command: str,
+    error_rates: pd.DataFrame | None = None,
+) -> str:
+    """Return the page of a comparison.
+
+    `scored`: the scores directory; `samples`: the sample directory of each arm; `command`: what
+    makes all of it again; `error_rates`: of task nlu, see `nlu_tables.changes`.
+    """
+    manifest = store.read_manifest(scored, "score")
+    dataset = data.open_saved(scored / "data")
+    table = pd.read_parquet(scored / "scores.parquet")
+    parts = [
+        report_parts.curves(compared),
+        *([report_parts.error_rates(error_rates)] if error_rates is not None else []),
+        report_parts.classes(compared),
+        report_examples.examples(scored),
+        report_examples.example_map(scored, table, dataset, samples),
+        report_examples.distributions(scored, table, dataset),
+        *report_examples.flips(scored, samples),
+        report_parts.cost(compared.points, manifest["cost"]),
+        report_parts.again(command, manifest),
+    ]
+    sizes = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
+    facts = (
+        f"{sizes} examples · {len(dataset.label_names)} classes · model {manifest['fit']['model']}"
+        f" · {compared.points['seed'].nunique()} retrainings per point"
+    )
+    verdict, *warnings = compared.said
+    return _render(
+        title=f"Which of the {len(table):,} examples of {manifest['dataset']['name']} are needed?",
+        facts=facts,
+        verdict=verdict,
+        warnings=warnings,
+        parts=[part for part in parts if part is not None],
+        library=report_charts.library(),
+    )
+
+
+def _render(**values: Any) -> str:
+    """Fill in the template; every text is escaped, as those of a dataset are anybody's."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = True
+    return environment.get_template(TEMPLATE).render(**values)

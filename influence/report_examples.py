@@ -1,0 +1,136 @@
+"""The sections of the report that come from scores: the examples themselves, and where they lie."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from influence import data, report_charts, specs, store
+from influence.report_parts import Part, Table, heads
+from influence.sampling import parse_arm
+
+SNIPPET = 90  # characters of a text beside a point of the map
+
+
+def examples(scored: Path) -> Part:
+    """List each extreme example once, with all the scores that find it so."""
+    found = pd.DataFrame(json.loads((scored / "examples.json").read_text(encoding="utf-8")))
+    rows = []
+    for _, own in found.groupby("id", sort=False):
+        first = own.iloc[-1]  # a suspected one comes last and knows what was predicted
+        by = {end: own["score"][own["end"] == end].tolist() for end in ("hardest", "easiest")}
+        suspected = (own["end"] == "suspected").any()
+        texts = [first[name] for name in ("text", "text_pair") if name in own]
+        flipped = ["yes" if first["flipped"] else ""] if "flipped" in own else []
+        doubt = float(own["value"].iloc[-1]) if suspected else None
+        judged = [first["label"], first["predicted"] if suspected else None, doubt]
+        ends = [", ".join(by[end]) or None for end in by]
+        rows.append((-(doubt or 0), [*texts, *judged, *flipped, *ends, first["id"]]))
+    rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+    names = {name: "long" for name in ("text", "text_pair") if name in found}
+    names |= {"label": "text", "model says": "text", "doubt": "number"}
+    names |= {"label is wrong": "text"} if "flipped" in found else {}
+    names |= {"hardest by": "code", "easiest by": "code"}
+    caption = (
+        "The ends of every score, and the labels that the model doubts: doubt is how much more "
+        "probable it finds another class, on the examples it was trained on. Most doubted first."
+    )
+    listed = Table("examples-table", heads(**names, id="code"), rows, filter=True)
+    return Part("examples", "Hardest, easiest and suspected examples", caption, {}, [listed])
+
+
+def example_map(
+    scored: Path, table: pd.DataFrame, dataset: data.Dataset, samples: Mapping[str, Path]
+) -> Part | None:
+    """Draw what the encoder makes of the examples, and which of them each arm keeps."""
+    components = pd.read_parquet(scored / "map.parquet")
+    rows = components["row"].to_numpy()
+    drawn = {arm: path for arm, path in samples.items() if parse_arm(arm).scores}
+    if len(rows) < 10 or not drawn:
+        return None
+    found, middle = {}, 0.0
+    for arm, path in drawn.items():
+        percents = store.read_manifest(path, "sample")["percents"]
+        middle = percents[len(percents) // 2]
+        kept = pd.read_parquet(path / "kept.parquet")
+        mine = kept[(kept["percent_pruned"] == middle) & (kept["draw"] == 0)]["id"]
+        score = parse_arm(arm).scores[0]
+        hard = specs.hardness(specs.parse_spec(score), table[score].to_numpy())[rows]
+        limit = np.argsort(-hard, kind="stable")[: max(1, round(report_charts.HARDEST * len(hard)))]
+        marked = np.zeros(len(rows), bool)
+        marked[limit] = True
+        found[arm] = {"kept": components["id"].isin(mine).to_numpy(), "hardest": marked}
+    places = _places(components.filter(like="component_").to_numpy())
+    texts = [
+        f"{dataset.label_names[label]}: {text[:SNIPPET]}"
+        for label, text in zip(
+            dataset.train["label"].iloc[rows], dataset.train["text"].iloc[rows], strict=True
+        )
+    ]
+    caption = (
+        f"{len(rows):,} train examples as the last checkpoint represents them (mean over tokens of "
+        f"the last hidden states, principal components, t-SNE), with {middle:g} % pruned by the "
+        "arm chosen in the menu. A click in the legend hides a group."
+    )
+    chart = report_charts.example_map(places, texts, found)
+    return Part("map", "Where the pruned examples lie", caption, {"": chart})
+
+
+def distributions(scored: Path, table: pd.DataFrame, dataset: data.Dataset) -> Part:
+    """Show how the scores are spread, how they rank alike, and how each agrees with itself."""
+    charts = report_charts.distributions(table, dataset.label_names)
+    correlations = pd.read_csv(scored / "correlations.csv", index_col=0)
+    if len(correlations) > 1:
+        charts["rank correlations of the scores"] = report_charts.correlations(correlations)
+    stable = pd.read_csv(scored / "stability.csv")
+    rows = [
+        [r["score"], r["across"], r["spearman"], 100 * r["overlap"], 100 * r["chance"]]
+        for r in stable.to_dict("records")
+    ]
+    numbers = ("Spearman", "hardest 10 % shared, %", "by chance, %")
+    columns = heads(score="code", across="text", **dict.fromkeys(numbers, "number"))
+    tables = [Table("stability", columns, rows, "Does a score agree with itself?")] if rows else []
+    caption = (
+        "How each score is spread, and how scores rank the examples alike. A score that does not "
+        "agree with itself across seeds or epochs should be averaged over more runs."
+    )
+    return Part("scores", "The scores", caption, charts, tables)
+
+
+def flips(scored: Path, samples: Mapping[str, Path]) -> list[Part]:
+    """Tell how well scores and arms find the labels known to be wrong, where some are."""
+    if not (scored / "flips.csv").exists():
+        return []
+    found = pd.read_csv(scored / "flips.csv")
+    names = ("AUROC", "average precision", "precision", "by chance")
+    keys = ("auroc", "average_precision", "precision", "chance")
+    first = Table(
+        "flips-found",
+        heads(score="code", **dict.fromkeys(names, "number")),
+        [[row["score"], *(row[key] for key in keys)] for row in found.to_dict("records")],
+        "Found by the hardest end of a score",
+    )
+    rows = [
+        [arm, row["percent_pruned"], 100 * row["flips_pruned"], row["jaccard"], row["chance"]]
+        for arm, path in samples.items()
+        for row in pd.read_csv(path / "flips.csv").to_dict("records")
+    ]
+    names = ("pruned, %", "of the wrong labels pruned, %", "Jaccard", "by chance ")
+    columns = heads(arm="code", **dict.fromkeys(names, "number"))
+    second = Table("flips-pruned", columns, rows, "Pruned by an arm")
+    caption = (
+        "Some labels are known to be wrong. Precision: the share of wrong labels among as many "
+        "hardest examples as there are wrong labels. Jaccard: overlap of the pruned with the wrong."
+    )
+    return [Part("flips", "Do the scores find wrong labels?", caption, {}, [first, second])]
+
+
+def _places(components: np.ndarray) -> pd.DataFrame:
+    """Return two dimensions that keep neighbours together."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(components) - 1) / 3)
+    found = TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(components)
+    return pd.DataFrame(found, columns=["x", "y"])

@@ -1,0 +1,162 @@
+"""The sections of the report that come from retrainings: what pruning costs, whom, and how much."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from influence import costs, nlu_tables, report_charts
+from influence.conclusions import Comparison, shown
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and their columns: (name, kind), kind being text, number, code or difference."""
+
+    id: str
+    columns: list[dict[str, str]]
+    rows: list[list[Any]]
+    title: str = ""
+    filter: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of the page."""
+
+    id: str
+    title: str
+    caption: str
+    charts: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    code: str = ""
+
+
+def curves(compared: Comparison) -> Part:
+    """Show accuracy, and its difference to random, over percent pruned."""
+    charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
+    charts |= {
+        f"{name}{' ' if name else ''}minus random": chart
+        for name, chart in _differences(compared).items()
+    }
+    level = "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set."
+    tables = [
+        _wide(compared.differences, "difference", "differences", "Minus random, points"),
+        _wide(compared.summary, "mean", "accuracies", "Accuracy, %"),
+    ]
+    return Part("curves", "What pruning costs", level, charts, [t for t in tables if t.rows])
+
+
+def error_rates(changes: pd.DataFrame) -> Part:
+    """Show the table of the paper for a voice assistant."""
+    head, *rows = nlu_tables.shown(changes)
+    columns = heads(**{name: "number" for name in head} | {head[0]: "code"})
+    caption = (
+        "Relative change against the full train set, % (paired bootstrap, 95 %); lower is better."
+    )
+    return Part(
+        "errors", "Error rates of the assistant", caption, {}, [Table("rates", columns, rows)]
+    )
+
+
+def classes(compared: Comparison) -> Part | None:
+    """Show recall of every class before and after; None where no class has test examples."""
+    table = compared.classes
+    if not len(table):
+        return None
+    arms = table["arm"].unique().tolist()
+    rows = []
+    for row in table.sort_values("recall_change").to_dict("records"):
+        half = shown(row["recall_change"], row["low"], row["high"], "+").replace("-", "−")
+        look = "" if not row["clear"] else "better" if row["recall_change"] > 0 else "worse"
+        ends = [round(100 * row[name], 1) for name in ("recall_before", "recall_after")]
+        kept = round(100 * row["kept_share"], 1)
+        cell = {"shown": half, "look": look}
+        rows.append([row["label"], row["arm"], float(row["percent_pruned"]), kept, *ends, cell])
+    numbers = ("pruned, %", "of the class stays, %", "recall before, %", "recall after, %")
+    columns = heads(
+        **{"class": "text", "arm": "code", **dict.fromkeys(numbers, "number")},
+        **{"change, points": "difference"},
+    )
+    caption = (
+        "Recall on test of every class, against the full train set. Colour: clear for all classes "
+        "at once (Bonferroni). A class that stays less than the whole pays for the others."
+    )
+    charts = {arm: report_charts.classes(table, arm) for arm in arms}
+    listed = Table("classes", columns, rows, filter=True)
+    return Part("by-class", "What pruning does to each class", caption, charts, [listed])
+
+
+def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
+    """Show what scoring took and what a retraining takes, and when the one pays for the other."""
+    scoring = costs.scoring(cost)
+    table = costs.retraining(points, float(scoring["seconds"].sum()))
+    spent = Table(
+        "scoring-cost",
+        heads(**{"to score": "text", "seconds": "number", "passes over the train set": "text"}),
+        [[row["what"], row["seconds"], row["passes"]] for row in scoring.to_dict("records")],
+    )
+    names = ("pruned, %", "examples", "steps", "seconds", "saved, s", "reuses until paid")
+    rows = [
+        [
+            float(row["percent_pruned"]),
+            f"{row['kept']:,.0f}",
+            f"{row['steps']:,.0f}",
+            row["seconds"],
+            row["saved"] if row["percent_pruned"] else None,
+            int(row["reuses"]) if row["reuses"] == row["reuses"] else None,
+        ]
+        for row in table.to_dict("records")
+    ]
+    columns = heads(**dict.fromkeys(names, "number"))
+    retrained = Table("retraining-cost", columns, rows, "A retraining, mean over arms and seeds")
+    caption = (
+        "Seconds of one worker, added up. A subset has paid for its scores, their training "
+        "included, once it was trained on so many times; a worker beside others is slower."
+    )
+    return Part("cost", "What it cost", caption, {}, [spent, retrained])
+
+
+def again(command: str, manifest: Mapping[str, Any]) -> Part:
+    """Show how to make all of it again."""
+    versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
+    known = manifest["dataset"]
+    code = (
+        f"{command}\n\ndataset  {known['name']}, digest {known['digest']}\n"
+        f"scores   fingerprint {manifest['fingerprint']}\nwith     {versions}"
+    )
+    caption = "Equal commands give equal numbers, on one machine and thread count bit by bit."
+    return Part("again", "Make it again", caption, code=code)
+
+
+def heads(**kinds: str) -> list[dict[str, str]]:
+    """Return the columns of a table from name=kind."""
+    return [{"name": name, "kind": kind} for name, kind in kinds.items()]
+
+
+def _differences(compared: Comparison) -> dict[str, str]:
+    if not len(compared.differences):
+        return {}
+    return report_charts.curves(compared.differences, "difference", "accuracy − random's (points)")
+
+
+def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
+    """Return arms x percent pruned; a difference whose interval leaves out 0 stands out."""
+    percents = sorted(p for p in table["percent_pruned"].unique() if value == "mean" or p)
+    kind = "difference" if value == "difference" else "number"
+    rows = []
+    for arm, own in table.groupby("arm"):
+        cells = {row["percent_pruned"]: _cell(row, value) for _, row in own.iterrows()}
+        rows.append([arm, *(cells.get(percent) for percent in percents)])
+    columns = heads(arm="code", **{f"{percent:g} % pruned": kind for percent in percents})
+    return Table(id, columns, rows, title)
+
+
+def _cell(row: pd.Series, value: str) -> Any:
+    text = shown(row[value], row["low"], row["high"], "+" if value == "difference" else "")
+    text = text.replace("-", "−")
+    if value == "mean":
+        return text
+    look = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else ""
+    return {"shown": text, "look": look}
