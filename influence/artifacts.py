@@ -2,12 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from influence import conclusions, data, evaluation, flips, nlu_tables, specs, store
+from influence.conclusions import Comparison
+from influence.studies import Study
 from influence.tracking import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What one main came to, and the scores directory that it came from."""
+
+    comparison: Comparison
+    scores: Path
 
 
 def train(run: Run, directory: Path) -> None:
@@ -70,7 +81,9 @@ def evaluate(run: Run, directory: Path) -> None:
     run.params(arm=manifest["arm"])
 
 
-def comparison(run: Run, scores: Path, done: Mapping[str, tuple[Path, Path]], command: str) -> None:
+def comparison(
+    run: Run, scores: Path, done: Mapping[str, tuple[Path, Path]], command: str
+) -> Comparison:
     """Log all arms beside random: pictures, tables, `summary.md`, which is printed, and the page.
 
     `done`: of each arm its sample and its curve; `command`: what makes all of it again.
@@ -85,7 +98,7 @@ def comparison(run: Run, scores: Path, done: Mapping[str, tuple[Path, Path]], co
     first = store.read_manifest(next(iter(curves.values())), "evaluate")
     changes = _assistant(run, curves) if first["task"] == "nlu" else None
     if not run.id:
-        return
+        return compared
     from influence import plots, report
 
     run.tag(**{"mlflow.note.content": compared.said[0]})
@@ -106,6 +119,30 @@ def comparison(run: Run, scores: Path, done: Mapping[str, tuple[Path, Path]], co
     samples = {arm: sample for arm, (sample, _) in done.items()}
     run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
     print(f"The whole story, for a browser: {run.where('report.html')}\n")
+    return compared
+
+
+def study(run: Run, asked: Study, found: Mapping[str, Compared], command: str) -> None:
+    """Log and print what a study comes to, and where a knob was varied a page over its values."""
+    verdicts = {value: one.comparison.said[0] for value, one in found.items()}
+    said = [
+        f"{asked.varied}={value}: {one}" if asked.varied else one for value, one in verdicts.items()
+    ]
+    text = "\n".join(f"- {sentence}" for sentence in said)
+    print(f"\n{asked.question}\n\n{text}\n")
+    run.tag(**{"mlflow.note.content": f"{asked.question}\n\n{text}"})
+    run.log_text(f"# {asked.question}\n\n{text}\n", "summary.md")
+    if not run.id or not asked.varied:
+        return
+    from influence import report
+
+    compared = {value: one.comparison for value, one in found.items()}
+    points = [one.points.assign(**{asked.varied: value}) for value, one in compared.items()]
+    run.log_table(pd.concat(points, ignore_index=True), "points")
+    scores = {value: one.scores for value, one in found.items()}
+    page = report.study_page(asked.question, asked.varied, compared, scores, said, command)
+    run.log_text(page, "report.html")
+    print(f"The whole study, for a browser: {run.where('report.html')}\n")
 
 
 def _assistant(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:

@@ -124,7 +124,7 @@ def warnings(table: pd.DataFrame) -> list[str]:
             f"{arm} prunes {100 * (1 - worst['kept_share']):.0f} % of class {worst['label']!r} at "
             f"{worst['percent_pruned']:g} % pruned, and its recall falls from "
             f"{100 * worst['recall_before']:.0f} to {100 * worst['recall_after']:.0f} %"
-            + (f"; {classes - 1} more classes lose like it" if classes > 1 else "")
+            + _others(classes - 1)
         )
     return said
 
@@ -166,6 +166,12 @@ def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def _level(comparisons: int) -> float:
     return 1 - (1 - LEVEL) / max(comparisons, 1)
+
+
+def _others(classes: int) -> str:
+    if classes < 1:
+        return ""
+    return "; one more class loses like it" if classes == 1 else f"; {classes} more lose like it"
 
 
 def _from(rows: pd.DataFrame) -> str:

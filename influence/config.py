@@ -177,9 +177,17 @@ class EvaluateConfig(Config):
     budget: Literal["epochs", "steps"] = knob(
         "epochs", "train a subset for the same epochs or the same steps as the full set"
     )
+    retrain_with: str = knob(
+        "", "retrain another model than the scored one: model=minilm&layers=3&learning_rate=3e-4"
+    )
     threshold: float = knob(
         0.5, "confidence of the domain below which task=nlu counts a request as unrecoverable", 0, 1
     )
+
+    def __post_init__(self) -> None:
+        """Check the knobs of the retrained model as well."""
+        super().__post_init__()
+        changed(FitConfig(), self.retrain_with)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +245,9 @@ class EvaluateStep(EvaluateConfig, ExecutionConfig):
 @dataclass(frozen=True, kw_only=True)
 class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
     """Train, score, sample and evaluate every arm beside random pruning."""
+
+    study: str = knob("", "a study file such as studies/imbalance.yaml, which sets other knobs")
+    scale: Literal["full", "small"] = knob("full", "small: the study's shorter form, in minutes")
 
     arms: str = knob(
         "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
@@ -300,6 +311,24 @@ def fractions(text: str) -> tuple[float, ...]:
     if not values or not all(0 <= value < 1 for value in values):
         raise InputError(f"every fraction pruned must be at least 0 and below 1, not {text!r}")
     return tuple(values)
+
+
+def changed(values: Any, text: str) -> Any:
+    """Return a config with the knobs changed that `text` lists, as name=value&name=value.
+
+    Raises InputError for a knob that there is not, and for a value that does not fit.
+    """
+    kinds = {field.name: field.type for field in dataclasses.fields(values)}
+    new: dict[str, Any] = {}
+    for part in filter(None, text.split("&")):
+        name, _, value = part.partition("=")
+        if name not in kinds:
+            raise InputError(f"{text!r} names {name!r}, but there is {', '.join(kinds)}")
+        try:
+            new[name] = kinds[name](value) if kinds[name] in (int, float) else value
+        except ValueError:
+            raise InputError(f"{name} must be a number, not {value!r}, in {text!r}") from None
+    return dataclasses.replace(values, **new)
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:

@@ -100,6 +100,12 @@ def load(
     return _perturbed(capped, task, label_noise, imbalance, seed)
 
 
+def texts_of(rows: pd.DataFrame) -> list[str]:
+    """Return all texts of a split, of pairs the first ones first."""
+    columns = [name for name in ("text", "text_pair") if name in rows]
+    return [text for name in columns for text in rows[name]]
+
+
 def save(dataset: Dataset, directory: Path) -> None:
     """Write {train,validation,test}.parquet, then dataset.json: its presence means complete."""
     (directory / "dataset.json").unlink(missing_ok=True)

@@ -1,21 +1,26 @@
 """Steps in a row, each in its MLflow run: what more than one command does."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from influence import artifacts, search_artifacts, steps, tracking
+from influence.artifacts import Compared
 from influence.cluster import Engine
+from influence.command import again
 from influence.config import (
     Config,
     EvaluateStep,
+    MainStep,
     SampleStep,
     ScoreStep,
     SearchStep,
     TrainStep,
     narrow,
 )
+from influence.studies import Study
 from influence.tracking import Run
 
 
@@ -32,6 +37,26 @@ def train_and_score(
         scores = child.follow(steps.score(knobs, training, engine))
         artifacts.score(child, scores)
     return scores
+
+
+def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
+    """Train, score, and sample and evaluate by every arm; log and return how they compare."""
+    arms = steps.parse_arms(config.arms)
+    check = partial(steps.check_fractions, config)
+    scores = train_and_score(config, engine, steps.wanted(config.score, arms), check)
+    done = {str(arm): sample_and_evaluate(config, engine, scores, str(arm)) for arm in arms}
+    compared = artifacts.comparison(opened, scores, done, again("main", config))
+    return Compared(compared, scores)
+
+
+def study(asked: Study, given: MainStep, engine: Engine, opened: Run) -> None:
+    """Run every variant of a study, each as a main of its own, and tell what they come to."""
+    found = {}
+    for value, config in asked.variants.items():
+        name = f"{asked.varied}={value}" if asked.varied else f"{config.dataset} · {config.model}"
+        with tracking.run(config, name, asked.question, "main") as child:
+            found[value] = compare(config, engine, child)
+    artifacts.study(opened, asked, found, again("main", given))
 
 
 def sample_and_evaluate(

@@ -1,6 +1,6 @@
 """One page that tells the story of a comparison: self-contained, for a browser or a printer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,42 @@ def page(
     return _render(
         title=f"Which of the {len(table):,} examples of {manifest['dataset']['name']} are needed?",
         facts=facts,
-        verdict=verdict,
+        verdicts=[verdict],
         warnings=warnings,
         parts=[part for part in parts if part is not None],
+        library=report_charts.library(),
+    )
+
+
+def study_page(
+    question: str,
+    varied: str,
+    compared: Mapping[str, Comparison],
+    scores: Mapping[str, Path],
+    said: Sequence[str],
+    command: str,
+) -> str:
+    """Return the page of a study: the same comparison under every value of the knob `varied`.
+
+    `scores`: the scores directory of each value; `said`: what each came to.
+    """
+    manifest = store.read_manifest(next(iter(scores.values())), "score")
+    first = next(iter(compared.values()))
+    facts = (
+        f"{manifest['dataset']['name']} · {varied} = {', '.join(compared)} · "
+        f"{first.points['seed'].nunique()} retrainings per point"
+    )
+    parts = [
+        *report_parts.variants(varied, compared),
+        *report_examples.flips_by(varied, scores),
+        report_parts.again(command, manifest),
+    ]
+    return _render(
+        title=question,
+        facts=facts,
+        verdicts=said,
+        warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
+        parts=parts,
         library=report_charts.library(),
     )
 
@@ -60,4 +93,5 @@ def _render(**values: Any) -> str:
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = True
+    environment.filters["whole"] = lambda text: text.replace(" %", "\u00a0%")
     return environment.get_template(TEMPLATE).render(**values)

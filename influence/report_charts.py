@@ -28,29 +28,33 @@ def library() -> str:
     return get_plotlyjs()
 
 
-def curves(summary: pd.DataFrame, value: str, title: str) -> dict[str, str]:
-    """Return a chart per group of arms, random in each: `value` over percent pruned, in percent.
+def curves(
+    summary: pd.DataFrame, value: str, title: str, over: str = "percent_pruned"
+) -> dict[str, str]:
+    """Return a chart per group of arms, random in each: `value` in percent over another column.
 
-    `summary`: arm, percent_pruned, `value`, low, high, as fractions of 1.
+    `summary`: arm, percent_pruned, `value`, low, high, as fractions of 1, and `over`, one row per
+    arm and value of it; the rows of 0 percent pruned are drawn as a level.
     """
     rows = summary[summary["percent_pruned"] > 0]
     ends = rows[[value, "low", "high"]].to_numpy() * 100
     least = {"mean": 0, "difference": -100}[value]  # few seeds have intervals beyond what there is
     low, high = max(np.nanmin(ends), least), min(np.nanmax(ends), 100)
     room = max(0.05 * (high - low), 0.5)
-    percents = sorted(rows["percent_pruned"].unique())
+    ticks = list(dict.fromkeys(rows.sort_values(over)[over]))
     charts = {}
     for name, arms in grouped(summary["arm"]).items():
-        figure = go.Figure([_line(summary, arm, value) for arm in arms])
+        figure = go.Figure([_line(rows, arm, value, over) for arm in arms])
         full = summary[summary["percent_pruned"] == 0].head(1)
         if value == "difference":
             figure.add_hline(0, line={"color": DARK, "width": 2}, layer="below")
         elif len(full):
             figure.add_hline(100 * float(full[value].iloc[0]), line={"color": GREY, "dash": "dash"})
         figure.update_yaxes(title=title, range=[low - room, high + room])
-        figure.update_xaxes(title="train examples pruned (%)")
-        if len(percents) <= FEW_TICKS:
-            figure.update_xaxes(tickvals=percents)
+        pruned = over == "percent_pruned"
+        figure.update_xaxes(title="train examples pruned (%)" if pruned else over)
+        if len(ticks) <= FEW_TICKS:
+            figure.update_xaxes(tickvals=ticks)
         charts[name] = _html(figure)
     return charts
 
@@ -198,13 +202,12 @@ def _menu(arms: list[str]) -> dict[str, Any]:
     return {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 
 
-def _line(summary: pd.DataFrame, arm: str, value: str) -> go.Scatter:
-    rows = summary[(summary["arm"] == arm) & (summary["percent_pruned"] > 0)]
-    rows = rows.sort_values("percent_pruned")
+def _line(summary: pd.DataFrame, arm: str, value: str, over: str) -> go.Scatter:
+    rows = summary[summary["arm"] == arm].sort_values(over)
     look = style(arm)
     face = look.get("mfc", look["color"])
     return go.Scatter(
-        x=rows["percent_pruned"],
+        x=rows[over],
         y=(100 * rows[value]).round(3),
         error_y=_bars(rows[value], rows["low"], rows["high"], width=3),
         name=arm,
@@ -216,7 +219,7 @@ def _line(summary: pd.DataFrame, arm: str, value: str) -> go.Scatter:
             "color": face,
             "line": {"color": look["color"], "width": 1.5},
         },
-        hovertemplate="%{x} % pruned: %{y:.1f}",
+        hovertemplate="%{x}: %{y:.1f}",
     )
 
 

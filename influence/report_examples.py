@@ -11,6 +11,7 @@ from influence import data, report_charts, specs, store
 from influence.report_parts import Part, Table, heads
 from influence.sampling import parse_arm
 
+FOUND = ("AUROC", "average precision", "precision", "by chance")
 SNIPPET = 90  # characters of a text beside a point of the map
 
 
@@ -103,13 +104,11 @@ def flips(scored: Path, samples: Mapping[str, Path]) -> list[Part]:
     """Tell how well scores and arms find the labels known to be wrong, where some are."""
     if not (scored / "flips.csv").exists():
         return []
-    found = pd.read_csv(scored / "flips.csv")
-    names = ("AUROC", "average precision", "precision", "by chance")
-    keys = ("auroc", "average_precision", "precision", "chance")
+    found = _found(scored)
     first = Table(
         "flips-found",
-        heads(score="code", **dict.fromkeys(names, "number")),
-        [[row["score"], *(row[key] for key in keys)] for row in found.to_dict("records")],
+        heads(score="code", **dict.fromkeys(FOUND, "number")),
+        found,
         "Found by the hardest end of a score",
     )
     rows = [
@@ -125,6 +124,30 @@ def flips(scored: Path, samples: Mapping[str, Path]) -> list[Part]:
         "hardest examples as there are wrong labels. Jaccard: overlap of the pruned with the wrong."
     )
     return [Part("flips", "Do the scores find wrong labels?", caption, {}, [first, second])]
+
+
+def flips_by(varied: str, scores: Mapping[str, Path]) -> list[Part]:
+    """Tell how well scores find wrong labels under every value of a knob, where some are wrong."""
+    rows = [
+        [value, *row]
+        for value, scored in scores.items()
+        if (scored / "flips.csv").exists()
+        for row in _found(scored)
+    ]
+    if not rows:
+        return []
+    columns = heads(**{varied: "number", "score": "code"}, **dict.fromkeys(FOUND, "number"))
+    caption = (
+        "Precision: the share of wrong labels among as many hardest examples as there are wrong "
+        "labels."
+    )
+    table = Table("flips-by", columns, rows)
+    return [Part("flips", "Do the scores find wrong labels?", caption, {}, [table])]
+
+
+def _found(scored: Path) -> list[list]:
+    table = pd.read_csv(scored / "flips.csv")
+    return table[["score", "auroc", "average_precision", "precision", "chance"]].values.tolist()
 
 
 def _places(components: np.ndarray) -> pd.DataFrame:

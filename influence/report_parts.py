@@ -48,6 +48,44 @@ def curves(compared: Comparison) -> Part:
     return Part("curves", "What pruning costs", level, charts, [t for t in tables if t.rows])
 
 
+def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
+    """Show, at each percent pruned, accuracy and its difference to random over a knob's values."""
+    summary, differences = (
+        pd.concat([getattr(one, name).assign(**{varied: key}) for key, one in compared.items()])
+        for name in ("summary", "differences")
+    )
+    values = pd.to_numeric(summary[varied], errors="coerce")
+    if values.notna().all():
+        summary[varied] = values
+        differences[varied] = pd.to_numeric(differences[varied])
+    parts = []
+    for percent in sorted(p for p in summary["percent_pruned"].unique() if p):
+        charts = {}
+        for table, value, title in (
+            (summary, "mean", "accuracy (%)"),
+            (differences, "difference", "accuracy − random's (points)"),
+        ):
+            own = table[table["percent_pruned"] == percent]
+            found = report_charts.curves(own, value, title, varied) if len(own) else {}
+            end = " minus random" if value == "difference" else ""
+            charts |= {f"{name}{end}".strip(): chart for name, chart in found.items()}
+        own = {
+            key: one.differences[one.differences["percent_pruned"] == percent]
+            for key, one in compared.items()
+        }
+        arms = list(dict.fromkeys(arm for table in own.values() for arm in table["arm"]))
+        cells = {
+            key: {r["arm"]: _cell(r, "difference") for _, r in t.iterrows()}
+            for key, t in own.items()
+        }
+        rows = [[arm, *(cells[key].get(arm) for key in compared)] for arm in arms]
+        columns = heads(arm="code", **{f"{varied}={key}": "difference" for key in compared})
+        table = Table(f"differences-{percent:g}", columns, rows, "Minus random, points")
+        title, caption = f"{percent:g} % pruned", "Bars are 95 % intervals over retraining seeds."
+        parts.append(Part(f"pruned-{percent:g}", title, caption, charts, [table] if rows else []))
+    return parts
+
+
 def error_rates(changes: pd.DataFrame) -> Part:
     """Show the table of the paper for a voice assistant."""
     head, *rows = nlu_tables.shown(changes)

@@ -19,7 +19,7 @@ CORE = [
     *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
     *("representations", "stability", "suspects", "costs"),
     "steps",
-    *("cluster", "command", "space", "trials", "recommendation", "slots", "nlu_metrics"),
+    *("cluster", "command", "studies", "space", "trials", "recommendation", "slots", "nlu_metrics"),
     *("nlu_tables", "joint", "nlu"),
 ]
 DOORS = {
@@ -57,7 +57,7 @@ DIRECTION = [
     *("search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("report_charts", "report_parts", "report_examples", "report"),
-    *("tracking", "artifacts", "search_artifacts", "flow", "command"),
+    *("command", "studies", "tracking", "artifacts", "search_artifacts", "flow"),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.

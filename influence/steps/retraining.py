@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from influence import batches, data, evaluation, joint, models, nlu, nlu_metrics, store
 from influence.cluster import Engine, hold
-from influence.config import EvaluateConfig, FitConfig
+from influence.config import EvaluateConfig, FitConfig, changed
 from influence.evaluation import Point
 from influence.steps.inputs import TRAINING, encode
 from influence.training import steps_per_epoch
@@ -29,12 +30,13 @@ class Place:
     """Where retrainings come from, and where they are kept.
 
     source: a finished step directory with `data/` and `tokenizer/`; split: the only one besides
-    train that is opened.
+    train that is opened; fit: the model that is retrained and how.
     """
 
     source: Path
     step: str
     split: Split
+    fit: FitConfig
     budget: str
     threshold: float  # of confidence, below which a request counts as unrecoverable (task nlu)
     device: str
@@ -44,7 +46,13 @@ class Place:
 def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine: Engine) -> Place:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
-    return Place(source, step, split, config.budget, config.threshold, engine.device, kept)
+    fit = retrained(store.read_manifest(source, step), config)
+    return Place(source, step, split, fit, config.budget, config.threshold, engine.device, kept)
+
+
+def retrained(manifest: Mapping[str, Any], config: EvaluateConfig) -> FitConfig:
+    """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
+    return changed(FitConfig(**manifest["fit"]), config.retrain_with)
 
 
 def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
@@ -53,7 +61,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     The result is kept under a name made of all that it depends on: the ids, the seed, the knobs,
     the model, the code. A process that wants one that is being made waits for it.
     """
-    opened = hold(_open, place.source, place.step, place.split)
+    opened = hold(_open, place.source, place.step, place.split, place.fit)
     examples, batch = len(opened.train[1]), opened.fit.batch_size
     counted = examples if place.budget == "steps" else len(kept)
     steps = opened.fit.epochs * steps_per_epoch(counted, batch)
@@ -96,11 +104,10 @@ class _Requests:
     gold: nlu_metrics.Parses
 
 
-def _open(source: Path, step: str, split: Split) -> _Opened:
+def _open(source: Path, step: str, split: Split, fit: FitConfig) -> _Opened:
     manifest = store.read_manifest(source, step)
-    fit, task = FitConfig(**manifest["fit"]), manifest["task"]
-    dataset = data.open_saved(source / "data")
-    tokenizer = models.open_tokenizer(source / "tokenizer")
+    task, dataset = manifest["task"], data.open_saved(source / "data")
+    tokenizer = _tokenizer(source, manifest, fit, dataset.train)
     frames, names = (dataset.train, dataset.splits[split]), dataset.label_names
     requests = None
     if task == "nlu":
@@ -116,6 +123,14 @@ def _open(source: Path, step: str, split: Split) -> _Opened:
     )
     ids = dataset.train["id"].to_numpy()
     return _Opened(task, fit, tokenizer, names, dataset.digest, ids, train, measured, requests)
+
+
+def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, train: pd.DataFrame):
+    """Open the tokenizer of the scored model; another model has one of its own."""
+    scored = FitConfig(**manifest["fit"])
+    if (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary):
+        return models.open_tokenizer(source / "tokenizer")
+    return models.load_tokenizer(fit, data.texts_of(train))
 
 
 def _classifier(

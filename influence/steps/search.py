@@ -233,7 +233,7 @@ def _report(
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     arms = _tested(scored, chosen, config.test_seeds)
     points = _test(config, scored, arms, engine)
-    fit = FitConfig(**scored.manifest["fit"])
+    fit = retraining.retrained(scored.manifest, config)
     found = recommendation(config, fit, len(scored.labels), ended, points)
     found |= {"study": study.name, "dataset": scored.manifest["dataset"]}
     found["command"] = _command(directory / "subset", scored.manifest["task"], fit)

@@ -89,10 +89,8 @@ def _train(
     config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     data.save(dataset, directory / "data")
-    columns = [name for name in ("text", "text_pair") if name in dataset.train]
-    texts = [text for name in columns for text in dataset.train[name]]
     with store.replacing(directory / "tokenizer") as temporary:
-        models.load_tokenizer(config, texts).save_pretrained(temporary)
+        models.load_tokenizer(config, data.texts_of(dataset.train)).save_pretrained(temporary)
     knobs = TrainConfig(**config.knobs(TrainConfig))
     jobs = [(directory, knobs, run, engine.device) for run in range(config.runs)]
     for _, run in engine.run(train_run, jobs, "train"):
