@@ -253,6 +253,9 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
         "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
         "arms to compare, comma-separated; random is always among them",
     )
+    rescore: bool = knob(
+        False, "prune in turns, one per fraction, and train and score what is left before each"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,33 @@
 """Steps in a row, each in its MLflow run: what more than one command does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from influence import artifacts, search_artifacts, steps, tracking
+from influence import artifacts, sampling, search_artifacts, steps, tracking
 from influence.artifacts import Compared
 from influence.cluster import Engine
 from influence.command import again
 from influence.config import (
     Config,
+    DataConfig,
     EvaluateStep,
     MainStep,
     SampleStep,
     ScoreStep,
     SearchStep,
     TrainStep,
+    fractions,
     narrow,
 )
 from influence.studies import Study
 from influence.tracking import Run
+
+# Knobs that made the dataset what it is: a subset of it is taken as it is.
+AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
 
 
 def train_and_score(
@@ -60,18 +66,35 @@ def study(asked: Study, given: MainStep, engine: Engine, opened: Run) -> None:
 
 
 def sample_and_evaluate(
-    config: Config, engine: Engine, scores: Path, arm: str
+    config: MainStep, engine: Engine, scores: Path, arm: str
 ) -> tuple[Path, Path]:
     """Sample by one arm and retrain; return the directories of its sample and its curve."""
     knobs = narrow(config, SampleStep, scores=str(scores), arm=arm)
+    turned = []
+    if config.rescore and sampling.parse_arm(arm).scores:
+        turned = list(_turns(config, engine, scores, arm))
     with tracking.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
-        sample = child.follow(steps.sample(knobs, scores))
+        joined = steps.join(knobs, scores, turned) if turned else steps.sample(knobs, scores)
+        sample = child.follow(joined)
         artifacts.sample(child, sample)
     knobs = narrow(config, EvaluateStep, sample=str(sample))
     with tracking.run(knobs, arm, f"The curve of {arm}.", "evaluate") as child:
         curve = child.follow(steps.evaluate(knobs, sample, engine))
         artifacts.evaluate(child, curve)
     return sample, curve
+
+
+def _turns(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator[Path]:
+    """Yield a sample per fraction: of the train set, then of what the one before left, rescored."""
+    for number, fraction in enumerate(steps.turns(config, scores)):
+        own = narrow(config, SampleStep, scores=str(scores), arm=arm, fractions=repr(fraction))
+        name = f"turn {number + 1} of {arm}"
+        with tracking.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
+            sample = child.follow(steps.sample(own, scores))
+        yield sample
+        if number + 1 < len(fractions(config.fractions)):
+            left = replace(config, dataset=str(steps.subset(sample)), **AS_IT_IS)
+            scores = train_and_score(left, engine, steps.wanted("", [sampling.parse_arm(arm)]))
 
 
 def search(config: SearchStep, engine: Engine, opened: Run) -> Path:

@@ -5,6 +5,7 @@ that whoever iterates decides what to log, plot or stop.
 """
 
 from influence.steps.evaluate import evaluate
+from influence.steps.rounds import join, subset, turns
 from influence.steps.sample import check_fractions, parse_arms, sample
 from influence.steps.score import score, wanted
 from influence.steps.search import check_search, open_scored, open_study, score_list, search
@@ -14,6 +15,7 @@ __all__ = [
     "check_fractions",
     "check_search",
     "evaluate",
+    "join",
     "open_scored",
     "open_study",
     "parse_arms",
@@ -21,6 +23,8 @@ __all__ = [
     "score",
     "score_list",
     "search",
+    "subset",
     "train",
+    "turns",
     "wanted",
 ]

@@ -57,7 +57,7 @@ def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
 
 def check_fractions(config: SampleConfig, train: pd.DataFrame) -> None:
     """Raise InputError if one of the fractions leaves fewer of these examples than it must."""
-    floors = _floors(config, train)
+    floors = floors_of(config, train)
     for fraction in fractions(config.fractions):
         sampling.cut(np.arange(len(train)), fraction, floors)
 
@@ -74,7 +74,7 @@ def _sample(
     table = pd.read_parquet(scored / "scores.parquet")
     labels = table["label"].to_numpy()
     dataset = data.open_saved(scored / "data")
-    floors = _floors(config, dataset.train)
+    floors = floors_of(config, dataset.train)
     hardness = {
         name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
     }
@@ -94,6 +94,16 @@ def _sample(
     ]
     if all(np.array_equal(order, orders[0]) for order in orders):
         orders = orders[:1]  # nothing is drawn and nothing tied
+    yield from fill(config, scored, orders, directory)
+    return described(config, arm, orders, manifest)
+
+
+def fill(
+    config: SampleConfig, scored: Path, orders: list[np.ndarray], directory: Path
+) -> Generator[Record, None, None]:
+    """Leave in `directory` what the fractions cut from these orders of the scored train set."""
+    dataset = data.open_saved(scored / "data")
+    labels, floors = dataset.train["label"].to_numpy(), floors_of(config, dataset.train)
     cuts = {
         f: [sampling.cut(order, f, floors) for order in orders] for f in fractions(config.fractions)
     }
@@ -107,12 +117,12 @@ def _sample(
         found = {f"flips/{name}": value for name, value in overlaps.get(fraction, {}).items()}
         counted = {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst}
         yield Record(round(percent(fraction)), counted | found)
-    return {
-        "arm": str(arm),
-        "percents": [percent(f) for f in cuts],
-        "draws": len(orders),
-        **inherited(manifest),
-    }
+
+
+def described(config: SampleConfig, arm, orders: list[np.ndarray], manifest: dict) -> dict:
+    """Return what the manifest of a sample says beside what all manifests say."""
+    percents = [percent(fraction) for fraction in fractions(config.fractions)]
+    return {"arm": str(arm), "percents": percents, "draws": len(orders), **inherited(manifest)}
 
 
 def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dict[float, dict]:
@@ -128,7 +138,7 @@ def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dic
     return found
 
 
-def _floors(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor, ...]:
+def floors_of(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor, ...]:
     """Return what is protected of every class and, where there are intents, of every intent."""
     classes = sampling.Floor(train["label"].to_numpy(), config.floor)
     if "intent" in train:
