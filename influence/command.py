@@ -1,6 +1,6 @@
-"""From the command line to a config and back to an exit status; and the MLproject file.
+"""From the command line to a config and back to an exit status; MLproject and the knobs' page.
 
-Run `python -m influence.command` to render MLproject after changing a knob.
+Run `python -m influence.command` to render both after changing a knob.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from influence import config
@@ -115,6 +115,43 @@ def render_mlproject() -> str:
     return "\n".join(lines) + "\n"
 
 
+def render_parameters() -> str:
+    """Return the text of docs/parameters.md: every knob, its default, its range and its steps."""
+    lines = [
+        "# Parameters",
+        "",
+        "Rendered from influence/config.py by `python -m influence.command`. Given as",
+        "`mlflow run . -P epochs=5`, or as `python -m entrypoints.train --epochs 5`.",
+        "",
+        "| parameter | default | meaning | steps |",
+        "| --- | --- | --- | --- |",
+    ]
+    known = dict.fromkeys(field.name for kind in config.STEPS.values() for field in fields(kind))
+    for name in known:
+        own = {
+            step: field
+            for step, kind in config.STEPS.items()
+            for field in fields(kind)
+            if field.name == name
+        }
+        meanings = list(dict.fromkeys(map(_meaning, own.values())))
+        defaults = list(dict.fromkeys(f"`{field.default}`" for field in own.values()))
+        shown = " or ".join(default for default in defaults if default != "``")
+        cells = [f"`{name}`", shown, "; or ".join(meanings), ", ".join(own)]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _meaning(field: dataclasses.Field) -> str:
+    """Return a field's help with its choices or its range."""
+    text = field.metadata["help"].replace("%%", "%")
+    if get_origin(field.type) is Literal:
+        return f"{text} ({', '.join(get_args(field.type))})"
+    ends = [("at least", field.metadata["low"]), ("at most", field.metadata["high"])]
+    limits = ", ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+    return f"{text} ({limits})" if limits else text
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
@@ -166,3 +203,4 @@ def _say(sentence: str) -> int:
 
 if __name__ == "__main__":
     Path("MLproject").write_text(render_mlproject())
+    Path("docs/parameters.md").write_text(render_parameters())

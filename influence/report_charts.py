@@ -44,7 +44,9 @@ def curves(
     ticks = list(dict.fromkeys(rows.sort_values(over)[over]))
     charts = {}
     for name, arms in grouped(summary["arm"]).items():
-        figure = go.Figure([_line(rows, arm, value, over) for arm in arms])
+        beside = _offsets(ticks, len(arms))
+        lines = zip(arms, beside, strict=True)
+        figure = go.Figure([_line(rows, arm, value, over, by) for arm, by in lines])
         full = summary[summary["percent_pruned"] == 0].head(1)
         if value == "difference":
             figure.add_hline(0, line={"color": DARK, "width": 2}, layer="below")
@@ -202,12 +204,20 @@ def _menu(arms: list[str]) -> dict[str, Any]:
     return {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 
 
-def _line(summary: pd.DataFrame, arm: str, value: str, over: str) -> go.Scatter:
+def _offsets(ticks: list[Any], arms: int) -> np.ndarray:
+    """Return by how much each arm is drawn to the side, so that none hides another."""
+    if not all(isinstance(tick, int | float) for tick in ticks):
+        return np.zeros(arms)
+    width = 0.01 * ((max(ticks) - min(ticks)) or 10)
+    return (np.arange(arms) - (arms - 1) / 2) * width
+
+
+def _line(summary: pd.DataFrame, arm: str, value: str, over: str, beside: float) -> go.Scatter:
     rows = summary[summary["arm"] == arm].sort_values(over)
     look = style(arm)
     face = look.get("mfc", look["color"])
     return go.Scatter(
-        x=rows[over],
+        x=rows[over] + beside if beside else rows[over],
         y=(100 * rows[value]).round(3),
         error_y=_bars(rows[value], rows["low"], rows["high"], width=3),
         name=arm,
@@ -219,7 +229,8 @@ def _line(summary: pd.DataFrame, arm: str, value: str, over: str) -> go.Scatter:
             "color": face,
             "line": {"color": look["color"], "width": 1.5},
         },
-        hovertemplate="%{x}: %{y:.1f}",
+        text=rows[over].astype(str),
+        hovertemplate="%{text}: %{y:.1f}",
     )
 
 

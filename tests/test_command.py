@@ -15,6 +15,10 @@ def test_mlproject_is_the_rendering_of_the_configs():
     assert (ROOT / "MLproject").read_text() == command.render_mlproject()
 
 
+def test_the_page_of_parameters_is_the_rendering_of_the_configs():
+    assert (ROOT / "docs/parameters.md").read_text() == command.render_parameters()
+
+
 def test_mlproject_has_an_entry_point_per_step_with_every_knob():
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     assert set(project["entry_points"]) == set(config.STEPS)

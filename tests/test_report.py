@@ -80,7 +80,7 @@ def test_the_page_tells_the_whole_story(study):
         *("curves", "by-class", "examples", "map", "scores", "flips", "cost", "again"),
     ]
     text = " ".join(outline.texts)
-    assert study.top.data.tags["mlflow.note.content"] in text
+    assert study.top.data.tags["mlflow.note.content"].replace(" %", "\u00a0%") in text
     for arm in ("el2n:easy", "vog:linear:dataset", "stratified", "random"):
         assert arm in text
     assert f"-P dataset={study.config.dataset}" in text and "torch" in text
