@@ -129,6 +129,10 @@ class TrainConfig(FitConfig, DataConfig):
     observe_epochs: int = knob(2, "epochs observed, and trained by every run after the first", 1)
     runs: int = knob(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
     null_model: bool = knob(True, "also train on empty inputs, as PVI needs")
+    adopt: str = knob(
+        "",
+        "score these checkpoints made elsewhere, such as a Trainer's output, instead of training",
+    )
     stack: bool = knob(False, "task=nlu: also train intents and slots, and keep the whole stack")
 
 

@@ -17,7 +17,7 @@ CORE = [
     *("assistant", "sources", "columns", "examples", "perturb", "data", "batches", "models"),
     *("training", "gradients", "layers", "trace", "records", "scores", "specs", "planning"),
     *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
-    *("representations", "stability", "suspects", "costs"),
+    *("representations", "stability", "suspects", "costs", "adoption"),
     "steps",
     *("cluster", "command", "studies", "space", "trials", "recommendation", "slots", "nlu_metrics"),
     *("nlu_tables", "joint", "nlu"),
@@ -42,7 +42,7 @@ DIRECTION = [
     *("examples", "perturb", "data"),
     *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
-    *("representations", "stability", "suspects", "costs"),
+    *("representations", "stability", "suspects", "costs", "adoption"),
     *(
         "conclusions",
         "cluster",
@@ -57,7 +57,7 @@ DIRECTION = [
     *("search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("report_charts", "report_parts", "report_examples", "report"),
-    *("command", "studies", "tracking", "artifacts", "search_artifacts", "flow"),
+    *("command", "studies", "tracking", "artifacts", "search_artifacts", "flow", "callback"),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.

@@ -10,16 +10,29 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from influence import batches, data, evaluation, models, nlu, planning, specs, store, training
+from influence import (
+    adoption,
+    batches,
+    data,
+    evaluation,
+    models,
+    nlu,
+    planning,
+    specs,
+    store,
+    training,
+)
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.errors import InputError
+from influence.steps import adopt as adopting
 from influence.steps.inputs import TRAINING, encode, open_inputs, read_checkpoints
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
     *TRAINING,
-    *("assistant", "assistant_grammar", "columns", "examples", "perturb", "templates"),
+    *("adoption", "assistant", "assistant_grammar", "columns", "examples", "perturb", "templates"),
+    "steps/adopt",
     "steps/train",
 )
 
@@ -60,6 +73,9 @@ def train(
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
+    if adopted := adopting.adopted(config):
+        adoption.check_labels(adopted, dataset.label_names)
+        inputs["adopted"] = adoption.identity(adopted)
     knobs |= {"dataset": dataset.name, "task": config.task}
     task = Task("train", knobs, inputs, CODE)
     return (
@@ -69,6 +85,10 @@ def train(
 
 def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
+    if found := adopting.adopted(config):
+        checkpoints = tuple(adopting.entry(one) for one in found)
+        trails = config.task == "nlu"
+        return (planning.RunInfo(config.seed, read_checkpoints(checkpoints), False, (), trails),)
     infos = []
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
@@ -89,16 +109,20 @@ def _train(
     config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     data.save(dataset, directory / "data")
+    adopted = adopting.adopted(config)
     with store.replacing(directory / "tokenizer") as temporary:
-        models.load_tokenizer(config, data.texts_of(dataset.train)).save_pretrained(temporary)
+        adopting.tokenizer_of(config, dataset, adopted).save_pretrained(temporary)
     knobs = TrainConfig(**config.knobs(TrainConfig))
-    jobs = [(directory, knobs, run, engine.device) for run in range(config.runs)]
+    count = 1 if adopted else config.runs
+    if adopted:
+        adopting.leave_run(directory, config, dataset, adopted)
+    jobs = [(directory, knobs, run, engine.device) for run in range(count)]
     for _, run in engine.run(train_run, jobs, "train"):
         history = _read(directory / f"runs/{run}/run.json")["history"]
         prefix = "" if run == 0 else f"run-{run}/"
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
-    runs = [_read(directory / f"runs/{run}/run.json") for run in range(config.runs)]
+    runs = [_read(directory / f"runs/{run}/run.json") for run in range(count)]
     if config.stack:
         _train_stack(directory, knobs, dataset, runs[0]["checkpoints"][-1]["step"], engine.device)
     return {

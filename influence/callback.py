@@ -1,0 +1,108 @@
+"""For a training script of one's own: a callback of transformers' Trainer.
+
+    trainer = Trainer(..., callbacks=[KeepCheckpoints("training", dataset="path/to/folder")])
+
+One added line; after `trainer.train()` the scores are those of
+`python -m entrypoints.score --training training --score vog,el2n,tracin`.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from influence import adoption, cluster, data, steps, store
+from influence.config import DataConfig, TrainStep
+from influence.errors import InputError
+
+SCHEDULES = {"constant", "linear"}
+
+
+class KeepCheckpoints(TrainerCallback):
+    """Keep evenly spread checkpoints and those at the ends of epochs; leave a training directory.
+
+    The dataset is named as on the command line, since scores need the texts and labels themselves
+    and not what a script has made of them. Raises InputError, before any step is trained, for a
+    dataset that cannot be read or whose classes are numbered otherwise than the model's.
+    """
+
+    def __init__(self, directory: str | Path, checkpoints: int = 10, **knobs: Any) -> None:
+        """`directory`: where the training will be; `knobs`: dataset, text_column, max_length ..."""
+        self.directory, self.checkpoints, self.knobs = Path(directory), checkpoints, knobs
+        self.kept = self.directory.with_name(f"{self.directory.name}.checkpoints")
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Read the dataset, and lay down at which steps weights are kept."""
+        if self.directory.exists():
+            raise InputError(f"{self.directory} is there already; name another, or remove it")
+        config = TrainStep(**self.knobs)
+        known = config.knobs(DataConfig)
+        data.load(seed=config.seed, **known)
+        shutil.rmtree(self.kept, ignore_errors=True)
+        spread = range(1, self.checkpoints + 1)
+        self.steps = {max(1, round(state.max_steps * n / self.checkpoints)) for n in spread}
+
+    def on_step_end(self, args, state, control, model=None, lr_scheduler=None, **kwargs) -> None:
+        """Keep the weights, the rate and the epoch of this step if it is one of those."""
+        if state.global_step in self.steps:
+            self._keep(state, model, lr_scheduler)
+
+    def on_epoch_end(self, args, state, control, model=None, lr_scheduler=None, **kwargs) -> None:
+        """Keep the weights at the end of every epoch."""
+        if state.global_step not in self.steps:
+            self.steps.add(state.global_step)
+            self._keep(state, model, lr_scheduler)
+
+    def on_train_end(self, args, state, control, model=None, processing_class=None, **kwargs):
+        """Leave the training directory, which `score` reads."""
+        if not state.is_world_process_zero:
+            return
+        if processing_class is not None:
+            last = self.kept / f"checkpoint-{max(self.steps)}"
+            processing_class.save_pretrained(last)
+        config = TrainStep(
+            **{**_fit_of(args, model), **self.knobs},
+            adopt=str(self.kept),
+            workdir=str(self.directory.parent / f"{self.directory.name}.work"),
+            track=False,
+        )
+        with cluster.engine(config) as engine:
+            records = steps.train(config, engine)
+            while True:
+                try:
+                    next(records)
+                except StopIteration as end:
+                    made = end.value
+                    break
+        with store.replacing(self.directory) as temporary:
+            shutil.copytree(made, temporary)
+        for path in (self.kept, Path(config.workdir)):
+            shutil.rmtree(path)
+
+    def _keep(self, state, model, lr_scheduler) -> None:
+        if not state.is_world_process_zero:
+            return
+        with store.replacing(self.kept / f"checkpoint-{state.global_step}") as at:
+            model.save_pretrained(at)
+            rate = lr_scheduler.get_last_lr()[0]
+            noted = {"step": state.global_step, "learning_rate": rate}
+            written = {"epoch": state.epoch, "log_history": [noted]}
+            (at / adoption.STATE).write_text(json.dumps(written), encoding="utf-8")
+
+
+def _fit_of(args, model) -> dict[str, Any]:
+    """Return what the retrainings take over from the Trainer's arguments."""
+    schedule = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
+    return {
+        "model": model.name_or_path or "tiny",
+        "epochs": max(1, round(args.num_train_epochs)),
+        "batch_size": args.per_device_train_batch_size * args.gradient_accumulation_steps,
+        "learning_rate": args.learning_rate,
+        "head_learning_rate": args.learning_rate,
+        "schedule": schedule if schedule in SCHEDULES else "constant",
+        "weight_decay": args.weight_decay,
+        "max_grad_norm": args.max_grad_norm or 0.0,
+        "seed": args.seed,
+    }

@@ -1,0 +1,171 @@
+"""Checkpoints made elsewhere: by transformers' own Trainer, and in folders of any kind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from influence import adoption, cluster, data, models, steps
+from influence.config import ScoreStep, TrainStep
+from influence.errors import InputError
+from tests import tiny
+
+HERE = {"workers": 1, "threads": 1, "track": False}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> str:
+    return str(tiny.write(tmp_path_factory.mktemp("data") / "talk", tiny.frames()))
+
+
+def finished(records) -> Path:
+    while True:
+        try:
+            next(records)
+        except StopIteration as end:
+            return end.value
+
+
+def score(training: Path, names: str, workdir: Path) -> pd.DataFrame:
+    config = ScoreStep(training=str(training), score=names, workdir=str(workdir), **HERE)
+    with cluster.engine(config) as engine:
+        return pd.read_parquet(finished(steps.score(config, training, engine)) / "scores.parquet")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, dataset) -> Path:
+    """A training of our own, whose checkpoints are then taken for somebody else's."""
+    workdir = tmp_path_factory.mktemp("own")
+    config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **tiny.FAST)
+    with cluster.engine(config) as engine:
+        return finished(steps.train(config, engine))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, trained) -> Path:
+    """The same checkpoints, as a Trainer leaves them."""
+    at = tmp_path_factory.mktemp("elsewhere")
+    run = json.loads((trained / "runs/0/run.json").read_text())
+    for kept in run["checkpoints"]:
+        path = at / f"checkpoint-{kept['step']}"
+        shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path)
+        noted = {"step": kept["step"], "learning_rate": kept["learning_rate"]}
+        state = {"epoch": kept["epoch"], "log_history": [noted]}
+        (path / adoption.STATE).write_text(json.dumps(state))
+    shutil.copytree(trained / "tokenizer", path, dirs_exist_ok=True)
+    return at
+
+
+def adopt(folder: Path, dataset: str, workdir: Path, **knobs) -> Path:
+    config = TrainStep(
+        dataset=dataset, adopt=str(folder), workdir=str(workdir), **HERE, **(tiny.FAST | knobs)
+    )
+    with cluster.engine(config) as engine:
+        return finished(steps.train(config, engine))
+
+
+def test_adopted_checkpoints_score_as_if_they_were_our_own(tmp_path, trained, folder, dataset):
+    adopted = adopt(folder, dataset, tmp_path)
+    names = "vog,el2n,tracin"
+    found, wanted = score(adopted, names, tmp_path), score(trained, names, tmp_path)
+    pd.testing.assert_frame_equal(found, wanted)
+
+
+def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder, dataset):
+    adopted = adopt(folder, dataset, tmp_path)
+    with pytest.raises(InputError, match="holds checkpoints only"):
+        score(adopted, "forgetting", tmp_path)
+    config = TrainStep(dataset=dataset, adopt=str(folder), workdir=str(tmp_path), **HERE)
+    with cluster.engine(config) as engine, pytest.raises(InputError, match="null model"):
+        finished(steps.train(config, engine, score="pvi"))
+
+
+def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(adoption.STATE))
+    found = adoption.find(bare, epochs=4, learning_rate=0.5)
+    assert found[-1].epoch == 4 and found[-1].series == ["spread", "epochs"]
+    assert {one.learning_rate for one in found} == {0.5}
+    assert [one.step for one in found] == sorted(one.step for one in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda at: shutil.rmtree(at), "no directory"),
+        (lambda at: [shutil.rmtree(path) for path in at.iterdir()], "holds no checkpoints"),
+        (lambda at: next(at.glob("*/*.safetensors")).rename(at / "w.bin"), "no weights as safe"),
+        (lambda at: shutil.copytree(next(at.glob("checkpoint-*")), at / "step-16"), "same step"),
+    ],
+)
+def test_a_folder_that_cannot_be_adopted_is_named(tmp_path, folder, change, said):
+    at = tmp_path / "folder"
+    shutil.copytree(folder, at)
+    last = max(at.iterdir(), key=lambda path: int(path.name.split("-")[1]))
+    last.rename(at / "checkpoint-16")
+    change(at)
+    with pytest.raises(InputError, match=said):
+        adoption.find(at, 2, 1e-3)
+
+
+def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, dataset):
+    at = tmp_path / "folder"
+    shutil.copytree(folder, at)
+    for path in at.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        config["id2label"] = {"0": "weather", "1": "music", "2": "timer"}
+        path.write_text(json.dumps(config))
+    with pytest.raises(InputError, match="numbers its classes weather, music, timer"):
+        adopt(at, dataset, tmp_path / "work")
+    found = adoption.find(at, 2, 1e-3)
+    with pytest.raises(InputError, match="3 classes apart, but the dataset has 2"):
+        adoption.check_labels(found, ["no", "yes"])
+
+
+@pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own
+def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
+    tmp_path, trained, dataset
+):
+    pytest.importorskip("accelerate")
+    from transformers import Trainer, TrainingArguments
+
+    from influence.callback import KeepCheckpoints
+
+    loaded = data.load(dataset)
+    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    config = TrainStep(dataset=dataset, **tiny.FAST)
+    model = models.build(config, tokenizer, loaded.label_names, seed=1)
+    rows = [
+        {**tokenizer(text, truncation=True, max_length=16), "label": label}
+        for text, label in zip(loaded.train["text"], loaded.train["label"], strict=True)
+    ]
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        num_train_epochs=2,
+        per_device_train_batch_size=16,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    at = tmp_path / "training"
+    Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        callbacks=[KeepCheckpoints(at, checkpoints=4, dataset=dataset, **_small())],
+    ).train()
+    table = score(at, "vog,el2n@1,tracin", tmp_path / "work")
+    assert len(table) == 121 and np.isfinite(table["vog"]).all()
+    last = models.open_checkpoint(sorted((at / "runs/0").glob("step-*"))[-1])
+    for name, weights in model.state_dict().items():
+        assert np.array_equal(weights.numpy(), last.state_dict()[name].numpy()), name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "training", "work"]
+
+
+def _small() -> dict:
+    return {name: tiny.FAST[name] for name in ("model", "layers", "vocabulary", "max_length")}
