@@ -72,8 +72,12 @@ def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
     lost = (random["high"] < 0).tolist()
     if lost[0]:
         return f"{said}; random pruning loses already at {_at(random.iloc[0])}."
-    held = random.iloc[(lost.index(True) if any(lost) else len(lost)) - 1]
-    if held["high"] - held["low"] > 2 * VAGUE:
+    first = lost.index(True) if any(lost) else len(lost)
+    held = random.iloc[first - 1]
+    vague = held["high"] - held["low"] > 2 * VAGUE
+    if vague and any(lost):
+        return f"{said}; random pruning loses at {_at(random.iloc[first])}."
+    if vague:
         return f"{said}; what random pruning loses is unclear from {seeds} seeds at {_at(held)}."
     return f"{said}; random pruning shows no clear loss up to {_at(held)}."
 

@@ -57,7 +57,7 @@ def curves(
         figure.update_xaxes(title="train examples pruned (%)" if pruned else over)
         if len(ticks) <= FEW_TICKS:
             figure.update_xaxes(tickvals=ticks)
-        charts[name] = _html(figure)
+        charts[name or title.partition(" (")[0]] = _html(figure)
     return charts
 
 

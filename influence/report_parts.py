@@ -36,10 +36,7 @@ class Part:
 def curves(compared: Comparison) -> Part:
     """Show accuracy, and its difference to random, over percent pruned."""
     charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
-    charts |= {
-        f"{name}{' ' if name else ''}minus random": chart
-        for name, chart in _differences(compared).items()
-    }
+    charts |= _titled(_differences(compared), "difference")
     level = "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set."
     tables = [
         _wide(compared.differences, "difference", "differences", "Minus random, points"),
@@ -67,8 +64,7 @@ def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
         ):
             own = table[table["percent_pruned"] == percent]
             found = report_charts.curves(own, value, title, varied) if len(own) else {}
-            end = " minus random" if value == "difference" else ""
-            charts |= {f"{name}{end}".strip(): chart for name, chart in found.items()}
+            charts |= _titled(found, value)
         own = {
             key: one.differences[one.differences["percent_pruned"] == percent]
             for key, one in compared.items()
@@ -177,6 +173,12 @@ def _differences(compared: Comparison) -> dict[str, str]:
     if not len(compared.differences):
         return {}
     return report_charts.curves(compared.differences, "difference", "accuracy − random's (points)")
+
+
+def _titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
+    """Say of the charts of differences that they are such; one for all arms says so itself."""
+    end = " minus random" if value == "difference" else ""
+    return {name if "random" in name else f"{name}{end}": c for name, c in charts.items()}
 
 
 def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
