@@ -108,5 +108,5 @@ def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
     shown = search_artifacts.study_run(opened, study)
     trials = steps.search(config, scored, study, engine)
     directory = search_artifacts.follow(shown, study, config.tolerance, trials)
-    search_artifacts.search(shown, study, directory)
+    search_artifacts.search(shown, study, directory, scores, again("search", config))
     return directory

@@ -1,5 +1,6 @@
 """One page that tells the story of a comparison: self-contained, for a browser or a printer."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,36 @@ def study_page(
         facts=facts,
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
+        parts=parts,
+        library=report_charts.library(),
+    )
+
+
+def search_page(directory: Path, scored: Path, command: str) -> str:
+    """Return the page of a search: `directory` its result, `scored` what it was made of."""
+    found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
+    trials = pd.read_csv(directory / "trials.csv")
+    importances = pd.read_csv(directory / "importances.csv")
+    manifest = store.read_manifest(scored, "score")
+    dataset = data.open_saved(scored / "data")
+    table = pd.read_parquet(scored / "scores.parquet")
+    parts = [
+        report_parts.tested(found),
+        report_parts.tried(trials, importances, found),
+        report_examples.examples(scored),
+        report_examples.distributions(scored, table, dataset),
+        report_parts.again(command, manifest),
+    ]
+    name = manifest["dataset"]["name"]
+    facts = (
+        f"{len(table):,} train examples · {len(dataset.label_names)} classes · model "
+        f"{manifest['fit']['model']} · {len(trials)} trials · goal {found['goal']}"
+    )
+    return _render(
+        title=f"How much of {name} can be pruned?",
+        facts=facts,
+        verdicts=[found["verdict"]],
+        warnings=[],
         parts=parts,
         library=report_charts.library(),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from influence.figure_style import DARK, GREY, LIGHT, colour_of, grouped, style
+from influence.figure_style import DARK, GREY, LIGHT, colour_of, grouped, place_of, style
 from influence.plots import FEW_CLASSES
 
 SYMBOLS = {
@@ -20,6 +20,7 @@ BINS = 60
 HARDEST = 0.05  # marked on the map, as in the paper's figure 9
 HEIGHT = 380  # pixels
 FEW_TICKS = 8
+WORST = 15  # points lost by a trial that is still drawn
 NOTHING = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d"]}
 
 
@@ -59,6 +60,40 @@ def curves(
             figure.update_xaxes(tickvals=ticks)
         charts[name or title.partition(" (")[0]] = _html(figure)
     return charts
+
+
+def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None) -> str:
+    """Return every trial of a search: its difference to the full train set over percent pruned.
+
+    `trials`: arm, number, state, percent_pruned, difference; those stopped early are small and
+    pale. `chosen`: the number of the recommended trial, ringed. What lost more than WORST points is
+    left out.
+    """
+    rows = trials[trials["difference"].notna() & (100 * trials["difference"] >= -WORST)]
+    figure = go.Figure()
+    for arm in sorted(set(rows["arm"]), key=place_of):
+        own, look = rows[rows["arm"] == arm], style(arm)
+        early = own["state"] == "pruned"
+        figure.add_scatter(
+            x=own["percent_pruned"],
+            y=(100 * own["difference"]).round(3),
+            mode="markers",
+            name=arm,
+            text="trial " + own["number"].astype(str),
+            hovertemplate="%{text}: %{x} % pruned, %{y:+.1f} points",
+            marker={
+                "color": look["color"],
+                "symbol": SYMBOLS[look["marker"]],
+                "size": np.where(early, 6, 10),
+                "opacity": np.where(early, 0.5, 1.0),
+                "line": {"color": DARK, "width": np.where(own["number"] == chosen, 3, 0)},
+            },
+        )
+    figure.add_hline(-100 * tolerance, line={"color": GREY, "dash": "dash"})
+    figure.update_xaxes(title="train examples pruned (%)", range=[0, 100])
+    figure.update_yaxes(title="points against the full train set")
+    figure.update_layout(height=520, legend={"itemsizing": "constant"})
+    return _html(figure)
 
 
 def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> dict[str, str]:

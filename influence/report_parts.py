@@ -1,5 +1,6 @@
 """The sections of the report that come from retrainings: what pruning costs, whom, and how much."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,61 @@ def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
         title, caption = f"{percent:g} % pruned", "Bars are 95 % intervals over retraining seeds."
         parts.append(Part(f"pruned-{percent:g}", title, caption, charts, [table] if rows else []))
     return parts
+
+
+def tested(found: Mapping[str, Any]) -> Part:
+    """Show what the final test says of a recommendation, beside the full train set and random."""
+    names = {"full": "full train set", "random": "random at the same fraction"}
+    names |= {"recommended": found["arm"], "recommended_minus_full": "minus the full train set"}
+    names |= {"recommended_minus_random": "minus random"}
+    rows = []
+    for key, name in names.items():
+        if key in found["test"]:
+            sign = "+" if "minus" in key else ""
+            rows.append([name, shown(**found["test"][key], sign=sign).replace("-", "−")])
+    columns = heads(**{"trained on": "text", f"{found['metric'].replace('_', ' ')}, %": "number"})
+    caption = (
+        f"{found['percent_pruned']} % pruned, on test, {found['test_seeds']} seeds that no trial "
+        "has used; 95 % intervals, differences paired by seed."
+    )
+    cost = found["cost"]
+    spent = [
+        ["retrainings", round(cost["retrainings"])],
+        ["as trainings on everything", round(cost["full_trainings"], 1)],
+        ["uses of the subset until the search is paid", _whole(cost["break_even"])],
+    ]
+    tables = [
+        Table("tested", columns, rows),
+        Table("search-cost", heads(**{"the search took": "text", "times": "number"}), spent),
+    ]
+    return Part("tested", "What the test says", caption, {}, tables)
+
+
+def tried(trials: pd.DataFrame, importances: pd.DataFrame, found: Mapping[str, Any]) -> Part:
+    """Show every trial of a search, and which parameters mattered."""
+    rows = [
+        [row["number"], row["arm"], row["percent_pruned"], row["seeds"], row["state"]]
+        + [100 * row["difference"] if row["difference"] == row["difference"] else None]
+        for row in trials.sort_values("difference", ascending=False).to_dict("records")
+    ]
+    numbers = {"trial": "number", "arm": "code", "pruned, %": "number", "seeds": "number"}
+    columns = heads(**numbers, state="text", **{"minus full, points": "number"})
+    tables = [Table("trials", columns, rows, filter=True)]
+    if len(importances):
+        shares = importances[["parameter", "importance"]].values.tolist()
+        mattered = heads(parameter="text", importance="number")
+        tables.append(Table("importances", mattered, shares, "What mattered (PED-ANOVA)"))
+    caption = (
+        "On validation. The dashed line is the tolerance; small marks were stopped early as "
+        "hopeless, the ringed one is recommended. What lost more than "
+        f"{report_charts.WORST} points is in the table only."
+    )
+    chart = report_charts.landscape(trials, found["tolerance"], found["trial"])
+    return Part("tried", "What was tried", caption, {"": chart}, tables)
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else "never"
 
 
 def error_rates(changes: pd.DataFrame) -> Part:

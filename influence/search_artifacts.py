@@ -46,11 +46,12 @@ def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
                 run.log(_progress(event, tolerance))
 
 
-def search(run: Run, study, directory: Path) -> None:
-    """Log `search/` and its trials, pictures of the study, and the verdict as the description.
+def search(run: Run, study, directory: Path, scored: Path, command: str) -> None:
+    """Log `search/` and its trials, pictures, the page, and the verdict as the description.
 
     The first worker that gets here does it for all.
     """
+    from influence import report
     from influence import search as searches
 
     manifest = store.read_manifest(directory, "search")
@@ -63,6 +64,7 @@ def search(run: Run, study, directory: Path) -> None:
         _log_pictures(run, directory, found)
         run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
         run.log_text(json.dumps(found, indent=1), "recommendation.json")
+        run.log_text(report.search_page(directory, scored, command), "report.html")
         run.log(Record(0, flat(found)))
         run.tag(**{"mlflow.note.content": found["verdict"]})
         run.log_step(directory, "search", "search")

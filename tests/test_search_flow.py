@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 from entrypoints import search
-from influence import data, evaluation
-from influence.config import SearchStep
+from influence import data, evaluation, store
+from influence.config import FitConfig, SearchStep
 from influence.recommendation import FULL
 from influence.steps import retraining
 from tests import tiny
 from tests.test_end_to_end import all_runs, launch, logged
+from tests.test_report import Outline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 HERE = {"workers": 1, "threads": 1}
@@ -89,7 +90,8 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
 def test_what_is_opened_to_choose_on_holds_validation_alone(searched):
     source = logged(searched.runs[2], "scores")
     dataset = data.open_saved(source / "data")
-    opened = retraining._open(source, "score", "validation")
+    fit = FitConfig(**store.read_manifest(source, "score")["fit"])
+    opened = retraining._open(source, "score", "validation", fit)
     np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
     assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
 
@@ -148,6 +150,16 @@ def test_the_run_holds_its_pictures(searched, name):
 
 def forbid(*arguments):
     raise AssertionError("retrained what had been retrained")
+
+
+def test_the_run_holds_its_page(searched):
+    run = searched.runs[0]
+    outline = Outline((logged(run, "") / "report.html").read_text())
+    assert outline.sections == ["tested", "tried", "examples", "scores", "again"]
+    text = " ".join(outline.texts)
+    assert found_by(run)["verdict"].replace(" %", "\u00a0%") in text
+    assert "mlflow run . -e search" in text and "seeds=2" in text
+    assert text.count("el2n") > 1 and "random" in text
 
 
 def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, monkeypatch):
