@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from influence import data, report_charts, report_examples, report_parts, store
+from influence import data, report_charts, report_examples, report_parts, report_studies, store
 from influence.conclusions import Comparison
 
 TEMPLATE = "report.html"
@@ -75,7 +75,7 @@ def study_page(
         f"{first.points['seed'].nunique()} retrainings per point"
     )
     parts = [
-        *report_parts.variants(varied, compared),
+        *report_studies.variants(varied, compared),
         *report_examples.flips_by(varied, scores),
         report_parts.again(command, manifest),
     ]
@@ -98,8 +98,8 @@ def search_page(directory: Path, scored: Path, command: str) -> str:
     dataset = data.open_saved(scored / "data")
     table = pd.read_parquet(scored / "scores.parquet")
     parts = [
-        report_parts.tested(found),
-        report_parts.tried(trials, importances, found),
+        report_studies.tested(found),
+        report_studies.tried(trials, importances, found),
         report_examples.examples(scored),
         report_examples.distributions(scored, table, dataset),
         report_parts.again(command, manifest),

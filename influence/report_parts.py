@@ -1,6 +1,5 @@
 """The sections of the report that come from retrainings: what pruning costs, whom, and how much."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,105 +36,13 @@ class Part:
 def curves(compared: Comparison) -> Part:
     """Show accuracy, and its difference to random, over percent pruned."""
     charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
-    charts |= _titled(_differences(compared), "difference")
+    charts |= titled(_differences(compared), "difference")
     level = "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set."
     tables = [
         _wide(compared.differences, "difference", "differences", "Minus random, points"),
         _wide(compared.summary, "mean", "accuracies", "Accuracy, %"),
     ]
     return Part("curves", "What pruning costs", level, charts, [t for t in tables if t.rows])
-
-
-def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
-    """Show, at each percent pruned, accuracy and its difference to random over a knob's values."""
-    summary, differences = (
-        pd.concat([getattr(one, name).assign(**{varied: key}) for key, one in compared.items()])
-        for name in ("summary", "differences")
-    )
-    values = pd.to_numeric(summary[varied], errors="coerce")
-    if values.notna().all():
-        summary[varied] = values
-        differences[varied] = pd.to_numeric(differences[varied])
-    parts = []
-    for percent in sorted(p for p in summary["percent_pruned"].unique() if p):
-        charts = {}
-        for table, value, title in (
-            (summary, "mean", "accuracy (%)"),
-            (differences, "difference", "accuracy − random's (points)"),
-        ):
-            own = table[table["percent_pruned"] == percent]
-            found = report_charts.curves(own, value, title, varied) if len(own) else {}
-            charts |= _titled(found, value)
-        own = {
-            key: one.differences[one.differences["percent_pruned"] == percent]
-            for key, one in compared.items()
-        }
-        arms = list(dict.fromkeys(arm for table in own.values() for arm in table["arm"]))
-        cells = {
-            key: {r["arm"]: _cell(r, "difference") for _, r in t.iterrows()}
-            for key, t in own.items()
-        }
-        rows = [[arm, *(cells[key].get(arm) for key in compared)] for arm in arms]
-        columns = heads(arm="code", **{f"{varied}={key}": "difference" for key in compared})
-        table = Table(f"differences-{percent:g}", columns, rows, "Minus random, points")
-        title, caption = f"{percent:g} % pruned", "Bars are 95 % intervals over retraining seeds."
-        parts.append(Part(f"pruned-{percent:g}", title, caption, charts, [table] if rows else []))
-    return parts
-
-
-def tested(found: Mapping[str, Any]) -> Part:
-    """Show what the final test says of a recommendation, beside the full train set and random."""
-    names = {"full": "full train set", "random": "random at the same fraction"}
-    names |= {"recommended": found["arm"], "recommended_minus_full": "minus the full train set"}
-    names |= {"recommended_minus_random": "minus random"}
-    rows = []
-    for key, name in names.items():
-        if key in found["test"]:
-            sign = "+" if "minus" in key else ""
-            rows.append([name, shown(**found["test"][key], sign=sign).replace("-", "−")])
-    columns = heads(**{"trained on": "text", f"{found['metric'].replace('_', ' ')}, %": "number"})
-    caption = (
-        f"{found['percent_pruned']} % pruned, on test, {found['test_seeds']} seeds that no trial "
-        "has used; 95 % intervals, differences paired by seed."
-    )
-    cost = found["cost"]
-    spent = [
-        ["retrainings", round(cost["retrainings"])],
-        ["as trainings on everything", round(cost["full_trainings"], 1)],
-        ["uses of the subset until the search is paid", _whole(cost["break_even"])],
-    ]
-    tables = [
-        Table("tested", columns, rows),
-        Table("search-cost", heads(**{"the search took": "text", "times": "number"}), spent),
-    ]
-    return Part("tested", "What the test says", caption, {}, tables)
-
-
-def tried(trials: pd.DataFrame, importances: pd.DataFrame, found: Mapping[str, Any]) -> Part:
-    """Show every trial of a search, and which parameters mattered."""
-    rows = [
-        [row["number"], row["arm"], row["percent_pruned"], row["seeds"], row["state"]]
-        + [100 * row["difference"] if row["difference"] == row["difference"] else None]
-        for row in trials.sort_values("difference", ascending=False).to_dict("records")
-    ]
-    numbers = {"trial": "number", "arm": "code", "pruned, %": "number", "seeds": "number"}
-    columns = heads(**numbers, state="text", **{"minus full, points": "number"})
-    tables = [Table("trials", columns, rows, filter=True)]
-    if len(importances):
-        shares = importances[["parameter", "importance"]].values.tolist()
-        mattered = heads(parameter="text", importance="number")
-        tables.append(Table("importances", mattered, shares, "What mattered (PED-ANOVA)"))
-    caption = (
-        "On validation. The dashed line is the tolerance; small marks were stopped early as "
-        "hopeless, the ringed one is recommended. What lost more than "
-        f"{report_charts.WORST} points is in the table only."
-    )
-    chart = report_charts.landscape(trials, found["tolerance"], found["trial"])
-    return Part("tried", "What was tried", caption, {"": chart}, tables)
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}" if math.isfinite(value) else "never"
 
 
 def error_rates(changes: pd.DataFrame) -> Part:
@@ -162,8 +69,8 @@ def classes(compared: Comparison) -> Part | None:
         look = "" if not row["clear"] else "better" if row["recall_change"] > 0 else "worse"
         ends = [round(100 * row[name], 1) for name in ("recall_before", "recall_after")]
         kept = round(100 * row["kept_share"], 1)
-        cell = {"shown": half, "look": look}
-        rows.append([row["label"], row["arm"], float(row["percent_pruned"]), kept, *ends, cell])
+        shaded = {"shown": half, "look": look}
+        rows.append([row["label"], row["arm"], float(row["percent_pruned"]), kept, *ends, shaded])
     numbers = ("pruned, %", "of the class stays, %", "recall before, %", "recall after, %")
     columns = heads(
         **{"class": "text", "arm": "code", **dict.fromkeys(numbers, "number")},
@@ -231,7 +138,7 @@ def _differences(compared: Comparison) -> dict[str, str]:
     return report_charts.curves(compared.differences, "difference", "accuracy − random's (points)")
 
 
-def _titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
+def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
     """Say of the charts of differences that they are such; one for all arms says so itself."""
     end = " minus random" if value == "difference" else ""
     return {name if "random" in name else f"{name}{end}": c for name, c in charts.items()}
@@ -243,13 +150,14 @@ def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
     kind = "difference" if value == "difference" else "number"
     rows = []
     for arm, own in table.groupby("arm"):
-        cells = {row["percent_pruned"]: _cell(row, value) for _, row in own.iterrows()}
+        cells = {row["percent_pruned"]: cell(row, value) for _, row in own.iterrows()}
         rows.append([arm, *(cells.get(percent) for percent in percents)])
     columns = heads(arm="code", **{f"{percent:g} % pruned": kind for percent in percents})
     return Table(id, columns, rows, title)
 
 
-def _cell(row: pd.Series, value: str) -> Any:
+def cell(row: pd.Series, value: str) -> Any:
+    """Return a mean with its interval; a difference whose interval leaves out 0 stands out."""
     text = shown(row[value], row["low"], row["high"], "+" if value == "difference" else "")
     text = text.replace("-", "−")
     if value == "mean":

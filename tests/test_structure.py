@@ -56,7 +56,7 @@ DIRECTION = [
     ),
     *("search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
-    *("report_charts", "report_parts", "report_examples", "report"),
+    *("report_charts", "report_parts", "report_examples", "report_studies", "report"),
     *("command", "studies", "tracking", "artifacts", "search_artifacts", "flow", "callback"),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
