@@ -91,7 +91,7 @@ def comparison(
     curves = {arm: curve for arm, (_, curve) in done.items()}
     points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()])
     shares = {arm: _read_shares(path) for arm, path in curves.items()}
-    compared = conclusions.compare(points, shares)
+    compared = conclusions.compare(points, shares, _guessing(scores))
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*compared.said, *tables] if part)
     print("\n" + text)
@@ -143,6 +143,12 @@ def study(run: Run, asked: Study, found: Mapping[str, Compared], command: str) -
     page = report.study_page(asked.question, asked.varied, compared, scores, said, command)
     run.log_text(page, "report.html")
     print(f"The whole study, for a browser: {run.where('report.html')}\n")
+
+
+def _guessing(scores: Path) -> float:
+    """Return the accuracy on test of always guessing its most frequent class."""
+    labels = data.open_saved(scores / "data").test["label"]
+    return float(labels.value_counts(normalize=True).iloc[0])
 
 
 def _assistant(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:

@@ -32,11 +32,17 @@ class Comparison:
 
 
 def compare(
-    points: pd.DataFrame, shares: Mapping[str, pd.DataFrame], metric: str = "test/accuracy"
+    points: pd.DataFrame,
+    shares: Mapping[str, pd.DataFrame],
+    guessing: float,
+    metric: str = "test/accuracy",
 ) -> Comparison:
-    """Compare the arms of `points`, one row per retraining; `shares`: see `by_class`."""
+    """Compare the arms of `points`, one row per retraining; `shares`: see `by_class`.
+
+    `guessing`: the accuracy of always guessing the most frequent class of test.
+    """
     classes = by_class(points, shares)
-    said = [verdict(points, metric), *warnings(classes)]
+    said = [verdict(points, metric), *untrained(points, guessing, metric), *warnings(classes)]
     return Comparison(points, summarise(points, metric), differences(points, metric), classes, said)
 
 
@@ -80,6 +86,19 @@ def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
     if vague:
         return f"{said}; what random pruning loses is unclear from {seeds} seeds at {_at(held)}."
     return f"{said}; random pruning shows no clear loss up to {_at(held)}."
+
+
+def untrained(points: pd.DataFrame, guessing: float, metric: str = "test/accuracy") -> list[str]:
+    """Warn where the model has not clearly learned anything, even from the full train set."""
+    full = points[(points["arm"] == "random") & (points["percent_pruned"] == 0)][metric]
+    mean, low, high = interval(full.tolist())
+    if not low <= guessing:
+        return []
+    return [
+        f"Trained on everything the model is not clearly better ({shown(mean, low, high)} %) than "
+        f"always guessing the most frequent class ({100 * guessing:.1f} %): whatever pruning does "
+        "to it says nothing; give it more examples, epochs or another learning rate"
+    ]
 
 
 def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

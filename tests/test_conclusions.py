@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.conclusions import by_class, verdict, warnings
+from influence.conclusions import by_class, untrained, verdict, warnings
 
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
@@ -98,3 +98,25 @@ def test_without_recalls_there_is_no_table_and_no_warning():
         {"random": pd.DataFrame({"label": ["a"], "percent_pruned": [30.0], "kept_share": [0.7]})},
     )
     assert not len(found) and warnings(found) == []
+
+
+def test_a_model_that_learned_nothing_is_told_apart_from_pruning_that_does_no_harm():
+    table = points(random=(0.5, 0.5), full=0.501, vog__easy=(0.5, 0.5))
+    (said,) = untrained(table, guessing=0.5)
+    assert "not clearly better (50.1 ± 0.2 %) than always guessing" in said and "(50.0 %)" in said
+    assert untrained(table, guessing=0.4) == []
+    assert untrained(points(seeds=(0,), random=(0.5, 0.5), full=0.5), guessing=0.5) == []
+
+
+def test_an_interval_that_tells_nothing_is_called_unclear():
+    table = points(random=(0.85, 0.80))
+    wide = table["test/accuracy"] + 0.2 * (table["seed"] - 2) * (table["percent_pruned"] > 0)
+    said = verdict(table.assign(**{"test/accuracy": wide}))
+    assert "what random pruning loses is unclear from 5 seeds at 50 %" in said
+
+
+def test_a_clear_loss_after_an_unclear_one_is_named():
+    table = points(random=(0.85, 0.60))
+    wide = table["test/accuracy"] + 0.2 * (table["seed"] - 2) * (table["percent_pruned"] == 30)
+    said = verdict(table.assign(**{"test/accuracy": wide}))
+    assert "random pruning loses at 50 % (−30.0 ±" in said
