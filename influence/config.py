@@ -251,7 +251,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     """Train, score, sample and evaluate every arm beside random pruning."""
 
     study: str = knob("", "a study file such as studies/imbalance.yaml, which sets other knobs")
-    scale: Literal["full", "small"] = knob("full", "small: the study's shorter form, in minutes")
+    scale: Literal["full", "small"] = knob("full", "small: the study's shorter form")
 
     arms: str = knob(
         "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",

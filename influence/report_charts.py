@@ -38,7 +38,8 @@ def curves(
     arm and value of it; the rows of 0 percent pruned are drawn as a level.
     """
     rows = summary[summary["percent_pruned"] > 0]
-    ends = rows[[value, "low", "high"]].to_numpy() * 100
+    ends = summary[[value]].to_numpy() * 100, rows[["low", "high"]].to_numpy() * 100
+    ends = np.concatenate([part.ravel() for part in ends])
     least = {"mean": 0, "difference": -100}[value]  # few seeds have intervals beyond what there is
     low, high = max(np.nanmin(ends), least), min(np.nanmax(ends), 100)
     room = max(0.05 * (high - low), 0.5)
@@ -58,6 +59,8 @@ def curves(
         figure.update_xaxes(title="train examples pruned (%)" if pruned else over)
         if len(ticks) <= FEW_TICKS:
             figure.update_xaxes(tickvals=ticks)
+        if len(ticks) == 1 and pruned:
+            figure.update_xaxes(range=[ticks[0] - 5, ticks[0] + 5])
         charts[name or title.partition(" (")[0]] = _html(figure)
     return charts
 
