@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,17 +71,24 @@ def identity(found: Sequence[Adopted]) -> str:
 def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> None:
     """Raise InputError if the checkpoints number the classes in another way than the dataset."""
     config = json.loads((found[0].path / "config.json").read_text(encoding="utf-8"))
-    given = {int(number): str(name) for number, name in config.get("id2label", {}).items()}
+    check_numbers(str(found[0].path), config.get("id2label", {}), label_names)
+
+
+def check_numbers(
+    model: str, id2label: Mapping[int | str, str], label_names: Sequence[str]
+) -> None:
+    """Raise InputError if `model`, a name for the message, numbers its classes in another way."""
+    given = {int(number): str(name) for number, name in id2label.items()}
     own = [given.get(number, "") for number in range(max(given, default=1) + 1)]
     if len(own) != len(label_names) and given:
         raise InputError(
-            f"{found[0].path} tells {len(own)} classes apart, but the dataset has "
+            f"{model} tells {len(own)} classes apart, but the dataset has "
             f"{len(label_names)}: {', '.join(label_names)}"
         )
     named = not all(name == f"LABEL_{number}" for number, name in enumerate(own))
     if given and named and own != list(label_names):
         raise InputError(
-            f"{found[0].path} numbers its classes {', '.join(own)}, the dataset "
+            f"{model} numbers its classes {', '.join(own)}, the dataset "
             f"{', '.join(label_names)}; give id2label and the labels the same order"
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from influence import adoption, cluster, data, steps, store
+from influence import adoption, cluster, data, steps, store, tracking
 from influence.config import DataConfig, TrainStep
 from influence.errors import InputError
 
@@ -33,13 +33,13 @@ class KeepCheckpoints(TrainerCallback):
         self.directory, self.checkpoints, self.knobs = Path(directory), checkpoints, knobs
         self.kept = self.directory.with_name(f"{self.directory.name}.checkpoints")
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
+    def on_train_begin(self, args, state, control, model=None, **kwargs) -> None:
         """Read the dataset, and lay down at which steps weights are kept."""
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.knobs)
-        known = config.knobs(DataConfig)
-        data.load(seed=config.seed, **known)
+        dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
+        adoption.check_numbers("the model", model.config.id2label, dataset.label_names)
         shutil.rmtree(self.kept, ignore_errors=True)
         spread = range(1, self.checkpoints + 1)
         self.steps = {max(1, round(state.max_steps * n / self.checkpoints)) for n in spread}
@@ -69,13 +69,7 @@ class KeepCheckpoints(TrainerCallback):
             track=False,
         )
         with cluster.engine(config) as engine:
-            records = steps.train(config, engine)
-            while True:
-                try:
-                    next(records)
-                except StopIteration as end:
-                    made = end.value
-                    break
+            made = tracking.Run("").follow(steps.train(config, engine))
         with store.replacing(self.directory) as temporary:
             shutil.copytree(made, temporary)
         for path in (self.kept, Path(config.workdir)):

@@ -42,6 +42,11 @@ class RunPlan:
     over: dict[str, dict[str, tuple[int, ...]]]
     whole: frozenset[str]
 
+    @property
+    def varied(self) -> frozenset[int]:
+        """Return the steps of all windows: those whose gradient is taken."""
+        return frozenset(s for by in self.over.values() for steps in by.values() for s in steps)
+
 
 def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]:
     """Say what to measure in each run so that `compute` finds everything these scores read.
@@ -62,8 +67,8 @@ def with_logits(plans: Sequence[RunPlan], runs: Sequence[RunInfo]) -> list[RunPl
     """Add the logits at the ends of those epochs that are read anyway: they cost nothing more."""
     found = []
     for plan, run in zip(plans, runs, strict=True):
-        read = {*plan.at, *(step for by in plan.over.values() for o in by.values() for step in o)}
-        ends = {c.step for c in run.checkpoints if "epochs" in c.series} & read
+        ends = {c.step for c in run.checkpoints if "epochs" in c.series}
+        ends &= {*plan.at, *plan.varied}
         more = {step: plan.at.get(step, frozenset()) | {"logits"} for step in sorted(ends)}
         found.append(replace(plan, at={**plan.at, **more}))
     return found
@@ -73,10 +78,9 @@ def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
     """Count how often these plans go forward and backward over the train set."""
     forward = backward = 0
     for plan in plans:
-        varied = {step for by in plan.over.values() for steps in by.values() for step in steps}
         normed = {step for step, names in plan.at.items() if names - {"logits", "null_logits"}}
-        forward += len({*plan.at, *varied})
-        backward += len(normed | varied)
+        forward += len({*plan.at, *plan.varied})
+        backward += len(normed | plan.varied)
     return {"forward": forward, "backward": backward}
 
 

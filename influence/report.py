@@ -52,7 +52,6 @@ def page(
         verdicts=[verdict],
         warnings=warnings,
         parts=[part for part in parts if part is not None],
-        library=report_charts.library(),
     )
 
 
@@ -85,7 +84,6 @@ def study_page(
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
         parts=parts,
-        library=report_charts.library(),
     )
 
 
@@ -115,7 +113,6 @@ def search_page(directory: Path, scored: Path, command: str) -> str:
         verdicts=[found["verdict"]],
         warnings=[],
         parts=parts,
-        library=report_charts.library(),
     )
 
 
@@ -125,4 +122,4 @@ def _render(**values: Any) -> str:
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = True
     environment.filters["whole"] = lambda text: text.replace(" %", "\u00a0%")
-    return environment.get_template(TEMPLATE).render(**values)
+    return environment.get_template(TEMPLATE).render(library=report_charts.library(), **values)

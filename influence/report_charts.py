@@ -1,6 +1,7 @@
 """The charts of the report, for a browser: the same colours, lines and markers as the pictures."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from influence.figure_style import DARK, GREY, LIGHT, colour_of, grouped, place_of, style
+from influence.figure_style import COLOURS, DARK, GREY, LIGHT, colour_of, grouped, place_of, style
 from influence.plots import FEW_CLASSES
 
 SYMBOLS = {
@@ -21,7 +22,7 @@ HARDEST = 0.05  # marked on the map, as in the paper's figure 9
 HEIGHT = 380  # pixels
 FEW_TICKS = 8
 WORST = 15  # points lost by a trial that is still drawn
-NOTHING = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d"]}
+OPTIONS = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d"]}
 
 
 def library() -> str:
@@ -38,8 +39,7 @@ def curves(
     arm and value of it; the rows of 0 percent pruned are drawn as a level.
     """
     rows = summary[summary["percent_pruned"] > 0]
-    ends = summary[[value]].to_numpy() * 100, rows[["low", "high"]].to_numpy() * 100
-    ends = np.concatenate([part.ravel() for part in ends])
+    ends = 100 * np.concatenate([summary[value], rows["low"], rows["high"]])
     least = {"mean": 0, "difference": -100}[value]  # few seeds have intervals beyond what there is
     low, high = max(np.nanmin(ends), least), min(np.nanmax(ends), 100)
     room = max(0.05 * (high - low), 0.5)
@@ -114,11 +114,14 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> dict[str,
         figure = go.Figure()
         for position, (label, rows) in enumerate(parts.items()):
             counts = np.histogram(np.clip(values[rows], low, high), edges)[0]
-            look = {"shape": "hv", "color": colour_of(name) if not few else _colour(position)}
+            look = {
+                "shape": "hv",
+                "color": colour_of(name) if not few else COLOURS[position % len(COLOURS)],
+            }
             figure.add_scatter(
                 x=edges,
                 y=(100 * np.append(counts, counts[-1]) / max(rows.sum(), 1)).round(3),
-                name=_plain(label),
+                name=escape(str(label), quote=False),
                 mode="lines",
                 line=look,
                 fill=None if few else "tozeroy",
@@ -161,7 +164,7 @@ def classes(table: pd.DataFrame, arm: str) -> str:
         figure.add_scatter(
             x=(100 * rows["kept_share"]).round(2),
             y=(100 * rows["recall_change"]).round(2),
-            text=[_plain(label) for label in rows["label"]],
+            text=[escape(str(label), quote=False) for label in rows["label"]],
             mode="markers",
             name=f"{percent:g} % pruned",
             marker={"color": style(arm)["color"], "opacity": shade, "size": 8},
@@ -188,15 +191,15 @@ def example_map(
         **everyone,
         mode="markers",
         name="pruned",
-        text=[_plain(text) for text in texts],
+        text=[escape(text, quote=False) for text in texts],
         hovertemplate="%{text}<extra></extra>",
         marker={"color": "#BBBBBB", "size": 4},
     )
     for number, own in enumerate(samples.values()):
         marks = {
-            "stays": (own["kept"] & ~own["hardest"], "#0072B2", "circle", 4),
-            "hardest 5 %, stays": (own["kept"] & own["hardest"], "#D55E00", "diamond", 8),
-            "hardest 5 %, pruned": (~own["kept"] & own["hardest"], "#D55E00", "diamond-open", 8),
+            "stays": (own["kept"] & ~own["hardest"], COLOURS[0], "circle", 4),
+            "hardest 5 %, stays": (own["kept"] & own["hardest"], COLOURS[1], "diamond", 8),
+            "hardest 5 %, pruned": (~own["kept"] & own["hardest"], COLOURS[1], "diamond-open", 8),
         }
         for name, (rows, colour, symbol, size) in marks.items():
             figure.add_scattergl(
@@ -209,9 +212,9 @@ def example_map(
                 marker={"color": colour, "symbol": symbol, "size": size},
             )
     figure.update_layout(updatemenus=[_menu(list(samples))], height=560, margin={"t": 56})
+    figure.update_layout(legend={"itemsizing": "constant"})
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    figure.update_layout(legend={"itemsizing": "constant"})
     return _html(figure)
 
 
@@ -288,17 +291,6 @@ def _dash(line: Any) -> str:
     return DASHES.get(line, "dot") if isinstance(line, str) else "dot"
 
 
-def _colour(place: int) -> str:
-    from influence.figure_style import COLOURS
-
-    return COLOURS[place % len(COLOURS)]
-
-
-def _plain(text: str) -> str:
-    """Return a text in which the chart finds no tags of its own."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _html(figure: go.Figure, legend: bool = True) -> str:
     """Return a chart as a piece of a page that has the library."""
     figure.update_layout(
@@ -312,4 +304,4 @@ def _html(figure: go.Figure, legend: bool = True) -> str:
     )
     figure.update_xaxes(gridcolor=LIGHT, zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor=LIGHT, zeroline=False, automargin=True)
-    return figure.to_html(full_html=False, include_plotlyjs=False, config=NOTHING)
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=OPTIONS)

@@ -5,29 +5,26 @@ import torch
 from torch import nn
 
 from influence.batches import Tokens, budget_batches, collate
-from influence.shapes import Float, Int
+from influence.shapes import Float
 
 COMPONENTS = 50  # principal ones: what a two-dimensional map is made of
 
 
 def represent(
-    model: nn.Module, tokens: Tokens, rows: Int[np.ndarray, " examples"], batch_tokens: int = 4096
+    model: nn.Module, tokens: Tokens, batch_tokens: int = 4096
 ) -> Float[np.ndarray, "examples width"]:
-    """Return the mean over real tokens of the encoder's last hidden states, of the examples `rows`.
-
-    In eval mode; row i of the result is example `rows[i]`.
-    """
+    """Return the mean over real tokens of the encoder's last hidden states, in eval mode."""
     device, encoder = next(model.parameters()).device, model.base_model
     found: np.ndarray | None = None
     model.eval()
     with torch.inference_mode():
-        for part in budget_batches(tokens.lengths[rows], batch_tokens):
-            inputs = collate(tokens, rows[part], device)
+        for part in budget_batches(tokens.lengths, batch_tokens):
+            inputs = collate(tokens, part, device)
             hidden = encoder(**inputs).last_hidden_state.float()
             real = inputs["attention_mask"].unsqueeze(-1)
             means = ((hidden * real).sum(1) / real.sum(1)).cpu().numpy()
             if found is None:
-                found = np.empty((len(rows), means.shape[1]), dtype=np.float32)
+                found = np.empty((len(tokens), means.shape[1]), dtype=np.float32)
             found[part] = means
     assert found is not None
     return found

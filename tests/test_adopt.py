@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,17 @@ def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, datas
     found = adoption.find(at, 2, 1e-3)
     with pytest.raises(InputError, match="3 classes apart, but the dataset has 2"):
         adoption.check_labels(found, ["no", "yes"])
+
+
+def test_a_trainer_whose_model_numbers_its_classes_otherwise_is_stopped_at_once(tmp_path, dataset):
+    from influence.callback import KeepCheckpoints
+
+    keeper = KeepCheckpoints(tmp_path / "training", dataset=dataset)
+    names = {0: "weather", 1: "music", 2: "timer"}
+    model = SimpleNamespace(config=SimpleNamespace(id2label=names))
+    with pytest.raises(InputError, match="the model numbers its classes weather, music, timer"):
+        keeper.on_train_begin(None, SimpleNamespace(max_steps=9), None, model=model)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own

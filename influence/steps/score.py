@@ -23,7 +23,7 @@ from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
 from influence.errors import InputError
 from influence.records import save_trace
 from influence.specs import hardness, parse_spec
-from influence.steps.inputs import open_inputs, read_checkpoints
+from influence.steps.inputs import encode, read_checkpoints
 from influence.steps.shards import Pass, run_pass
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
@@ -144,7 +144,7 @@ def _score(
     doubted = suspects.suspects(trace).head(config.examples)
     _write_scores(table, dataset, specs, config.examples, doubted, directory)
     stability.stability(specs, trace).to_csv(directory / "stability.csv", index=False)
-    _write_map(training, manifest, dataset.train["id"], work.device, directory)
+    _write_map(training, manifest, dataset.train, work.device, directory)
     shutil.rmtree(shards)
     yield Record(
         0,
@@ -204,17 +204,19 @@ def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> 
 
 
 def _write_map(
-    training: Path, manifest: dict, ids: pd.Series, device: str, directory: Path
+    training: Path, manifest: dict, train: pd.DataFrame, device: str, directory: Path
 ) -> None:
     """Leave `map.parquet`: id, row and principal components, of a sample that depends on ids."""
     config = TrainConfig(**manifest["knobs"])
-    tokens, _ = open_inputs(training, "train", config)
+    ids = train["id"].to_numpy()
+    rows = np.sort(np.argsort(ids, kind="stable")[:MAPPED])  # ids are hashes
+    tokenizer = models.open_tokenizer(training / "tokenizer")
+    tokens = encode(tokenizer, train.iloc[rows], config)
     last = manifest["runs"][0]["checkpoints"][-1]["step"]
     model = models.open_checkpoint(training / f"runs/0/step-{last:06d}").to(device)
-    rows = np.sort(np.argsort(ids.to_numpy(), kind="stable")[:MAPPED])  # ids are hashes
-    found = representations.principal(representations.represent(model, tokens, rows))
+    found = representations.principal(representations.represent(model, tokens))
     table = pd.DataFrame(found, columns=[f"component_{i}" for i in range(found.shape[1])])
-    table.insert(0, "id", ids.to_numpy()[rows])
+    table.insert(0, "id", ids[rows])
     table.insert(1, "row", rows)
     table.to_parquet(directory / "map.parquet", index=False)
 

@@ -25,18 +25,8 @@ from influence.trials import Trial
 
 CODE = (
     *retraining.CODE,
-    *(
-        "conclusions",
-        "ranking",
-        "recommendation",
-        "rules",
-        "sampling",
-        "scores",
-        "search",
-        "space",
-        "specs",
-    ),
-    *("trials", "steps/search"),
+    *("conclusions", "ranking", "recommendation", "rules", "sampling", "scores", "search"),
+    *("space", "specs", "trials", "steps/search"),
 )
 PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # a study is the same with others of these

@@ -35,8 +35,6 @@ CODE = (
     "steps/adopt",
     "steps/train",
 )
-
-
 KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds")  # in the manifest
 
 
