@@ -28,6 +28,7 @@ from influence.tracking import Run
 
 # Knobs that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
+AS_IT_IS["adopt"] = ""  # what is left is trained on, whoever made the first checkpoints
 
 
 def train_and_score(
