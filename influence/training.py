@@ -14,6 +14,7 @@ from torch.nn import functional
 from influence import models
 from influence.batches import Tokens, collate, training_batches
 from influence.config import FitConfig, TrainConfig
+from influence.vocabulary import used_rows
 
 
 @dataclass(frozen=True)
@@ -106,34 +107,35 @@ def loop(
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)
     steps = steps or config.epochs * per_epoch
     device = next(model.parameters()).device
-    optimizer = _optimizer(model, config)
-    rates = [group["lr"] for group in optimizer.param_groups]
     autocast = (
         torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
     )
     torch.manual_seed(seed)
     model.train()
     losses: list[torch.Tensor] = []
-    for step, rows in enumerate(_endless(tokens.lengths, config.batch_size, seed), 1):
-        factor = _factor(step, steps, config)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-        with autocast:
-            outputs = model(**collate(tokens, rows, device))
-        loss = objective(outputs, rows)
-        loss.backward()
-        if config.max_grad_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.detach())
-        if step in stops:
-            yield Progress(
-                step, step / per_epoch, torch.stack(losses).mean().item(), rates[0] * factor
-            )
-            losses.clear()
-        if step == max(stops):
-            break
+    with _needed_rows(model, tokens, config) as whole:
+        optimizer = _optimizer(model, config)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        for step, rows in enumerate(_endless(tokens.lengths, config.batch_size, seed), 1):
+            factor = _factor(step, steps, config)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            with autocast:
+                outputs = model(**collate(tokens, rows, device))
+            loss = objective(outputs, rows)
+            loss.backward()
+            if config.max_grad_norm:
+                nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+            if step in stops:
+                mean = torch.stack(losses).mean().item()
+                with whole():
+                    yield Progress(step, step / per_epoch, mean, rates[0] * factor)
+                losses.clear()
+            if step == max(stops):
+                break
     model.eval()
 
 
@@ -145,6 +147,13 @@ def emulates_bf16(device: str) -> bool:
 def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:
     """Return who is classified correctly now, bool (examples,)."""
     return models.predict(model, tokens).argmax(1) == labels
+
+
+def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
+    """Leave unused word embeddings out; weight decay would change them, so that it keeps all."""
+    if config.weight_decay:
+        return nullcontext(nullcontext)
+    return used_rows(model, tokens.ids, tokens.pad)
 
 
 def _endless(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:

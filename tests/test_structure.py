@@ -15,7 +15,17 @@ MODULES = {
 }
 CORE = [
     *("assistant", "sources", "columns", "examples", "perturb", "data", "batches", "models"),
-    *("training", "gradients", "layers", "trace", "records", "scores", "specs", "planning"),
+    *(
+        "vocabulary",
+        "training",
+        "gradients",
+        "layers",
+        "trace",
+        "records",
+        "scores",
+        "specs",
+        "planning",
+    ),
     *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
     *("representations", "stability", "suspects", "costs", "adoption"),
     "steps",
@@ -40,7 +50,17 @@ DIRECTION = [
     *("errors", "shapes", "config", "store"),
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "slots"),
     *("examples", "perturb", "data"),
-    *("batches", "layers", "models", "training", "closed_forms", "gradients", "trace", "records"),
+    *(
+        "batches",
+        "layers",
+        "models",
+        "vocabulary",
+        "training",
+        "closed_forms",
+        "gradients",
+        "trace",
+        "records",
+    ),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
     *("representations", "stability", "suspects", "costs", "adoption"),
     *(

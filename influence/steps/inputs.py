@@ -14,7 +14,7 @@ from influence.records import Checkpoint
 # The modules that every training depends on, the scored one and each retraining.
 TRAINING = (
     *("batches", "data", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics"),
-    *("slots", "sources", "steps/inputs", "training"),
+    *("slots", "sources", "steps/inputs", "training", "vocabulary"),
 )
 
 
