@@ -46,8 +46,8 @@ def score(run: Run, directory: Path) -> None:
         run.log_table(found, "flips_found")
         parsed = [specs.parse_spec(name) for name in found["score"]]
         hard = {str(spec): specs.hardness(spec, table[str(spec)].to_numpy()) for spec in parsed}
-        train = data.open_saved(directory / "data").train
-        figures["flips_found"] = plots.flips_found(table.assign(**hard), flips.flags(train))
+        rows = data.open_saved(directory / "data").splits[manifest["split"]]
+        figures["flips_found"] = plots.flips_found(table.assign(**hard), flips.flags(rows))
     run.log_figures(figures)
     extremes = pd.DataFrame(json.loads((directory / "examples.json").read_text(encoding="utf-8")))
     run.log_table(extremes, "hardest_and_easiest")

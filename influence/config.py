@@ -131,7 +131,8 @@ class TrainConfig(FitConfig, DataConfig):
     null_model: bool = knob(True, "also train on empty inputs, as PVI needs")
     adopt: str = knob(
         "",
-        "score these checkpoints made elsewhere, such as a Trainer's output, instead of training",
+        "score what was made elsewhere: a folder of checkpoints or training dynamics, or a CSV of "
+        "scores",
     )
     stack: bool = knob(False, "task=nlu: also train intents and slots, and keep the whole stack")
 
@@ -151,6 +152,9 @@ class ScoreConfig(Config):
     shard_size: int = knob(4096, "examples measured and saved at a time", 1)
     self_check: int = knob(4, "examples compared with plain autograd in each scoring run", 1)
     examples: int = knob(20, "hardest and easiest examples listed per score", 1)
+    export: str = knob(
+        "", "leave training dynamics for other tools as well: cartography, aum, or both"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +232,9 @@ class ScoreStep(ScoreConfig, ExecutionConfig):
     """Score every train example in one pass over all checkpoints."""
 
     training: str = knob("", "a training directory: a path or runs:/<id>/training")
+    split: Literal["train", "validation", "test"] = knob(
+        "train", "score the examples of another split, to know them: only train can be pruned"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from influence.columns import listed, rename
 from influence.errors import InputError
 from influence.sources import Rows
 
+ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
 WITHOUT_LABEL = ("", "-1", "-")  # "-" is how the original SNLI files say "no majority"
 
 
@@ -45,6 +46,8 @@ def _usable(
         if name not in rows.columns:
             raise InputError(f"{split} lacks the column {name!r}, it has {listed(rows)}")
     rows = rename(rows, columns)
+    if ROW not in rows:
+        rows[ROW] = np.arange(len(rows))
     rows["label"] = _label_texts(rows["label"], columns["label"])
     texts = [name for name in ("text", "text_pair") if name in rows.columns]
     reasons = {"without a label": rows["label"].isin(WITHOUT_LABEL)}

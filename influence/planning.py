@@ -20,7 +20,9 @@ class RunInfo:
     """What one finished training run offers beside its checkpoints.
 
     observations: whether it was observed; null: the steps at which its null model was read, ()
-    where there is none; trails: whether its dataset has slots.
+    where there is none; trails: whether its dataset has slots; measurable: the quantities that a
+    run without weights has nevertheless, None for one with weights, which has all; given: scores
+    that were computed elsewhere.
     """
 
     seed: int
@@ -28,6 +30,8 @@ class RunInfo:
     observations: bool
     null: tuple[int, ...]
     trails: bool = False
+    measurable: frozenset[str] | None = None
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,11 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
 
     Raises InputError with the way out when this training cannot give one of them.
     """
-    selected = [(spec, _select(spec, runs)) for spec in specs]
+    given = runs[0].given if runs else frozenset()
+    read = [spec for spec in specs if str(spec) not in given]
+    for spec in read:
+        _check_weights(spec, runs[0])
+    selected = [(spec, _select(spec, runs)) for spec in read]
     for spec, pairs in selected:
         for run, chosen in pairs:
             _check_run(spec, run, chosen)
@@ -87,8 +95,12 @@ def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
 def compute(spec: ScoreSpec, trace: Trace) -> Examples:
     """Return one value per example: the score of each run that reaches the window, combined.
 
+    A score that was given from elsewhere is returned as it is.
+
     Raises InputError where the trace lacks the checkpoints or the quantities of this score.
     """
+    if str(spec) in trace.given:
+        return trace.given[str(spec)].astype(np.float64)
     runs = [_compute_run(spec, trace, run, chosen) for run, chosen in _select(spec, trace.runs)]
     combine = np.sum if REGISTRY[spec.name].combine == "sum" else np.mean
     return combine(runs, axis=0)
@@ -164,6 +176,20 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
         if not run.null:
             raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
         _check_null(spec, run, chosen, run.null)
+
+
+def _check_weights(spec, run: RunInfo) -> None:
+    """Raise InputError if a score reads what takes weights, and they are not there."""
+    if run.measurable is None:
+        return
+    for name in REGISTRY[spec.name].needs:
+        takes_training = QUANTITIES[name] != "dataset" and name not in run.measurable
+        if takes_training and not (name == "observations" and run.observations):
+            offered = " and ".join(sorted({*run.measurable, *run.given}))
+            raise InputError(
+                f"score '{spec}' reads {name}, but what was adopted holds {offered} alone; adopt a "
+                "folder of checkpoints, or train"
+            )
 
 
 def _sparsest_observations(checkpoints) -> int:

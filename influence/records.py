@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +51,15 @@ class RunTrace:
 class Trace:
     """The measurements of every training seed on the same examples in the same order.
 
-    trail_entropies: what `slots` gives for them, where the dataset has slots.
+    trail_entropies: what `slots` gives for them, where the dataset has slots; given: scores that
+    were computed elsewhere, by name.
     """
 
     ids: Shaped[np.ndarray, " examples"]
     labels: Int[np.ndarray, " examples"]
     runs: tuple[RunTrace, ...]
     trail_entropies: Float[np.ndarray, " examples"] | None = None
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def save_trace(trace: Trace, directory: Path) -> None:
@@ -64,6 +67,7 @@ def save_trace(trace: Trace, directory: Path) -> None:
     tensors = {"ids": _pack(trace.ids), "labels": trace.labels.astype(np.int64)}
     if trace.trail_entropies is not None:
         tensors["trail_entropies"] = _storable(trace.trail_entropies)
+    tensors |= {f"given/{name}": _storable(values) for name, values in trace.given.items()}
     for place, run in enumerate(trace.runs):
         tensors |= {f"{place}/{name}": _storable(array) for name, array in _flatten(run)}
     runs = [{"seed": run.seed, "checkpoints": _rows(run.checkpoints)} for run in trace.runs]
@@ -84,7 +88,8 @@ def load_trace(directory: Path) -> Trace:
     ids = _unpack(tensors.pop("ids"))
     labels, entropies = tensors.pop("labels"), tensors.pop("trail_entropies", None)
     read = tuple(_run(i, run, tensors) for i, run in enumerate(runs))
-    return Trace(ids, labels, read, entropies)
+    given = {name[6:]: values for name, values in tensors.items() if name.startswith("given/")}
+    return Trace(ids, labels, read, entropies, given)
 
 
 def _flatten(run):

@@ -46,6 +46,8 @@ def example_map(
     scored: Path, table: pd.DataFrame, dataset: data.Dataset, samples: Mapping[str, Path]
 ) -> Part | None:
     """Draw what the encoder makes of the examples, and which of them each arm keeps."""
+    if not (scored / "map.parquet").exists():  # of a training without weights
+        return None
     components = pd.read_parquet(scored / "map.parquet")
     rows = components["row"].to_numpy()
     drawn = {arm: path for arm, path in samples.items() if parse_arm(arm).scores}

@@ -171,7 +171,7 @@ def test_a_saved_dataset_read_by_named_columns_keeps_its_class_names(tmp_path):
     again = data.load(str(tmp_path / "saved"), label_column="label")
     assert again.label_names == dataset.label_names == ("a", "b")
     assert again.train["label"].tolist() == [1, 0, 1]
-    assert list(again.train.columns) == ["id", "text", "label", "source_id"]
+    assert list(again.train.columns) == ["id", "text", "label", "source_id", "source_row"]
     assert "only test, train, validation" in load_error(str(tmp_path / "saved"), train_split="x")
 
 
@@ -303,7 +303,7 @@ def test_columns_of_a_voice_assistant_may_be_named(tmp_path):
     path = write(tmp_path / "talk", **splits)
     knobs = {"label_column": "field", "intent_column": "goal", "slots_column": "marks"}
     dataset = data.load(path, task="nlu", **knobs)
-    assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots"]
+    assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots", "source_row"]
     assert "intent_column='aim'" in load_error(
         path, task="nlu", **{**knobs, "intent_column": "aim"}
     )

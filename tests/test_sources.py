@@ -19,7 +19,7 @@ def test_a_directory_gives_the_same_record_in_every_format(tmp_path, ending):
     for split in SPLITS:
         pd.testing.assert_frame_equal(dataset.splits[split], expected.splits[split])
     assert dataset.digest == expected.digest
-    assert list(dataset.train.columns) == ["id", "text", "label", "more"]
+    assert list(dataset.train.columns) == ["id", "text", "label", "more", "source_row"]
     assert dataset.train["text"].tolist() == ["a", 'b, "c"\nd', "é"]
     assert dataset.train["label"].tolist() == [1, 0, 1]
     assert dataset.train["label"].dtype == np.int64
@@ -163,7 +163,7 @@ def test_the_assistant_gives_domains_as_labels_and_the_asked_number_of_examples(
     dataset = data.load("assistant:50", seed=3)
     assert sum(map(len, dataset.splits.values())) == 50
     assert dataset.label_names == ("alarm", "music")
-    assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots"]
+    assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots", "source_row"]
     assert dataset.train["text"][0] == "seed 3 text 0"
     assert len(data.load("assistant").train) == 60
     assert "have the label 'x'" in load_error("assistant:50", label_column="intent")

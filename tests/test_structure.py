@@ -27,7 +27,7 @@ CORE = [
         "planning",
     ),
     *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
-    *("representations", "stability", "suspects", "costs", "adoption"),
+    *("representations", "stability", "suspects", "costs", "adoption", "dynamics"),
     "steps",
     *("cluster", "command", "studies", "space", "trials", "recommendation", "slots", "nlu_metrics"),
     *("nlu_tables", "joint", "nlu"),
@@ -62,7 +62,7 @@ DIRECTION = [
         "records",
     ),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
-    *("representations", "stability", "suspects", "costs", "adoption"),
+    *("representations", "stability", "suspects", "costs", "adoption", "dynamics"),
     *(
         "conclusions",
         "cluster",

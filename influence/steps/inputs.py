@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence import batches, data, models
+from influence import batches, data, models, store
 from influence.config import ModelConfig
+from influence.errors import InputError
+from influence.planning import RunInfo
 from influence.records import Checkpoint
 
 # The modules that every training depends on, the scored one and each retraining.
@@ -16,6 +18,10 @@ TRAINING = (
     *("batches", "data", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics"),
     *("slots", "sources", "steps/inputs", "training", "vocabulary"),
 )
+
+
+# What a run holds that was made elsewhere and left no weights.
+GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
 
 
 def open_inputs(
@@ -27,8 +33,13 @@ def open_inputs(
     return encode(tokenizer, frame, config), frame["label"].to_numpy()
 
 
-def recall_of(manifest: Mapping[str, Any]) -> np.ndarray:
-    """Return the validation recall of every class (classes,), 0 for one without examples."""
+def recall_of(manifest: Mapping[str, Any]) -> np.ndarray | None:
+    """Return the validation recall of every class (classes,), 0 for one without examples.
+
+    None where no model was there to be validated.
+    """
+    if not manifest["recall"]:
+        return None
     return np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
 
 
@@ -36,6 +47,36 @@ def encode(tokenizer, frame: pd.DataFrame, config: ModelConfig) -> batches.Token
     """Tokenise a split as the model reads it."""
     types = "token_type_ids" in tokenizer.model_input_names
     return batches.encode(tokenizer, frame, config.max_length, types)
+
+
+def read_scored(directory: Path) -> dict[str, Any]:
+    """Return the manifest of a finished scoring of the train set.
+
+    Raises InputError if it is none, or one of another split.
+    """
+    manifest = store.read_manifest(directory, "score")
+    if manifest["split"] != "train":
+        raise InputError(
+            f"{directory} holds scores of the {manifest['split']} split, but only train is pruned; "
+            "score again with split=train"
+        )
+    return manifest
+
+
+def read_runs(manifest: Mapping[str, Any]) -> tuple[RunInfo, ...]:
+    """Return what the runs of a finished training offer to scores."""
+    return tuple(
+        RunInfo(
+            run["seed"],
+            read_checkpoints(run["checkpoints"]),
+            run["observations"],
+            tuple(run["null"]),
+            manifest["task"] == "nlu",
+            None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
+            frozenset(run["given"]),
+        )
+        for run in manifest["runs"]
+    )
 
 
 def read_checkpoints(entries: Sequence[dict]) -> tuple[Checkpoint, ...]:

@@ -10,7 +10,7 @@ import pandas as pd
 from influence import data, flips, rules, sampling, specs, store
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
-from influence.steps.inputs import recall_of
+from influence.steps.inputs import read_scored, recall_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
 CODE = (
@@ -27,7 +27,7 @@ def sample(config: SampleStep, scored: Path) -> Steps:
     (each a dataset directory ready to train on), `class_shares.csv`, `data/` and `tokenizer/`; with
     labels that are known to be wrong also `flips.csv`, how many of them each fraction prunes.
     """
-    manifest = store.read_manifest(scored, "score")
+    manifest = read_scored(scored)
     arm = sampling.parse_arm(config.arm)
     missing = [name for name in arm.scores if name not in manifest["scores"]]
     if missing:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from influence import (
     data,
+    dynamics,
     flips,
     models,
     planning,
@@ -20,10 +21,10 @@ from influence import (
 )
 from influence.cluster import Engine
 from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
-from influence.errors import InputError
-from influence.records import save_trace
-from influence.specs import hardness, parse_spec
-from influence.steps.inputs import encode, read_checkpoints
+from influence.errors import InputError, choose
+from influence.records import Trace, save_trace
+from influence.specs import ScoreSpec, hardness, parse_spec
+from influence.steps.inputs import encode, read_runs
 from influence.steps.shards import Pass, run_pass
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
@@ -31,6 +32,7 @@ CODE = (
     "batches",
     "closed_forms",
     "data",
+    "dynamics",
     "flips",
     "gradients",
     "layers",
@@ -50,33 +52,33 @@ CODE = (
 )
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
 MAPPED = 2000  # train examples at most on the map
+EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
 
 
+Named = tuple[pd.DataFrame, tuple[str, ...]]  # the rows of a split, and the names of classes
+
+
 def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
-    """Score the train set of a finished training in `score-<fingerprint>/`.
+    """Score a split, by default train, of a finished training in `score-<fingerprint>/`.
 
     Holds `scores.parquet` (id, label, one column per score), `<score>.npy`, `trace.safetensors`,
     `correlations.csv`, `stability.csv`, `examples.json` (the hardest and easiest per score, and the
     labels that the model doubts most), `map.parquet` (principal components of what the last
     checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`; with labels that are known to
-    be wrong also `flips.csv`, how well each score finds them.
+    be wrong also `flips.csv`, how well each score finds them; with `export` also `export/`, the
+    files of other tools.
     Raises InputError for unknown scores and for what this training cannot give.
     """
     manifest = store.read_manifest(training, "train")
-    runs = tuple(
-        planning.RunInfo(
-            run["seed"],
-            read_checkpoints(run["checkpoints"]),
-            run["observations"],
-            tuple(run["null"]),
-            manifest["task"] == "nlu",
-        )
-        for run in manifest["runs"]
-    )
+    runs = read_runs(manifest)
     specs = _specs(config.score, runs)
-    plans = planning.with_logits(planning.plan(specs, runs), runs)
+    exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
+    read = [*specs, *(parse_spec(name) for name in exports.values())]
+    _check_split(config.split, read, manifest)
+    plans = planning.with_logits(planning.plan(read, runs), runs)
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
+    knobs |= {"split": config.split, "export": sorted(exports)}
     knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}
     task = Task("score", knobs, {"training": manifest["fingerprint"]}, CODE)
 
@@ -107,6 +109,20 @@ def possible(asked: Iterable[str], runs: Sequence[planning.RunInfo], otherwise: 
     return found
 
 
+def _check_split(split: str, specs: Sequence[ScoreSpec], manifest: dict) -> None:
+    """Raise InputError for what only the train set has."""
+    if split == "train":
+        return
+    if not all(run["weights"] for run in manifest["runs"]):
+        raise InputError(f"split={split} needs checkpoints, but what was adopted has none")
+    for spec in specs:
+        if "observations" in scores.REGISTRY[spec.name].needs:
+            raise InputError(
+                f"score '{spec}' reads observations, which are of the train set alone; leave it "
+                f"out with split={split}"
+            )
+
+
 def _specs(text: str, runs: Sequence) -> list:
     specs = [spec for name in names(text) for spec in _named(name, runs)]
     if not specs:
@@ -128,23 +144,28 @@ def _score(
     for part in ("data", "tokenizer"):
         store.copy_tree(training / part, directory / part)
     dataset = data.open_saved(directory / "data")
+    rows = dataset.splits[config.split]
     shards = directory / "shards"
     work = Pass(
         training=training,
         plans=tuple(plans),
         device=engine.device,
         shards=shards,
+        split=config.split,
         **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
     )
-    trace, error, seconds = run_pass(work, manifest, dataset.train, config.shard_size, engine)
+    trace, error, seconds = run_pass(work, manifest, rows, config.shard_size, engine)
     columns = {str(spec): planning.compute(spec, trace) for spec in specs}
-    found = _write_flips(dataset.train, specs, columns, directory)
+    found = _write_flips(rows, specs, columns, directory)
     save_trace(trace, directory)
     table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
     doubted = suspects.suspects(trace).head(config.examples)
-    _write_scores(table, dataset, specs, config.examples, doubted, directory)
+    named = (rows, dataset.label_names)
+    _write_scores(table, named, specs, config.examples, doubted, directory)
     stability.stability(specs, trace).to_csv(directory / "stability.csv", index=False)
-    _write_map(training, manifest, dataset.train, work.device, directory)
+    if manifest["runs"][0]["weights"]:
+        _write_map(training, manifest, rows, work.device, directory)
+    _write_exports(names(config.export), trace, rows, directory)
     shutil.rmtree(shards)
     yield Record(
         0,
@@ -165,18 +186,19 @@ def _score(
     return {
         **inherited(manifest),
         "scores": list(columns),
+        "split": config.split,
         "self_check_error": error,
         "cost": {
             "runs": [{name: run[name] for name in COSTS} for run in manifest["runs"]],
             "seconds": seconds,
-            **planning.passes(plans),
+            **planning.passes(plans if manifest["runs"][0]["weights"] else []),
         },
     }
 
 
 def _write_scores(
     table: pd.DataFrame,
-    dataset: data.Dataset,
+    named: Named,
     specs,
     examples: int,
     doubted: pd.DataFrame,
@@ -188,8 +210,26 @@ def _write_scores(
     for name in columns:
         np.save(directory / f"{name}.npy", table[name].to_numpy())
     table[columns].rank().corr().to_csv(directory / "correlations.csv")
-    listed = _extremes(table, dataset, specs, examples) + _suspected(doubted, dataset)
+    listed = _extremes(table, named, specs, examples) + _suspected(doubted, named)
     store.write_json(directory / "examples.json", listed)
+
+
+def _write_exports(
+    exports: Iterable[str], trace: Trace, rows: pd.DataFrame, directory: Path
+) -> None:
+    """Leave what other tools read, under the names that the examples had in their source."""
+    for name in exports:
+        called = dynamics.names_of(rows)
+        with store.replacing(directory / "export" / name) as at:
+            at.mkdir()
+            if name == "aum":
+                values = planning.compute(parse_spec("aum"), trace)
+                dynamics.write_aum(at / dynamics.VALUES, called, values)
+                continue
+            run = trace.runs[0]
+            ends = [c.step for c in run.checkpoints if "epochs" in c.series]
+            logits = np.stack([run.at["logits"][step] for step in sorted(ends)])
+            dynamics.write_cartography(at, called, trace.labels, logits)
 
 
 def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> list[dict]:
@@ -221,28 +261,28 @@ def _write_map(
     table.to_parquet(directory / "map.parquet", index=False)
 
 
-def _extremes(table: pd.DataFrame, dataset: data.Dataset, specs, examples: int) -> list[dict]:
+def _extremes(table: pd.DataFrame, named: Named, specs, examples: int) -> list[dict]:
     rows = []
     for spec in specs:
         values = table[str(spec)].to_numpy()
         order = np.argsort(-hardness(spec, values), kind="stable")
         for end, chosen in (("hardest", order[:examples]), ("easiest", order[::-1][:examples])):
-            rows += [_listed(str(spec), end, values[i], dataset, i) for i in chosen]
+            rows += [_listed(str(spec), end, values[i], named, i) for i in chosen]
     return rows
 
 
-def _suspected(doubted: pd.DataFrame, dataset: data.Dataset) -> list[dict]:
+def _suspected(doubted: pd.DataFrame, named: Named) -> list[dict]:
     return [
-        _listed("doubt", "suspected", doubt, dataset, int(row))
-        | {"predicted": dataset.label_names[int(predicted)]}
+        _listed("doubt", "suspected", doubt, named, int(row))
+        | {"predicted": named[1][int(predicted)]}
         for row, predicted, doubt in doubted.itertuples(index=False)
     ]
 
 
-def _listed(score: str, end: str, value: float, dataset: data.Dataset, row: int) -> dict:
-    example = dataset.train.iloc[row]
+def _listed(score: str, end: str, value: float, named: Named, row: int) -> dict:
+    example = named[0].iloc[row]
     texts = {name: example[name] for name in ("text", "text_pair") if name in example}
-    label = dataset.label_names[example["label"]]
+    label = named[1][example["label"]]
     shown = {"score": score, "end": end, "value": float(value), "label": label, **texts}
     known = {"flipped": bool(example["flipped"])} if "flipped" in example else {}
     return {**shown, **known, "id": example["id"]}

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from influence import data, evaluation, sampling, scores, space, specs, store, trials
+from influence import data, evaluation, rules, sampling, scores, space, specs, store, trials
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, SearchConfig, SearchStep, names
 from influence.errors import InputError
 from influence.recommendation import FULL, flat, recommendation
 from influence.space import Candidate, Space
 from influence.steps import retraining
-from influence.steps.inputs import recall_of
+from influence.steps.inputs import read_scored, recall_of
 from influence.steps.retraining import Place, retrain
 from influence.steps.score import possible
 from influence.steps.step import Record, Task, inherited, perform
@@ -42,7 +42,7 @@ class Scored:
     space: Space
     labels: np.ndarray
     hardness: dict[str, np.ndarray]
-    recall: np.ndarray
+    recall: np.ndarray | None
     seed: int
 
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def open_scored(config: SearchStep, directory: Path) -> Scored:
 
     Raises InputError for a score that it does not hold, and for an unknown rule.
     """
-    manifest = store.read_manifest(directory, "score")
+    manifest = read_scored(directory)
     store.verify(directory, manifest)
     if config.metric == "frame_accuracy" and manifest["task"] != "nlu":
         raise InputError(
@@ -88,13 +88,16 @@ def open_scored(config: SearchStep, directory: Path) -> Scored:
     frame = pd.read_parquet(directory / "scores.parquet", columns=["label", *columns])
     labels = frame["label"].to_numpy()
     counts = np.bincount(labels, minlength=len(manifest["label_names"])).tolist()
+    recall, named = recall_of(manifest), names(config.rules)
+    if recall is None and not named:
+        named = tuple(name for name, rule in rules.REGISTRY.items() if "recall" not in rule.needs)
     return Scored(
         directory,
         manifest,
-        space.build(columns, names(config.rules), config.lowest, config.highest, counts),
+        space.build(columns, named, config.lowest, config.highest, counts),
         labels,
         {c: specs.hardness(specs.parse_spec(c), frame[c].to_numpy()) for c in columns},
-        recall_of(manifest),
+        recall,
         config.seed,
     )
 

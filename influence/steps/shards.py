@@ -17,7 +17,7 @@ from influence.config import TrainConfig
 from influence.errors import InputError
 from influence.planning import RunPlan
 from influence.records import RunTrace, Trace
-from influence.steps.inputs import open_inputs, read_checkpoints
+from influence.steps.inputs import GIVEN_LOGITS, GIVEN_SCORES, open_inputs, read_checkpoints
 from influence.steps.step import say
 from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
 
@@ -33,17 +33,18 @@ class Pass:
     batch_tokens: int
     self_check: int  # examples
     shards: Path  # the folder of the files
+    split: str = "train"
 
 
 def run_pass(
-    work: Pass, manifest: dict, train: pd.DataFrame, shard_size: int, engine: Engine
+    work: Pass, manifest: dict, rows: pd.DataFrame, shard_size: int, engine: Engine
 ) -> tuple[Trace, float, float]:
-    """Measure the train set, going on from the shards that are there, and check the pass.
+    """Measure the rows of the split, going on from the shards that are there, and check the pass.
 
     Returns the trace, the largest relative error found, and the seconds of all shards added up.
     Raises RuntimeError, so that no score is made, if the pass differs from plain autograd.
     """
-    bounds = [(i, min(i + shard_size, len(train))) for i in range(0, len(train), shard_size)]
+    bounds = [(i, min(i + shard_size, len(rows))) for i in range(0, len(rows), shard_size)]
     jobs = [(work, start, end) for start, end in bounds]
     error = max(error for _, error in engine.run(measure_shard, jobs, "score"))
     if error > MISMATCH:
@@ -54,13 +55,14 @@ def run_pass(
     parts, seconds = [load_file(path) for path in files], sum(map(_seconds, files))
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     runs = [_run_trace(work, manifest, number, measured) for number in range(len(work.plans))]
-    labels, ids = train["label"].to_numpy(), train["id"].to_numpy(dtype=str)
-    entropies = _trail_entropies(train) if manifest["task"] == "nlu" else None
-    return Trace(ids, labels, tuple(runs), entropies), error, seconds
+    labels, ids = rows["label"].to_numpy(), rows["id"].to_numpy(dtype=str)
+    entropies = _trail_entropies(rows) if manifest["task"] == "nlu" else None
+    given = _given(work) if work.split == "train" else {}
+    return Trace(ids, labels, tuple(runs), entropies, given), error, seconds
 
 
 def measure_shard(work: Pass, start: int, end: int) -> float:
-    """Measure train examples start..end, unless that is done; return the error of the check."""
+    """Measure examples start..end, unless that is done; return the error of the check."""
     meter, tokens, labels = hold(_open, work)
     error = _check(work, meter, tokens, labels) if start == 0 and work.self_check else 0.0
     path = _file(work, start, end)
@@ -75,10 +77,10 @@ def measure_shard(work: Pass, start: int, end: int) -> float:
     return error
 
 
-def _trail_entropies(train: pd.DataFrame) -> np.ndarray:
-    texts = zip(train["text"], train["slots"], strict=True)
+def _trail_entropies(rows: pd.DataFrame) -> np.ndarray:
+    texts = zip(rows["text"], rows["slots"], strict=True)
     trails = [slots.trail(*slots.read(text, tags)) for text, tags in texts]
-    return slots.trail_entropies(list(zip(train["label"], train["intent"], strict=True)), trails)
+    return slots.trail_entropies(list(zip(rows["label"], rows["intent"], strict=True)), trails)
 
 
 def _check(work: Pass, meter: Meter, tokens, labels) -> float:
@@ -92,19 +94,21 @@ def _check(work: Pass, meter: Meter, tokens, labels) -> float:
 
 
 def _open(work: Pass):
-    """Open every checkpoint that the plans name, and the train set."""
+    """Open every checkpoint that the plans name, and the split."""
     residents = [
         resident for run, plan in enumerate(work.plans) for resident in _residents(work, run, plan)
     ]
     manifest = store.read_manifest(work.training, "train")
     _check_classes(residents, manifest["label_names"], work.training)
-    tokens, labels = open_inputs(work.training, "train", TrainConfig(**manifest["knobs"]))
+    tokens, labels = open_inputs(work.training, work.split, TrainConfig(**manifest["knobs"]))
     return Meter(residents, work.tracin_layers), tokens, labels
 
 
 def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
     windows = {key: steps for by_key in plan.over.values() for key, steps in by_key.items()}
     residents = []
+    if (work.training / f"runs/{run}" / GIVEN_LOGITS).exists():
+        return residents  # there are no weights
     for step in sorted({*plan.at, *(step for steps in windows.values() for step in steps)}):
         path = work.training / f"runs/{run}/step-{step:06d}"
         model = models.open_checkpoint(path).to(work.device)
@@ -136,10 +140,19 @@ def _run_trace(work: Pass, manifest: dict, number: int, measured: dict) -> RunTr
     null = json.loads((folder / "null.json").read_text(encoding="utf-8"))
     if null:
         at["null_logits"] = {int(step): np.array(v, dtype=np.float32) for step, v in null.items()}
+    if (folder / GIVEN_LOGITS).exists():
+        given = load_file(folder / GIVEN_LOGITS)
+        at["logits"] = {step: given[str(step)] for step in work.plans[number].at}
     if "observations" in work.plans[number].whole:
         whole["observations"] = np.load(folder / "observations.npy")
     run = manifest["runs"][number]
     return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+
+
+def _given(work: Pass) -> dict[str, np.ndarray]:
+    """Return the scores that came with what was adopted."""
+    path = work.training / "runs/0" / GIVEN_SCORES
+    return load_file(path) if path.exists() else {}
 
 
 def _seconds(path: Path) -> float:

@@ -11,7 +11,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from influence import (
-    adoption,
     batches,
     data,
     evaluation,
@@ -31,11 +30,13 @@ from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
     *TRAINING,
-    *("adoption", "assistant", "assistant_grammar", "columns", "examples", "perturb", "templates"),
+    *("adoption", "assistant", "assistant_grammar", "columns", "dynamics", "examples", "perturb"),
+    "templates",
     "steps/adopt",
     "steps/train",
 )
-KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds")  # in the manifest
+# of a run, in the manifest
+KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds", "weights", "given")
 
 
 def train(
@@ -71,9 +72,9 @@ def train(
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
-    if adopted := adopting.adopted(config):
-        adoption.check_labels(adopted, dataset.label_names)
-        inputs["adopted"] = adoption.identity(adopted)
+    if config.adopt:
+        adopting.check(config, dataset)
+        inputs["adopted"] = adopting.identity(config)
     knobs |= {"dataset": dataset.name, "task": config.task}
     task = Task("train", knobs, inputs, CODE)
     return (
@@ -83,10 +84,8 @@ def train(
 
 def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
-    if found := adopting.adopted(config):
-        checkpoints = tuple(adopting.entry(one) for one in found)
-        trails = config.task == "nlu"
-        return (planning.RunInfo(config.seed, read_checkpoints(checkpoints), False, (), trails),)
+    if config.adopt:
+        return (adopting.expected(config, examples),)
     infos = []
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
@@ -107,13 +106,12 @@ def _train(
     config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     data.save(dataset, directory / "data")
-    adopted = adopting.adopted(config)
     with store.replacing(directory / "tokenizer") as temporary:
-        adopting.tokenizer_of(config, dataset, adopted).save_pretrained(temporary)
+        adopting.tokenizer_of(config, dataset).save_pretrained(temporary)
     knobs = TrainConfig(**config.knobs(TrainConfig))
-    count = 1 if adopted else config.runs
-    if adopted:
-        adopting.leave_run(directory, config, dataset, adopted)
+    count = 1 if config.adopt else config.runs
+    if config.adopt:
+        adopting.leave_run(directory, config, dataset)
     jobs = [(directory, knobs, run, engine.device) for run in range(count)]
     for _, run in engine.run(train_run, jobs, "train"):
         history = _read(directory / f"runs/{run}/run.json")["history"]
@@ -202,6 +200,8 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
                 "recall": recall,
                 "epochs": plan.stops[-1] / training.steps_per_epoch(len(tokens), config.batch_size),
                 "seconds": time.perf_counter() - began,
+                "weights": True,
+                "given": [],
             },
         )
     return run

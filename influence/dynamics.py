@@ -1,0 +1,208 @@
+"""Training dynamics in the files of other tools: Dataset Cartography's JSON lines and AUM's CSV.
+
+Cartography (Swayamdipta et al. 2020, https://github.com/allenai/cartography) leaves a folder with
+`dynamics_epoch_<k>.jsonl`, k from 0: one object per example with its name `guid`, its logits
+`logits_epoch_<k>` and its class number `gold`. AUM (Pleiss et al. 2020,
+https://github.com/asappresearch/aum) leaves `aum_values.csv` with the columns sample_id and aum.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from influence.errors import InputError
+from influence.scores import REGISTRY
+from influence.shapes import Float, Int, Shaped
+from influence.sources import read_file
+
+FOLDER = "training_dynamics"
+FILE = re.compile(r"dynamics_epoch_(\d+)\.jsonl?")
+VALUES = "aum_values.csv"
+NAMES = ("guid", "pairID", "pair_id", "source_id", "idx", "index", "sample_id", "uid", "uuid")
+SHOWN = 3  # names in a message
+
+Logits = Float[np.ndarray, "epochs examples classes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Logits at every epoch of a training made elsewhere, in the order of its own names."""
+
+    names: tuple[str, ...]
+    gold: Int[np.ndarray, " examples"]
+    logits: Logits
+
+
+def is_cartography(folder: Path) -> bool:
+    """Tell whether a folder holds Cartography's files, itself or in `training_dynamics`."""
+    return bool(_files(folder))
+
+
+def read_cartography(folder: Path) -> Dynamics:
+    """Read the dynamics of all epochs; raises InputError for files that do not fit together."""
+    files = _files(folder)
+    if sorted(files) != list(range(len(files))):
+        raise InputError(
+            f"{folder} holds the dynamics of epochs {', '.join(map(str, sorted(files)))}, but they "
+            "must be those from 0 on without a gap"
+        )
+    tables = [_read_epoch(files[epoch], epoch) for epoch in range(len(files))]
+    first = tables[0]
+    for epoch, table in enumerate(tables):
+        same = len(table) == len(first) and (table.index == first.index).all()
+        tables[epoch] = table if same else _reordered(table, first, files[epoch])
+    widths = {len(row) for table in tables for row in table["logits"]}
+    gold = first["gold"].to_numpy()
+    if len(widths) != 1 or gold.min() < 0 or gold.max() >= max(widths):
+        raise InputError(
+            f"{folder}: every example needs one logit per class and a gold class among them"
+        )
+    logits = np.stack([np.array(table["logits"].tolist(), dtype=np.float32) for table in tables])
+    if not np.isfinite(logits).all():
+        raise InputError(f"{folder} holds logits that are no finite numbers")
+    return Dynamics(tuple(first.index), gold, logits)
+
+
+def write_cartography(
+    folder: Path, names: Sequence[str], gold: Int[np.ndarray, " examples"], logits: Logits
+) -> None:
+    """Write `training_dynamics/dynamics_epoch_<k>.jsonl` as Cartography's scripts read them."""
+    (folder / FOLDER).mkdir(parents=True)
+    for epoch, rows in enumerate(logits):
+        with open(folder / FOLDER / f"dynamics_epoch_{epoch}.jsonl", "w", encoding="utf-8") as file:
+            for name, row, label in zip(names, rows.tolist(), gold.tolist(), strict=True):
+                line = {"guid": name, f"logits_epoch_{epoch}": row, "gold": label}
+                file.write(json.dumps(line) + "\n")
+
+
+def read_values(path: Path) -> pd.DataFrame:
+    """Read scores made elsewhere: a CSV with a column of names and columns named as scores.
+
+    The names are in `sample_id`, as AUM writes them, or in another usual column. Returns one column
+    per score, by name. Raises InputError if there is no such column or no known score.
+    """
+    table, _ = read_file(path)
+    usual = [name for name in ("sample_id", *NAMES, "id") if name in table.columns]
+    found = [name for name in table.columns if name in REGISTRY and name not in usual]
+    if not usual or not found:
+        raise InputError(
+            f"{path} has the columns {', '.join(map(repr, table.columns))}; it needs sample_id and "
+            f"a column named as a score, such as aum; there is {', '.join(sorted(REGISTRY))}"
+        )
+    values = table[found].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    values.index = pd.Index(table[usual[0]].astype(str))
+    if (wrong := values.isna().any(axis=1)).any():
+        raise InputError(
+            f"{path}: the scores of {int(wrong.sum())} examples are no numbers, the first that of "
+            f"{values.index[wrong][0]!r}"
+        )
+    _check_different(values.index, path)
+    return values
+
+
+def write_aum(path: Path, names: Sequence[str], aum: Float[np.ndarray, " examples"]) -> None:
+    """Write the values as AUM does, the largest first."""
+    table = pd.DataFrame({"sample_id": names, "aum": aum})
+    table.sort_values("aum", ascending=False, kind="stable").to_csv(path, index=False)
+
+
+def places(train: pd.DataFrame, names: Sequence[str], source: Path) -> Int[np.ndarray, " examples"]:
+    """Return where in `names` each train example is.
+
+    The examples are known by the first of these columns whose values are all among `names`: `id`,
+    the usual columns of names (guid, pairID, ...), `source_row`, the number of the row in its file.
+    Raises InputError if there is none.
+    """
+    index = pd.Index(np.asarray(names, dtype=str))
+    missing = {}
+    for column in _naming(train):
+        found = index.get_indexer(train[column].astype(str))
+        if (found >= 0).all():
+            return found
+        missing[column] = train[column][found < 0]
+    column, absent = min(missing.items(), key=lambda pair: len(pair[1]))
+    raise InputError(
+        f"{source} names its examples {', '.join(index[:SHOWN])}, ..., which are the values of no "
+        f"column of train; nearest is {column!r}, of which {len(absent)} of {len(train)} are "
+        f"missing, such as {absent.iloc[0]}"
+    )
+
+
+def names_of(train: pd.DataFrame) -> Shaped[np.ndarray, " examples"]:
+    """Return what to call the train examples in other tools' files.
+
+    That is the first usual column of names without repeats, else the row of the source file, else
+    the id.
+    """
+    *usual, row = [name for name in _naming(train) if name != "id"] or [""]
+    for column in (*usual, row):
+        if column and train[column].is_unique and train[column].notna().all():
+            return train[column].astype(str).to_numpy(dtype=str)
+    return train["id"].to_numpy(dtype=str)
+
+
+def by_label(dynamics: Dynamics, at: np.ndarray, labels: Int[np.ndarray, " examples"]) -> Logits:
+    """Return the logits of the examples at the places `at`, with the classes in our order.
+
+    Raises InputError if the gold classes are not the labels under other numbers.
+    """
+    gold, classes = dynamics.gold[at], dynamics.logits.shape[-1]
+    pairs = np.unique(np.stack([labels, gold]), axis=1)
+    if classes <= labels.max() or len(pairs[0]) != len(set(pairs[0])):
+        raise InputError(
+            f"the dynamics tell {classes} classes apart, and their gold classes are not the labels "
+            "of this dataset under other numbers; were they made from other labels?"
+        )
+    if len(set(pairs[1])) != len(pairs[1]):
+        raise InputError("the dynamics give two labels of this dataset one gold class")
+    order = np.full(classes, -1)
+    order[pairs[0]] = pairs[1]
+    order[order < 0] = np.setdiff1d(np.arange(classes), pairs[1])  # of classes without examples
+    return np.ascontiguousarray(dynamics.logits[:, at][:, :, order])
+
+
+def _files(folder: Path) -> dict[int, Path]:
+    """Return the file of each epoch."""
+    for place in (folder, folder / FOLDER):
+        if place.is_dir():
+            matched = {path: FILE.fullmatch(path.name) for path in place.iterdir()}
+            found = {int(match[1]): path for path, match in matched.items() if match}
+            if found:
+                return found
+    return {}
+
+
+def _read_epoch(path: Path, epoch: int) -> pd.DataFrame:
+    rows, _ = read_file(path)
+    needed = {"guid": "guid", "gold": "gold", f"logits_epoch_{epoch}": "logits"}
+    if lacking := [name for name in needed if name not in rows]:
+        raise InputError(f"{path} lacks {lacking[0]!r}; its lines hold {', '.join(rows.columns)}")
+    rows = rows.rename(columns=needed)
+    try:
+        rows["gold"] = rows["gold"].astype(np.int64)
+        rows["logits"] = [[float(value) for value in row] for row in rows["logits"]]
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: gold must be a class number, logits a list of numbers") from None
+    rows.index = pd.Index(rows["guid"].astype(str))
+    _check_different(rows.index, path)
+    return rows
+
+
+def _reordered(table: pd.DataFrame, first: pd.DataFrame, path: Path) -> pd.DataFrame:
+    if set(table.index) != set(first.index):
+        raise InputError(f"{path} holds other examples than the epoch before it")
+    return table.loc[first.index]
+
+
+def _check_different(names: pd.Index, path: Path) -> None:
+    if names.has_duplicates:
+        raise InputError(f"{path} holds {names[names.duplicated()][0]!r} twice")
+
+
+def _naming(train: pd.DataFrame) -> list[str]:
+    return [name for name in ("id", *NAMES, "source_row") if name in train]

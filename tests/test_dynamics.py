@@ -1,0 +1,265 @@
+"""Training dynamics and scores in the files of other tools, there and back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from aum import AUMCalculator
+
+from influence import cluster, data, dynamics, steps, store
+from influence.config import SampleStep, ScoreStep, TrainStep
+from influence.errors import InputError
+from tests import tiny
+
+HERE = {"workers": 1, "threads": 1, "track": False}
+NAMES = ("c", "a", "b")
+GOLD = np.array([0, 1, 2])
+LOGITS = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)
+
+
+def finished(records) -> Path:
+    while True:
+        try:
+            next(records)
+        except StopIteration as end:
+            return end.value
+
+
+def run(step, config, *inputs):
+    with cluster.engine(config) as engine:
+        more = () if step is steps.sample else (engine,)
+        return finished(step(config, *inputs, *more))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> str:
+    frames = tiny.frames()
+    for split, rows in frames.items():
+        rows["pairID"] = [f"{split}-{number}" for number in range(len(rows))]
+    return str(tiny.write(tmp_path_factory.mktemp("data") / "talk", frames))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, dataset) -> Path:
+    workdir = str(tmp_path_factory.mktemp("own"))
+    return run(steps.train, TrainStep(dataset=dataset, workdir=workdir, **HERE, **tiny.FAST))
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory, trained) -> Path:
+    config = ScoreStep(
+        training=str(trained),
+        score="confidence,variability,correctness,aum,el2n,entropy,h_score,dual",
+        export="cartography,aum",
+        workdir=str(tmp_path_factory.mktemp("scored")),
+        **HERE,
+    )
+    return run(steps.score, config, trained)
+
+
+def table(scored: Path) -> pd.DataFrame:
+    return pd.read_parquet(scored / "scores.parquet")
+
+
+def adopt(path: Path, dataset: str, workdir: Path, **knobs) -> Path:
+    fast = tiny.FAST | {"epochs": 1} | knobs
+    config = TrainStep(dataset=dataset, adopt=str(path), workdir=str(workdir), **HERE, **fast)
+    return run(steps.train, config)
+
+
+def score(training: Path, names: str, workdir: Path, **knobs) -> Path:
+    config = ScoreStep(
+        training=str(training), score=names, workdir=str(workdir), **HERE | {"examples": 3}, **knobs
+    )
+    return run(steps.score, config, training)
+
+
+def test_cartography_files_are_as_pandas_writes_and_reads_them(tmp_path):
+    dynamics.write_cartography(tmp_path, NAMES, GOLD, LOGITS)
+    for epoch in range(2):
+        path = tmp_path / f"training_dynamics/dynamics_epoch_{epoch}.jsonl"
+        rows = pd.read_json(path, lines=True, orient="records")
+        assert list(rows.columns) == ["guid", f"logits_epoch_{epoch}", "gold"]
+        assert rows["guid"].tolist() == list(NAMES) and rows["gold"].tolist() == GOLD.tolist()
+        found = np.array(rows[f"logits_epoch_{epoch}"].tolist(), dtype=np.float32)
+        assert np.array_equal(found, LOGITS[epoch])
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_epochs_may_come_in_another_order_of_examples(tmp_path, ending):
+    for epoch, order in enumerate(([0, 1, 2], [2, 0, 1])):
+        rows = {"guid": NAMES, f"logits_epoch_{epoch}": LOGITS[epoch].tolist(), "gold": GOLD}
+        path = tmp_path / f"dynamics_epoch_{epoch}.{ending}"
+        pd.DataFrame(rows).iloc[order].to_json(path, lines=True, orient="records")
+    read = dynamics.read_cartography(tmp_path)
+    assert read.names == NAMES and read.gold.tolist() == GOLD.tolist()
+    assert np.allclose(read.logits, LOGITS)
+
+
+def test_classes_numbered_otherwise_are_renumbered():
+    labels = np.array([2, 0, 1])  # of examples with gold 0, 1, 2
+    read = dynamics.Dynamics(NAMES, GOLD, LOGITS)
+    found = dynamics.by_label(read, np.arange(3), labels)
+    for example in range(3):
+        assert np.array_equal(found[:, example, labels[example]], LOGITS[:, example, GOLD[example]])
+
+
+def test_gold_classes_that_are_not_the_labels_are_refused():
+    read = dynamics.Dynamics(NAMES, GOLD, LOGITS)
+    with pytest.raises(InputError, match="gold class"):
+        dynamics.by_label(read, np.arange(3), np.array([0, 0, 1]))
+    with pytest.raises(InputError, match="two labels|gold"):
+        dynamics.by_label(dynamics.Dynamics(NAMES, np.array([0, 0, 1]), LOGITS), np.arange(3), GOLD)
+
+
+def test_dynamics_that_were_exported_give_the_same_scores(scored, dataset, tmp_path):
+    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    wanted = table(scored)
+    names = "confidence,variability,correctness,aum,el2n,entropy,h_score,dual,forgetting"
+    found = table(score(training, names, tmp_path))
+    for name in wanted.columns[2:]:
+        assert np.allclose(found[name], wanted[name], atol=1e-6), name
+    assert found["id"].tolist() == wanted["id"].tolist()
+    assert found["forgetting"].max() <= tiny.FAST["epochs"]
+
+
+def test_what_was_read_from_dynamics_can_be_sampled_from(scored, dataset, tmp_path):
+    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    made = score(training, "aum", tmp_path)
+    config = SampleStep(scores=str(made), arm="aum:easy", workdir=str(tmp_path), **HERE)
+    assert store.read_manifest(run(steps.sample, config, made), "sample")["arm"] == "aum:easy"
+    drop = SampleStep(scores=str(made), arm="drop", workdir=str(tmp_path), **HERE)
+    with pytest.raises(InputError, match="recall"):
+        run(steps.sample, drop, made)
+
+
+def test_dynamics_say_what_they_cannot_give(scored, dataset, tmp_path):
+    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    with pytest.raises(InputError, match="'vog' reads gradient_variance.*adopt a folder of check"):
+        score(training, "vog", tmp_path)
+    with pytest.raises(InputError, match="el2n@3.*ends after epoch 2"):
+        score(training, "el2n@3", tmp_path)
+    with pytest.raises(InputError, match="split=test needs checkpoints"):
+        score(training, "el2n", tmp_path, split="test")
+
+
+def test_all_scores_of_dynamics_are_those_that_read_logits(scored, dataset, tmp_path):
+    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    columns = set(table(score(training, "all", tmp_path)).columns)
+    assert {"el2n", "aum", "forgetting", "random"} <= columns
+    assert not {"vog", "tracin", "grand", "pvi"} & columns
+
+
+def test_the_values_of_aum_itself_are_ours(scored, dataset, tmp_path):
+    """AUM's own calculator, fed with our logits, writes the CSV that we export and adopt."""
+    read = dynamics.read_cartography(scored / "export/cartography")
+    calculator = AUMCalculator(str(tmp_path))
+    for epoch in read.logits:
+        calculator.update(torch.tensor(epoch), torch.tensor(read.gold), list(read.names))
+    calculator.finalize()
+    theirs = pd.read_csv(tmp_path / "aum_values.csv").set_index("sample_id")["aum"]
+    ours = pd.read_csv(scored / "export/aum/aum_values.csv").set_index("sample_id")["aum"]
+    assert np.allclose(ours.sort_index(), theirs.sort_index(), atol=1e-5)
+    training = adopt(tmp_path / "aum_values.csv", dataset, tmp_path / "work")
+    found = table(score(training, "aum", tmp_path / "work"))
+    assert np.allclose(found["aum"], table(scored)["aum"], atol=1e-5)
+
+
+def test_a_csv_of_scores_gives_these_alone(scored, dataset, tmp_path):
+    rows = np.arange(121)[::-1]
+    values = pd.DataFrame({"sample_id": rows, "el2n": rows / 100, "note": "x"})
+    values.to_csv(tmp_path / "mine.csv", index=False)
+    training = adopt(tmp_path / "mine.csv", dataset, tmp_path / "work")
+    found = table(score(training, "all", tmp_path / "work"))
+    assert list(found.columns) == ["id", "label", "el2n", "random"]
+    assert np.allclose(found["el2n"], np.arange(121) / 100)  # by the row of the file
+    with pytest.raises(InputError, match="'aum' reads logits.*holds el2n alone"):
+        score(training, "aum", tmp_path / "work")
+
+
+def test_examples_are_exported_under_their_own_names(scored):
+    path = scored / "export/cartography/training_dynamics/dynamics_epoch_0.jsonl"
+    line = path.read_text().splitlines()[0]
+    assert json.loads(line)["guid"] == "train-0"
+
+
+def test_without_names_of_their_own_examples_are_rows_of_their_file(tmp_path):
+    frames = tiny.frames()
+    frames["train"].loc[3, "text"] = " "  # is dropped
+    read = data.load(str(tiny.write(tmp_path / "talk", frames)))
+    assert dynamics.names_of(read.train)[:5].tolist() == ["0", "1", "2", "4", "5"]
+    numbers = [str(number) for number in range(121)]
+    found = dynamics.places(read.train, numbers, tmp_path)
+    assert found[:5].tolist() == [0, 1, 2, 4, 5]
+
+
+def broken(tmp_path: Path, name: str, content: str) -> Path:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path if path.suffix == ".csv" else path.parent
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "sample_id,margin\n1,2\n", "a column named as a score"),
+        ("a.csv", "text,aum\n1,2\n", "needs sample_id"),
+        ("a.csv", "sample_id,aum\n1,2\n2,much\n", "no numbers, the first that of '2'"),
+        ("a.csv", "sample_id,aum\n1,2\n1,3\n", "holds '1' twice"),
+        ("a.csv", "sample_id,aum\n1,2\n2,3\n", "names its examples 1, 2.*values of no column"),
+        ("d/dynamics_epoch_1.jsonl", '{"guid":1,"gold":0,"logits_epoch_1":[1,2]}', "from 0 on"),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":0}', "lacks 'logits_epoch_0'"),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":5,"logits_epoch_0":[1,2]}', "gold class"),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":"x","logits_epoch_0":[1]}', "class number"),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":0,"logits_epoch_0":[NaN,1]}', "finite"),
+        ("d/dynamics_epoch_0.jsonl", "not json", "cannot read"),
+    ],
+)
+def test_files_that_cannot_be_used_say_why(dataset, tmp_path, name, content, said):
+    with pytest.raises(InputError, match=said):
+        adopt(broken(tmp_path, name, content), dataset, tmp_path / "work")
+
+
+def test_a_file_of_another_kind_is_refused(dataset, tmp_path):
+    path = tmp_path / "scores.pkl"
+    path.write_bytes(b"x")
+    with pytest.raises(InputError, match="is a file, but no .csv"):
+        adopt(path, dataset, tmp_path / "work")
+
+
+def test_another_split_can_be_scored_but_not_pruned(trained, tmp_path):
+    made = score(trained, "pvi,el2n,vog", tmp_path, split="test")
+    found, read = table(made), data.open_saved(trained / "data")
+    assert found["id"].tolist() == read.test["id"].tolist()
+    listed = json.loads((made / "examples.json").read_text())
+    assert {row["id"] for row in listed} <= set(read.test["id"])
+    config = SampleStep(scores=str(made), arm="el2n:easy", workdir=str(tmp_path), **HERE)
+    with pytest.raises(InputError, match="scores of the test split"):
+        run(steps.sample, config, made)
+    with pytest.raises(InputError, match="'forgetting' reads observations"):
+        score(trained, "forgetting", tmp_path, split="test")
+
+
+def test_pvi_of_a_test_set_is_its_definition(trained, tmp_path):
+    from influence import models
+    from influence.steps.inputs import encode
+
+    made = table(score(trained, "pvi@2", tmp_path, split="test"))
+    manifest = store.read_manifest(trained, "train")
+    last = next(
+        c["step"] for c in manifest["runs"][0]["checkpoints"] if c["epoch"] == 2 and c["series"]
+    )
+    read = data.open_saved(trained / "data")
+    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    model = models.open_checkpoint(trained / f"runs/0/step-{last:06d}")
+    tokens = encode(tokenizer, read.test, TrainStep(**manifest["knobs"]))
+    logits = torch.tensor(models.predict(model, tokens)).double().log_softmax(1).numpy()
+    null = json.loads((trained / "runs/0/null.json").read_text())[str(last)]
+    labels = read.test["label"].to_numpy()
+    informed = logits[np.arange(len(labels)), labels]
+    uninformed = torch.tensor(null).double().log_softmax(0).numpy()[labels]
+    assert np.allclose(made["pvi@2"], (informed - uninformed) / np.log(2), atol=1e-5)
