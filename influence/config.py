@@ -129,6 +129,9 @@ class TrainConfig(FitConfig, DataConfig):
     observe_epochs: int = knob(2, "epochs observed, and trained by every run after the first", 1)
     runs: int = knob(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
     null_model: bool = knob(True, "also train on empty inputs, as PVI needs")
+    folds: int = knob(
+        0, "also train so many models on all but one fold, to see every example unseen; 0: none", 0
+    )
     adopt: str = knob(
         "",
         "score what was made elsewhere: a folder of checkpoints or training dynamics, or a CSV of "

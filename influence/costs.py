@@ -26,6 +26,14 @@ def scoring(cost: Mapping[str, Any]) -> pd.DataFrame:
         }
         for run in cost["runs"]
     ]
+    if folds := cost["folds"]:
+        rows.append(
+            {
+                "what": f"{folds['count']} models, each on all but one fold",
+                "seconds": folds["seconds"],
+                "passes": f"{(folds['count'] - 1) * folds['epochs']:g} epochs",
+            }
+        )
     passes = f"{cost['forward']} forward, {cost['backward']} backward"
     rows.append({"what": "scoring pass", "seconds": cost["seconds"], "passes": passes})
     return pd.DataFrame(rows)

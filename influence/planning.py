@@ -20,9 +20,9 @@ class RunInfo:
     """What one finished training run offers beside its checkpoints.
 
     observations: whether it was observed; null: the steps at which its null model was read, ()
-    where there is none; trails: whether its dataset has slots; measurable: the quantities that a
-    run without weights has nevertheless, None for one with weights, which has all; given: scores
-    that were computed elsewhere.
+    where there is none; trails: whether its dataset has slots; held_out: whether models that have
+    not seen an example were asked about it; measurable: the quantities that a run without weights
+    has nevertheless, None for one with weights, which has all; given: scores computed elsewhere.
     """
 
     seed: int
@@ -30,6 +30,7 @@ class RunInfo:
     observations: bool
     null: tuple[int, ...]
     trails: bool = False
+    held_out: bool = False
     measurable: frozenset[str] | None = None
     given: frozenset[str] = frozenset()
 
@@ -171,6 +172,11 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
         raise InputError(
             f"score '{spec}' needs slots, but this training was one of texts and labels only; "
             "train again with task=nlu on a dataset with domains, intents and slots"
+        )
+    if "held_out_logits" in needs and not run.held_out:
+        raise InputError(
+            f"score '{spec}' needs models that have not seen the example, and this training has "
+            "none; train again with folds=5"
         )
     if "null_logits" in needs:
         if not run.null:

@@ -14,6 +14,7 @@ from influence.errors import InputError
 from influence.shapes import Float, Int, Shaped
 
 FILE = "trace.safetensors"
+OPTIONAL = ("trail_entropies", "held_out_logits")  # arrays of a trace that may be absent
 
 
 @dataclass(frozen=True)
@@ -51,22 +52,25 @@ class RunTrace:
 class Trace:
     """The measurements of every training seed on the same examples in the same order.
 
-    trail_entropies: what `slots` gives for them, where the dataset has slots; given: scores that
-    were computed elsewhere, by name.
+    trail_entropies: what `slots` gives for them, where the dataset has slots; held_out_logits: of
+    models that have not seen them, where there are folds; given: scores that were computed
+    elsewhere, by name.
     """
 
     ids: Shaped[np.ndarray, " examples"]
     labels: Int[np.ndarray, " examples"]
     runs: tuple[RunTrace, ...]
     trail_entropies: Float[np.ndarray, " examples"] | None = None
+    held_out_logits: Float[np.ndarray, "examples classes"] | None = None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def save_trace(trace: Trace, directory: Path) -> None:
     """Write `trace` as one file in `directory`, whole or not at all; floats become 32-bit."""
     tensors = {"ids": _pack(trace.ids), "labels": trace.labels.astype(np.int64)}
-    if trace.trail_entropies is not None:
-        tensors["trail_entropies"] = _storable(trace.trail_entropies)
+    for name in OPTIONAL:
+        if (array := getattr(trace, name)) is not None:
+            tensors[name] = _storable(array)
     tensors |= {f"given/{name}": _storable(values) for name, values in trace.given.items()}
     for place, run in enumerate(trace.runs):
         tensors |= {f"{place}/{name}": _storable(array) for name, array in _flatten(run)}
@@ -86,10 +90,10 @@ def load_trace(directory: Path) -> Trace:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         runs = json.loads(file.metadata()["runs"])
     ids = _unpack(tensors.pop("ids"))
-    labels, entropies = tensors.pop("labels"), tensors.pop("trail_entropies", None)
+    labels, optional = tensors.pop("labels"), {name: tensors.pop(name, None) for name in OPTIONAL}
     read = tuple(_run(i, run, tensors) for i, run in enumerate(runs))
     given = {name[6:]: values for name, values in tensors.items() if name.startswith("given/")}
-    return Trace(ids, labels, read, entropies, given)
+    return Trace(ids, labels, read, **optional, given=given)
 
 
 def _flatten(run):

@@ -34,9 +34,11 @@ def examples(scored: Path) -> Part:
     names |= {"label": "text", "model says": "text", "doubt": "number"}
     names |= {"label is wrong": "text"} if "flipped" in found else {}
     names |= {"hardest by": "code", "easiest by": "code"}
+    seen = store.read_manifest(scored, "score")["doubt"] == "training"
+    by = "the model that was trained on them" if seen else "models that have not seen them"
     caption = (
-        "The ends of every score, and the labels that the model doubts: doubt is how much more "
-        "probable it finds another class, on the examples it was trained on. Most doubted first."
+        "The ends of every score, and the labels in doubt: doubt is how much more probable another "
+        f"class is found by {by}. Most doubted first."
     )
     listed = Table("examples-table", heads(**names, id="code"), rows, filter=True)
     return Part("examples", "Hardest, easiest and suspected examples", caption, {}, [listed])
@@ -125,6 +127,7 @@ def flips(scored: Path, samples: Mapping[str, Path]) -> list[Part]:
         "Some labels are known to be wrong. Precision: the share of wrong labels among as many "
         "hardest examples as there are wrong labels. Jaccard: overlap of the pruned with the wrong."
     )
+    caption += _issues(scored)
     return [Part("flips", "Do the scores find wrong labels?", caption, {}, [first, second])]
 
 
@@ -145,6 +148,18 @@ def flips_by(varied: str, scores: Mapping[str, Path]) -> list[Part]:
     )
     table = Table("flips-by", columns, rows)
     return [Part("flips", "Do the scores find wrong labels?", caption, {}, [table])]
+
+
+def _issues(scored: Path) -> str:
+    """Say what cleanlab found, where it was asked."""
+    if not (scored / "label_issues.json").exists():
+        return ""
+    found = json.loads((scored / "label_issues.json").read_text(encoding="utf-8"))
+    return (
+        f" Confident learning (cleanlab, on held-out predictions) flags {found['found']} labels: "
+        f"{100 * found['precision']:.0f} % of them are wrong, which are "
+        f"{100 * found['recall']:.0f} % of the wrong ones."
+    )
 
 
 def _found(scored: Path) -> list[list]:

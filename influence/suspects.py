@@ -13,16 +13,18 @@ def suspects(trace: Trace) -> pd.DataFrame:
     """Return the examples whose label the model found less likely than another, most doubted first.
 
     Columns: row (of the train set), predicted (class number) and doubt: how much more probable that
-    class was than the label, the probabilities being means over all measured checkpoints and runs
-    (cleanlab's normalised margin with its sign turned, on training instead of held-out
-    predictions). Empty where no logits were measured.
+    class was than the label (cleanlab's normalised margin with its sign turned). The probabilities
+    are those of models that have not seen the example, where there are folds; else means over all
+    measured checkpoints and runs. Empty where no logits were measured.
     """
     logits = [values for run in trace.runs for values in run.at.get("logits", {}).values()]
+    if trace.held_out_logits is not None:
+        logits = [trace.held_out_logits]
     if not logits:
         return pd.DataFrame(columns=COLUMNS)
     mean = np.zeros(logits[0].shape)
     for values in logits:
-        mean += _softmax(values) / len(logits)
+        mean += softmax(values) / len(logits)
     places = np.arange(len(trace.labels))
     own = mean[places, trace.labels].copy()
     mean[places, trace.labels] = -1.0
@@ -32,6 +34,7 @@ def suspects(trace: Trace) -> pd.DataFrame:
     return ranked[ranked["doubt"] > 0]
 
 
-def _softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
+def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
+    """Return the probabilities of each row, in 64 bits."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)

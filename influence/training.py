@@ -139,6 +139,15 @@ def loop(
     model.eval()
 
 
+def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the fold of every example (examples,), 0 to count - 1, each with the class shares."""
+    shuffled = np.random.default_rng([seed, count]).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    found = np.empty(len(labels), dtype=np.int64)
+    found[by_class] = np.arange(len(labels)) % count
+    return found
+
+
 def emulates_bf16(device: str) -> bool:
     """Tell whether `device` is a CPU that ends at AVX2 and so knows no bf16."""
     return device == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"

@@ -11,7 +11,7 @@ from influence.planning import compute, passes, plan, with_logits
 from influence.records import Checkpoint, RunTrace, Trace
 from influence.specs import ScoreSpec, hardness
 from influence.stability import agreement, stability
-from influence.suspects import suspects
+from influence.suspects import softmax, suspects
 from tests.traces import make_infos, make_trace, measure
 
 EL2N, VOG, PVI, FORGETTING = (ScoreSpec(name) for name in ("el2n", "vog", "pvi", "forgetting"))
@@ -68,7 +68,16 @@ def test_the_model_doubts_labels_that_it_finds_less_likely_than_another():
 
 
 def test_without_logits_nobody_is_suspected():
-    assert not len(suspects(make_trace([FORGETTING])))
+    assert not len(suspects(dataclasses.replace(make_trace([FORGETTING]), held_out_logits=None)))
+
+
+def test_models_that_have_not_seen_an_example_doubt_it_in_the_others_place():
+    trace = make_trace()
+    found = suspects(trace)
+    margins = softmax(trace.held_out_logits)
+    row = found.iloc[0]
+    own = margins[int(row["row"]), trace.labels[int(row["row"])]]
+    assert row["doubt"] == pytest.approx(margins[int(row["row"])].max() - own)
 
 
 def test_a_subset_has_paid_for_its_scores_after_so_many_retrainings():
@@ -81,11 +90,13 @@ def test_a_subset_has_paid_for_its_scores_after_so_many_retrainings():
 
 def test_scoring_costs_its_trainings_and_its_pass():
     runs = [{"seed": 0, "epochs": 3.0, "seconds": 5.0, "null": [4, 8]}]
-    cost = {"runs": runs, "seconds": 2.0, "forward": 11, "backward": 10}
+    folds = {"count": 5, "epochs": 3, "seconds": 20.0}
+    cost = {"runs": runs, "folds": folds, "seconds": 2.0, "forward": 11, "backward": 10}
     table = costs.scoring(cost)
-    assert table["seconds"].tolist() == [5.0, 2.0]
+    assert table["seconds"].tolist() == [5.0, 20.0, 2.0]
     assert table["passes"].tolist() == [
         "3 epochs, and 2 on empty inputs",
+        "12 epochs",
         "11 forward, 10 backward",
     ]
 

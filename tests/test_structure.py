@@ -27,7 +27,7 @@ CORE = [
         "planning",
     ),
     *("ranking", "rules", "sampling", "flips", "evaluation", "conclusions", "store", "config"),
-    *("representations", "stability", "suspects", "costs", "adoption", "dynamics"),
+    *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
     "steps",
     *("cluster", "command", "studies", "space", "trials", "recommendation", "slots", "nlu_metrics"),
     *("nlu_tables", "joint", "nlu"),
@@ -43,6 +43,7 @@ DOORS = {
     },
     "plotly": {"influence.report_charts"},
     "jinja2": {"influence.report"},
+    "cleanlab": {"influence.confident"},
     "sklearn": {"influence.report_examples"},
 }
 # Each may import those before it, not those after it.
@@ -62,7 +63,7 @@ DIRECTION = [
         "records",
     ),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
-    *("representations", "stability", "suspects", "costs", "adoption", "dynamics"),
+    *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
     *(
         "conclusions",
         "cluster",

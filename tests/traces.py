@@ -40,7 +40,7 @@ def make_infos(epochs=(4, 2), observations=True, null=9):
 def make_info(seed, checkpoints, observations=True, null=9):
     """What a run with these checkpoints offers."""
     ends = (c.step for c in checkpoints if "epochs" in c.series and c.epoch <= null)
-    return RunInfo(seed, checkpoints, observations, tuple(ends), trails=True)
+    return RunInfo(seed, checkpoints, observations, tuple(ends), trails=True, held_out=True)
 
 
 def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
@@ -62,7 +62,8 @@ def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
         runs.append(RunTrace(info.seed, info.checkpoints, at, over, whole))
     ids = np.array([f"id-{i}" for i in range(examples)])
     labels, entropies = generator.integers(0, CLASSES, examples), generator.random(examples)
-    return Trace(ids, labels, tuple(runs), entropies.astype(np.float32))
+    held_out = generator.normal(size=(examples, CLASSES)).astype(np.float32)
+    return Trace(ids, labels, tuple(runs), entropies.astype(np.float32), held_out)
 
 
 def make_trace(specs=SPECS, epochs=(4, 2), **kwargs) -> Trace:
@@ -84,7 +85,14 @@ def take(trace, rows) -> Trace:
         return dataclasses.replace(run, at=at, over=over, whole=whole)
 
     runs = tuple(map(run_rows, trace.runs))
-    return Trace(trace.ids[rows], trace.labels[rows], runs, trace.trail_entropies[rows])
+    return dataclasses.replace(
+        trace,
+        ids=trace.ids[rows],
+        labels=trace.labels[rows],
+        runs=runs,
+        trail_entropies=trace.trail_entropies[rows],
+        held_out_logits=trace.held_out_logits[rows],
+    )
 
 
 def arrays(trace):
@@ -92,4 +100,4 @@ def arrays(trace):
     for run in trace.runs:
         yield from (v for steps in (*run.at.values(), *run.over.values()) for v in steps.values())
         yield from run.whole.values()
-    yield from (trace.ids, trace.labels, trace.trail_entropies)
+    yield from (trace.ids, trace.labels, trace.trail_entropies, trace.held_out_logits)

@@ -44,10 +44,10 @@ def expected(config: TrainConfig, examples: int) -> planning.RunInfo:
     path = _path(config)
     if path.is_file():
         scores = frozenset(dynamics.read_values(path))
-        return planning.RunInfo(config.seed, (), False, (), trails, frozenset(), scores)
+        return planning.RunInfo(config.seed, (), False, (), trails, False, frozenset(), scores)
     count = len(dynamics.read_cartography(path).logits)
     ends = read_checkpoints(_ends(config, count, examples))
-    return planning.RunInfo(config.seed, ends, True, (), trails, frozenset({"logits"}))
+    return planning.RunInfo(config.seed, ends, True, (), trails, False, frozenset({"logits"}))
 
 
 def tokenizer_of(config: TrainConfig, dataset: data.Dataset):

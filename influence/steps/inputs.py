@@ -20,6 +20,7 @@ TRAINING = (
 )
 
 
+HELD_OUT = "held_out.npy"  # logits (examples, classes) of models that have not seen the example
 # What a run holds that was made elsewhere and left no weights.
 GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
 
@@ -72,6 +73,7 @@ def read_runs(manifest: Mapping[str, Any]) -> tuple[RunInfo, ...]:
             run["observations"],
             tuple(run["null"]),
             manifest["task"] == "nlu",
+            bool(manifest["folds"]),
             None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
             frozenset(run["given"]),
         )

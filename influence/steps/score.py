@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from influence import (
+    confident,
     data,
     dynamics,
     flips,
@@ -31,6 +32,7 @@ from influence.steps.step import Record, Steps, Task, inherited, perform, say
 CODE = (
     "batches",
     "closed_forms",
+    "confident",
     "data",
     "dynamics",
     "flips",
@@ -66,7 +68,8 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     `correlations.csv`, `stability.csv`, `examples.json` (the hardest and easiest per score, and the
     labels that the model doubts most), `map.parquet` (principal components of what the last
     checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`; with labels that are known to
-    be wrong also `flips.csv`, how well each score finds them; with `export` also `export/`, the
+    be wrong also `flips.csv`, how well each score finds them; with folds, and where cleanlab is
+    installed, `label_issues.json`, what that takes for wrong; with `export` also `export/`, the
     files of other tools.
     Raises InputError for unknown scores and for what this training cannot give.
     """
@@ -80,7 +83,10 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
     knobs |= {"split": config.split, "export": sorted(exports)}
     knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}
-    task = Task("score", knobs, {"training": manifest["fingerprint"]}, CODE)
+    inputs = {"training": manifest["fingerprint"]}
+    if manifest["folds"]:
+        inputs["cleanlab"] = confident.version()
+    task = Task("score", knobs, inputs, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
         return _score(config, training, manifest, specs, plans, engine, directory)
@@ -116,10 +122,11 @@ def _check_split(split: str, specs: Sequence[ScoreSpec], manifest: dict) -> None
     if not all(run["weights"] for run in manifest["runs"]):
         raise InputError(f"split={split} needs checkpoints, but what was adopted has none")
     for spec in specs:
-        if "observations" in scores.REGISTRY[spec.name].needs:
+        own = {"observations", "held_out_logits"} & set(scores.REGISTRY[spec.name].needs)
+        if own:
             raise InputError(
-                f"score '{spec}' reads observations, which are of the train set alone; leave it "
-                f"out with split={split}"
+                f"score '{spec}' reads {own.pop()}, which are of the train set alone; leave it out "
+                f"with split={split}"
             )
 
 
@@ -160,6 +167,7 @@ def _score(
     save_trace(trace, directory)
     table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
     doubted = suspects.suspects(trace).head(config.examples)
+    issues = _write_issues(trace, rows, directory)
     named = (rows, dataset.label_names)
     _write_scores(table, named, specs, config.examples, doubted, directory)
     stability.stability(specs, trace).to_csv(directory / "stability.csv", index=False)
@@ -180,6 +188,8 @@ def _score(
             0,
             {f"score/mean/{name}": float(values.mean()), f"score/std/{name}": float(values.std())},
         )
+    for name, value in issues.items():
+        yield Record(0, {f"cleanlab/{name}": float(value)})
     for row in found:
         shown = ("auroc", "average_precision", "precision")
         yield Record(0, {f"flips/{measure}/{row['score']}": row[measure] for measure in shown})
@@ -187,9 +197,11 @@ def _score(
         **inherited(manifest),
         "scores": list(columns),
         "split": config.split,
+        "doubt": "training" if trace.held_out_logits is None else "held-out",
         "self_check_error": error,
         "cost": {
             "runs": [{name: run[name] for name in COSTS} for run in manifest["runs"]],
+            "folds": manifest["folds"],
             "seconds": seconds,
             **planning.passes(plans if manifest["runs"][0]["weights"] else []),
         },
@@ -241,6 +253,22 @@ def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> 
     found = [{"score": name} | flips.detection(hard[name], flipped) for name in hard]
     pd.DataFrame(found).to_csv(directory / "flips.csv", index=False)
     return found
+
+
+def _write_issues(trace: Trace, rows: pd.DataFrame, directory: Path) -> dict[str, float]:
+    """Leave what cleanlab takes for wrong labels, and how many of them are known to be."""
+    if trace.held_out_logits is None or not confident.version():
+        return {}
+    found = confident.issues(trace.labels, suspects.softmax(trace.held_out_logits))
+    counted = {"found": int(found.sum())}
+    flipped = flips.flags(rows)
+    if flipped is not None:
+        right = int((found & flipped).sum())
+        counted["precision"] = right / max(counted["found"], 1)
+        counted["recall"] = right / int(flipped.sum())
+    ids = trace.ids[found].tolist()
+    store.write_json(directory / "label_issues.json", {**counted, "ids": ids})
+    return counted
 
 
 def _write_map(

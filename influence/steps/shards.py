@@ -17,7 +17,13 @@ from influence.config import TrainConfig
 from influence.errors import InputError
 from influence.planning import RunPlan
 from influence.records import RunTrace, Trace
-from influence.steps.inputs import GIVEN_LOGITS, GIVEN_SCORES, open_inputs, read_checkpoints
+from influence.steps.inputs import (
+    GIVEN_LOGITS,
+    GIVEN_SCORES,
+    HELD_OUT,
+    open_inputs,
+    read_checkpoints,
+)
 from influence.steps.step import say
 from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
 
@@ -57,8 +63,10 @@ def run_pass(
     runs = [_run_trace(work, manifest, number, measured) for number in range(len(work.plans))]
     labels, ids = rows["label"].to_numpy(), rows["id"].to_numpy(dtype=str)
     entropies = _trail_entropies(rows) if manifest["task"] == "nlu" else None
-    given = _given(work) if work.split == "train" else {}
-    return Trace(ids, labels, tuple(runs), entropies, given), error, seconds
+    own = work.split == "train"
+    given = _given(work) if own else {}
+    held_out = np.load(work.training / HELD_OUT) if own and manifest["folds"] else None
+    return Trace(ids, labels, tuple(runs), entropies, held_out, given), error, seconds
 
 
 def measure_shard(work: Pass, start: int, end: int) -> float:

@@ -1,6 +1,7 @@
 """train: from a dataset to checkpoints and training observations."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Generator
 from dataclasses import fields
@@ -25,7 +26,7 @@ from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.errors import InputError
 from influence.steps import adopt as adopting
-from influence.steps.inputs import TRAINING, encode, open_inputs, read_checkpoints
+from influence.steps.inputs import HELD_OUT, TRAINING, encode, open_inputs, read_checkpoints
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
@@ -50,6 +51,7 @@ def train(
     Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
     weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
     the null model gives at each epoch's end: on its one possible input it is nothing but these).
+    With `folds` also `held_out.npy`, what models that have not seen an example say of it.
     With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
     is called with the train set and may raise it too.
@@ -61,6 +63,11 @@ def train(
         say(f"train: {note}")
     if config.stack and config.task != "nlu":
         raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")
+    if config.folds == 1 or (config.folds and config.adopt):
+        why = (
+            "what is adopted is not trained" if config.adopt else "one fold leaves nothing to train"
+        )
+        raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
     if config.precision == "bf16" and training.emulates_bf16(engine.device):
         say("train: this CPU has no bf16 and emulates it, many times slower than precision=fp32")
     planning.plan(
@@ -97,7 +104,9 @@ def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]
         null = training.schedule(config, examples, first=False).epochs if config.null_model else ()
         observed, trails = bool(plan.observations), config.task == "nlu"
         infos.append(
-            planning.RunInfo(config.seed + run, read_checkpoints(at), observed, null, trails)
+            planning.RunInfo(
+                config.seed + run, read_checkpoints(at), observed, null, trails, config.folds > 0
+            )
         )
     return tuple(infos)
 
@@ -119,6 +128,7 @@ def _train(
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
     runs = [_read(directory / f"runs/{run}/run.json") for run in range(count)]
+    folds = _hold_out(directory, knobs, dataset, engine) if config.folds else {}
     if config.stack:
         _train_stack(directory, knobs, dataset, runs[0]["checkpoints"][-1]["step"], engine.device)
     return {
@@ -128,6 +138,7 @@ def _train(
         "task": config.task,
         "fit": config.knobs(FitConfig),
         "runs": [{name: run[name] for name in KEPT} for run in runs],
+        "folds": folds,
     }
 
 
@@ -143,6 +154,47 @@ def _train_stack(
         frame, seed = dataset.train, config.seed
         stack = nlu.complete(fit, tokenizer, names, classifier, frame, seed, device)
         nlu.save(stack, at)
+
+
+def _hold_out(
+    directory: Path, config: TrainConfig, dataset: data.Dataset, engine: Engine
+) -> dict[str, float]:
+    """Leave `held_out.npy` (examples, classes): logits of models trained on the other folds."""
+    jobs = [(directory, config, fold, engine.device) for fold in range(config.folds)]
+    for _ in engine.run(train_fold, jobs, "folds"):
+        pass
+    labels = dataset.train["label"].to_numpy()
+    place = training.folds(labels, config.folds, config.seed)
+    logits, seconds = np.empty((len(labels), len(dataset.label_names)), dtype=np.float32), 0.0
+    for fold in range(config.folds):
+        logits[place == fold] = np.load(directory / f"folds/{fold}/logits.npy")
+        seconds += _read(directory / f"folds/{fold}/fold.json")["seconds"]
+    np.save(directory / HELD_OUT, logits)
+    shutil.rmtree(directory / "folds")
+    return {"count": config.folds, "epochs": config.epochs, "seconds": seconds}
+
+
+def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> None:
+    """Train on all but one fold and keep in `folds/<n>/` what that says of it, unless it is there.
+
+    Examples whose texts are equal may be in different folds.
+    """
+    final = directory / f"folds/{fold}"
+    if (final / "fold.json").exists():
+        return
+    tokens, labels = open_inputs(directory, "train", config)
+    names = data.open_saved(directory / "data").label_names
+    tokenizer, began = models.open_tokenizer(directory / "tokenizer"), time.perf_counter()
+    unseen = training.folds(labels, config.folds, config.seed) == fold
+    rows = np.flatnonzero(~unseen)
+    model = models.build(config, tokenizer, names, config.seed).to(device)
+    steps = config.epochs * training.steps_per_epoch(len(rows), config.batch_size)
+    for _ in training.fit(model, tokens.take(rows), labels[rows], config, config.seed, (steps,)):
+        pass
+    with store.replacing(final) as at:
+        at.mkdir()
+        np.save(at / "logits.npy", models.predict(model, tokens.take(np.flatnonzero(unseen))))
+        store.write_json(at / "fold.json", {"seconds": time.perf_counter() - began})
 
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
