@@ -1,6 +1,7 @@
 """What a finished step leaves in MLflow: its directory, readable tables, pictures, its dataset."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 
 from influence import conclusions, data, evaluation, flips, nlu_tables, specs, store
 from influence.conclusions import Comparison
+from influence.evaluation import AT_EQUAL_STEPS
 from influence.studies import Study
 from influence.tracking import Run
 
@@ -63,22 +65,29 @@ def sample(run: Run, directory: Path) -> None:
     run.log_step(directory, "sample", "sample")
     shares = _read_shares(directory)
     run.log_table(shares, "class_shares")
-    run.log_figures({"class_shares": plots.class_shares(shares)})
+    figures = {
+        "class_shares" if group == evaluation.CLASS else _file_name(f"shares_by_{group}"): figure
+        for group, figure in (
+            (group, plots.class_shares(own)) for group, own in shares.groupby("group")
+        )
+    }
+    run.log_figures(figures)
 
 
-def evaluate(run: Run, directory: Path) -> None:
-    """Log `curve/`, the curve and its table; name the run after its arm."""
+def evaluate(run: Run, directory: Path, name: str = "") -> None:
+    """Log `curve/`, the curve and its table; name the run as given, or after its arm."""
     if not run.id:
         return
     from influence import plots
 
     manifest = run.log_step(directory, "evaluate", "curve")
-    points = pd.read_csv(directory / "points.csv")
+    arm = name or manifest["arm"]
+    points = pd.read_csv(directory / "points.csv").assign(arm=arm)
     summary = evaluation.summarise(points, "test/accuracy")
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
-    run.tag(**{"mlflow.runName": manifest["arm"]})
-    run.params(arm=manifest["arm"])
+    run.tag(**{"mlflow.runName": arm})
+    run.params(arm=arm)
 
 
 def comparison(
@@ -89,11 +98,14 @@ def comparison(
     `done`: of each arm its sample and its curve; `command`: what makes all of it again.
     """
     curves = {arm: curve for arm, (_, curve) in done.items()}
-    points = pd.concat([pd.read_csv(path / "points.csv") for path in curves.values()])
+    points = pd.concat(
+        [pd.read_csv(path / "points.csv").assign(arm=arm) for arm, path in curves.items()]
+    )
     shares = {arm: _read_shares(path) for arm, path in curves.items()}
     compared = conclusions.compare(points, shares, _guessing(scores))
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
-    text = "".join(f"{part.rstrip()}\n\n" for part in [*compared.said, *tables] if part)
+    said = [*compared.said, *compared.notes]
+    text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
     print("\n" + text)
     first = store.read_manifest(next(iter(curves.values())), "evaluate")
     changes = _assistant(run, curves) if first["task"] == "nlu" else None
@@ -116,7 +128,7 @@ def comparison(
     for name, frame in frames.items():
         run.log_table(frame, name)
     run.log_text(text, "summary.md")
-    samples = {arm: sample for arm, (sample, _) in done.items()}
+    samples = {arm: sample for arm, (sample, _) in done.items() if arm != AT_EQUAL_STEPS}
     run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
     print(f"The whole story, for a browser: {run.where('report.html')}\n")
     return compared
@@ -170,6 +182,10 @@ def _assistant(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
         }
         run.log_figures(figures)
     return table
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]", "-", text)
 
 
 def _read_shares(directory: Path) -> pd.DataFrame:

@@ -11,8 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from influence.evaluation import LEVEL, differences, interval, summarise
+from influence.evaluation import (
+    AT_EQUAL_STEPS,
+    CLASS,
+    GROUPED,
+    LEVEL,
+    differences,
+    interval,
+    summarise,
+)
 
+NOTHING_KNOWN = {"kept_share": np.nan, "before": np.nan}  # of what train has no examples of
 VAGUE = 0.05  # an interval wider than this to both sides tells nothing
 
 
@@ -21,7 +30,7 @@ class Comparison:
     """Arms beside random: every retraining, and what it comes to.
 
     summary and differences: as `evaluation.summarise` and `evaluation.differences` give them;
-    classes: as `by_class`; said: the verdict, then the warnings.
+    classes: as `by_class`; said: the verdict, then the warnings; notes: what else is worth knowing.
     """
 
     points: pd.DataFrame
@@ -29,6 +38,7 @@ class Comparison:
     differences: pd.DataFrame
     classes: pd.DataFrame
     said: list[str]
+    notes: list[str]
 
 
 def compare(
@@ -43,14 +53,17 @@ def compare(
     """
     classes = by_class(points, shares)
     said = [verdict(points, metric), *untrained(points, guessing, metric), *warnings(classes)]
-    return Comparison(points, summarise(points, metric), differences(points, metric), classes, said)
+    summary, beside = summarise(points, metric), differences(points, metric)
+    return Comparison(points, summary, beside, classes, said, equal_steps(points, metric))
 
 
 def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
     """Say in one sentence how the arms did beside random, and random beside the full train set.
 
-    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % among them.
+    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % among them. Random
+    pruning trained for more steps is no arm, see `equal_steps`.
     """
+    points = points[points["arm"] != AT_EQUAL_STEPS]
     count, seeds = len(differences(points, metric)), int(points["seed"].nunique())
     beside = differences(points, metric, level=_level(count))
     random = _to_full(points, metric)
@@ -88,6 +101,34 @@ def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
     return f"{said}; random pruning shows no clear loss up to {_at(held)}."
 
 
+def equal_steps(points: pd.DataFrame, metric: str = "test/accuracy") -> list[str]:
+    """Say what random pruning gains if its subsets are trained for as many steps as everything.
+
+    What an arm loses at equal epochs is partly that it was trained for fewer steps. Nothing is said
+    where this was not tried, or under one seed.
+    """
+    both = points[points["arm"].isin(("random", AT_EQUAL_STEPS))]
+    gained = differences(both, metric)
+    gained = differences(both, metric, level=_level(len(gained))).dropna()
+    if not len(gained):
+        return []
+    clear = gained[(gained["low"] > 0) | (gained["high"] < 0)]
+    if not len(clear):
+        most = gained.iloc[-1]
+        return [
+            "Trained for as many steps as the full train set, random pruning does neither better "
+            f"nor worse than at equal epochs ({_points(most)} points at "
+            f"{most['percent_pruned']:g} % pruned)."
+        ]
+    most = clear.sort_values("difference").iloc[-1 if clear["difference"].max() > 0 else 0]
+    better = "better" if most["difference"] > 0 else "worse"
+    return [
+        "Trained for as many steps as the full train set, random pruning is "
+        f"{_points(most)} points {better} at {most['percent_pruned']:g} % pruned: so much of what "
+        "pruning does there is the length of the training."
+    ]
+
+
 def untrained(points: pd.DataFrame, guessing: float, metric: str = "test/accuracy") -> list[str]:
     """Warn where the model has not clearly learned anything, even from the full train set."""
     full = points[(points["arm"] == "random") & (points["percent_pruned"] == 0)][metric]
@@ -104,52 +145,77 @@ def untrained(points: pd.DataFrame, guessing: float, metric: str = "test/accurac
 def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row per arm, percent pruned and class: what stayed of it, and its test recall.
 
-    `shares`: of each arm label, percent_pruned, kept_share (as `sampling.class_shares`). Columns:
-    arm, percent_pruned, label, kept_share, recall_before, recall_after, recall_change with low and
-    high (95 %, paired by seed, nan for one seed), and clear: the interval for all classes at once
-    leaves out 0. A class without test examples has no row.
+    The same for the values of other columns by which pruning is judged, whose recall is the
+    accuracy on the test examples that have them. `shares`: of each arm group, label,
+    percent_pruned, kept_share, before (as `sampling.class_shares`). Columns: arm, percent_pruned,
+    group, label, before, kept_share, recall_before, recall_after, recall_change with low and high
+    (95 %, paired by seed, nan for one seed), and clear: the interval for all rows at once leaves
+    out 0. What has no test examples has no row.
     """
     rows = []
+    measured = {name: found for name in points if (found := _group_of(str(name)))}
     for arm, own in points.groupby("arm", sort=False):
         full = own[own["percent_pruned"] == 0].set_index("seed")
-        kept = shares[str(arm)].set_index(["percent_pruned", "label"])["kept_share"]
+        keys = ["percent_pruned", "group", "label"]
+        kept = shares[str(arm)].set_index(keys)[["kept_share", "before"]]
         for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
             after = some.set_index("seed")
-            for name in (c for c in points if c.startswith("test/recall/")):
-                label = name.removeprefix("test/recall/")
+            for name, (group, label) in measured.items():
                 pair = pd.concat([full[name], after[name]], axis=1, keys=["before", "after"])
                 pair = pair.dropna()
                 if not len(pair):
                     continue
                 changes = (pair["after"] - pair["before"]).tolist()
-                row = {"arm": arm, "percent_pruned": percent, "label": label}
-                row["kept_share"] = kept.get((percent, label), np.nan)
+                row = {"arm": arm, "percent_pruned": percent, "group": group, "label": label}
+                place = (percent, group, label)
+                row |= kept.loc[place].to_dict() if place in kept.index else NOTHING_KNOWN
                 row |= {f"recall_{end}": pair[end].mean() for end in ("before", "after")}
                 rows.append(row | {"changes": changes})
     return _with_intervals(pd.DataFrame(rows))
 
 
 def warnings(table: pd.DataFrame) -> list[str]:
-    """Say of each arm which class pays most for it, where one clearly loses recall.
+    """Say of each arm which class or group pays most for it, where one clearly loses recall.
 
     `table`: that of `by_class`. A class is named if its recall clearly fell while less of it stayed
-    than of the whole train set; one line per arm, for the class that fell most.
+    than of the whole train set, with the floor that keeps its share; one line per arm and group,
+    for the class that fell most.
     """
     said: list[str] = []
-    if not len(table):
-        return said
-    stays = 1 - table["percent_pruned"] / 100
-    losing = table[table["clear"] & (table["recall_change"] < 0) & (table["kept_share"] < stays)]
-    for arm, own in losing.groupby("arm", sort=False):
-        worst = own.sort_values(["recall_change", "percent_pruned"]).iloc[0]
-        classes = own["label"].nunique()
+    for worst in starved(table):
+        arm, group = worst["arm"], worst["group"]
+        measure = "recall" if group == CLASS else "accuracy"
         said.append(
-            f"{arm} prunes {100 * (1 - worst['kept_share']):.0f} % of class {worst['label']!r} at "
-            f"{worst['percent_pruned']:g} % pruned, and its recall falls from "
+            f"{arm} prunes {100 * (1 - worst['kept_share']):.0f} % of {group} {worst['label']!r} "
+            f"at {worst['percent_pruned']:g} % pruned, and its {measure} falls from "
             f"{100 * worst['recall_before']:.0f} to {100 * worst['recall_after']:.0f} %"
-            + _others(classes - 1)
+            + _others(worst["alike"])
+            + (f"; floor={floor_of(worst)} would keep its share" if group == CLASS else "")
         )
     return said
+
+
+def starved(table: pd.DataFrame) -> list[pd.Series]:
+    """Return, per arm and group, the row of what loses most by keeping less than its share.
+
+    `table`: that of `by_class`. A row has its loss clear and, as `alike`, the number of others like
+    it.
+    """
+    if not len(table):
+        return []
+    stays = 1 - table["percent_pruned"] / 100
+    losing = table[table["clear"] & (table["recall_change"] < 0) & (table["kept_share"] < stays)]
+    found = []
+    for _, own in losing.groupby(["arm", "group"], sort=False):
+        worst = own.sort_values(["recall_change", "percent_pruned"]).iloc[0].copy()
+        worst["alike"] = own["label"].nunique() - 1
+        found.append(worst)
+    return found
+
+
+def floor_of(row: pd.Series) -> int:
+    """Return how many examples of a class must stay to keep its share of the train set."""
+    return math.ceil(round((1 - row["percent_pruned"] / 100) * row["before"], 6))
 
 
 def shown(mean: float, low: float, high: float, sign: str = "") -> str:
@@ -170,6 +236,16 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     wide = [interval(own, _level(len(table))) for own in changes]
     clear = [bool(low > 0 or high < 0) for _, low, high in wide]
     return pd.concat([table, ends], axis=1).assign(clear=clear)
+
+
+def _group_of(metric: str) -> tuple[str, str] | None:
+    """Return the group and the label that a metric is about, None for others."""
+    recall, _, label = metric.partition("test/recall/")
+    if not recall and label:
+        return CLASS, label
+    other, _, pair = metric.partition(GROUPED)
+    column, found, value = pair.partition("=")
+    return (column, value) if not other and found else None
 
 
 def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -166,6 +166,9 @@ class SampleConfig(Config):
 
     fractions: str = knob("0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
     floor: int = knob(1, "never keep fewer examples of a class than this", 0)
+    groups: str = knob(
+        "", "columns besides the class by whose values pruning is judged, such as speaker,source"
+    )
     intent_floor: int = knob(0, "task=nlu: never keep fewer examples of an intent than this", 0)
     draws: int = knob(3, "samples drawn per fraction by a rule that draws", 1)
     temperature: float = knob(1.0, "of rule softmax", 1e-6)
@@ -260,6 +263,9 @@ class EvaluateStep(EvaluateConfig, ExecutionConfig):
 class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
     """Train, score, sample and evaluate every arm beside random pruning."""
 
+    equal_steps: bool = knob(
+        False, "a second baseline: random trained for as many steps as the full train set"
+    )
     study: str = knob("", "a study file such as studies/imbalance.yaml, which sets other knobs")
     scale: Literal["full", "small"] = knob("full", "small: the study's shorter form")
 

@@ -15,6 +15,9 @@ from influence.training import fit, steps_per_epoch
 
 BINS = 15  # of the expected calibration error
 LEVEL = 0.95  # of every interval
+GROUPED = "test/group/"  # of metrics of the values of a column
+CLASS = "class"  # the group of classes, beside those of other columns
+AT_EQUAL_STEPS = "random at equal steps"  # a second baseline beside random at equal epochs
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ def retrain(
     seed: int,
     steps: int = 0,
     device: str = "cpu",
-) -> tuple[int, float, dict[str, float]]:
+) -> tuple[int, float, dict[str, float], dict[str, np.ndarray]]:
     """Train from the starting weights on `train` and measure on each of `splits`.
 
-    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, and the metrics
-    of every split under "<split>/<metric>". `splits` is all that can be looked at: whoever must
-    choose without the test split does not pass it.
+    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, the metrics of
+    every split under "<split>/<metric>", and its logits (examples, classes). `splits` is all that
+    can be looked at: whoever must choose without the test split does not pass it.
     """
     tokens, labels = train
     steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
@@ -74,10 +77,28 @@ def retrain(
         pass
     seconds = time.perf_counter() - start
     found: dict[str, float] = {}
-    for split, (split_tokens, split_labels) in splits.items():
-        values = metrics(models.predict(model, split_tokens), split_labels, label_names)
+    logits = {split: models.predict(model, some) for split, (some, _) in splits.items()}
+    for split, (_, split_labels) in splits.items():
+        values = metrics(logits[split], split_labels, label_names)
         found |= {f"{split}/{name}": value for name, value in values.items()}
-    return steps, seconds, found
+    return steps, seconds, found, logits
+
+
+def by_group(right: np.ndarray, groups: pd.DataFrame) -> dict[str, float]:
+    """Return the accuracy on the examples of every value of every column of `groups`.
+
+    `right` (examples,): which predictions are right. Keys are as `group_metric` makes them.
+    """
+    return {
+        group_metric(column, value): float(right[rows].mean())
+        for column in groups
+        for value, rows in groups.groupby(column).indices.items()
+    }
+
+
+def group_metric(column: str, value: str) -> str:
+    """Name the accuracy on the test examples whose column has this value."""
+    return f"{GROUPED}{column}={value}"
 
 
 def table(points: Collection[Point], arm: str) -> pd.DataFrame:

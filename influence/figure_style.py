@@ -7,8 +7,10 @@ from zlib import crc32
 
 import matplotlib
 
+from influence.evaluation import AT_EQUAL_STEPS
 from influence.scores import REGISTRY
 
+BASELINES = ("random", AT_EQUAL_STEPS)
 # Okabe and Ito's colours without black (random's) and yellow (pale on white), two of Tol's instead.
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
@@ -54,6 +56,8 @@ def style(arm: str) -> dict:
     """
     if arm == "random":
         return {"color": DARK, "ls": "-", "lw": 2.4, "marker": "o", "zorder": 5}
+    if arm == AT_EQUAL_STEPS:
+        return {"color": DARK, "ls": "--", "lw": 1.6, "marker": "s", "mfc": "white", "zorder": 4}
     look = {"lw": 1.6, "zorder": 3}
     if ":" not in arm:
         return look | {"color": GREY, "ls": BARE_LINES.get(arm, ":"), "marker": "o"}
@@ -79,20 +83,20 @@ def colour_of(score: str) -> str:
 def place_of(arm: str) -> tuple:
     """Sort by score, rule and normalisation; random comes last and so lies on top."""
     score, _, rule = arm.partition(":")
-    return arm == "random", not rule, _rank(score), score, rule
+    return arm == "random", arm == AT_EQUAL_STEPS, not rule, _rank(score), score, rule
 
 
 def grouped(arms: Iterable[str]) -> dict[str, list[str]]:
     """Return the arms of each panel by its title: one panel, or one per score for many arms.
 
-    Random, where it is, is the last of every panel.
+    Random, at equal epochs or steps, is the last of every panel it is in.
     """
     ordered = sorted(set(arms), key=place_of)
-    others = [arm for arm in ordered if arm != "random"]
+    others = [arm for arm in ordered if arm not in BASELINES]
     titles = {arm: arm.split(":")[0] if ":" in arm else "no score" for arm in others}
     if len(others) <= FEW_ARMS or len(set(titles.values())) == 1:
         return {"": ordered}
-    random = [arm for arm in ordered if arm == "random"]
+    random = [arm for arm in ordered if arm in BASELINES]
     return {
         title: [*(a for a in others if titles[a] == title), *random] for title in titles.values()
     }

@@ -5,9 +5,7 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from influence import artifacts, sampling, search_artifacts, steps, tracking
+from influence import artifacts, data, sampling, search_artifacts, steps, tracking
 from influence.artifacts import Compared
 from influence.cluster import Engine
 from influence.command import again
@@ -23,6 +21,7 @@ from influence.config import (
     fractions,
     narrow,
 )
+from influence.evaluation import AT_EQUAL_STEPS
 from influence.studies import Study
 from influence.tracking import Run
 
@@ -32,7 +31,7 @@ AS_IT_IS["adopt"] = ""  # what is left is trained on, whoever made the first che
 
 
 def train_and_score(
-    config: Config, engine: Engine, score: str, check: Callable[[pd.DataFrame], None] | None = None
+    config: Config, engine: Engine, score: str, check: Callable[[data.Dataset], None] | None = None
 ) -> Path:
     """Train, and compute the scores listed in `score`; return their directory."""
     knobs = narrow(config, TrainStep)
@@ -49,9 +48,13 @@ def train_and_score(
 def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
     """Train, score, and sample and evaluate by every arm; log and return how they compare."""
     arms = steps.parse_arms(config.arms)
-    check = partial(steps.check_fractions, config)
+    check = partial(steps.check_sample, config)
     scores = train_and_score(config, engine, steps.wanted(config.score, arms), check)
     done = {str(arm): sample_and_evaluate(config, engine, scores, str(arm)) for arm in arms}
+    if config.equal_steps:
+        sampled = done["random"][0]
+        knobs = narrow(config, EvaluateStep, sample=str(sampled), budget="steps")
+        done[AT_EQUAL_STEPS] = (sampled, evaluate(knobs, engine, sampled, AT_EQUAL_STEPS))
     compared = artifacts.comparison(opened, scores, done, again("main", config))
     return Compared(compared, scores)
 
@@ -79,10 +82,15 @@ def sample_and_evaluate(
         sample = child.follow(joined)
         artifacts.sample(child, sample)
     knobs = narrow(config, EvaluateStep, sample=str(sample))
-    with tracking.run(knobs, arm, f"The curve of {arm}.", "evaluate") as child:
-        curve = child.follow(steps.evaluate(knobs, sample, engine))
-        artifacts.evaluate(child, curve)
-    return sample, curve
+    return sample, evaluate(knobs, engine, sample, arm)
+
+
+def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> Path:
+    """Retrain on every subset of a sample; return the directory of the curve called `name`."""
+    with tracking.run(config, name, f"The curve of {name}.", "evaluate") as child:
+        curve = child.follow(steps.evaluate(config, sample, engine))
+        artifacts.evaluate(child, curve, name)
+    return curve
 
 
 def _turns(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator[Path]:

@@ -8,8 +8,19 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from influence import data, report_charts, report_examples, report_parts, report_studies, store
+from influence import (
+    data,
+    remedies,
+    report_charts,
+    report_examples,
+    report_parts,
+    report_studies,
+    specs,
+    store,
+)
 from influence.conclusions import Comparison
+from influence.evaluation import AT_EQUAL_STEPS
+from influence.steps.inputs import recall_of
 
 TEMPLATE = "report.html"
 
@@ -32,12 +43,14 @@ def page(
     parts = [
         report_parts.curves(compared),
         *([report_parts.error_rates(error_rates)] if error_rates is not None else []),
-        report_parts.classes(compared),
+        report_parts.classes(compared, _remedies(compared, manifest, table, dataset, samples)),
         report_examples.examples(scored),
         report_examples.example_map(scored, table, dataset, samples),
         report_examples.distributions(scored, table, dataset),
         *report_examples.flips(scored, samples),
-        report_parts.cost(compared.points, manifest["cost"]),
+        report_parts.cost(
+            compared.points[compared.points["arm"] != AT_EQUAL_STEPS], manifest["cost"]
+        ),
         report_parts.again(command, manifest),
     ]
     sizes = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
@@ -46,10 +59,11 @@ def page(
         f" · {compared.points['seed'].nunique()} retrainings per point"
     )
     verdict, *warnings = compared.said
+    verdicts = [verdict, *compared.notes]
     return _render(
         title=f"Which of the {len(table):,} examples of {manifest['dataset']['name']} are needed?",
         facts=facts,
-        verdicts=[verdict],
+        verdicts=verdicts,
         warnings=warnings,
         parts=[part for part in parts if part is not None],
     )
@@ -113,6 +127,27 @@ def search_page(directory: Path, scored: Path, command: str) -> str:
         verdicts=[found["verdict"]],
         warnings=[],
         parts=parts,
+    )
+
+
+def _remedies(
+    compared: Comparison,
+    manifest: Mapping[str, Any],
+    table: pd.DataFrame,
+    dataset: data.Dataset,
+    samples: Mapping[str, Path],
+) -> pd.DataFrame:
+    """Return what would keep more of the classes that the arms starve, from the scores."""
+    parsed = {name: specs.parse_spec(name) for name in manifest["scores"]}
+    knobs = store.read_manifest(next(iter(samples.values())), "sample")["knobs"]
+    return remedies.remedies(
+        compared.classes,
+        {name: specs.hardness(spec, table[name].to_numpy()) for name, spec in parsed.items()},
+        table["label"].to_numpy(),
+        dataset.label_names,
+        recall_of(manifest),
+        knobs["floor"],
+        knobs["seed"],
     )
 
 

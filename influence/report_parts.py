@@ -8,6 +8,7 @@ import pandas as pd
 
 from influence import costs, nlu_tables, report_charts
 from influence.conclusions import Comparison, shown
+from influence.evaluation import CLASS
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,15 @@ def error_rates(changes: pd.DataFrame) -> Part:
     )
 
 
-def classes(compared: Comparison) -> Part | None:
-    """Show recall of every class before and after; None where no class has test examples."""
+def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
+    """Show recall of every class before and after; None where no class has test examples.
+
+    `remedies`: see `remedies.remedies`.
+    """
     table = compared.classes
     if not len(table):
         return None
-    arms = table["arm"].unique().tolist()
+    grouped = table["group"].nunique() > 1
     rows = []
     for row in table.sort_values("recall_change").to_dict("records"):
         half = shown(row["recall_change"], row["low"], row["high"], "+").replace("-", "−")
@@ -70,19 +74,41 @@ def classes(compared: Comparison) -> Part | None:
         ends = [round(100 * row[name], 1) for name in ("recall_before", "recall_after")]
         kept = round(100 * row["kept_share"], 1)
         shaded = {"shown": half, "look": look}
-        rows.append([row["label"], row["arm"], float(row["percent_pruned"]), kept, *ends, shaded])
-    numbers = ("pruned, %", "of the class stays, %", "recall before, %", "recall after, %")
+        named = [row["group"], row["label"]] if grouped else [row["label"]]
+        rows.append([*named, row["arm"], float(row["percent_pruned"]), kept, *ends, shaded])
+    numbers = ("pruned, %", "of it stays, %", "recall before, %", "recall after, %")
     columns = heads(
-        **{"class": "text", "arm": "code", **dict.fromkeys(numbers, "number")},
+        **{"of": "text"} if grouped else {},
+        **{"value" if grouped else "class": "text", "arm": "code"},
+        **dict.fromkeys(numbers, "number"),
         **{"change, points": "difference"},
     )
     caption = (
-        "Recall on test of every class, against the full train set. Colour: clear for all classes "
-        "at once (Bonferroni). A class that stays less than the whole pays for the others."
+        "Recall on test of every class, against the full train set. Colour: clear for all at once "
+        "(Bonferroni). A class that stays less than the whole pays for the others."
+        + (" The recall of another column's value is the accuracy on its examples." * grouped)
     )
-    charts = {arm: report_charts.classes(table, arm) for arm in arms}
+    charts = {
+        arm if group == CLASS else f"{arm}, by {group}": report_charts.classes(own, arm)
+        for (arm, group), own in table.groupby(["arm", "group"], sort=False)
+    }
     listed = Table("classes", columns, rows, filter=True)
-    return Part("by-class", "What pruning does to each class", caption, charts, [listed])
+    tables = [_remedies(remedies), listed] if len(remedies) else [listed]
+    return Part("by-class", "What pruning does to each class", caption, charts, tables)
+
+
+def _remedies(table: pd.DataFrame) -> Table:
+    numbers = ("of it would stay, %", "of the worst class, %")
+    columns = heads(
+        **{"arm": "code", "pruned, %": "number", "class that pays most": "text", "remedy": "code"},
+        **dict.fromkeys(numbers, "number"),
+    )
+    rows = [
+        [row["arm"], float(row["percent_pruned"]), row["label"], row["remedy"]]
+        + [round(100 * row[name], 1) for name in ("kept_share", "least_kept_share")]
+        for row in table.to_dict("records")
+    ]
+    return Table("remedies", columns, rows, "What would keep more of it, before any retraining")
 
 
 def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.conclusions import by_class, untrained, verdict, warnings
+from influence.conclusions import by_class, equal_steps, untrained, verdict, warnings
+from influence.evaluation import AT_EQUAL_STEPS
 
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
@@ -71,7 +72,15 @@ def classes():
     table["test/recall/rare"] = np.where(fallen, 0.2, 0.9) + noise * (table["percent_pruned"] > 0)
     table["test/recall/often"] = 0.9 + noise * (table["percent_pruned"] > 0)
     shares = {
-        arm: pd.DataFrame({"label": ["rare", "often"], "percent_pruned": 50.0, "kept_share": kept})
+        arm: pd.DataFrame(
+            {
+                "group": "class",
+                "label": ["rare", "often"],
+                "percent_pruned": 50.0,
+                "kept_share": kept,
+                "before": [41, 200],
+            }
+        )
         for arm, kept in (("random", [0.5, 0.5]), ("vog:easy", [0.1, 0.6]))
     }
     return by_class(table, shares)
@@ -89,15 +98,60 @@ def test_a_class_that_pays_is_named(classes):
     (said,) = warnings(classes)
     assert said == (
         "vog:easy prunes 90 % of class 'rare' at 50 % pruned, and its recall falls from 90 to 20 %"
+        "; floor=21 would keep its share"
     )
 
 
 def test_without_recalls_there_is_no_table_and_no_warning():
     found = by_class(
         points(random=(0.9, 0.9)),
-        {"random": pd.DataFrame({"label": ["a"], "percent_pruned": [30.0], "kept_share": [0.7]})},
+        {
+            "random": pd.DataFrame(
+                [("class", "a", 30.0, 0.7, 10)],
+                columns=["group", "label", "percent_pruned", "kept_share", "before"],
+            )
+        },
     )
     assert not len(found) and warnings(found) == []
+
+
+def with_equal_steps(*values) -> pd.DataFrame:
+    table = points(random=(0.85, 0.80), steps=values)
+    return table.assign(arm=table["arm"].replace("steps", AT_EQUAL_STEPS))
+
+
+def test_what_random_gains_by_training_longer_is_said():
+    (said,) = equal_steps(with_equal_steps(0.86, 0.87))
+    assert "random pruning is +7.0 ±" in said and "points better at 50 % pruned" in said
+    (said,) = equal_steps(with_equal_steps(0.85, 0.70))
+    assert "random pruning is −10.0 ±" in said and "points worse at 50 % pruned" in said
+
+
+def test_what_random_does_not_gain_by_training_longer_is_said_too():
+    (said,) = equal_steps(with_equal_steps(0.85, 0.80))
+    assert "neither better nor worse than at equal epochs" in said
+    assert equal_steps(points(random=(0.85, 0.80))) == []
+
+
+def test_random_at_equal_steps_is_no_arm_of_the_verdict():
+    plain, more = points(random=(0.85, 0.80)), with_equal_steps(0.9, 0.9)
+    assert verdict(more) == verdict(plain)
+
+
+def test_groups_of_another_column_are_judged_like_classes():
+    table = points((50,), random=(0.9,), vog__easy=(0.7,))
+    fallen = (table["arm"] == "vog:easy") & (table["percent_pruned"] > 0)
+    noise = NOISE[table["seed"]] * (table["percent_pruned"] > 0)
+    table["test/group/source=web=1"] = np.where(fallen, 0.3, 0.9) + noise
+    columns = ["group", "label", "percent_pruned", "kept_share", "before"]
+    shares = pd.DataFrame([("source", "web=1", 50.0, 0.2, 60)], columns=columns)
+    found = by_class(table, {"random": shares, "vog:easy": shares})
+    assert set(found["group"]) == {"source"} and set(found["label"]) == {"web=1"}
+    (said,) = warnings(found)
+    assert said == (
+        "vog:easy prunes 80 % of source 'web=1' at 50 % pruned, and its accuracy falls from 90 to "
+        "30 %"
+    )
 
 
 def test_a_model_that_learned_nothing_is_told_apart_from_pruning_that_does_no_harm():

@@ -6,13 +6,13 @@ that whoever iterates decides what to log, plot or stop.
 
 from influence.steps.evaluate import evaluate
 from influence.steps.rounds import join, subset, turns
-from influence.steps.sample import check_fractions, parse_arms, sample
+from influence.steps.sample import check_sample, parse_arms, sample
 from influence.steps.score import score, wanted
 from influence.steps.search import check_search, open_scored, open_study, score_list, search
 from influence.steps.train import train
 
 __all__ = [
-    "check_fractions",
+    "check_sample",
     "check_search",
     "evaluate",
     "join",

@@ -20,6 +20,7 @@ from influence.training import steps_per_epoch
 Split = Literal["validation", "test"]
 CODE = (*TRAINING, "steps/retraining")
 OUTCOMES = "outcomes.parquet"
+PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
 # choosing share none with those that are reported: luck in choosing is no luck in the report.
 FIRST_SEED: dict[Split, int] = {"test": 1000, "validation": 2000}
@@ -59,7 +60,8 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     """Retrain on the rows `kept` of the train set under seed `number`, unless it was done before.
 
     The result is kept under a name made of all that it depends on: the ids, the seed, the knobs,
-    the model, the code. A process that wants one that is being made waits for it.
+    the model, the code; beside it lie the predicted classes. A process that wants one that is
+    being made waits for it.
     """
     opened = hold(_open, place.source, place.step, place.split, place.fit)
     examples, batch = len(opened.train[1]), opened.fit.batch_size
@@ -72,7 +74,11 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     with store.locked(path.parent):
         if not path.exists():
             train_and_measure = _stack if opened.task == "nlu" else _classifier
-            seconds, metrics = train_and_measure(opened, place, rows, seed, steps, path.parent)
+            seconds, metrics, logits = train_and_measure(
+                opened, place, rows, seed, steps, path.parent
+            )
+            with store.replacing(path.parent / PREDICTIONS) as temporary, temporary.open("wb") as f:
+                np.save(f, logits.argmax(1).astype(np.int32))
             point = {"kept": len(rows), "steps": steps, "seconds": seconds, "metrics": metrics}
             store.write_json(path, point)
     percent = round(100 * (1 - len(rows) / examples), 6)
@@ -135,20 +141,20 @@ def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, train:
 
 def _classifier(
     opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
-) -> tuple[float, dict[str, float]]:
-    """Retrain a classifier; return seconds and metrics."""
+) -> tuple[float, dict[str, float], np.ndarray]:
+    """Retrain a classifier; return seconds, metrics and logits."""
     train = (opened.train[0].take(rows), opened.train[1][rows])
     names, split = opened.label_names, {place.split: opened.measured}
-    _, seconds, metrics = evaluation.retrain(
+    _, seconds, metrics, logits = evaluation.retrain(
         opened.fit, opened.tokenizer, names, train, split, seed, steps, place.device
     )
-    return seconds, metrics
+    return seconds, metrics, logits[place.split]
 
 
 def _stack(
     opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
-) -> tuple[float, dict[str, float]]:
-    """Retrain a stack and leave `outcomes.parquet`, a row per request; return its metrics too."""
+) -> tuple[float, dict[str, float], np.ndarray]:
+    """Retrain a stack and leave `outcomes.parquet`, a row per request; return as `_classifier`."""
     requests = opened.requests
     assert requests is not None
     train = (requests.train.iloc[rows].reset_index(drop=True), requests.words.take(rows))
@@ -172,7 +178,7 @@ def _stack(
     metrics["frame_accuracy"] = 1 - metrics["irer"]
     tail = nlu_metrics.rates(found[found["tail"]])
     metrics |= {f"tail_{name}": value for name, value in tail.items()}
-    return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}
+    return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}, logits
 
 
 def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int) -> str:

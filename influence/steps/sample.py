@@ -1,6 +1,6 @@
 """sample: from scores to the examples that stay, at every fraction."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 
 from influence import data, flips, rules, sampling, specs, store
+from influence.columns import listed
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
+from influence.evaluation import CLASS
 from influence.steps.inputs import read_scored, recall_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
+GROUPS = 50  # values of a column by which pruning is judged
 CODE = (
     *("data", "flips", "ranking", "rules", "sampling", "scores", "sources", "specs"),
     "steps/sample",
@@ -24,8 +27,9 @@ def sample(config: SampleStep, scored: Path) -> Steps:
 
     Holds `order.npy` (draws x examples: rows of the train set, first kept first, so that every
     subset is a prefix), `kept.parquet` (percent_pruned, draw, id), `subsets/percent-<p>/draw-<d>/`
-    (each a dataset directory ready to train on), `class_shares.csv`, `data/` and `tokenizer/`; with
-    labels that are known to be wrong also `flips.csv`, how many of them each fraction prunes.
+    (each a dataset directory ready to train on), `class_shares.csv` (of classes, and of the values
+    of the columns `groups`), `data/` and `tokenizer/`; with labels that are known to be
+    wrong also `flips.csv`, how many of them each fraction prunes.
     """
     manifest = read_scored(scored)
     arm = sampling.parse_arm(config.arm)
@@ -55,11 +59,31 @@ def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
     return tuple(dict.fromkeys(arms))
 
 
-def check_fractions(config: SampleConfig, train: pd.DataFrame) -> None:
-    """Raise InputError if one of the fractions leaves fewer of these examples than it must."""
-    floors = floors_of(config, train)
+def check_sample(config: SampleConfig, dataset: data.Dataset) -> None:
+    """Raise InputError for a fraction that leaves too few examples, and for unusable groups."""
+    floors = floors_of(config, dataset.train)
     for fraction in fractions(config.fractions):
-        sampling.cut(np.arange(len(train)), fraction, floors)
+        sampling.cut(np.arange(len(dataset.train)), fraction, floors)
+    for split in ("train", "test"):
+        groups_of(dataset.splits[split], split, names(config.groups))
+
+
+def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the columns by whose values pruning is judged, as text; "missing" for none.
+
+    Raises InputError for a column that the split lacks or that has more than 50 values.
+    """
+    for name in columns:
+        if name not in rows:
+            raise InputError(f"groups names {name!r}, which {split} lacks; it has {listed(rows)}")
+        if (count := rows[name].nunique()) > GROUPS:
+            raise InputError(
+                f"groups names {name!r}, which has {count} values in {split}; name columns of at "
+                f"most {GROUPS}"
+            )
+    texts = {name: rows[name].astype("str").str.strip() for name in columns}
+    found = {name: text.mask(text.isna() | (text == ""), "missing") for name, text in texts.items()}
+    return pd.DataFrame(found, index=rows.index)
 
 
 def percent(fraction: float) -> float:
@@ -103,14 +127,17 @@ def fill(
 ) -> Generator[Record, None, None]:
     """Leave in `directory` what the fractions cut from these orders of the scored train set."""
     dataset = data.open_saved(scored / "data")
-    labels, floors = dataset.train["label"].to_numpy(), floors_of(config, dataset.train)
+    check_sample(config, dataset)
+    floors = floors_of(config, dataset.train)
     cuts = {
         f: [sampling.cut(order, f, floors) for order in orders] for f in fractions(config.fractions)
     }
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
     np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
-    shares = _write(cuts, labels, dataset, directory)
+    _write_kept(cuts, dataset, directory)
+    shares = _write_shares(cuts, dataset, names(config.groups), directory)
+    shares = shares[shares["group"] == CLASS]
     overlaps = _write_flips(cuts, flips.flags(dataset.train), directory)
     for fraction, kept in cuts.items():
         worst = shares.loc[shares["percent_pruned"] == percent(fraction), "kept_share"].min()
@@ -122,7 +149,8 @@ def fill(
 def described(config: SampleConfig, arm, orders: list[np.ndarray], manifest: dict) -> dict:
     """Return what the manifest of a sample says beside what all manifests say."""
     percents = [percent(fraction) for fraction in fractions(config.fractions)]
-    return {"arm": str(arm), "percents": percents, "draws": len(orders), **inherited(manifest)}
+    drawn = {"draws": len(orders), "groups": list(names(config.groups))}
+    return {"arm": str(arm), "percents": percents, **drawn, **inherited(manifest)}
 
 
 def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dict[float, dict]:
@@ -149,8 +177,8 @@ def floors_of(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor
     return (classes,)
 
 
-def _write(cuts: dict, labels: np.ndarray, dataset: data.Dataset, directory: Path) -> pd.DataFrame:
-    kept_ids, shares = [], []
+def _write_kept(cuts: dict, dataset: data.Dataset, directory: Path) -> None:
+    kept_ids = []
     for fraction, draws in cuts.items():
         for draw, kept in enumerate(draws):
             rows = dataset.train.iloc[np.sort(kept)]
@@ -159,9 +187,23 @@ def _write(cuts: dict, labels: np.ndarray, dataset: data.Dataset, directory: Pat
             )
             at = directory / f"subsets/percent-{percent(fraction):g}/draw-{draw}"
             data.save(replace(dataset, train=rows.reset_index(drop=True)), at)
-        one = sampling.class_shares(labels, draws[0], dataset.label_names)
-        shares.append(one.assign(percent_pruned=percent(fraction)))
     pd.concat(kept_ids, ignore_index=True).to_parquet(directory / "kept.parquet", index=False)
+
+
+def _write_shares(
+    cuts: dict, dataset: data.Dataset, columns: Sequence[str], directory: Path
+) -> pd.DataFrame:
+    """Leave `class_shares.csv`, of the first draw of each fraction, and return it."""
+    divided = {CLASS: (dataset.train["label"].to_numpy(), dataset.label_names)}
+    for name, values in groups_of(dataset.train, "train", columns).items():
+        divided[str(name)] = pd.factorize(values, sort=True)
+    shares = [
+        sampling.class_shares(numbers, draws[0], list(called)).assign(
+            group=group, percent_pruned=percent(fraction)
+        )
+        for fraction, draws in cuts.items()
+        for group, (numbers, called) in divided.items()
+    ]
     table = pd.concat(shares, ignore_index=True)
     table.to_csv(directory / "class_shares.csv", index=False)
     return table

@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from influence import (
@@ -44,7 +43,7 @@ def train(
     config: TrainStep,
     engine: Engine,
     score: str = "",
-    check: Callable[[pd.DataFrame], None] | None = None,
+    check: Callable[[data.Dataset], None] | None = None,
 ) -> Steps:
     """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
 
@@ -54,7 +53,7 @@ def train(
     With `folds` also `held_out.npy`, what models that have not seen an example say of it.
     With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
-    is called with the train set and may raise it too.
+    is called with the dataset and may raise it too.
     """
     dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
     for count, what in ((number, name) for name, number in dataset.dropped.items()):
@@ -75,7 +74,7 @@ def train(
         expected(config, len(dataset.train)),
     )
     if check is not None:
-        check(dataset.train)
+        check(dataset)
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
