@@ -38,7 +38,7 @@ class KeepCheckpoints(TrainerCallback):
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.knobs)
-        dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
+        dataset = data.load(**config.knobs(DataConfig))
         adoption.check_numbers("the model", model.config.id2label, dataset.label_names)
         shutil.rmtree(self.kept, ignore_errors=True)
         spread = range(1, self.checkpoints + 1)

@@ -67,6 +67,9 @@ class DataConfig(Config):
     validation_split: str = knob("validation", "split to choose on; cut from train where absent")
     test_split: str = knob("test", "split to report on")
     validation_fraction: float = knob(0.1, "share of train that becomes validation", 0.01, 0.5)
+    data_seed: int = knob(
+        0, "of what is cut, capped and redrawn of the data, and of the built-in dataset"
+    )
     max_train: int = knob(0, "use at most this many train examples; 0: all", 0)
     max_test: int = knob(0, "use at most this many validation and test examples; 0: all", 0)
     label_noise: float = knob(
@@ -114,7 +117,9 @@ class FitConfig(ModelConfig):
     weight_decay: float = knob(0.0, "decoupled weight decay of AdamW", 0)
     max_grad_norm: float = knob(1.0, "clip the gradient to this norm; 0: never", 0)
     precision: Literal["fp32", "bf16"] = knob("fp32", "bf16: training under autocast")
-    seed: int = knob(0, "of everything random: initial head, order, dropout, draws", 0)
+    seed: int = knob(
+        0, "of everything random in training and sampling: head, order, dropout, draws", 0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

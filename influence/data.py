@@ -59,7 +59,7 @@ def load(
     max_test: int = 0,
     label_noise: float = 0.0,
     imbalance: float = 1.0,
-    seed: int = 0,
+    data_seed: int = 0,
 ) -> Dataset:
     """Load `assistant`, `assistant:N`, a directory of {train,validation,test} files or a hub id.
 
@@ -69,7 +69,7 @@ def load(
     without a label (missing, empty, -1) or without text are left out and counted in `dropped`.
     A validation split that is missing is cut from train, stratified by label, never from test.
     `max_test` caps validation and test each; a cap of 0 takes all rows. What is cut and capped
-    depends on the ids and `seed` only, and no class disappears from a split. A directory that
+    depends on the ids and `data_seed` only, and no class disappears from a split. A directory that
     `save` wrote, such as a kept subset, is taken as it is, with the ids that it had. With task nlu
     the label is the domain, and the columns intent and slots (BIO tags) are there and checked.
     `label_noise` and `imbalance` change train alone, at the very end, see `perturb`.
@@ -81,9 +81,11 @@ def load(
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
         whole = _checked(open_saved(Path(dataset)), task)
-        capped = _capped(whole, max_train, max_test, seed)
-        return _perturbed(capped, task, label_noise, imbalance, seed)
-    rows = sources.read(dataset, dataset_config, seed, train_split, validation_split, test_split)
+        capped = _capped(whole, max_train, max_test, data_seed)
+        return _perturbed(capped, task, label_noise, imbalance, data_seed)
+    rows = sources.read(
+        dataset, dataset_config, data_seed, train_split, validation_split, test_split
+    )
     if dataset.partition(":")[0] == "assistant":
         label_column = label_column or "domain"
     train = rows["train"][0]
@@ -92,12 +94,12 @@ def load(
     else:
         roles = columns.find(train, text_column, pair_column, label_column)
     splits, label_names, dropped = examples.from_sources(rows, roles)
-    splits, notes = _with_validation(splits, validation_fraction, seed)
+    splits, notes = _with_validation(splits, validation_fraction, data_seed)
     name = "/".join(filter(None, [sources.name_of(dataset), dataset_config]))
     whole = Dataset(name, **splits, label_names=label_names, digest="", dropped=dropped)
     whole = _checked(replace(whole, notes=tuple(notes)), task)
-    capped = _capped(whole, max_train, max_test, seed)
-    return _perturbed(capped, task, label_noise, imbalance, seed)
+    capped = _capped(whole, max_train, max_test, data_seed)
+    return _perturbed(capped, task, label_noise, imbalance, data_seed)
 
 
 def texts_of(rows: pd.DataFrame) -> list[str]:

@@ -12,6 +12,8 @@ from influence.shapes import Float
 from influence.specs import ScoreSpec, epochs_of, window_key, window_of
 
 Examples = Float[np.ndarray, " examples"]
+PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
+PARTS["even"] = slice(1, None, 2)
 BLOCK = 65536  # examples scored at a time
 
 
@@ -129,8 +131,8 @@ def _choose_checkpoints(spec, checkpoints) -> tuple[Checkpoint, ...]:
     if window.isdigit():
         series = "epochs"
     own = tuple(sorted((c for c in checkpoints if series in c.series), key=lambda c: c.step))
-    if window in ("all", "last"):
-        return own if window == "all" else own[-1:]
+    if window in PARTS:
+        return own[PARTS[window]]
     first, last = epochs_of(window)
     return tuple(c for c in own if first <= c.epoch <= last)
 

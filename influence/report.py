@@ -90,6 +90,7 @@ def study_page(
     parts = [
         *report_studies.variants(varied, compared),
         *report_examples.flips_by(varied, scores),
+        *report_examples.agreements(varied, scores),
         report_parts.again(command, manifest),
     ]
     return _render(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import data, report_charts, specs, store
+from influence import data, report_charts, specs, stability, store
 from influence.report_parts import Part, Table, heads
 from influence.sampling import parse_arm
 
@@ -90,18 +90,40 @@ def distributions(scored: Path, table: pd.DataFrame, dataset: data.Dataset) -> P
     if len(correlations) > 1:
         charts["rank correlations of the scores"] = report_charts.correlations(correlations)
     stable = pd.read_csv(scored / "stability.csv")
-    rows = [
-        [r["score"], r["across"], r["spearman"], 100 * r["overlap"], 100 * r["chance"]]
-        for r in stable.to_dict("records")
-    ]
-    numbers = ("Spearman", "hardest 10 % shared, %", "by chance, %")
-    columns = heads(score="code", across="text", **dict.fromkeys(numbers, "number"))
-    tables = [Table("stability", columns, rows, "Does a score agree with itself?")] if rows else []
+    tables = [_agreement(stable, "Does a score agree with itself?")] if len(stable) else []
     caption = (
         "How each score is spread, and how scores rank the examples alike. A score that does not "
         "agree with itself across seeds or epochs should be averaged over more runs."
     )
     return Part("scores", "The scores", caption, charts, tables)
+
+
+def agreements(varied: str, scores: Mapping[str, Path]) -> list[Part]:
+    """Tell how the scores agree between the values of a knob; nothing where it changes no score."""
+    different = {path: value for value, path in reversed(scores.items())}
+    tables = {
+        f"{varied}={value}": pd.read_parquet(path / "scores.parquet")
+        for path, value in reversed(different.items())
+    }
+    found = stability.between(tables)
+    if not len(found):
+        return []
+    caption = (
+        "On the examples that both train sets have. A score that other seeds do not repeat tells "
+        "of the training, not of the example."
+    )
+    table = _agreement(found, "")
+    return [Part("agreement", "Do the scores agree with each other?", caption, {}, [table])]
+
+
+def _agreement(table: pd.DataFrame, title: str) -> Table:
+    rows = [
+        [r["score"], r["across"], r["spearman"], 100 * r["overlap"], 100 * r["chance"]]
+        for r in table.to_dict("records")
+    ]
+    numbers = ("Spearman", "hardest 10 % shared, %", "by chance, %")
+    columns = heads(score="code", across="text", **dict.fromkeys(numbers, "number"))
+    return Table("stability", columns, rows, title, filter=len(rows) > 20)
 
 
 def flips(scored: Path, samples: Mapping[str, Path]) -> list[Part]:

@@ -10,7 +10,7 @@ from influence.scores import REGISTRY
 from influence.shapes import Float
 
 Examples = Float[np.ndarray, " examples"]
-WINDOW = re.compile(r"\d+|\d+-\d+|all|last")
+WINDOW = re.compile(r"\d+|\d+-\d+|all|last|odd|even")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class ScoreSpec:
 
 
 def parse_spec(text: str) -> ScoreSpec:
-    """Read `name[@window]`; window: `2` (end of epoch 2), `1-3` (epochs 1 to 3), `all` or `last`.
+    """Read `name[@window]`.
+
+    window: `2` (end of epoch 2), `1-3` (epochs 1 to 3), `all`, `last`, or every other checkpoint,
+    `odd` (the first, the third, ...) or `even`.
 
     Raises InputError for an unknown score, a window that is none of these, and a window on a score
     that reads no checkpoints.

@@ -38,7 +38,7 @@ def test_the_cut_follows_ids_and_seed_and_not_the_order_of_rows(tmp_path):
     path = write(tmp_path / "a", train=rows, test=test)
     shuffled = write(tmp_path / "b", train=rows.sample(frac=1, random_state=1), test=test)
     chosen = {
-        (name, seed): set(data.load(name, seed=seed).validation["id"])
+        (name, seed): set(data.load(name, data_seed=seed).validation["id"])
         for name in (path, shuffled)
         for seed in (0, 1)
     }
@@ -94,7 +94,7 @@ def test_caps_are_random_by_seed_and_independent_of_the_order_of_rows(tmp_path):
     mixed = rows.sample(frac=1, random_state=0)
     shuffled = write(tmp_path / "b", train=mixed, validation=rows, test=rows)
     first, again, other = (
-        set(data.load(name, max_train=30, seed=seed).train["text"])
+        set(data.load(name, max_train=30, data_seed=seed).train["text"])
         for name, seed in ((path, 0), (shuffled, 0), (path, 1))
     )
     assert first == again and first != other

@@ -160,7 +160,7 @@ def test_the_assistant_gives_domains_as_labels_and_the_asked_number_of_examples(
     assistant = SimpleNamespace(generate=generated)
     monkeypatch.setattr("influence.assistant", assistant, raising=False)
     monkeypatch.setitem(sys.modules, "influence.assistant", assistant)
-    dataset = data.load("assistant:50", seed=3)
+    dataset = data.load("assistant:50", data_seed=3)
     assert sum(map(len, dataset.splits.values())) == 50
     assert dataset.label_names == ("alarm", "music")
     assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots", "source_row"]

@@ -10,7 +10,7 @@ from influence import costs, representations
 from influence.planning import compute, passes, plan, with_logits
 from influence.records import Checkpoint, RunTrace, Trace
 from influence.specs import ScoreSpec, hardness
-from influence.stability import agreement, stability
+from influence.stability import agreement, between, halves, stability
 from influence.suspects import softmax, suspects
 from tests.traces import make_infos, make_trace, measure
 
@@ -46,6 +46,33 @@ def test_epochs_that_were_measured_are_compared_with_the_last_of_them():
     plans = with_logits(plan([EL2N, VOG], infos), infos)
     found = stability([EL2N, VOG], measure(plans, infos))
     assert found["across"].tolist() == ["epochs 1 and 4", "epochs 2 and 4", "epochs 3 and 4"]
+
+
+def test_scores_of_spread_checkpoints_are_compared_with_those_of_every_other_one():
+    infos = make_infos((4,))
+    tracin = ScoreSpec("tracin")
+    more = halves([EL2N, VOG, tracin], infos)
+    assert [str(spec) for spec in more] == ["vog@odd", "vog@even", "tracin@odd", "tracin@even"]
+    trace = measure(plan([VOG, tracin, *more], infos), infos)
+    found = stability([VOG, tracin], trace)
+    assert found["across"].tolist() == ["odd and even checkpoints"] * 2
+    odd, even = (compute(ScoreSpec("tracin", window), trace) for window in ("odd", "even"))
+    assert np.allclose(odd + even, compute(tracin, trace))  # TracIn is a sum over checkpoints
+    assert found.loc[1, "spearman"] == pytest.approx(agreement(odd, even)["spearman"])
+
+
+def test_too_few_checkpoints_are_not_halved():
+    infos = make_infos((1,))  # three checkpoints: a variance of the odd ones, not of the even one
+    assert halves([VOG], infos) == []
+
+
+def test_trainings_are_compared_on_the_examples_that_both_have():
+    one = pd.DataFrame({"id": list("abcd"), "label": 0, "el2n": [4.0, 3, 2, 1], "pvi": 0.0})
+    other = pd.DataFrame({"id": list("dcbx"), "label": 0, "el2n": [1.0, 2, 3, 9]})
+    found = between({"seed=0": one, "seed=1": other})
+    assert found["score"].tolist() == ["el2n"]
+    assert found.loc[0, "across"] == "seed=0 and seed=1"
+    assert found.loc[0, "spearman"] == pytest.approx(1) and found.loc[0, "overlap"] == 1
 
 
 def test_logits_are_added_only_where_a_checkpoint_is_read_anyway():

@@ -79,7 +79,8 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
     read = [*specs, *(parse_spec(name) for name in exports.values())]
     _check_split(config.split, read, manifest)
-    plans = planning.with_logits(planning.plan(read, runs), runs)
+    halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
+    plans = planning.with_logits(planning.plan([*read, *halved], runs), runs)
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
     knobs |= {"split": config.split, "export": sorted(exports)}
     knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}

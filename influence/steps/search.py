@@ -69,7 +69,7 @@ def check_search(config: SearchStep) -> None:
         specs.parse_spec(name)
     search.open_storage(_storage(config), config.grace, _locks(config))
     if not config.scores:
-        data.load(seed=config.seed, **config.knobs(DataConfig))
+        data.load(**config.knobs(DataConfig))
 
 
 def open_scored(config: SearchStep, directory: Path) -> Scored:
@@ -141,7 +141,7 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 def score_list(config: SearchStep) -> str:
     """Return those of the paper's scores that this training will give, also at every epoch."""
-    examples = len(data.load(seed=config.seed, **config.knobs(DataConfig)).train)
+    examples = len(data.load(**config.knobs(DataConfig)).train)
     own = {name: scores.REGISTRY[name].window for name in PAPER}
     epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
     windows = [

@@ -55,7 +55,7 @@ def train(
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
     is called with the dataset and may raise it too.
     """
-    dataset = data.load(seed=config.seed, **config.knobs(DataConfig))
+    dataset = data.load(**config.knobs(DataConfig))
     for count, what in ((number, name) for name, number in dataset.dropped.items()):
         say(f"train: dropped {count} {what}")
     for note in dataset.notes:
