@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from influence import columns, examples, perturb, slots, sources
 from influence.errors import InputError
-from influence.store import replacing, write_json
+from influence.store import link, replacing, write_json
 
 HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
 FACTS = ("name", "label_names", "digest", "dropped", "notes")
@@ -108,10 +108,17 @@ def texts_of(rows: pd.DataFrame) -> list[str]:
     return [text for name in columns for text in rows[name]]
 
 
-def save(dataset: Dataset, directory: Path) -> None:
-    """Write {train,validation,test}.parquet, then dataset.json: its presence means complete."""
+def save(dataset: Dataset, directory: Path, whole: Path | None = None) -> None:
+    """Write {train,validation,test}.parquet, then dataset.json: its presence means complete.
+
+    The hub's `datasets.load_dataset(directory)` reads it too, with the class names. `whole`: a
+    saved dataset with the same validation and test, which are linked from there.
+    """
     (directory / "dataset.json").unlink(missing_ok=True)
     for split, rows in dataset.splits.items():
+        if whole and split != "train":
+            link(whole / f"{split}.parquet", directory / f"{split}.parquet")
+            continue
         with replacing(directory / f"{split}.parquet") as temporary:
             pq.write_table(_table(rows, dataset.label_names), temporary)
     facts = {field: getattr(dataset, field) for field in FACTS}

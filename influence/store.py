@@ -153,7 +153,7 @@ def copy_tree(source: Path, target: Path) -> None:
     shutil.copytree(
         source,
         target,
-        copy_function=_link,
+        copy_function=link,
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns(".lock", ".part-*"),
     )
@@ -169,7 +169,9 @@ def _lock_file(path: Path) -> IO[str]:
         ) from None
 
 
-def _link(source: str, target: str) -> None:
+def link(source: str | Path, target: str | Path) -> None:
+    """Make `target` the same file as `source`, or a copy where the file system has no links."""
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).unlink(missing_ok=True)  # of an attempt that was cut off
     try:
         os.link(source, target)

@@ -165,6 +165,22 @@ def test_a_saved_dataset_loads_with_the_ids_that_it_had(tmp_path):
     assert capped.digest != again.digest
 
 
+def test_a_saved_dataset_is_one_of_the_hubs_library(tmp_path):
+    import datasets
+
+    dataset = data.load(labelled(tmp_path / "source", ["b", "a", "b"]))
+    data.save(dataset, tmp_path / "saved")
+    part = replace(dataset, train=dataset.train.iloc[:2])
+    data.save(part, tmp_path / "part", whole=tmp_path / "saved")
+    found = datasets.load_dataset(str(tmp_path / "part"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in found.items()} == {
+        split: len(rows) for split, rows in part.splits.items()
+    }
+    assert found["train"].features["label"].names == ["a", "b"]
+    assert found["train"]["text"][:] == part.train["text"].tolist()
+    assert data.open_saved(tmp_path / "part").digest != dataset.digest
+
+
 def test_a_saved_dataset_read_by_named_columns_keeps_its_class_names(tmp_path):
     dataset = data.load(labelled(tmp_path / "source", ["b", "a", "b"]))
     data.save(dataset, tmp_path / "saved")

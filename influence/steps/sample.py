@@ -186,7 +186,8 @@ def _write_kept(cuts: dict, dataset: data.Dataset, directory: Path) -> None:
                 pd.DataFrame({"percent_pruned": percent(fraction), "draw": draw, "id": rows["id"]})
             )
             at = directory / f"subsets/percent-{percent(fraction):g}/draw-{draw}"
-            data.save(replace(dataset, train=rows.reset_index(drop=True)), at)
+            subset = replace(dataset, train=rows.reset_index(drop=True))
+            data.save(subset, at, whole=directory / "data")
     pd.concat(kept_ids, ignore_index=True).to_parquet(directory / "kept.parquet", index=False)
 
 
