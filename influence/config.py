@@ -116,7 +116,9 @@ class FitConfig(ModelConfig):
     warmup: float = knob(0.0, "share of the steps with a rising learning rate", 0, 1)
     weight_decay: float = knob(0.0, "decoupled weight decay of AdamW", 0)
     max_grad_norm: float = knob(1.0, "clip the gradient to this norm; 0: never", 0)
-    precision: Literal["fp32", "bf16"] = knob("fp32", "bf16: training under autocast")
+    precision: Literal["fp32", "bf16", "auto"] = knob(
+        "fp32", "bf16: training under autocast; auto: bf16 where the hardware has it"
+    )
     seed: int = knob(
         0, "of everything random in training and sampling: head, order, dropout, draws", 0
     )

@@ -131,8 +131,12 @@ def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
     assert plan.checkpoints == (10, 20) and plan.stops[-1] == 20
 
 
-@pytest.mark.parametrize(("unit", "emulated"), [("AVX2", True), ("AVX512", False)])
-def test_a_cpu_without_bf16_is_known(monkeypatch, unit, emulated):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: unit)
-    assert training.emulates_bf16("cpu") is emulated
-    assert not training.emulates_bf16("cuda")
+@pytest.mark.parametrize(
+    ("unit", "there"), [({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({}, False)]
+)
+def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: unit, raising=False)
+    assert training.has_bf16("cpu") is there
+    chosen = training.settled(FitConfig(precision="auto"), "cpu").precision
+    assert chosen == ("bf16" if there else "fp32")
+    assert training.settled(FitConfig(precision="bf16"), "cpu").precision == "bf16"

@@ -10,12 +10,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from influence import batches, data, evaluation, joint, models, nlu, nlu_metrics, store
+from influence import (
+    batches,
+    data,
+    evaluation,
+    joint,
+    models,
+    nlu,
+    nlu_metrics,
+    store,
+    training,
+)
 from influence.cluster import Engine, hold
 from influence.config import EvaluateConfig, FitConfig, changed
 from influence.evaluation import Point
 from influence.steps.inputs import TRAINING, encode
-from influence.training import steps_per_epoch
 
 Split = Literal["validation", "test"]
 CODE = (*TRAINING, "steps/retraining")
@@ -47,7 +56,7 @@ class Place:
 def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine: Engine) -> Place:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
-    fit = retrained(store.read_manifest(source, step), config)
+    fit = training.settled(retrained(store.read_manifest(source, step), config), engine.device)
     return Place(source, step, split, fit, config.budget, config.threshold, engine.device, kept)
 
 
@@ -66,7 +75,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     opened = hold(_open, place.source, place.step, place.split, place.fit)
     examples, batch = len(opened.train[1]), opened.fit.batch_size
     counted = examples if place.budget == "steps" else len(kept)
-    steps = opened.fit.epochs * steps_per_epoch(counted, batch)
+    steps = opened.fit.epochs * training.steps_per_epoch(counted, batch)
     seed = opened.fit.seed + FIRST_SEED[place.split] + number
     rows = np.sort(kept)
     key = _key(opened, place, rows, seed, steps)
