@@ -20,6 +20,11 @@ from influence.errors import InputError, Terminated
 from influence.steps.step import Record, Steps
 
 EXPERIMENT = "influence"
+DESCRIPTION = """Which training examples does a text classifier need?
+
+A top run's description is its verdict and its `report.html` the whole story. Below it lie the steps:
+train, score, and of every arm a sample and an evaluation. Select the evaluations (tag `step` is
+`evaluate`) and open the chart view: `curve/accuracy` over the percent pruned, random among them."""
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
 MARKER = "process"  # the tag that says which file a living command holds
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
@@ -184,6 +189,7 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
         with _holding(Path(config.workdir).absolute() / "running" / opened.id) as marker:
             if not nested:
                 _end_orphans(begun.info.experiment_id)
+                _describe(begun.info.experiment_id)
             opened.tag(**{MARKER: marker})
             opened.tag(**{"mlflow.runName": name, "mlflow.note.content": note, "step": step})
             opened.params(**config.knobs())
@@ -208,6 +214,13 @@ def _holding(marker: Path) -> Iterator[Path]:
             yield marker
         finally:
             _held.reset(token)
+
+
+def _describe(experiment: str) -> None:
+    """Say in the UI how to read an experiment, unless somebody has described it."""
+    note = "mlflow.note.content"
+    if note not in _client().get_experiment(experiment).tags:
+        _client().set_experiment_tag(experiment, note, DESCRIPTION)
 
 
 def _end_orphans(experiment: str) -> None:

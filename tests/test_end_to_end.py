@@ -156,6 +156,11 @@ def test_every_run_is_named_described_and_names_its_dataset(study):
     assert len(digests) == 1 and digests.pop()[0] == "talk"
 
 
+def test_the_experiment_says_how_to_read_it(study):
+    experiment = mlflow.get_experiment(study.runs[0].info.experiment_id)
+    assert "report.html" in experiment.tags["mlflow.note.content"]
+
+
 def test_a_curve_is_one_metric_whose_step_is_the_percent_pruned(study):
     for run in of_step(study.runs, "evaluate"):
         points = untimed_points(run)
