@@ -22,7 +22,7 @@ from influence.steps.step import Record, Steps
 EXPERIMENT = "influence"
 DESCRIPTION = """Which training examples does a text classifier need?
 
-A top run's description is its verdict and its `report.html` the whole story. Below it lie the steps:
+A top run's description is its verdict, its `report.html` the whole story. Below it lie the steps:
 train, score, and of every arm a sample and an evaluation. Select the evaluations (tag `step` is
 `evaluate`) and open the chart view: `curve/accuracy` over the percent pruned, random among them."""
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
