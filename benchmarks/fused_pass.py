@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertForSequenceClassification
 
+from influence.cluster import keep_freed_memory
 from influence.gradients import NormRecorder, loop_norms
 from influence.layers import parameter_group
 from influence.steps.step import versions
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--lengths", default="32,128")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     lengths = [int(length) for length in arguments.lengths.split(",")]
     result = {
         "machine": {"processor": _processor(), "system": platform.system(), "threads": 1},

@@ -19,6 +19,8 @@ from transformers.pytorch_utils import Conv1D
 # example (examples, size), for a matrix its factors, (examples, tokens, rows) and (examples,
 # tokens, columns), where whole numbers (examples, tokens) stand for one-hot rows, -1 for none.
 Part = Tensor | tuple[Tensor, Tensor]
+Products = tuple[Tensor, ...]  # a symmetric matrix, or its lower half and its upper left quarter
+MANY = 64  # tokens
 Rule = Callable[[nn.Module, Tensor, Tensor], Part]
 
 
@@ -34,36 +36,59 @@ def rules(module: nn.Module) -> dict[Parameter, Rule]:
     return {parameter: by_name[name] for name, parameter in own if name in by_name}
 
 
-def squared_norm(parts: Sequence[Part], gram: Callable[[Tensor], Tensor]) -> Tensor:
+def squared_norm(
+    parts: Sequence[Part], gram: Callable[[Tensor], Products], share: float = 1.0
+) -> Tensor:
     """Return the squared norm of the sum of the parts of one parameter's gradient, by example.
 
     Args:
         parts: one for each call that uses the parameter.
         gram: `token_products`, or a version of it that remembers.
+        share: of the work of the products of the inputs, which several layers may have in common.
     """
     if isinstance(parts[0], Tensor):
-        return sum(parts).square().sum(1)
+        return (parts[0] if len(parts) == 1 else sum(parts)).square().sum(1)
     rows, columns = parts[0] if len(parts) == 1 else _joined(parts)
-    if rows.is_floating_point() and _matrix_is_cheaper(rows, columns):
+    if rows.is_floating_point() and _matrix_is_cheaper(rows, columns, share):
         matrices = torch.bmm(_tokens(rows).transpose(1, 2), _tokens(columns)).flatten(1)
         return torch.linalg.vector_norm(matrices, dim=1).square()
-    return (gram(rows) * gram(columns)).sum((1, 2))
+    return _dot(gram(rows), gram(columns))
 
 
-def token_products(factor: Tensor) -> Tensor:
-    """Return the inner products of the tokens of an example, (examples, tokens, tokens)."""
-    if factor.is_floating_point():
-        tokens = _tokens(factor)
-        return torch.bmm(tokens, tokens.transpose(1, 2))
-    return (factor.unsqueeze(2) == factor.unsqueeze(1)) & (factor >= 0).unsqueeze(1)
+def token_products(factor: Tensor) -> Products:
+    """Return the inner products of the tokens of an example, each pair at least once.
+
+    The matrix of the products is symmetric. Of many tokens only its lower half and its upper left
+    quarter are made; of few all of it, as several small products cost more.
+    """
+    tokens = _tokens(factor) if factor.is_floating_point() else factor
+    if tokens.shape[1] < MANY:
+        return (_products(tokens, tokens),)
+    half = tokens.shape[1] // 2
+    first = tokens[:, :half]
+    return _products(tokens[:, half:], tokens), _products(first, first)
+
+
+def _products(some: Tensor, others: Tensor) -> Tensor:
+    if some.is_floating_point():
+        return torch.bmm(some, others.transpose(1, 2))
+    return (some.unsqueeze(2) == others.unsqueeze(1)) & (some >= 0).unsqueeze(2)
+
+
+def _dot(one: Products, other: Products) -> Tensor:
+    """Return the sum over all pairs of tokens of the product of two products, by example."""
+    if len(one) == 1:
+        return (one[0] * other[0]).sum((1, 2))
+    columns, half = (one[0] * other[0]).sum(1), one[1].shape[1]
+    # The lower left quarter stands for the upper right one as well.
+    doubled = 2 * columns[:, :half].sum(1) + columns[:, half:].sum(1)
+    return doubled + (one[1] * other[1]).sum((1, 2))
 
 
 def _rules_by_name(module: nn.Module) -> dict[str, Rule]:
     forward = type(module).forward
-    if forward is nn.Linear.forward:
+    if forward in (nn.Linear.forward, Conv1D.forward):  # whose weights are transposed to each other
         return {"weight": lambda _, inputs, gradient: (gradient, inputs), "bias": _total}
-    if forward is Conv1D.forward:
-        return {"weight": lambda _, inputs, gradient: (inputs, gradient), "bias": _total}
     if forward is nn.Embedding.forward:
         changed = module.max_norm is not None or module.scale_grad_by_freq
         return {} if changed else {"weight": _embedding}
@@ -98,9 +123,9 @@ def _other_norm(module: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
     return (_tokens(one - zero) * _tokens(gradient)).sum(1)
 
 
-def _matrix_is_cheaper(rows: Tensor, columns: Tensor) -> bool:
+def _matrix_is_cheaper(rows: Tensor, columns: Tensor, share: float) -> bool:
     tokens, height, width = rows.shape[1:-1].numel(), rows.shape[-1], columns.shape[-1]
-    return height * width <= tokens * (height + width)
+    return height * width <= tokens * (height + share * width)
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -119,4 +144,6 @@ def _one_hot(rows: Tensor, size: int) -> Tensor:
 
 
 def _tokens(values: Tensor) -> Tensor:
+    if values.dim() == 3 and values.dtype == torch.float32:
+        return values
     return values.reshape(len(values), -1, values.shape[-1]).float()

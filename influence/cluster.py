@@ -4,6 +4,7 @@ A job is a function of the module level and its picklable arguments. Results do 
 engine as long as every job has the same number of threads.
 """
 
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -11,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +118,18 @@ def hold(load: Callable[..., Any], *arguments: Any) -> Any:
 _held: list[Any] = []
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed: every batch needs the same memory again.
+
+    Given back to the kernel and asked for anew, page by page, it makes scoring and training of a
+    small encoder about 5 % slower. Nothing happens where the C library is not glibc.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its largest
+        library.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+
+
 def _device(name: str) -> str:
     import torch
 
@@ -135,6 +148,7 @@ def _start_worker(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     parent = multiprocessing.parent_process()
     if parent is not None:

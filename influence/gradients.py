@@ -1,7 +1,7 @@
 """Own per-example gradient norms: of a whole batch from one backward pass, or one by one."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import Parameter, functional
 from torch.utils.hooks import RemovableHandle
 
-from influence.closed_forms import Rule, rules, squared_norm, token_products
+from influence.closed_forms import Part, Rule, rules, squared_norm, token_products
 from influence.shapes import Float, Int
 
 
@@ -26,6 +26,13 @@ class Call(NamedTuple):
     module: nn.Module
     inputs: Tensor
     output: GradientEdge
+
+
+class Way(NamedTuple):
+    """How a backward pass meets all calls of a forward, whatever the batch."""
+
+    farthest: tuple[int, ...]  # numbers of the calls that it has to reach
+    several: frozenset[Parameter]  # used by more than one call
 
 
 class NormRecorder:
@@ -61,6 +68,8 @@ class NormRecorder:
         uncovered = self.wanted.difference(*self.rules.values())
         self.uncovered = tuple(name for name, p in model.named_parameters() if p in uncovered)
         self.calls: list[Call] | None = None
+        self.known: dict[tuple, Way] = {}
+        self.take: Callable[[int, Tensor], None] | None = None
         self.verified = False
 
     def __enter__(self) -> "NormRecorder":
@@ -100,14 +109,18 @@ class NormRecorder:
         self.clear()
         if calls is None or logits is None:
             raise RuntimeError("no forward is recorded: call the model, gradients enabled, first")
-        with torch.autocast(loss.device.type, enabled=False), torch.no_grad():
-            if not self.verified:
-                self._verify(logits, calls)
-            gradients = _gradients(loss, calls, retain_graph=retain_graph)
-            if calls and all(gradient is None for gradient in gradients):
-                raise RuntimeError("the loss does not depend on the forward that was recorded")
+        if not self.verified:
+            self._verify(logits, calls)
+        way, recorded = self._way(calls), len(calls)
+        found = _Squares(self.rules, calls, way.several)
+        farthest = [calls[number].output for number in way.farthest]
+        calls.clear()
+        self._differentiate(loss, farthest, found.add, retain_graph=retain_graph)
+        if recorded and not found.count:
+            raise RuntimeError("the loss does not depend on the forward that was recorded")
+        with _exact(loss.device.type):
             zero = torch.zeros(self.examples, device=loss.device)
-            return self._norms(calls, gradients, zero)
+            return _roots(self.groups, found.total(), zero)
 
     def _attach(self) -> Iterator[RemovableHandle]:
         yield self.model.register_forward_pre_hook(self._begin, with_kwargs=True)
@@ -134,14 +147,20 @@ class NormRecorder:
         self, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Tensor
     ) -> None:
         values = (*args, *kwargs.values())
-        if len(values) != 1 or len(values[0]) != self.examples:
+        if len(values) != 1 or values[0].shape[0] != self.examples:
             shapes = [tuple(value.shape) for value in values if isinstance(value, Tensor)]
             raise NoRuleError(
                 f"module {self._name(module)} was called with {shapes} instead of one tensor of "
                 f"{self.examples} examples; use loop_norms"
             )
         if self.calls is not None:
+            # A hook meets the gradient while it is in the cache, and nothing keeps it longer.
+            output.register_hook(partial(self._meet, len(self.calls)))
             self.calls.append(Call(module, values[0], get_gradient_edge(output)))
+
+    def _meet(self, number: int, gradient: Tensor) -> None:
+        if self.take is not None:  # in the backward of `norms`, no other
+            self.take(number, gradient)
 
     def _end(self, model: nn.Module, args: tuple, output: Any) -> None:
         self.logits = getattr(output, "logits", output)
@@ -150,33 +169,95 @@ class NormRecorder:
         # What the batch cannot change is looked at once. A leading dimension may be as large as
         # the batch by chance: only if the first example's logits leave the other rows alone are
         # they the other examples. One example alone has nothing to be told apart from.
-        gradients = _gradients(logits, calls, _first_row(logits), retain_graph=True)
-        found = Counter()
-        for (module, _, _), gradient in zip(calls, gradients, strict=True):
-            if gradient is not None:
-                found.update(list(self.rules[module]))
-                if gradient[1:].any():
-                    raise NoRuleError(f"module {self._name(module)} mixes examples; use loop_norms")
+        found: Counter[Parameter] = Counter()
+        mixed: list[nn.Module] = []
+
+        def look(number: int, gradient: Tensor) -> None:
+            module = calls[number].module
+            found.update(list(self.rules[module]))
+            if gradient[1:].any():
+                mixed.append(module)
+
+        farthest = [calls[number].output for number in self._way(calls).farthest]
+        self._differentiate(logits, farthest, look, _first_row(logits), retain_graph=True)
+        if mixed:
+            raise NoRuleError(f"module {self._name(mixed[0])} mixes examples; use loop_norms")
         uses = _uses(logits)
         for name, parameter in self.model.named_parameters():
             if parameter in self.wanted and uses[parameter] > found[parameter]:
                 raise NoRuleError(f"{name} is used outside its module; use loop_norms")
         self.verified = self.examples > 1
 
-    def _norms(
-        self, calls: Sequence[Call], gradients: Sequence[Tensor | None], zero: Tensor
-    ) -> dict[str, Tensor]:
-        parts = defaultdict(list)
-        for (module, inputs, _), gradient in zip(calls, gradients, strict=True):
-            for parameter, rule in self.rules[module].items() if gradient is not None else ():
-                parts[parameter].append(partial(rule, module, inputs, gradient))
-        # Query, key and value share an input, the embedding tables an output gradient.
-        gram = lru_cache(maxsize=2)(token_products)
-        squares = {p: squared_norm([part() for part in some], gram) for p, some in parts.items()}
-        return _roots(self.groups, squares, zero)
+    def _way(self, calls: Sequence[Call]) -> Way:
+        """Return what these calls have in common with those of other batches."""
+        shape = tuple((id(call.module), call.inputs.requires_grad) for call in calls)
+        if shape not in self.known:
+            uses = Counter(p for call in calls for p in self.rules[call.module])
+            several = frozenset(parameter for parameter, count in uses.items() if count > 1)
+            self.known[shape] = Way(_farthest(calls), several)
+        return self.known[shape]
+
+    def _differentiate(
+        self,
+        result: Tensor,
+        farthest: Sequence[GradientEdge],
+        take: Callable[[int, Tensor], None],
+        weight: Tensor | None = None,
+        *,
+        retain_graph: bool,
+    ) -> None:
+        """Go backward from `result` and give `take` the gradient of each call's output."""
+        if not farthest:
+            return
+        self.take = take
+        try:
+            with _exact(result.device.type):
+                torch.autograd.grad(
+                    result, farthest, weight, retain_graph=retain_graph, allow_unused=True
+                )
+        finally:
+            self.take = None
 
     def _name(self, module: nn.Module) -> str:
         return next(name for name, other in self.model.named_modules() if other is module)
+
+
+class _Squares:
+    """The squared norms of parameters, added up while a backward pass meets their gradients."""
+
+    def __init__(
+        self,
+        rules: Mapping[nn.Module, dict[Parameter, Rule]],
+        calls: Sequence[Call],
+        several: Collection[Parameter],
+    ) -> None:
+        self.rules, self.several, self.count = rules, several, 0
+        self.calls: list[Call | None] = [*calls]
+        self.sharing = Counter(id(call.inputs) for call in calls)
+        self.parts: dict[Parameter, list[Part]] = defaultdict(list)
+        self.squares: dict[Parameter, Tensor] = {}
+        # Query, key and value share an input, the embedding tables an output gradient.
+        self.gram = lru_cache(maxsize=2)(token_products)
+
+    def add(self, number: int, gradient: Tensor) -> None:
+        """Take in the gradient of the output of a call."""
+        call = self.calls[number]
+        assert call is not None  # a hook comes once per backward pass
+        module, inputs = call.module, call.inputs
+        self.calls[number] = None  # memory that is free early is used again while in the cache
+        self.count += 1
+        share = 1 / self.sharing[id(inputs)]
+        for parameter, rule in self.rules[module].items():
+            part = rule(module, inputs, gradient)
+            if parameter in self.several:
+                self.parts[parameter].append(part)
+            else:
+                self.squares[parameter] = squared_norm([part], self.gram, share)
+
+    def total(self) -> dict[Parameter, Tensor]:
+        """Return the squared norm of every parameter that was met, (examples,) each."""
+        joined = {p: squared_norm(some, self.gram) for p, some in self.parts.items()}
+        return {**self.squares, **joined}
 
 
 def loop_norms(
@@ -241,6 +322,13 @@ def _rules(model: nn.Module, wanted: set[Parameter]) -> dict[nn.Module, dict[Par
 
 
 @contextmanager
+def _exact(device: str) -> Iterator[None]:
+    """Compute norms in full precision and outside of the graph, whoever calls."""
+    with torch.autocast(device, enabled=False), torch.no_grad():
+        yield
+
+
+@contextmanager
 def _only_trainable(model: nn.Module, parameters: set[Parameter]) -> Iterator[None]:
     before = {parameter: parameter.requires_grad for parameter in model.parameters()}
     try:
@@ -252,15 +340,29 @@ def _only_trainable(model: nn.Module, parameters: set[Parameter]) -> Iterator[No
             parameter.requires_grad_(required)
 
 
-def _gradients(
-    result: Tensor, calls: Sequence[Call], weight: Tensor | None = None, *, retain_graph: bool
-) -> Sequence[Tensor | None]:
-    if not calls:
-        return ()
-    outputs = [call.output for call in calls]
-    return torch.autograd.grad(
-        result, outputs, weight, retain_graph=retain_graph, allow_unused=True
+def _farthest(calls: Sequence[Call]) -> tuple[int, ...]:
+    """Return the numbers of the calls whose inputs depend on no other call.
+
+    Whatever a loss depends on besides is on the way from it to them.
+    """
+    outputs = {call.output.node for call in calls}
+    return tuple(
+        number
+        for number, call in enumerate(calls)
+        if not (call.inputs.requires_grad and _leads_to(call.inputs.grad_fn, outputs))
     )
+
+
+def _leads_to(start: Any, nodes: set[Any]) -> bool:
+    ahead, seen = [start], set()
+    while ahead:
+        node = ahead.pop()
+        if node in nodes:
+            return True
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [following for following, _ in node.next_functions]
+    return False
 
 
 def _first_row(logits: Tensor) -> Tensor:
