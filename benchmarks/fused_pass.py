@@ -39,7 +39,7 @@ def main() -> None:
     keep_freed_memory()
     lengths = [int(length) for length in arguments.lengths.split(",")]
     result = {
-        "machine": {"processor": _processor(), "system": platform.system(), "threads": 1},
+        "machine": {"processor": processor(), "system": platform.system(), "threads": 1},
         "versions": versions(),
         "rounds": arguments.rounds,
         "relative_to_forward": {str(n): run(n, arguments.rounds) for n in lengths},
@@ -125,7 +125,8 @@ def _works(inputs: dict[str, Tensor], gold: Tensor, stack: ExitStack) -> dict[st
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()

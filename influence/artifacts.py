@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from influence import conclusions, data, evaluation, flips, nlu_tables, specs, store
+from influence import conclusions, evaluation, flips, nlu_tables, specs, store
 from influence.conclusions import Comparison
 from influence.evaluation import AT_EQUAL_STEPS
+from influence.saved import open_saved
 from influence.studies import Study
 from influence.tracking import Run
 
@@ -48,8 +50,8 @@ def score(run: Run, directory: Path) -> None:
         run.log_table(found, "flips_found")
         parsed = [specs.parse_spec(name) for name in found["score"]]
         hard = {str(spec): specs.hardness(spec, table[str(spec)].to_numpy()) for spec in parsed}
-        rows = data.open_saved(directory / "data").splits[manifest["split"]]
-        figures["flips_found"] = plots.flips_found(table.assign(**hard), flips.flags(rows))
+        wrong = flips.flags(open_saved(directory / "data").read(manifest["split"], ["flipped"]))
+        figures["flips_found"] = plots.flips_found(table.assign(**hard), wrong)
     run.log_figures(figures)
     extremes = pd.DataFrame(json.loads((directory / "examples.json").read_text(encoding="utf-8")))
     run.log_table(extremes, "hardest_and_easiest")
@@ -159,8 +161,8 @@ def study(run: Run, asked: Study, found: Mapping[str, Compared], command: str) -
 
 def _guessing(scores: Path) -> float:
     """Return the accuracy on test of always guessing its most frequent class."""
-    labels = data.open_saved(scores / "data").test["label"]
-    return float(labels.value_counts(normalize=True).iloc[0])
+    counts = np.bincount(open_saved(scores / "data").array("test", "label"))
+    return float(counts.max() / counts.sum())
 
 
 def _assistant(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:

@@ -1,11 +1,11 @@
 """Token sequences, and how examples become padded batches.
 
-All sequences lie in one flat array with offsets, so that memory is the tokens themselves, a batch
-is a slice, and the array may as well be a memory map.
+All sequences lie in one flat array, which may as well be a map of a file: a subset of the examples
+is a choice of places in it, and what no batch asks for is never read.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,29 +17,21 @@ POOL = 50  # batches among which training sorts by length
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised examples: `ids[offsets[i]:offsets[i + 1]]` are the tokens of example i."""
+    """Tokenised examples: `ids[starts[i]:starts[i] + lengths[i]]` are the tokens of example i."""
 
     ids: np.ndarray  # int32 (tokens,)
     types: np.ndarray | None  # int8 (tokens,): first or second text, where the model reads it
-    offsets: np.ndarray  # int64 (examples + 1,)
+    starts: np.ndarray  # int64 (examples,)
+    lengths: np.ndarray  # int32 (examples,)
     pad: int
 
     def __len__(self) -> int:
         """Return the number of examples."""
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Number of tokens of each example."""
-        return np.diff(self.offsets)
+        return len(self.lengths)
 
     def take(self, rows: np.ndarray) -> "Tokens":
-        """Return the examples `rows`, in that order."""
-        flat = _positions(self, rows)
-        types = None if self.types is None else self.types[flat]
-        return Tokens(
-            self.ids[flat], types, np.concatenate([[0], np.cumsum(self.lengths[rows])]), self.pad
-        )
+        """Return the examples `rows`, in that order; their tokens stay where they are."""
+        return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
 
 
 def encode(tokenizer, texts: pd.DataFrame, max_length: int, types: bool) -> Tokens:
@@ -54,13 +46,19 @@ def encode(tokenizer, texts: pd.DataFrame, max_length: int, types: bool) -> Toke
         return_attention_mask=False,
         return_token_type_ids=types,
     )
-    lengths = [len(ids) for ids in encoded["input_ids"]]
+    lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int32)
     return Tokens(
         ids=_flat(encoded["input_ids"], np.int32),
         types=_flat(encoded["token_type_ids"], np.int8) if types else None,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        starts=starts_of(lengths),
+        lengths=lengths,
         pad=tokenizer.pad_token_id,
     )
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """Return where each sequence begins if all lie in a row, int64 (examples,)."""
+    return np.cumsum(lengths, dtype=np.int64) - lengths
 
 
 def empty_inputs(tokenizer, examples: int, pair: bool, types: bool) -> Tokens:
@@ -68,8 +66,9 @@ def empty_inputs(tokenizer, examples: int, pair: bool, types: bool) -> Tokens:
     columns = ["text", "text_pair"] if pair else ["text"]
     one = encode(tokenizer, pd.DataFrame({name: [""] for name in columns}), 8, types)
     ids = one.ids if len(one.ids) else np.array([one.pad], dtype=np.int32)
-    kinds = None if one.types is None else np.tile(np.resize(one.types, len(ids)), examples)
-    return Tokens(np.tile(ids, examples), kinds, np.arange(examples + 1) * len(ids), one.pad)
+    kinds = None if one.types is None else np.resize(one.types, len(ids))
+    nowhere, lengths = np.zeros(examples, dtype=np.int64), np.full(examples, len(ids), np.int32)
+    return Tokens(ids, kinds, nowhere, lengths, one.pad)  # all are the same one
 
 
 def collate(
@@ -78,7 +77,7 @@ def collate(
     """Return the model's inputs for `rows`, right-padded to the longest of them, or to `width`."""
     lengths = tokens.lengths[rows]
     real = np.arange(max(width, lengths.max())) < lengths[:, None]
-    flat = _positions(tokens, rows)
+    flat = _positions(tokens.starts[rows], lengths)
     inputs = {"input_ids": _padded(tokens.ids[flat], real, tokens.pad)}
     if tokens.types is not None:
         inputs["token_type_ids"] = _padded(tokens.types[flat], real, 0)
@@ -86,12 +85,10 @@ def collate(
     return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
 
 
-def pad_values(tokens: Tokens, rows: np.ndarray, values: np.ndarray, fill: int) -> Tensor:
-    """Return `values` (tokens,), one per token, as `collate` lays the tokens of `rows` out."""
-    lengths = tokens.lengths[rows]
-    return _padded(
-        values[_positions(tokens, rows)], np.arange(lengths.max()) < lengths[:, None], fill
-    )
+def pad_values(starts: np.ndarray, lengths: np.ndarray, values: np.ndarray, fill: int) -> Tensor:
+    """Return `values` (tokens,), one per token, as `collate` lays out examples of these places."""
+    real = np.arange(lengths.max()) < lengths[:, None]
+    return _padded(values[_positions(starts, lengths)], real, fill)
 
 
 def training_batches(
@@ -126,10 +123,8 @@ def budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
         start = end
 
 
-def _positions(tokens: Tokens, rows: np.ndarray) -> np.ndarray:
-    lengths = tokens.lengths[rows]
-    starts = np.repeat(tokens.offsets[rows] - np.cumsum(lengths) + lengths, lengths)
-    return starts + np.arange(lengths.sum())
+def _positions(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return np.repeat(starts - starts_of(lengths), lengths) + np.arange(lengths.sum())
 
 
 def _padded(values: np.ndarray, real: np.ndarray, pad: int) -> Tensor:

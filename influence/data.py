@@ -1,44 +1,14 @@
-"""A dataset: loaded from anywhere into one frozen record, cut, capped, saved and opened again."""
+"""A dataset: loaded from anywhere into one frozen record, cut, capped and perturbed."""
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from influence import columns, examples, perturb, slots, sources
 from influence.errors import InputError
-from influence.store import link, replacing, write_json
-
-HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
-FACTS = ("name", "label_names", "digest", "dropped", "notes")
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Three splits with the same columns: id, text, text_pair (pair tasks only), label, others."""
-
-    name: str
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    test: pd.DataFrame
-    label_names: tuple[str, ...]
-    digest: str
-    dropped: dict[str, int]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_pair(self) -> bool:
-        """Say whether an example is a pair of texts (then there is a column text_pair)."""
-        return "text_pair" in self.train.columns
-
-    @property
-    def splits(self) -> dict[str, pd.DataFrame]:
-        """Return the three splits by name, in the order train, validation, test."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+from influence.saved import Dataset, digest_of, open_saved
 
 
 def load(
@@ -80,7 +50,7 @@ def load(
     named = any((dataset_config, text_column, pair_column, label_column))
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
-        whole = _checked(open_saved(Path(dataset)), task)
+        whole = _checked(open_saved(Path(dataset)).dataset(), task)
         capped = _capped(whole, max_train, max_test, data_seed)
         return _perturbed(capped, task, label_noise, imbalance, data_seed)
     rows = sources.read(
@@ -100,54 +70,6 @@ def load(
     whole = _checked(replace(whole, notes=tuple(notes)), task)
     capped = _capped(whole, max_train, max_test, data_seed)
     return _perturbed(capped, task, label_noise, imbalance, data_seed)
-
-
-def texts_of(rows: pd.DataFrame) -> list[str]:
-    """Return all texts of a split, of pairs the first ones first."""
-    columns = [name for name in ("text", "text_pair") if name in rows]
-    return [text for name in columns for text in rows[name]]
-
-
-def save(dataset: Dataset, directory: Path, whole: Path | None = None) -> None:
-    """Write {train,validation,test}.parquet, then dataset.json: its presence means complete.
-
-    The hub's `datasets.load_dataset(directory)` reads it too, with the class names. `whole`: a
-    saved dataset with the same validation and test, which are linked from there.
-    """
-    (directory / "dataset.json").unlink(missing_ok=True)
-    for split, rows in dataset.splits.items():
-        if whole and split != "train":
-            link(whole / f"{split}.parquet", directory / f"{split}.parquet")
-            continue
-        with replacing(directory / f"{split}.parquet") as temporary:
-            pq.write_table(_table(rows, dataset.label_names), temporary)
-    facts = {field: getattr(dataset, field) for field in FACTS}
-    facts["digest"] = _digest(dataset.splits, dataset.label_names)  # of a subset: its own
-    write_json(directory / "dataset.json", facts)
-
-
-def open_saved(directory: Path) -> Dataset:
-    """Read what `save` wrote; raises InputError if it is incomplete or its rows have changed."""
-    manifest = directory / "dataset.json"
-    if not manifest.is_file():
-        raise InputError(f"no complete dataset in {directory.absolute()}: dataset.json is missing")
-    facts = json.loads(manifest.read_text(encoding="utf-8"))
-    facts |= {field: tuple(facts[field]) for field in ("label_names", "notes")}
-    splits = {
-        split: sources.read_file(directory / f"{split}.parquet")[0]
-        for split in ("train", "validation", "test")
-    }
-    if _digest(splits, facts["label_names"]) != facts["digest"]:
-        raise InputError(f"the rows in {directory.absolute()} are not those saved; load them again")
-    return Dataset(**splits, **facts)
-
-
-def _table(rows: pd.DataFrame, label_names: tuple[str, ...]) -> pa.Table:
-    """Add the class names in the form that `load` and the hub's `datasets` read."""
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    features = {"label": {"names": list(label_names), "_type": "ClassLabel"}}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
 
 
 def _checked(dataset: Dataset, task: str) -> Dataset:
@@ -217,7 +139,7 @@ def _capped(dataset: Dataset, max_train: int, max_test: int, seed: int) -> Datas
     return replace(
         dataset,
         **splits,
-        digest=_digest(splits, dataset.label_names),
+        digest=digest_of(splits, dataset.label_names),
         notes=tuple(dict.fromkeys([*dataset.notes, *missing])),
     )
 
@@ -247,7 +169,7 @@ def _perturbed(
         )
     if not notes:
         return dataset
-    digest = _digest(dataset.splits | {"train": train}, dataset.label_names)
+    digest = digest_of(dataset.splits | {"train": train}, dataset.label_names)
     return replace(dataset, train=train, digest=digest, notes=(*dataset.notes, *notes))
 
 
@@ -275,11 +197,3 @@ def _missing_classes(splits: dict[str, pd.DataFrame], names: tuple[str, ...]) ->
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             notes.append(f"{len(missing)} of {len(names)} classes have no {split} rows: {shown}")
     return notes
-
-
-def _digest(splits: dict[str, pd.DataFrame], label_names: tuple[str, ...]) -> str:
-    rows = [
-        [splits[split][name].tolist() for name in HASHED if name in splits[split]]
-        for split in ("train", "validation", "test")
-    ]
-    return examples.digest_of(json.dumps([rows, label_names]), size=16)

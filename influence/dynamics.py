@@ -8,7 +8,7 @@ https://github.com/asappresearch/aum) leaves `aum_values.csv` with the columns s
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ FOLDER = "training_dynamics"
 FILE = re.compile(r"dynamics_epoch_(\d+)\.jsonl?")
 VALUES = "aum_values.csv"
 NAMES = ("guid", "pairID", "pair_id", "source_id", "idx", "index", "sample_id", "uid", "uuid")
+NAMING = ("id", *NAMES, "source_row")  # columns by which examples may be known elsewhere
 SHOWN = 3  # names in a message
 
 Logits = Float[np.ndarray, "epochs examples classes"]
@@ -69,15 +70,20 @@ def read_cartography(folder: Path) -> Dynamics:
 
 
 def write_cartography(
-    folder: Path, names: Sequence[str], gold: Int[np.ndarray, " examples"], logits: Logits
+    folder: Path, parts: Iterable[tuple[Sequence[str], Int[np.ndarray, " examples"], Logits]]
 ) -> None:
-    """Write `training_dynamics/dynamics_epoch_<k>.jsonl` as Cartography's scripts read them."""
+    """Write `training_dynamics/dynamics_epoch_<k>.jsonl` as Cartography's scripts read them.
+
+    `parts`: names, gold classes and logits of some examples after others.
+    """
     (folder / FOLDER).mkdir(parents=True)
-    for epoch, rows in enumerate(logits):
-        with open(folder / FOLDER / f"dynamics_epoch_{epoch}.jsonl", "w", encoding="utf-8") as file:
-            for name, row, label in zip(names, rows.tolist(), gold.tolist(), strict=True):
-                line = {"guid": name, f"logits_epoch_{epoch}": row, "gold": label}
-                file.write(json.dumps(line) + "\n")
+    for names, gold, logits in parts:
+        for epoch, rows in enumerate(logits):
+            path = folder / FOLDER / f"dynamics_epoch_{epoch}.jsonl"
+            with open(path, "a", encoding="utf-8") as file:
+                for name, row, label in zip(names, rows.tolist(), gold.tolist(), strict=True):
+                    line = {"guid": name, f"logits_epoch_{epoch}": row, "gold": label}
+                    file.write(json.dumps(line) + "\n")
 
 
 def read_values(path: Path) -> pd.DataFrame:
@@ -205,4 +211,4 @@ def _check_different(names: pd.Index, path: Path) -> None:
 
 
 def _naming(train: pd.DataFrame) -> list[str]:
-    return [name for name in ("id", *NAMES, "source_row") if name in train]
+    return [name for name in NAMING if name in train]

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-from influence import artifacts, data, sampling, search_artifacts, steps, tracking
+from influence import artifacts, sampling, search_artifacts, steps, tracking
 from influence.artifacts import Compared
 from influence.cluster import Engine
 from influence.command import again
@@ -22,6 +22,7 @@ from influence.config import (
     narrow,
 )
 from influence.evaluation import AT_EQUAL_STEPS
+from influence.saved import Dataset
 from influence.studies import Study
 from influence.tracking import Run
 
@@ -31,7 +32,7 @@ AS_IT_IS["adopt"] = ""  # what is left is trained on, whoever made the first che
 
 
 def train_and_score(
-    config: Config, engine: Engine, score: str, check: Callable[[data.Dataset], None] | None = None
+    config: Config, engine: Engine, score: str, check: Callable[[Dataset], None] | None = None
 ) -> Path:
     """Train, and compute the scores listed in `score`; return their directory."""
     knobs = narrow(config, TrainStep)

@@ -110,8 +110,11 @@ def fit(
     aligned = slots.align(words.word_ids, [[numbers[tag] for tag in row] for row in tags], IGNORED)
     values = np.concatenate([np.array(row, dtype=np.int64) for row in aligned])
 
+    lengths = words.tokens.lengths
+    starts = batches.starts_of(lengths)
+
     def objective(outputs: Outputs, rows: np.ndarray) -> Tensor:
-        wanted = batches.pad_values(words.tokens, rows, values, IGNORED)
+        wanted = batches.pad_values(starts[rows], lengths[rows], values, IGNORED)
         device = outputs.tags.device
         intent = functional.cross_entropy(outputs.intents.float(), targets[rows].to(device))
         tag = functional.cross_entropy(

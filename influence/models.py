@@ -44,6 +44,16 @@ def open_tokenizer(directory: Path):
     return AutoTokenizer.from_pretrained(directory, padding_side="right")
 
 
+def tokenizer_digest(tokenizer) -> str:
+    """Return a digest of all that decides what a tokenizer makes of a text."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    content = tokenizer.get_vocab() if fast is None else json.loads(fast.to_str())
+    for setting in ("truncation", "padding"):  # of its last call
+        content.pop(setting, None)
+    facts = [type(tokenizer).__name__, tokenizer.pad_token_id, tokenizer.model_input_names, content]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
 def build(config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int) -> nn.Module:
     """Return a classifier at its starting weights: pretrained encoder or not, head drawn by `seed`.
 

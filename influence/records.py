@@ -1,19 +1,18 @@
 """What was measured: the records between scoring's GPU pass and the scores, and their file."""
 
 import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from influence.errors import InputError
 from influence.shapes import Float, Int, Shaped
+from influence.store import replacing
 
-FILE = "trace.safetensors"
 OPTIONAL = ("trail_entropies", "held_out_logits")  # arrays of a trace that may be absent
 
 
@@ -64,9 +63,18 @@ class Trace:
     held_out_logits: Float[np.ndarray, "examples classes"] | None = None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def take(self, rows: np.ndarray) -> "Trace":
+        """Return the trace of the examples `rows`, in that order."""
+        return _mapped([self], lambda parts, axis: np.take(parts[0], rows, axis))
 
-def save_trace(trace: Trace, directory: Path) -> None:
-    """Write `trace` as one file in `directory`, whole or not at all; floats become 32-bit."""
+
+def join(traces: Sequence[Trace]) -> Trace:
+    """Return the trace of the examples of all of these one after another."""
+    return _mapped(traces, np.concatenate)
+
+
+def save_trace(trace: Trace, path: Path) -> None:
+    """Write `trace` as one file, whole or not at all; floats become 32-bit."""
     tensors = {"ids": _pack(trace.ids), "labels": trace.labels.astype(np.int64)}
     for name in OPTIONAL:
         if (array := getattr(trace, name)) is not None:
@@ -75,17 +83,12 @@ def save_trace(trace: Trace, directory: Path) -> None:
     for place, run in enumerate(trace.runs):
         tensors |= {f"{place}/{name}": _storable(array) for name, array in _flatten(run)}
     runs = [{"seed": run.seed, "checkpoints": _rows(run.checkpoints)} for run in trace.runs]
-    directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f"{FILE}.partial"
-    save_file(tensors, partial, metadata={"runs": json.dumps(runs)})
-    os.replace(partial, directory / FILE)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"runs": json.dumps(runs)})
 
 
-def load_trace(directory: Path) -> Trace:
-    """Read what save_trace wrote; InputError if `directory` holds no trace."""
-    path = directory / FILE
-    if not path.exists():
-        raise InputError(f"there is no {FILE} in {directory}; score this training first")
+def load_trace(path: Path) -> Trace:
+    """Read what save_trace wrote."""
     with safe_open(path, framework="np") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         runs = json.loads(file.metadata()["runs"])
@@ -94,6 +97,42 @@ def load_trace(directory: Path) -> Trace:
     read = tuple(_run(i, run, tensors) for i, run in enumerate(runs))
     given = {name[6:]: values for name, values in tensors.items() if name.startswith("given/")}
     return Trace(ids, labels, read, **optional, given=given)
+
+
+def _mapped(traces: Sequence[Trace], make: Callable[[list[np.ndarray], int], np.ndarray]) -> Trace:
+    """Apply `make` to the parts of every array with a row per example, along that axis."""
+
+    def both(get: Callable[[Any], Any]) -> Any:
+        first = get(traces[0])
+        return None if first is None else make([get(trace) for trace in traces], 0)
+
+    def run_of(number: int) -> RunTrace:
+        first = traces[0].runs[number]
+        at = {
+            name: {
+                step: value
+                if name == "null_logits"  # one row for all examples
+                else both(lambda t, name=name, step=step: t.runs[number].at[name][step])
+                for step, value in steps.items()
+            }
+            for name, steps in first.at.items()
+        }
+        over = {
+            name: {k: both(lambda t, name=name, k=k: t.runs[number].over[name][k]) for k in keys}
+            for name, keys in first.over.items()
+        }
+        whole = {
+            name: make([t.runs[number].whole[name] for t in traces], 1) for name in first.whole
+        }
+        return replace(first, at=at, over=over, whole=whole)
+
+    return Trace(
+        both(lambda trace: trace.ids),
+        both(lambda trace: trace.labels),
+        tuple(run_of(number) for number in range(len(traces[0].runs))),
+        **{name: both(lambda trace, name=name: getattr(trace, name)) for name in OPTIONAL},
+        given={name: both(lambda t, name=name: t.given[name]) for name in traces[0].given},
+    )
 
 
 def _flatten(run):

@@ -9,7 +9,6 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from influence import (
-    data,
     remedies,
     report_charts,
     report_examples,
@@ -20,6 +19,7 @@ from influence import (
 )
 from influence.conclusions import Comparison
 from influence.evaluation import AT_EQUAL_STEPS
+from influence.saved import Dataset, open_saved
 from influence.steps.inputs import recall_of
 
 TEMPLATE = "report.html"
@@ -38,7 +38,7 @@ def page(
     makes all of it again; `error_rates`: of task nlu, see `nlu_tables.changes`.
     """
     manifest = store.read_manifest(scored, "score")
-    dataset = data.open_saved(scored / "data")
+    dataset = open_saved(scored / "data").dataset()
     table = pd.read_parquet(scored / "scores.parquet")
     parts = [
         report_parts.curves(compared),
@@ -108,7 +108,7 @@ def search_page(directory: Path, scored: Path, command: str) -> str:
     trials = pd.read_csv(directory / "trials.csv")
     importances = pd.read_csv(directory / "importances.csv")
     manifest = store.read_manifest(scored, "score")
-    dataset = data.open_saved(scored / "data")
+    dataset = open_saved(scored / "data").dataset()
     table = pd.read_parquet(scored / "scores.parquet")
     parts = [
         report_studies.tested(found),
@@ -135,7 +135,7 @@ def _remedies(
     compared: Comparison,
     manifest: Mapping[str, Any],
     table: pd.DataFrame,
-    dataset: data.Dataset,
+    dataset: Dataset,
     samples: Mapping[str, Path],
 ) -> pd.DataFrame:
     """Return what would keep more of the classes that the arms starve, from the scores."""

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import data, report_charts, specs, stability, store
+from influence import report_charts, specs, stability, store
 from influence.report_parts import Part, Table, heads
 from influence.sampling import parse_arm
+from influence.saved import Dataset
 
 FOUND = ("AUROC", "average precision", "precision", "by chance")
 SNIPPET = 90  # characters of a text beside a point of the map
@@ -45,7 +46,7 @@ def examples(scored: Path) -> Part:
 
 
 def example_map(
-    scored: Path, table: pd.DataFrame, dataset: data.Dataset, samples: Mapping[str, Path]
+    scored: Path, table: pd.DataFrame, dataset: Dataset, samples: Mapping[str, Path]
 ) -> Part | None:
     """Draw what the encoder makes of the examples, and which of them each arm keeps."""
     if not (scored / "map.parquet").exists():  # of a training without weights
@@ -83,7 +84,7 @@ def example_map(
     return Part("map", "Where the pruned examples lie", caption, {"": chart})
 
 
-def distributions(scored: Path, table: pd.DataFrame, dataset: data.Dataset) -> Part:
+def distributions(scored: Path, table: pd.DataFrame, dataset: Dataset) -> Part:
     """Show how the scores are spread, how they rank alike, and how each agrees with itself."""
     charts = report_charts.distributions(table, dataset.label_names)
     correlations = pd.read_csv(scored / "correlations.csv", index_col=0)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+PART = 1 << 20  # ids looked at at a time
 WORTH = 0.9  # a table of whose rows a larger share is used stays whole
 
 
@@ -30,11 +31,11 @@ def used_rows(
         yield nullcontext
         return
     whole, padding = table.weight, table.padding_idx
-    used = np.union1d(ids, [pad, pad if padding is None else padding])
+    used = _used(ids, len(whole), pad, pad if padding is None else padding)
     if len(used) > WORTH * len(whole):
         yield nullcontext
         return
-    rows = torch.from_numpy(used.astype(np.int64)).to(whole.device)
+    rows = torch.from_numpy(used).to(whole.device)
     places = torch.full((len(whole),), -1, device=whole.device)  # -1: no such row, an error
     places[rows] = torch.arange(len(rows), device=whole.device)
     small = nn.Parameter(whole.detach()[rows], requires_grad=whole.requires_grad)
@@ -65,6 +66,15 @@ def used_rows(
         yield whole_again
     finally:
         restore()
+
+
+def _used(ids: np.ndarray, size: int, *others: int) -> np.ndarray:
+    """Return the different ids, ascending; in parts, as there may be too many to copy."""
+    seen = np.zeros(size, dtype=bool)
+    seen[list(others)] = True
+    for start in range(0, len(ids), PART):
+        seen[ids[start : start + PART]] = True
+    return np.flatnonzero(seen)
 
 
 def _own_table(model: nn.Module) -> nn.Embedding | None:

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from influence import batches
-from influence.batches import Tokens
+from influence.batches import Tokens, starts_of
 
 
 @pytest.fixture
 def tokens() -> Tokens:
     lengths = np.array([3, 1, 4, 2, 4])
     ids = np.arange(1, lengths.sum() + 1, dtype=np.int32)
-    return Tokens(ids, (ids % 2).astype(np.int8), np.concatenate([[0], np.cumsum(lengths)]), pad=0)
+    return Tokens(ids, (ids % 2).astype(np.int8), starts_of(lengths), lengths, pad=0)
 
 
 def test_a_batch_holds_the_tokens_of_its_rows_and_padding_elsewhere(tokens):
@@ -25,8 +25,10 @@ def test_a_batch_can_be_wider_than_its_longest_row(tokens):
 
 def test_taking_rows_keeps_their_tokens_and_order(tokens):
     taken = tokens.take(np.array([2, 1]))
-    assert taken.ids.tolist() == [5, 6, 7, 8, 4]
     assert taken.lengths.tolist() == [4, 1]
+    batch = batches.collate(taken, np.array([1, 0]))
+    assert batch["input_ids"].tolist() == [[4, 0, 0, 0], [5, 6, 7, 8]]
+    assert taken.ids is tokens.ids  # nothing is copied
 
 
 def test_every_example_is_in_one_batch_of_an_epoch():

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from influence import columns, data
+from influence import columns, data, saved
 from tests.tables import SPLITS, load_error, write
 
 
@@ -85,5 +85,5 @@ def test_columns_that_parquet_cannot_hold_become_json_text(tmp_path):
     assert dataset.train["mixed"].tolist() == ["1", '"one"']
     assert dataset.train["meta"][0] == "{}" and pd.isna(dataset.train["meta"][1])
     assert dataset.train["tokens"].tolist() == [["x", "y"], []]
-    data.save(dataset, tmp_path / "saved")
-    assert data.open_saved(tmp_path / "saved").train["meta"][0] == "{}"
+    saved.save(dataset, tmp_path / "saved")
+    assert saved.open_saved(tmp_path / "saved").dataset().train["meta"][0] == "{}"

@@ -5,10 +5,11 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from influence import data
+from influence import data, saved
 from influence.errors import InputError
 from tests.tables import SPLITS, examples, labelled, load_error, three_splits, write
 
@@ -144,8 +145,8 @@ def test_a_saved_dataset_opens_as_it_was(tmp_path):
     rows = examples(20).assign(more=[None, *"abcdefghijklmnopqrs"], label=["x", "y"] * 10)
     rows.loc[3, "label"] = None
     dataset = data.load(write(tmp_path / "source", train=rows, test=rows))
-    data.save(dataset, tmp_path / "deep" / "saved")
-    opened = data.open_saved(tmp_path / "deep" / "saved")
+    saved.save(dataset, tmp_path / "deep" / "saved")
+    opened = saved.open_saved(tmp_path / "deep" / "saved").dataset()
     for split in SPLITS:
         pd.testing.assert_frame_equal(opened.splits[split], dataset.splits[split])
     for field in ("name", "label_names", "digest", "dropped", "notes", "is_pair"):
@@ -156,7 +157,7 @@ def test_a_saved_dataset_opens_as_it_was(tmp_path):
 
 def test_a_saved_dataset_loads_with_the_ids_that_it_had(tmp_path):
     dataset = data.load(three_splits(tmp_path / "source"))
-    data.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
+    saved.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
     again = data.load(str(tmp_path / "subset"))
     assert again.train["id"].tolist() == dataset.train["id"].tolist()[:7]
     assert again.label_names == dataset.label_names
@@ -169,21 +170,22 @@ def test_a_saved_dataset_is_one_of_the_hubs_library(tmp_path):
     import datasets
 
     dataset = data.load(labelled(tmp_path / "source", ["b", "a", "b"]))
-    data.save(dataset, tmp_path / "saved")
+    saved.save(dataset, tmp_path / "saved")
     part = replace(dataset, train=dataset.train.iloc[:2])
-    data.save(part, tmp_path / "part", whole=tmp_path / "saved")
+    whole = saved.open_saved(tmp_path / "saved")
+    saved.save_subsets(whole, {tmp_path / "part": np.arange(2)})
     found = datasets.load_dataset(str(tmp_path / "part"), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in found.items()} == {
         split: len(rows) for split, rows in part.splits.items()
     }
     assert found["train"].features["label"].names == ["a", "b"]
     assert found["train"]["text"][:] == part.train["text"].tolist()
-    assert data.open_saved(tmp_path / "part").digest != dataset.digest
+    assert saved.open_saved(tmp_path / "part").digest != dataset.digest
 
 
 def test_a_saved_dataset_read_by_named_columns_keeps_its_class_names(tmp_path):
     dataset = data.load(labelled(tmp_path / "source", ["b", "a", "b"]))
-    data.save(dataset, tmp_path / "saved")
+    saved.save(dataset, tmp_path / "saved")
     again = data.load(str(tmp_path / "saved"), label_column="label")
     assert again.label_names == dataset.label_names == ("a", "b")
     assert again.train["label"].tolist() == [1, 0, 1]
@@ -196,7 +198,7 @@ def test_a_saved_dataset_opens_in_datasets_with_its_class_names(tmp_path):
     train = pd.DataFrame({"text": ["x", "y"], "label": ["b", "a"], "slots": [None, None]})
     test = train.assign(slots=["O", "O O"])
     source = write(tmp_path / "source", train=train, validation=test, test=test)
-    data.save(data.load(source), tmp_path / "saved")
+    saved.save(data.load(source), tmp_path / "saved")
     opened = datasets.load_dataset(
         "parquet",
         data_files={split: str(tmp_path / "saved" / f"{split}.parquet") for split in SPLITS},
@@ -209,34 +211,34 @@ def test_a_saved_dataset_opens_in_datasets_with_its_class_names(tmp_path):
 
 def test_a_subset_is_saved_under_a_digest_of_its_own(tmp_path):
     dataset = data.load(three_splits(tmp_path / "source"))
-    data.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
-    opened = data.open_saved(tmp_path / "subset")
+    saved.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
+    opened = saved.open_saved(tmp_path / "subset").dataset()
     assert len(opened.train) == 7 and opened.digest != dataset.digest
 
 
 def test_a_save_that_was_cut_off_is_not_opened(tmp_path, monkeypatch):
     dataset = data.load(three_splits(tmp_path / "source"))
-    data.save(dataset, tmp_path / "saved")
+    saved.save(dataset, tmp_path / "saved")
 
     def stop(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(data, "write_json", stop)
+        patch.setattr(saved, "write_json", stop)
         with pytest.raises(KeyboardInterrupt):
-            data.save(dataset, tmp_path / "saved")
+            saved.save(dataset, tmp_path / "saved")
     with pytest.raises(InputError, match=r"dataset\.json is missing"):
-        data.open_saved(tmp_path / "saved")
+        saved.open_saved(tmp_path / "saved")
     with pytest.raises(InputError, match=str(tmp_path / "nothing")):
-        data.open_saved(tmp_path / "nothing")
+        saved.open_saved(tmp_path / "nothing")
 
 
 def test_a_saved_dataset_whose_rows_changed_is_not_opened(tmp_path):
     dataset = data.load(three_splits(tmp_path / "source"))
-    data.save(dataset, tmp_path / "saved")
+    saved.save(dataset, tmp_path / "saved")
     dataset.test.iloc[::-1].to_parquet(tmp_path / "saved" / "test.parquet", index=False)
-    with pytest.raises(InputError, match="not those saved"):
-        data.open_saved(tmp_path / "saved")
+    with pytest.raises(InputError, match="is not the file that was saved"):
+        saved.open_saved(tmp_path / "saved")
 
 
 def test_the_module_imports_without_datasets_and_torch():
@@ -262,7 +264,7 @@ def test_a_voice_assistant_s_label_is_its_domain(tmp_path):
     assert dataset.label_names == ("domain 0", "domain 1")
     assert set(dataset.train["intent"]) == {f"intent {n}" for n in range(4)}
     assert set(dataset.train["slots"]) == {"O B-title I-title"}
-    data.save(dataset, tmp_path / "saved")
+    saved.save(dataset, tmp_path / "saved")
     again = data.load(str(tmp_path / "saved"), task="nlu")
     pd.testing.assert_frame_equal(again.train, dataset.train)
 
@@ -306,7 +308,7 @@ def test_a_dataset_without_slots_is_no_voice_assistant_s(tmp_path):
     )
     plain = three_splits(tmp_path / "plain")
     assert "needs label_column" in load_error(plain, task="nlu")
-    data.save(data.load(plain), tmp_path / "saved")
+    saved.save(data.load(plain), tmp_path / "saved")
     assert "needs the column intent" in load_error(str(tmp_path / "saved"), task="nlu")
 
 

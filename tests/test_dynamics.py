@@ -9,7 +9,7 @@ import pytest
 import torch
 from aum import AUMCalculator
 
-from influence import cluster, data, dynamics, steps, store
+from influence import cluster, data, dynamics, saved, steps, store
 from influence.config import SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
 from tests import tiny
@@ -78,7 +78,9 @@ def score(training: Path, names: str, workdir: Path, **knobs) -> Path:
 
 
 def test_cartography_files_are_as_pandas_writes_and_reads_them(tmp_path):
-    dynamics.write_cartography(tmp_path, NAMES, GOLD, LOGITS)
+    dynamics.write_cartography(
+        tmp_path, [(NAMES[:2], GOLD[:2], LOGITS[:, :2]), (NAMES[2:], GOLD[2:], LOGITS[:, 2:])]
+    )
     for epoch in range(2):
         path = tmp_path / f"training_dynamics/dynamics_epoch_{epoch}.jsonl"
         rows = pd.read_json(path, lines=True, orient="records")
@@ -233,7 +235,7 @@ def test_a_file_of_another_kind_is_refused(dataset, tmp_path):
 
 def test_another_split_can_be_scored_but_not_pruned(trained, tmp_path):
     made = score(trained, "pvi,el2n,vog", tmp_path, split="test")
-    found, read = table(made), data.open_saved(trained / "data")
+    found, read = table(made), saved.open_saved(trained / "data").dataset()
     assert found["id"].tolist() == read.test["id"].tolist()
     listed = json.loads((made / "examples.json").read_text())
     assert {row["id"] for row in listed} <= set(read.test["id"])
@@ -253,7 +255,7 @@ def test_pvi_of_a_test_set_is_its_definition(trained, tmp_path):
     last = next(
         c["step"] for c in manifest["runs"][0]["checkpoints"] if c["epoch"] == 2 and c["series"]
     )
-    read = data.open_saved(trained / "data")
+    read = saved.open_saved(trained / "data").dataset()
     tokenizer = models.open_tokenizer(trained / "tokenizer")
     model = models.open_checkpoint(trained / f"runs/0/step-{last:06d}")
     tokens = encode(tokenizer, read.test, TrainStep(**manifest["knobs"]))

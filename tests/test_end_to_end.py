@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from entrypoints import evaluate, main, sample, score, train
-from influence import batches, data, models, scores, tracking
+from influence import batches, data, models, saved, scores, tracking
 from influence.config import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
 from influence.models import MINILM_PACKAGE
 from influence.records import load_trace
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 HERE = {"workers": 1, "threads": 1}
 ARMS = ("random", "vog:easy:class", "forgetting:softmax")  # random is added
 FRACTIONS, PERCENTS, SEEDS = "0.3,0.6", (0, 30, 60), 2
+FIRST = "trace/0000000000.safetensors"  # of the shards the only one
 KEPT = {0: 121, 30: 85, 60: 48}  # of 121 train examples
 COMPUTING = {"train": "train_run", "shards": "measure_shard", "evaluate": "retrain_point"}
 
@@ -329,8 +330,8 @@ def test_all_means_every_score_that_the_dataset_can_have(chain):
 
 def test_every_checkpoint_opens_in_transformers_and_gives_the_logits_of_the_trace(chain):
     training = logged(chain.train, "training")
-    trace = load_trace(logged(chain.score, "scores"))
-    dataset = data.open_saved(training / "data")
+    trace = load_trace(logged(chain.score, "scores") / FIRST)
+    dataset = saved.open_saved(training / "data").dataset()
     tokenizer = AutoTokenizer.from_pretrained(training / "tokenizer")
     inputs = tokenizer(
         dataset.train["text"].tolist(), truncation=True, max_length=16, padding=True
@@ -352,7 +353,7 @@ def test_every_checkpoint_opens_in_transformers_and_gives_the_logits_of_the_trac
 def test_a_kept_subset_is_exact_and_loads_as_a_dataset(chain):
     sampled = logged(chain.sample, "sample")
     kept = pd.read_parquet(sampled / "kept.parquet")
-    whole = data.open_saved(sampled / "data")
+    whole = saved.open_saved(sampled / "data").dataset()
     for percent in PERCENTS[1:]:
         subset = data.load(str(sampled / f"subsets/percent-{percent}/draw-0"))
         ids = kept.loc[kept["percent_pruned"] == percent, "id"]
@@ -369,7 +370,7 @@ def test_a_model_trains_on_a_kept_subset(chain, tmp_path):
     few = {**tiny.FAST, **HERE, "epochs": 1, "track": False, "workdir": str(tmp_path)}
     train.main(TrainStep(dataset=str(subset), **few))
     (training,) = finished(str(tmp_path), "train")
-    assert len(data.open_saved(training / "data").train) == KEPT[60]
+    assert len(saved.open_saved(training / "data").dataset().train) == KEPT[60]
 
 
 def test_equal_steps_are_a_budget_as_equal_epochs_are(chain):
@@ -399,7 +400,7 @@ def test_pairs_and_integer_labels_go_all_the_way(tmp_path, change):
     path = tiny.write(tmp_path / "data", splits)
     main.main(MainStep(dataset=str(path), arms="el2n:easy", fractions="0.5", **few))
     (scored,) = finished(few["workdir"], "score")
-    dataset = data.open_saved(scored / "data")
+    dataset = saved.open_saved(scored / "data").dataset()
     assert dataset.is_pair == (change == "pairs")
     assert dataset.label_names == ("0", "1", "2")
     for curve in finished(few["workdir"], "evaluate"):
@@ -413,11 +414,13 @@ def test_the_three_layer_head_reopens_with_the_logits_of_the_trace(tmp_path, dir
     (training,) = finished(str(tmp_path), "train")
     score.main(ScoreStep(training=str(training), score="loss,vog,grand", **few))
     (scored,) = finished(str(tmp_path), "score")
-    step, stored = load_trace(scored).runs[0].at["logits"].popitem()
+    step, stored = load_trace(scored / FIRST).runs[0].at["logits"].popitem()
     model = models.open_checkpoint(training / f"runs/0/step-{step:06d}")
     assert [layer.out_features for layer in model.classifier[::3]] == [8, 8, 3]
     tokenizer = models.open_tokenizer(training / "tokenizer")
-    tokens = batches.encode(tokenizer, data.open_saved(training / "data").train, 16, True)
+    tokens = batches.encode(
+        tokenizer, saved.open_saved(training / "data").dataset().train, 16, True
+    )
     np.testing.assert_allclose(models.predict(model, tokens), stored, rtol=1e-4, atol=1e-5)
 
 

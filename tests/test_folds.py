@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from cleanlab.rank import get_label_quality_scores
 
-from influence import cluster, confident, data, models, steps, store, training
+from influence import cluster, confident, models, saved, steps, store, training
 from influence.config import ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.steps.inputs import encode
@@ -61,7 +61,7 @@ def test_folds_divide_the_examples_and_each_class_evenly():
 
 
 def test_held_out_logits_are_those_of_a_model_trained_on_the_other_folds(config, trained):
-    read = data.open_saved(trained / "data")
+    read = saved.open_saved(trained / "data").dataset()
     tokenizer = models.open_tokenizer(trained / "tokenizer")
     tokens, labels = encode(tokenizer, read.train, config), read.train["label"].to_numpy()
     place = training.folds(labels, 3, config.seed)
@@ -85,7 +85,7 @@ def test_labels_are_ranked_as_cleanlab_ranks_them(trained, scored):
 
 def test_what_cleanlab_takes_for_wrong_is_counted_beside_what_is(trained, scored):
     kept = json.loads((scored / "label_issues.json").read_text())
-    train = data.open_saved(scored / "data").train
+    train = saved.open_saved(scored / "data").dataset().train
     wrong = set(train["id"][train["flipped"]])
     found = set(kept["ids"])
     labels = train["label"].to_numpy()

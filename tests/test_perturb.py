@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence import data
+from influence import data, saved
 from influence.errors import InputError
 from influence.perturb import add_label_noise, make_long_tail
 from tests import tiny
@@ -68,8 +68,8 @@ def test_loading_perturbs_train_alone_and_says_so(tmp_path):
     wrong = 100 * noisy.train["flipped"].mean()
     assert f"{wrong:.2f} % of all are now wrong" in noisy.notes[-1]
     assert f"left {len(thin.train)} of {len(plain.train)} train rows" in thin.notes[-1]
-    data.save(noisy, tmp_path / "saved")
-    assert data.open_saved(tmp_path / "saved").train.equals(noisy.train)
+    saved.save(noisy, tmp_path / "saved")
+    assert saved.open_saved(tmp_path / "saved").dataset().train.equals(noisy.train)
 
 
 def test_a_domain_cannot_be_redrawn():

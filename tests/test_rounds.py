@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from entrypoints import main
-from influence import data, store
+from influence import saved, store
 from influence.config import MainStep
 from tests import tiny
 from tests.test_end_to_end import launch, of_step
@@ -73,7 +73,10 @@ def test_a_turn_scores_what_the_one_before_left_and_nothing_else(study):
         len(pd.read_parquet(path / "scores.parquet")) for path in study.turns.work.glob("score-*")
     )
     assert sizes == [79, 97, 121]
-    left = {len(data.open_saved(path / "data").train) for path in study.turns.work.glob("score-*")}
+    left = {
+        len(saved.open_saved(path / "data").dataset().train)
+        for path in study.turns.work.glob("score-*")
+    }
     assert left == {79, 97, 121}
 
 

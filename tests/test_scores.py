@@ -9,7 +9,7 @@ from influence import planning, scores
 from influence.planning import compute
 from influence.records import load_trace, save_trace
 from influence.scores import QUANTITIES, REGISTRY
-from tests.traces import EXAMPLES, SPECS, arrays, make_trace, take
+from tests.traces import EXAMPLES, SPECS, arrays, make_trace
 
 
 def logits_of(*probabilities):
@@ -32,7 +32,7 @@ def test_a_score_is_one_finite_value_per_example(spec):
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_a_score_follows_a_permutation_of_the_train_set(spec):
     trace, rows = make_trace(), np.random.default_rng(1).permutation(EXAMPLES)
-    np.testing.assert_allclose(compute(spec, take(trace, rows)), compute(spec, trace)[rows])
+    np.testing.assert_allclose(compute(spec, trace.take(rows)), compute(spec, trace)[rows])
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -63,8 +63,10 @@ def test_a_score_is_the_same_in_blocks(spec, monkeypatch):
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_a_score_survives_storage(spec, tmp_path):
     trace = make_trace([spec])
-    save_trace(trace, tmp_path)
-    np.testing.assert_array_equal(compute(spec, load_trace(tmp_path)), compute(spec, trace))
+    save_trace(trace, tmp_path / "trace")
+    np.testing.assert_array_equal(
+        compute(spec, load_trace(tmp_path / "trace")), compute(spec, trace)
+    )
 
 
 @pytest.mark.parametrize("name", REGISTRY)

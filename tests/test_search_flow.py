@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from entrypoints import search
-from influence import data, evaluation, store
+from influence import data, evaluation, saved, store
 from influence.config import FitConfig, SearchStep
 from influence.recommendation import FULL
 from influence.steps import retraining
@@ -87,11 +87,11 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
     assert len(splits[first:]) == 3 * searched.config.test_seeds
 
 
-def test_what_is_opened_to_choose_on_holds_validation_alone(searched):
+def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
     source = logged(searched.runs[2], "scores")
-    dataset = data.open_saved(source / "data")
+    dataset = saved.open_saved(source / "data").dataset()
     fit = FitConfig(**store.read_manifest(source, "score")["fit"])
-    opened = retraining._open(source, "score", "validation", fit)
+    opened = retraining._open(source, "score", "validation", fit, tmp_path)
     np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
     assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
 
@@ -118,7 +118,7 @@ def test_what_is_chosen_does_not_depend_on_the_test_split(searched, tmp_path):
 def test_the_subset_is_a_dataset_to_train_on(searched):
     directory = logged(searched.runs[0], "search")
     found, subset = found_by(searched.runs[0]), data.load(str(directory / "subset"))
-    whole = data.open_saved(logged(searched.runs[2], "scores") / "data")
+    whole = saved.open_saved(logged(searched.runs[2], "scores") / "data").dataset()
     assert len(subset.train) == found["kept"] < len(whole.train)
     assert set(subset.train["id"]) < set(whole.train["id"])
     assert subset.test.equals(whole.test)

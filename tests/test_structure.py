@@ -14,7 +14,8 @@ MODULES = {
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
 CORE = [
-    *("assistant", "sources", "columns", "examples", "perturb", "data", "batches", "models"),
+    *("assistant", "sources", "columns", "examples", "perturb", "saved", "data"),
+    *("batches", "models"),
     *(
         "vocabulary",
         "training",
@@ -60,7 +61,7 @@ DOORS = {
 DIRECTION = [
     *("errors", "shapes", "config", "store"),
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "slots"),
-    *("examples", "perturb", "data"),
+    *("examples", "perturb", "saved", "data"),
     *(
         "batches",
         "layers",

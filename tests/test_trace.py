@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from influence import trace
-from influence.batches import Tokens
+from influence.batches import Tokens, starts_of
 from influence.trace import Meter, Resident, Variance
 from tests import architectures
 
@@ -25,10 +25,10 @@ def meter(name: str, quantities: frozenset = ALL) -> Meter:
 def examples(name: str, count: int = 13) -> tuple[Tokens, np.ndarray]:
     generator = np.random.default_rng(3)
     lengths = generator.integers(2, 14, size=count)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    lengths = np.array(lengths, dtype=np.int32)
     ids = generator.integers(5, 15, size=lengths.sum()).astype(np.int32)
     pad = architectures.CONFIGS[name]["pad_token_id"]
-    return Tokens(ids, None, offsets, pad), np.arange(count) % 3
+    return Tokens(ids, None, starts_of(lengths), lengths, pad), np.arange(count) % 3
 
 
 def measured(found: trace.Measured) -> dict:
@@ -64,7 +64,8 @@ def test_vog_equals_its_definition_by_plain_autograd():
     whole = meter("bert", frozenset({"logits"}))
     found = whole.measure(tokens, labels, np.arange(3), batch_tokens=100).over
     for i in range(3):
-        ids = torch.from_numpy(tokens.ids[tokens.offsets[i] : tokens.offsets[i + 1]]).long()[None]
+        start, length = tokens.starts[i], tokens.lengths[i]
+        ids = torch.from_numpy(tokens.ids[start : start + length]).long()[None]
         gradients = []
         for resident in whole.residents:
             model = architectures.build("bert", STEPS.index(resident.step))

@@ -15,7 +15,8 @@ PAD = 0
 
 def tokens(examples: int = 12, length: int = 5) -> batches.Tokens:
     ids = np.random.default_rng(0).choice(IDS, examples * length).astype(np.int32)
-    return batches.Tokens(ids, None, np.arange(examples + 1) * length, PAD)
+    lengths = np.full(examples, length, dtype=np.int32)
+    return batches.Tokens(ids, None, batches.starts_of(lengths), lengths, PAD)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

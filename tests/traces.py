@@ -1,7 +1,5 @@
 """Random measurements of made-up trainings, for the tests of everything that reads a trace."""
 
-import dataclasses
-
 import numpy as np
 
 from influence.planning import RunInfo, plan
@@ -70,29 +68,6 @@ def make_trace(specs=SPECS, epochs=(4, 2), **kwargs) -> Trace:
     """A random trace that holds exactly what `specs` read."""
     infos = make_infos(epochs)
     return measure(plan(specs, infos), infos, **kwargs)
-
-
-def take(trace, rows) -> Trace:
-    """The trace of the examples `rows`, in that order."""
-
-    def run_rows(run):
-        at = {
-            name: {k: v if name == "null_logits" else v[rows] for k, v in steps.items()}
-            for name, steps in run.at.items()
-        }
-        over = {name: {k: v[rows] for k, v in keys.items()} for name, keys in run.over.items()}
-        whole = {name: v[:, rows] for name, v in run.whole.items()}
-        return dataclasses.replace(run, at=at, over=over, whole=whole)
-
-    runs = tuple(map(run_rows, trace.runs))
-    return dataclasses.replace(
-        trace,
-        ids=trace.ids[rows],
-        labels=trace.labels[rows],
-        runs=runs,
-        trail_entropies=trace.trail_entropies[rows],
-        held_out_logits=trace.held_out_logits[rows],
-    )
 
 
 def arrays(trace):

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from influence import adoption, data, dynamics, evaluation, models, planning, store
+from influence import adoption, dynamics, evaluation, models, planning, store
 from influence.adoption import Adopted
 from influence.config import TrainConfig
 from influence.errors import InputError
+from influence.saved import Dataset, texts_of
 from influence.steps.inputs import GIVEN_LOGITS, GIVEN_SCORES, encode, read_checkpoints
 from influence.training import steps_per_epoch
 
 
-def check(config: TrainConfig, dataset: data.Dataset) -> None:
+def check(config: TrainConfig, dataset: Dataset) -> None:
     """Raise InputError if what `adopt` names does not fit the dataset."""
     if found := _checkpoints(config):
         adoption.check_labels(found, dataset.label_names)
@@ -50,15 +51,15 @@ def expected(config: TrainConfig, examples: int) -> planning.RunInfo:
     return planning.RunInfo(config.seed, ends, True, (), trails, False, frozenset({"logits"}))
 
 
-def tokenizer_of(config: TrainConfig, dataset: data.Dataset):
+def tokenizer_of(config: TrainConfig, dataset: Dataset):
     """Return the tokenizer of the model, or the one that was saved beside adopted checkpoints."""
     found = _checkpoints(config)
     if found and (found[-1].path / "tokenizer_config.json").is_file():
         return models.open_tokenizer(found[-1].path)
-    return models.load_tokenizer(config, data.texts_of(dataset.train))
+    return models.load_tokenizer(config, texts_of(dataset.train))
 
 
-def leave_run(directory: Path, config: TrainConfig, dataset: data.Dataset) -> None:
+def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
     """Leave in `runs/0` what `train_run` would have left there, as far as it is known."""
     with store.replacing(directory / "runs/0") as at:
         at.mkdir()

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import data, evaluation, store
+from influence import evaluation, store
 from influence.cluster import Engine
 from influence.config import EvaluateConfig, EvaluateStep
 from influence.evaluation import Point
 from influence.sampling import kept_count
+from influence.saved import open_saved
 from influence.steps import retraining
 from influence.steps.retraining import Place, retrain
 from influence.steps.sample import groups_of
@@ -46,15 +47,16 @@ def _evaluate(
 ) -> Generator[Record, None, dict]:
     store.verify(sampled, manifest)
     percents = sorted({0.0, *manifest["percents"]})
-    test = data.open_saved(sampled / "data").test
-    groups = groups_of(test, "test", manifest["groups"])
+    source = open_saved(sampled / "data")
+    labels = source.array("test", "label")
+    groups = groups_of(source.read("test", manifest["groups"]), "test", manifest["groups"])
     keys = [(percent, number) for percent in percents for number in range(config.seeds)]
     place = retraining.place(config, sampled, "sample", "test", engine)
     jobs = [(place, *key) for key in keys]
     shown = SHOWN + RATES if manifest["task"] == "nlu" else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {manifest['arm']}"):
-        right = np.load(place.kept / point.key / retraining.PREDICTIONS) == test["label"].to_numpy()
+        right = np.load(place.kept / point.key / retraining.PREDICTIONS) == labels
         found = {**point.metrics, **evaluation.by_group(right, groups)}
         points[keys[position][0]].append(replace(point, metrics=found))
         if len(points[point.percent_pruned]) == config.seeds:

@@ -1,5 +1,6 @@
 """What a step directory offers to later steps: tokens and labels of its splits, checkpoints."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence import batches, data, models, store
+from influence import batches, models, store
 from influence.config import ModelConfig
 from influence.errors import InputError
 from influence.planning import RunInfo
 from influence.records import Checkpoint
+from influence.saved import Saved, open_saved
 
 # The modules that every training depends on, the scored one and each retraining.
 TRAINING = (
-    *("batches", "data", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics"),
+    *("batches", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics", "saved"),
     *("slots", "sources", "steps/inputs", "training", "vocabulary"),
 )
 
@@ -28,10 +30,58 @@ GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
 def open_inputs(
     directory: Path, split: str, config: ModelConfig
 ) -> tuple[batches.Tokens, np.ndarray]:
-    """Return tokens and labels (examples,) of one split of a step directory."""
-    frame = getattr(data.open_saved(directory / "data"), split)
-    tokenizer = models.open_tokenizer(directory / "tokenizer")
-    return encode(tokenizer, frame, config), frame["label"].to_numpy()
+    """Return tokens and labels (examples,) of one split of a step directory of this workdir."""
+    source, tokenizer = (
+        open_saved(directory / "data"),
+        models.open_tokenizer(directory / "tokenizer"),
+    )
+    tokens = open_tokens(source, split, tokenizer, config, cache_of(directory))
+    return tokens, source.array(split, "label")
+
+
+def cache_of(directory: Path) -> Path:
+    """Return where the tokens are kept for the steps of the workdir that `directory` lies in."""
+    return directory.parent / "tokens"
+
+
+def open_tokens(
+    source: Saved, split: str, tokenizer, config: ModelConfig, cache: Path
+) -> batches.Tokens:
+    """Return the tokens of a split, made once for all steps and workers, as maps of files.
+
+    They are kept in `cache` under a name made of the rows, the tokenizer and the length.
+    """
+    knobs = {"max_length": config.max_length, "tokenizer": models.tokenizer_digest(tokenizer)}
+    key = store.fingerprint("tokens", knobs, {"rows": source.files[split]}, ("batches",))
+    at = cache / key
+    with store.locked(at):
+        if not (at / "tokens.json").exists():
+            _write_tokens(source, split, tokenizer, config, at)
+    facts = json.loads((at / "tokens.json").read_text(encoding="utf-8"))
+    return batches.Tokens(
+        ids=np.memmap(at / "ids", np.int32, "r"),
+        types=np.memmap(at / "types", np.int8, "r") if facts["types"] else None,
+        starts=np.load(at / "starts.npy", mmap_mode="r"),
+        lengths=np.load(at / "lengths.npy", mmap_mode="r"),
+        pad=tokenizer.pad_token_id,
+    )
+
+
+def _write_tokens(source: Saved, split: str, tokenizer, config: ModelConfig, at: Path) -> None:
+    lengths, typed = [], False
+    texts = [name for name in ("text", "text_pair") if name in source.columns(split)]
+    with open(at / "ids", "wb") as ids, open(at / "types", "wb") as types:
+        for part in source.parts(split, texts):
+            some = encode(tokenizer, part, config)
+            ids.write(some.ids.tobytes())
+            if some.types is not None:
+                types.write(some.types.tobytes())
+                typed = True
+            lengths.append(some.lengths)
+    every = np.concatenate(lengths)
+    np.save(at / "lengths.npy", every)
+    np.save(at / "starts.npy", batches.starts_of(every))
+    store.write_json(at / "tokens.json", {"types": typed, "examples": len(every)})
 
 
 def recall_of(manifest: Mapping[str, Any]) -> np.ndarray | None:

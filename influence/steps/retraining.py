@@ -12,7 +12,6 @@ import pandas as pd
 
 from influence import (
     batches,
-    data,
     evaluation,
     joint,
     models,
@@ -24,7 +23,8 @@ from influence import (
 from influence.cluster import Engine, hold
 from influence.config import EvaluateConfig, FitConfig, changed
 from influence.evaluation import Point
-from influence.steps.inputs import TRAINING, encode
+from influence.saved import Saved, open_saved, texts_of
+from influence.steps.inputs import TRAINING, cache_of, open_tokens
 
 Split = Literal["validation", "test"]
 CODE = (*TRAINING, "steps/retraining")
@@ -68,11 +68,12 @@ def retrained(manifest: Mapping[str, Any], config: EvaluateConfig) -> FitConfig:
 def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     """Retrain on the rows `kept` of the train set under seed `number`, unless it was done before.
 
-    The result is kept under a name made of all that it depends on: the ids, the seed, the knobs,
+    The result is kept under a name made of all that it depends on: the rows, the seed, the knobs,
     the model, the code; beside it lie the predicted classes. A process that wants one that is
     being made waits for it.
     """
-    opened = hold(_open, place.source, place.step, place.split, place.fit)
+    cache = cache_of(place.kept)
+    opened = hold(_open, place.source, place.step, place.split, place.fit, cache)
     examples, batch = len(opened.train[1]), opened.fit.batch_size
     counted = examples if place.budget == "steps" else len(kept)
     steps = opened.fit.epochs * training.steps_per_epoch(counted, batch)
@@ -96,14 +97,13 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A source, tokenised: the ids and rows of train, and one other split."""
+    """A source, tokenised: train, and one other split."""
 
     task: str
     fit: FitConfig
     tokenizer: object
     label_names: tuple[str, ...]
     digest: str
-    ids: np.ndarray
     train: tuple[batches.Tokens, np.ndarray]
     measured: tuple[batches.Tokens, np.ndarray]
     requests: "_Requests | None"  # task nlu
@@ -119,33 +119,33 @@ class _Requests:
     gold: nlu_metrics.Parses
 
 
-def _open(source: Path, step: str, split: Split, fit: FitConfig) -> _Opened:
+def _open(source: Path, step: str, split: Split, fit: FitConfig, cache: Path) -> _Opened:
     manifest = store.read_manifest(source, step)
-    task, dataset = manifest["task"], data.open_saved(source / "data")
-    tokenizer = _tokenizer(source, manifest, fit, dataset.train)
-    frames, names = (dataset.train, dataset.splits[split]), dataset.label_names
+    task, dataset = manifest["task"], open_saved(source / "data")
+    tokenizer = _tokenizer(source, manifest, fit, dataset)
+    splits, names = ("train", split), dataset.label_names
     requests = None
     if task == "nlu":
+        frames = [dataset.read(name) for name in splits]
         words, others = (
             joint.read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
         )
         requests = _Requests(frames[0], words, others, nlu.gold(frames[1], names))
         tokens = (words.tokens, others.tokens)
     else:
-        tokens = tuple(encode(tokenizer, frame, fit) for frame in frames)
+        tokens = tuple(open_tokens(dataset, name, tokenizer, fit, cache) for name in splits)
     train, measured = (
-        (some, frame["label"].to_numpy()) for some, frame in zip(tokens, frames, strict=True)
+        (some, dataset.array(name, "label")) for some, name in zip(tokens, splits, strict=True)
     )
-    ids = dataset.train["id"].to_numpy()
-    return _Opened(task, fit, tokenizer, names, dataset.digest, ids, train, measured, requests)
+    return _Opened(task, fit, tokenizer, names, dataset.digest, train, measured, requests)
 
 
-def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, train: pd.DataFrame):
+def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, dataset: Saved):
     """Open the tokenizer of the scored model; another model has one of its own."""
     scored = FitConfig(**manifest["fit"])
     if (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary):
         return models.open_tokenizer(source / "tokenizer")
-    return models.load_tokenizer(fit, data.texts_of(train))
+    return models.load_tokenizer(fit, texts_of(dataset.read("train")))
 
 
 def _classifier(
@@ -191,10 +191,10 @@ def _stack(
 
 
 def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int) -> str:
-    """Name a retraining by all that it depends on."""
-    ids = hashlib.sha256("\n".join(opened.ids[rows]).encode()).hexdigest()
+    """Name a retraining by all that it depends on; the dataset's digest says what the rows are."""
+    kept = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
     knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
     if opened.task == "nlu":
         knobs |= {"task": "nlu", "threshold": place.threshold}
-    inputs = {"dataset": opened.digest, "kept": ids, "model": models.identity(opened.fit)}
+    inputs = {"dataset": opened.digest, "kept": kept, "model": models.identity(opened.fit)}
     return store.fingerprint("retraining", knobs, inputs, CODE)

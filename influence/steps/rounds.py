@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from influence import data, sampling, store
+from influence import sampling, store
 from influence.config import SampleConfig, SampleStep, fractions
+from influence.saved import open_saved
 from influence.steps.sample import CODE as SAMPLING
 from influence.steps.sample import described, fill
 from influence.steps.step import Record, Steps, Task, perform
@@ -16,7 +17,7 @@ CODE = (*SAMPLING, "steps/rounds")
 
 def turns(config: SampleConfig, scored: Path) -> list[float]:
     """Return the fraction of what is left that each turn prunes, to reach each of `fractions`."""
-    examples = len(data.open_saved(scored / "data").train)
+    examples = open_saved(scored / "data").count("train")
     left = [sampling.kept_count(examples, fraction) for fraction in fractions(config.fractions)]
     return [1 - after / before for before, after in zip([examples, *left], left, strict=False)]
 
@@ -54,10 +55,10 @@ def _joined(scored: Path, turned: Sequence[Path]) -> np.ndarray:
     """Return the rows of the train set, those kept longest first."""
     kept, gone = np.array([], dtype=str), []
     for path in turned:
-        ids = data.open_saved(path / "data").train["id"].to_numpy(dtype=str)
+        ids = open_saved(path / "data").array("train", "id").astype(str)
         ordered = ids[np.load(path / "order.npy")[0]]
-        count = len(data.open_saved(subset(path)).train)
+        count = open_saved(subset(path)).count("train")
         kept, gone = ordered[:count], [ordered[count:], *gone]
-    everyone = data.open_saved(scored / "data").train["id"]
+    everyone = open_saved(scored / "data").array("train", "id")
     place = dict(zip(everyone, range(len(everyone)), strict=True))
     return np.array([place[name] for name in np.concatenate([kept, *gone])])

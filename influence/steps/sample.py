@@ -1,23 +1,27 @@
 """sample: from scores to the examples that stay, at every fraction."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from influence import data, flips, rules, sampling, specs, store
+from influence import flips, rules, sampling, specs, store
 from influence.columns import listed
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
 from influence.evaluation import CLASS
+from influence.saved import Dataset, Saved, open_saved, save_subsets
+from influence.steps.findings import flips_of
 from influence.steps.inputs import read_scored, recall_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
 GROUPS = 50  # values of a column by which pruning is judged
 CODE = (
-    *("data", "flips", "ranking", "rules", "sampling", "scores", "sources", "specs"),
+    *("flips", "ranking", "rules", "sampling", "saved", "scores", "specs"),
     "steps/sample",
 )
 
@@ -59,11 +63,9 @@ def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
     return tuple(dict.fromkeys(arms))
 
 
-def check_sample(config: SampleConfig, dataset: data.Dataset) -> None:
+def check_sample(config: SampleConfig, dataset: Dataset) -> None:
     """Raise InputError for a fraction that leaves too few examples, and for unusable groups."""
-    floors = floors_of(config, dataset.train)
-    for fraction in fractions(config.fractions):
-        sampling.cut(np.arange(len(dataset.train)), fraction, floors)
+    _check_fractions(config, floors_of(config, dataset.train), len(dataset.train))
     for split in ("train", "test"):
         groups_of(dataset.splits[split], split, names(config.groups))
 
@@ -95,10 +97,10 @@ def _sample(
     config: SampleStep, arm, scored: Path, manifest: dict, directory: Path
 ) -> Generator[Record, None, dict]:
     store.verify(scored, manifest)
-    table = pd.read_parquet(scored / "scores.parquet")
-    labels = table["label"].to_numpy()
-    dataset = data.open_saved(scored / "data")
-    floors = floors_of(config, dataset.train)
+    source = open_saved(scored / "data")
+    floors = floors_of(config, _judged(source, "train", ()))
+    labels = floors[0].groups
+    table = pd.read_parquet(scored / "scores.parquet", columns=list(arm.scores))
     hardness = {
         name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
     }
@@ -113,7 +115,7 @@ def _sample(
             floors=floors,
             recall=recall_of(manifest),
             knobs=knobs,
-        )
+        ).astype(np.int32)
         for draw in range(config.draws)
     ]
     if all(np.array_equal(order, orders[0]) for order in orders):
@@ -126,19 +128,23 @@ def fill(
     config: SampleConfig, scored: Path, orders: list[np.ndarray], directory: Path
 ) -> Generator[Record, None, None]:
     """Leave in `directory` what the fractions cut from these orders of the scored train set."""
-    dataset = data.open_saved(scored / "data")
-    check_sample(config, dataset)
-    floors = floors_of(config, dataset.train)
+    source, groups = open_saved(scored / "data"), names(config.groups)
+    train = _judged(source, "train", groups)
+    groups_of(_judged(source, "test", groups), "test", groups)
+    floors = floors_of(config, train)
     cuts = {
         f: [sampling.cut(order, f, floors) for order in orders] for f in fractions(config.fractions)
     }
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
     np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
-    _write_kept(cuts, dataset, directory)
-    shares = _write_shares(cuts, dataset, names(config.groups), directory)
+    _write_kept(cuts, source, directory)
+    divided = {CLASS: (train["label"].to_numpy(), source.label_names)}
+    for name, values in groups_of(train, "train", groups).items():
+        divided[str(name)] = pd.factorize(values, sort=True)
+    shares = _write_shares(cuts, divided, directory)
     shares = shares[shares["group"] == CLASS]
-    overlaps = _write_flips(cuts, flips.flags(dataset.train), directory)
+    overlaps = _write_flips(cuts, flips_of(source, "train"), directory)
     for fraction, kept in cuts.items():
         worst = shares.loc[shares["percent_pruned"] == percent(fraction), "kept_share"].min()
         found = {f"flips/{name}": value for name, value in overlaps.get(fraction, {}).items()}
@@ -151,6 +157,20 @@ def described(config: SampleConfig, arm, orders: list[np.ndarray], manifest: dic
     percents = [percent(fraction) for fraction in fractions(config.fractions)]
     drawn = {"draws": len(orders), "groups": list(names(config.groups))}
     return {"arm": str(arm), "percents": percents, **drawn, **inherited(manifest)}
+
+
+def _judged(source: Saved, split: str, groups: Sequence[str]) -> pd.DataFrame:
+    """Return the columns of a split by which pruning is restrained and judged."""
+    wanted = {"label", "intent", *groups}
+    there = source.columns(split)
+    if set(groups) <= set(there):
+        return source.read(split, [name for name in there if name in wanted])
+    return source.read(split)  # of which one is missing: the message tells all that there are
+
+
+def _check_fractions(config: SampleConfig, floors: Sequence[sampling.Floor], examples: int) -> None:
+    for fraction in fractions(config.fractions):
+        sampling.cut(np.arange(examples), fraction, floors)
 
 
 def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dict[float, dict]:
@@ -177,27 +197,38 @@ def floors_of(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor
     return (classes,)
 
 
-def _write_kept(cuts: dict, dataset: data.Dataset, directory: Path) -> None:
-    kept_ids = []
-    for fraction, draws in cuts.items():
-        for draw, kept in enumerate(draws):
-            rows = dataset.train.iloc[np.sort(kept)]
-            kept_ids.append(
-                pd.DataFrame({"percent_pruned": percent(fraction), "draw": draw, "id": rows["id"]})
-            )
-            at = directory / f"subsets/percent-{percent(fraction):g}/draw-{draw}"
-            subset = replace(dataset, train=rows.reset_index(drop=True))
-            data.save(subset, at, whole=directory / "data")
-    pd.concat(kept_ids, ignore_index=True).to_parquet(directory / "kept.parquet", index=False)
+def _write_kept(cuts: dict, source: Saved, directory: Path) -> None:
+    """Leave `subsets/` and `kept.parquet`; the train set goes by in parts."""
+    rows = {
+        (percent(fraction), draw): np.sort(kept)
+        for fraction, draws in cuts.items()
+        for draw, kept in enumerate(draws)
+    }
+    at = {
+        directory / f"subsets/percent-{pruned:g}/draw-{draw}": kept
+        for (pruned, draw), kept in rows.items()
+    }
+    save_subsets(source, at)
+    with store.replacing(directory / "kept.parquet") as path, ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for part in source.parts("train", ["id"]):
+            for (pruned, draw), kept in rows.items():
+                ends = np.searchsorted(kept, [part.index[0], part.index[-1] + 1])
+                chosen = part.loc[kept[slice(*ends)]].reset_index(drop=True)
+                chosen.insert(0, "percent_pruned", pruned)
+                chosen.insert(1, "draw", draw)
+                table = pa.Table.from_pandas(chosen, preserve_index=False)
+                writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
+                writer.write_table(table)
 
 
 def _write_shares(
-    cuts: dict, dataset: data.Dataset, columns: Sequence[str], directory: Path
+    cuts: dict, divided: Mapping[str, tuple[np.ndarray, Sequence[str]]], directory: Path
 ) -> pd.DataFrame:
-    """Leave `class_shares.csv`, of the first draw of each fraction, and return it."""
-    divided = {CLASS: (dataset.train["label"].to_numpy(), dataset.label_names)}
-    for name, values in groups_of(dataset.train, "train", columns).items():
-        divided[str(name)] = pd.factorize(values, sort=True)
+    """Leave `class_shares.csv`, of the first draw of each fraction, and return it.
+
+    `divided`: of every group the number of each example, and what the numbers are called.
+    """
     shares = [
         sampling.class_shares(numbers, draws[0], list(called)).assign(
             group=group, percent_pruned=percent(fraction)

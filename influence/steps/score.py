@@ -1,76 +1,46 @@
-"""score: from checkpoints to one number per train example and score."""
+"""score: from checkpoints to one number per example and score."""
 
 import shutil
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from influence import (
-    confident,
-    data,
-    dynamics,
-    flips,
-    models,
-    planning,
-    representations,
-    scores,
-    stability,
-    store,
-    suspects,
-)
+from influence import confident, planning, records, scores, stability, store, suspects
 from influence.cluster import Engine
-from influence.config import ScoreConfig, ScoreStep, TrainConfig, names
+from influence.config import ScoreConfig, ScoreStep, names
 from influence.errors import InputError, choose
-from influence.records import Trace, save_trace
-from influence.specs import ScoreSpec, hardness, parse_spec
-from influence.steps.inputs import encode, read_runs
-from influence.steps.shards import Pass, run_pass
+from influence.records import Trace
+from influence.saved import open_saved
+from influence.specs import ScoreSpec, parse_spec
+from influence.steps import findings
+from influence.steps.inputs import cache_of, read_runs
+from influence.steps.shards import Pass, run_pass, traces
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
 CODE = (
-    "batches",
-    "closed_forms",
-    "confident",
-    "data",
-    "dynamics",
-    "flips",
-    "gradients",
-    "layers",
-    "models",
-    "planning",
-    "records",
-    "representations",
-    "scores",
-    "sources",
-    "specs",
-    "stability",
-    "steps/score",
-    "steps/shards",
-    "steps/inputs",
-    "suspects",
-    "trace",
+    *("batches", "closed_forms", "confident", "dynamics", "flips", "gradients", "layers", "models"),
+    *("planning", "records", "representations", "saved", "scores", "sources", "specs", "stability"),
+    *("steps/findings", "steps/inputs", "steps/score", "steps/shards", "suspects", "trace"),
 )
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
-MAPPED = 2000  # train examples at most on the map
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
-
-
-Named = tuple[pd.DataFrame, tuple[str, ...]]  # the rows of a split, and the names of classes
 
 
 def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     """Score a split, by default train, of a finished training in `score-<fingerprint>/`.
 
-    Holds `scores.parquet` (id, label, one column per score), `<score>.npy`, `trace.safetensors`,
-    `correlations.csv`, `stability.csv`, `examples.json` (the hardest and easiest per score, and the
-    labels that the model doubts most), `map.parquet` (principal components of what the last
-    checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`; with labels that are known to
-    be wrong also `flips.csv`, how well each score finds them; with folds, and where cleanlab is
-    installed, `label_issues.json`, what that takes for wrong; with `export` also `export/`, the
-    files of other tools.
+    Holds `scores.parquet` (id, label, one column per score), `<score>.npy`, `trace/` (what was
+    measured, a file per shard), `correlations.csv`, `stability.csv`, `examples.json` (the hardest
+    and easiest per score, and the labels that are doubted most), `map.parquet` (principal
+    components of what the last checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`;
+    with labels that are known to be wrong also `flips.csv`, how well each score finds them; with
+    folds, and where cleanlab is installed, `label_issues.json`, what that takes for wrong; with
+    `export` also `export/`, the files of other tools. Of the train set no more is in memory at a
+    time than a shard, a number per example and score, and 20,000 examples that are compared.
     Raises InputError for unknown scores and for what this training cannot give.
     """
     manifest = store.read_manifest(training, "train")
@@ -151,44 +121,49 @@ def _score(
     store.verify(training, manifest)
     for part in ("data", "tokenizer"):
         store.copy_tree(training / part, directory / part)
-    dataset = data.open_saved(directory / "data")
-    rows = dataset.splits[config.split]
-    shards = directory / "shards"
+    source, split = open_saved(directory / "data"), config.split
     work = Pass(
         training=training,
         plans=tuple(plans),
         device=engine.device,
-        shards=shards,
-        split=config.split,
+        shards=directory / "shards",
+        cache=cache_of(directory),
+        split=split,
         **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
     )
-    trace, error, seconds = run_pass(work, manifest, rows, config.shard_size, engine)
-    columns = {str(spec): planning.compute(spec, trace) for spec in specs}
-    found = _write_flips(rows, specs, columns, directory)
-    save_trace(trace, directory)
-    table = pd.DataFrame({"id": trace.ids, "label": trace.labels, **columns})
-    doubted = suspects.suspects(trace).head(config.examples)
-    issues = _write_issues(trace, rows, directory)
-    named = (rows, dataset.label_names)
-    _write_scores(table, named, specs, config.examples, doubted, directory)
-    stability.stability(specs, trace).to_csv(directory / "stability.csv", index=False)
-    if manifest["runs"][0]["weights"]:
-        _write_map(training, manifest, rows, work.device, directory)
-    _write_exports(names(config.export), trace, rows, directory)
-    shutil.rmtree(shards)
-    yield Record(
-        0,
-        {
-            "score/seconds": seconds,
-            "score/self_check_error": error,
-            "score/examples": float(len(table)),
-        },
+    examples, size = source.count(split), config.shard_size
+    bounds = [(start, min(start + size, examples)) for start in range(0, examples, size)]
+    error, seconds = run_pass(work, bounds, engine)
+    exports = names(config.export)
+    added = [parse_spec("aum")] if "aum" in exports else []
+    kept = _Kept(
+        list(dict.fromkeys([*specs, *added])), config.examples, findings.ranked_rows(examples)
     )
+    for start, trace in traces(work, manifest, source, bounds):
+        kept.add(start, trace)
+        records.save_trace(trace, directory / f"trace/{start:010d}.safetensors")
+    columns = kept.columns(specs)
+    findings.write_scores(source, split, columns, directory)
+    findings.write_comparisons(specs, kept.sampled(), columns, directory)
+    told = (source, split, specs, columns)
+    findings.write_examples(*told, kept.most_doubted(), config.examples, directory)
+    found = findings.write_flips(*told, directory)
+    issues = findings.write_issues(source, training, directory) if split == "train" else {}
+    weights = manifest["runs"][0]["weights"]
+    if weights:
+        findings.write_map(source, split, training, manifest, engine.device, directory)
+    if "aum" in exports:
+        (aum,) = kept.columns(added).values()
+        findings.write_aum(source, split, aum, directory)
+    if "cartography" in exports:
+        parts = (records.load_trace(path) for path in sorted((directory / "trace").iterdir()))
+        findings.write_cartography(source, split, parts, directory)
+    shutil.rmtree(work.shards)
+    measured = {"seconds": seconds, "self_check_error": error, "examples": float(examples)}
+    yield Record(0, {f"score/{name}": value for name, value in measured.items()})
     for name, values in columns.items():
-        yield Record(
-            0,
-            {f"score/mean/{name}": float(values.mean()), f"score/std/{name}": float(values.std())},
-        )
+        spread = {"mean": float(values.mean()), "std": float(values.std())}
+        yield Record(0, {f"score/{end}/{name}": value for end, value in spread.items()})
     for name, value in issues.items():
         yield Record(0, {f"cleanlab/{name}": float(value)})
     for row in found:
@@ -197,121 +172,46 @@ def _score(
     return {
         **inherited(manifest),
         "scores": list(columns),
-        "split": config.split,
-        "doubt": "training" if trace.held_out_logits is None else "held-out",
+        "split": split,
+        "doubt": "held-out" if split == "train" and manifest["folds"] else "training",
         "self_check_error": error,
         "cost": {
             "runs": [{name: run[name] for name in COSTS} for run in manifest["runs"]],
             "folds": manifest["folds"],
             "seconds": seconds,
-            **planning.passes(plans if manifest["runs"][0]["weights"] else []),
+            **planning.passes(plans if weights else []),
         },
     }
 
 
-def _write_scores(
-    table: pd.DataFrame,
-    named: Named,
-    specs,
-    examples: int,
-    doubted: pd.DataFrame,
-    directory: Path,
-) -> None:
-    with store.replacing(directory / "scores.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
-    columns = [str(spec) for spec in specs]
-    for name in columns:
-        np.save(directory / f"{name}.npy", table[name].to_numpy())
-    table[columns].rank().corr().to_csv(directory / "correlations.csv")
-    listed = _extremes(table, named, specs, examples) + _suspected(doubted, named)
-    store.write_json(directory / "examples.json", listed)
+@dataclass
+class _Kept:
+    """What is kept of traces that come shard by shard: one number per example and score.
 
+    ranked: ascending rows of which the whole trace is kept, to compare scores with each other.
+    """
 
-def _write_exports(
-    exports: Iterable[str], trace: Trace, rows: pd.DataFrame, directory: Path
-) -> None:
-    """Leave what other tools read, under the names that the examples had in their source."""
-    for name in exports:
-        called = dynamics.names_of(rows)
-        with store.replacing(directory / "export" / name) as at:
-            at.mkdir()
-            if name == "aum":
-                values = planning.compute(parse_spec("aum"), trace)
-                dynamics.write_aum(at / dynamics.VALUES, called, values)
-                continue
-            run = trace.runs[0]
-            ends = [c.step for c in run.checkpoints if "epochs" in c.series]
-            logits = np.stack([run.at["logits"][step] for step in sorted(ends)])
-            dynamics.write_cartography(at, called, trace.labels, logits)
+    specs: Sequence[ScoreSpec]
+    examples: int  # the most doubted
+    ranked: np.ndarray
+    values: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    doubted: list[pd.DataFrame] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
 
+    def add(self, start: int, trace: Trace) -> None:
+        for spec in self.specs:
+            self.values.setdefault(str(spec), []).append(planning.compute(spec, trace))
+        doubted = suspects.suspects(trace).head(self.examples)
+        self.doubted.append(doubted.assign(row=doubted["row"] + start))
+        first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
+        self.traces.append(trace.take(self.ranked[first:end] - start))
 
-def _write_flips(train: pd.DataFrame, specs, columns: dict, directory: Path) -> list[dict]:
-    """Leave `flips.csv`, how well each score finds the labels known to be wrong, if there are."""
-    flipped = flips.flags(train)
-    if flipped is None:
-        return []
-    hard = {str(spec): hardness(spec, columns[str(spec)]) for spec in specs}
-    found = [{"score": name} | flips.detection(hard[name], flipped) for name in hard]
-    pd.DataFrame(found).to_csv(directory / "flips.csv", index=False)
-    return found
+    def columns(self, specs: Iterable[ScoreSpec]) -> dict[str, np.ndarray]:
+        return {str(spec): np.concatenate(self.values[str(spec)]) for spec in specs}
 
+    def most_doubted(self) -> pd.DataFrame:
+        everyone = pd.concat(self.doubted, ignore_index=True)
+        return everyone.sort_values("doubt", ascending=False, kind="stable").head(self.examples)
 
-def _write_issues(trace: Trace, rows: pd.DataFrame, directory: Path) -> dict[str, float]:
-    """Leave what cleanlab takes for wrong labels, and how many of them are known to be."""
-    if trace.held_out_logits is None or not confident.version():
-        return {}
-    found = confident.issues(trace.labels, suspects.softmax(trace.held_out_logits))
-    counted = {"found": int(found.sum())}
-    flipped = flips.flags(rows)
-    if flipped is not None:
-        right = int((found & flipped).sum())
-        counted["precision"] = right / max(counted["found"], 1)
-        counted["recall"] = right / int(flipped.sum())
-    ids = trace.ids[found].tolist()
-    store.write_json(directory / "label_issues.json", {**counted, "ids": ids})
-    return counted
-
-
-def _write_map(
-    training: Path, manifest: dict, train: pd.DataFrame, device: str, directory: Path
-) -> None:
-    """Leave `map.parquet`: id, row and principal components, of a sample that depends on ids."""
-    config = TrainConfig(**manifest["knobs"])
-    ids = train["id"].to_numpy()
-    rows = np.sort(np.argsort(ids, kind="stable")[:MAPPED])  # ids are hashes
-    tokenizer = models.open_tokenizer(training / "tokenizer")
-    tokens = encode(tokenizer, train.iloc[rows], config)
-    last = manifest["runs"][0]["checkpoints"][-1]["step"]
-    model = models.open_checkpoint(training / f"runs/0/step-{last:06d}").to(device)
-    found = representations.principal(representations.represent(model, tokens))
-    table = pd.DataFrame(found, columns=[f"component_{i}" for i in range(found.shape[1])])
-    table.insert(0, "id", ids[rows])
-    table.insert(1, "row", rows)
-    table.to_parquet(directory / "map.parquet", index=False)
-
-
-def _extremes(table: pd.DataFrame, named: Named, specs, examples: int) -> list[dict]:
-    rows = []
-    for spec in specs:
-        values = table[str(spec)].to_numpy()
-        order = np.argsort(-hardness(spec, values), kind="stable")
-        for end, chosen in (("hardest", order[:examples]), ("easiest", order[::-1][:examples])):
-            rows += [_listed(str(spec), end, values[i], named, i) for i in chosen]
-    return rows
-
-
-def _suspected(doubted: pd.DataFrame, named: Named) -> list[dict]:
-    return [
-        _listed("doubt", "suspected", doubt, named, int(row))
-        | {"predicted": named[1][int(predicted)]}
-        for row, predicted, doubt in doubted.itertuples(index=False)
-    ]
-
-
-def _listed(score: str, end: str, value: float, named: Named, row: int) -> dict:
-    example = named[0].iloc[row]
-    texts = {name: example[name] for name in ("text", "text_pair") if name in example}
-    label = named[1][example["label"]]
-    shown = {"score": score, "end": end, "value": float(value), "label": label, **texts}
-    known = {"flipped": bool(example["flipped"])} if "flipped" in example else {}
-    return {**shown, **known, "id": example["id"]}
+    def sampled(self) -> Trace:
+        return records.join(self.traces)

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, SearchConfig, SearchStep, names
 from influence.errors import InputError
 from influence.recommendation import FULL, flat, recommendation
+from influence.saved import open_saved, save_subsets
 from influence.space import Candidate, Space
 from influence.steps import retraining
 from influence.steps.inputs import read_scored, recall_of
@@ -263,11 +264,11 @@ def _test(
 
 
 def _save_subset(scored: Scored, chosen: Trial | None, directory: Path) -> None:
-    dataset = data.open_saved(scored.directory / "data")
+    source = open_saved(scored.directory / "data")
+    kept = np.arange(source.count("train"))
     if chosen is not None and chosen.candidate is not None:
         kept = np.sort(scored.kept(chosen.candidate, 0))
-        dataset = replace(dataset, train=dataset.train.iloc[kept].reset_index(drop=True))
-    data.save(dataset, directory)
+    save_subsets(source, {directory: kept})
 
 
 def _command(subset: Path, task: str, fit: FitConfig) -> str:

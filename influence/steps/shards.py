@@ -1,8 +1,8 @@
-"""A pass over the train set in shards: each is measured anywhere, into a file of its own."""
+"""A pass over a split in shards: each is measured anywhere, into a file of its own."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from influence.config import TrainConfig
 from influence.errors import InputError
 from influence.planning import RunPlan
 from influence.records import RunTrace, Trace
+from influence.saved import Saved, open_saved
 from influence.steps.inputs import (
     GIVEN_LOGITS,
     GIVEN_SCORES,
     HELD_OUT,
-    open_inputs,
+    open_tokens,
     read_checkpoints,
 )
 from influence.steps.step import say
@@ -39,39 +40,31 @@ class Pass:
     batch_tokens: int
     self_check: int  # examples
     shards: Path  # the folder of the files
+    cache: Path  # of tokens
     split: str = "train"
 
 
-def run_pass(
-    work: Pass, manifest: dict, rows: pd.DataFrame, shard_size: int, engine: Engine
-) -> tuple[Trace, float, float]:
-    """Measure the rows of the split, going on from the shards that are there, and check the pass.
+def run_pass(work: Pass, bounds: Sequence[tuple[int, int]], engine: Engine) -> tuple[float, float]:
+    """Measure the shards of a split that are not there yet, and check the pass.
 
-    Returns the trace, the largest relative error found, and the seconds of all shards added up.
-    Raises RuntimeError, so that no score is made, if the pass differs from plain autograd.
+    `bounds`: first row and end of each shard. Returns the largest relative error found, and the
+    seconds of all shards added up. Raises RuntimeError, so that no score is made, if the pass
+    differs from plain autograd.
     """
-    bounds = [(i, min(i + shard_size, len(rows))) for i in range(0, len(rows), shard_size)]
     jobs = [(work, start, end) for start, end in bounds]
     error = max(error for _, error in engine.run(measure_shard, jobs, "score"))
     if error > MISMATCH:
         raise RuntimeError(
             f"this pass differs from plain autograd by {error:.1e}; no score was written"
         )
-    files = [_file(work, start, end) for start, end in bounds]
-    parts, seconds = [load_file(path) for path in files], sum(map(_seconds, files))
-    measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    runs = [_run_trace(work, manifest, number, measured) for number in range(len(work.plans))]
-    labels, ids = rows["label"].to_numpy(), rows["id"].to_numpy(dtype=str)
-    entropies = _trail_entropies(rows) if manifest["task"] == "nlu" else None
-    own = work.split == "train"
-    given = _given(work) if own else {}
-    held_out = np.load(work.training / HELD_OUT) if own and manifest["folds"] else None
-    return Trace(ids, labels, tuple(runs), entropies, held_out, given), error, seconds
+    return error, sum(_seconds(_file(work, *ends)) for ends in bounds)
 
 
 def measure_shard(work: Pass, start: int, end: int) -> float:
     """Measure examples start..end, unless that is done; return the error of the check."""
-    meter, tokens, labels = hold(_open, work)
+    meter, tokenizer, labels, config = hold(_open, work)
+    source = open_saved(work.training / "data")
+    tokens = open_tokens(source, work.split, tokenizer, config, work.cache)  # anew: it is a map
     error = _check(work, meter, tokens, labels) if start == 0 and work.self_check else 0.0
     path = _file(work, start, end)
     if not path.exists():
@@ -85,7 +78,50 @@ def measure_shard(work: Pass, start: int, end: int) -> float:
     return error
 
 
-def _trail_entropies(rows: pd.DataFrame) -> np.ndarray:
+def traces(
+    work: Pass, manifest: dict, source: Saved, bounds: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, Trace]]:
+    """Yield the first row and the trace of each shard, with what is known besides weights."""
+    own = work.split == "train"
+    entropies = _trail_entropies(source, work.split) if manifest["task"] == "nlu" else None
+    given_path = work.training / "runs/0" / GIVEN_SCORES
+    given = load_file(given_path) if own and given_path.exists() else {}
+    has_folds = own and manifest["folds"]
+    held_out = np.load(work.training / HELD_OUT, mmap_mode="r") if has_folds else None
+    known = _cut(source.parts(work.split, ["id", "label"]), bounds)
+    for (start, end), some in zip(bounds, known, strict=True):
+        rows = slice(start, end)
+        measured = load_file(_file(work, start, end))
+        runs = [
+            _run_trace(work, manifest, number, measured, rows) for number in range(len(work.plans))
+        ]
+        yield (
+            start,
+            Trace(
+                some["id"].to_numpy(dtype=str),
+                some["label"].to_numpy(),
+                tuple(runs),
+                None if entropies is None else entropies[rows],
+                None if held_out is None else np.array(held_out[rows]),
+                {name: values[rows] for name, values in given.items()},
+            ),
+        )
+
+
+def _cut(
+    parts: Iterator[pd.DataFrame], bounds: Sequence[tuple[int, int]]
+) -> Iterator[pd.DataFrame]:
+    """Yield rows in pieces with these bounds, from parts with others."""
+    held = next(parts)
+    for start, end in bounds:
+        while held.index[-1] < end - 1:
+            held = pd.concat([held, next(parts)])
+        yield held.loc[start : end - 1]
+        held = held.loc[end:] if held.index[-1] >= end else held.iloc[-1:]
+
+
+def _trail_entropies(source: Saved, split: str) -> np.ndarray:
+    rows = source.read(split, ["text", "slots", "label", "intent"])
     texts = zip(rows["text"], rows["slots"], strict=True)
     trails = [slots.trail(*slots.read(text, tags)) for text, tags in texts]
     return slots.trail_entropies(list(zip(rows["label"], rows["intent"], strict=True)), trails)
@@ -102,14 +138,16 @@ def _check(work: Pass, meter: Meter, tokens, labels) -> float:
 
 
 def _open(work: Pass):
-    """Open every checkpoint that the plans name, and the split."""
+    """Open every checkpoint that the plans name, the tokenizer and the labels of the split."""
     residents = [
         resident for run, plan in enumerate(work.plans) for resident in _residents(work, run, plan)
     ]
     manifest = store.read_manifest(work.training, "train")
     _check_classes(residents, manifest["label_names"], work.training)
-    tokens, labels = open_inputs(work.training, work.split, TrainConfig(**manifest["knobs"]))
-    return Meter(residents, work.tracin_layers), tokens, labels
+    labels = open_saved(work.training / "data").array(work.split, "label")
+    tokenizer = models.open_tokenizer(work.training / "tokenizer")
+    config = TrainConfig(**manifest["knobs"])
+    return Meter(residents, work.tracin_layers), tokenizer, labels, config
 
 
 def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
@@ -135,7 +173,7 @@ def _check_classes(residents: Sequence[Resident], names: Sequence[str], training
             )
 
 
-def _run_trace(work: Pass, manifest: dict, number: int, measured: dict) -> RunTrace:
+def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: slice) -> RunTrace:
     at: dict[str, dict[int, np.ndarray]] = {}
     over: dict[str, dict[str, np.ndarray]] = {}
     for name, array in measured.items():
@@ -149,18 +187,14 @@ def _run_trace(work: Pass, manifest: dict, number: int, measured: dict) -> RunTr
     if null:
         at["null_logits"] = {int(step): np.array(v, dtype=np.float32) for step, v in null.items()}
     if (folder / GIVEN_LOGITS).exists():
-        given = load_file(folder / GIVEN_LOGITS)
-        at["logits"] = {step: given[str(step)] for step in work.plans[number].at}
+        with safe_open(folder / GIVEN_LOGITS, framework="np") as file:
+            steps = work.plans[number].at
+            at["logits"] = {step: file.get_slice(str(step))[rows] for step in steps}
     if "observations" in work.plans[number].whole:
-        whole["observations"] = np.load(folder / "observations.npy")
+        seen = np.load(folder / "observations.npy", mmap_mode="r")
+        whole["observations"] = np.array(seen[:, rows])
     run = manifest["runs"][number]
     return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
-
-
-def _given(work: Pass) -> dict[str, np.ndarray]:
-    """Return the scores that came with what was adopted."""
-    path = work.training / "runs/0" / GIVEN_SCORES
-    return load_file(path) if path.exists() else {}
 
 
 def _seconds(path: Path) -> float:

@@ -24,14 +24,15 @@ from influence import (
 from influence.cluster import Engine
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.errors import InputError
+from influence.saved import Dataset, Saved, open_saved, save
 from influence.steps import adopt as adopting
-from influence.steps.inputs import HELD_OUT, TRAINING, encode, open_inputs, read_checkpoints
+from influence.steps.inputs import HELD_OUT, TRAINING, open_inputs, read_checkpoints
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
     *TRAINING,
-    *("adoption", "assistant", "assistant_grammar", "columns", "dynamics", "examples", "perturb"),
-    "templates",
+    *("adoption", "assistant", "assistant_grammar", "columns", "data", "dynamics", "examples"),
+    *("perturb", "templates"),
     "steps/adopt",
     "steps/train",
 )
@@ -43,7 +44,7 @@ def train(
     config: TrainStep,
     engine: Engine,
     score: str = "",
-    check: Callable[[data.Dataset], None] | None = None,
+    check: Callable[[Dataset], None] | None = None,
 ) -> Steps:
     """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
 
@@ -112,9 +113,9 @@ def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]
 
 
 def _train(
-    config: TrainStep, dataset: data.Dataset, engine: Engine, directory: Path
+    config: TrainStep, dataset: Dataset, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
-    data.save(dataset, directory / "data")
+    save(dataset, directory / "data")
     with store.replacing(directory / "tokenizer") as temporary:
         adopting.tokenizer_of(config, dataset).save_pretrained(temporary)
     knobs = TrainConfig(**config.knobs(TrainConfig))
@@ -143,7 +144,7 @@ def _train(
 
 
 def _train_stack(
-    directory: Path, config: TrainConfig, dataset: data.Dataset, last: int, device: str
+    directory: Path, config: TrainConfig, dataset: Dataset, last: int, device: str
 ) -> None:
     """Add the joint models to the first run's last checkpoint, in `stack/`."""
     tokenizer = models.open_tokenizer(directory / "tokenizer")
@@ -157,7 +158,7 @@ def _train_stack(
 
 
 def _hold_out(
-    directory: Path, config: TrainConfig, dataset: data.Dataset, engine: Engine
+    directory: Path, config: TrainConfig, dataset: Dataset, engine: Engine
 ) -> dict[str, float]:
     """Leave `held_out.npy` (examples, classes): logits of models trained on the other folds."""
     jobs = [(directory, config, fold, engine.device) for fold in range(config.folds)]
@@ -183,7 +184,7 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     if (final / "fold.json").exists():
         return
     tokens, labels = open_inputs(directory, "train", config)
-    names = data.open_saved(directory / "data").label_names
+    names = open_saved(directory / "data").label_names
     tokenizer, began = models.open_tokenizer(directory / "tokenizer"), time.perf_counter()
     unseen = training.folds(labels, config.folds, config.seed) == fold
     rows = np.flatnonzero(~unseen)
@@ -203,12 +204,9 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
     if (final / "run.json").exists():
         return run
     tokens, labels = open_inputs(directory, "train", config)
-    dataset = data.open_saved(directory / "data")
+    validation = open_inputs(directory, "validation", config)
+    dataset = open_saved(directory / "data")
     tokenizer = models.open_tokenizer(directory / "tokenizer")
-    validation = (
-        encode(tokenizer, dataset.validation, config),
-        dataset.validation["label"].to_numpy(),
-    )
     seed, began = config.seed + run, time.perf_counter()
     plan = training.schedule(config, len(tokens), first=run == 0)
     with store.replacing(final) as at:
@@ -239,7 +237,8 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
             history.append([progress.step, metrics])
         bar.close()
         np.save(at / "observations.npy", np.array(observed, dtype=bool).reshape(-1, len(tokens)))
-        null = _null_logits(config, tokenizer, dataset, seed, device) if config.null_model else {}
+        given = (config, tokenizer, dataset, labels, seed, device)
+        null = _null_logits(*given) if config.null_model else {}
         store.write_json(at / "null.json", null)
         store.write_json(
             at / "run.json",
@@ -270,15 +269,15 @@ def _checkpoint(progress: training.Progress, plan: training.Schedule) -> dict:
 
 
 def _null_logits(
-    config: TrainConfig, tokenizer, dataset, seed: int, device: str
+    config: TrainConfig, tokenizer, dataset: Saved, labels: np.ndarray, seed: int, device: str
 ) -> dict[int, list[float]]:
     """Train on empty inputs during the observed epochs; return its logits at the end of each."""
-    labels = dataset.train["label"].to_numpy()
     types = "token_type_ids" in tokenizer.model_input_names
-    tokens = batches.empty_inputs(tokenizer, len(labels), "text_pair" in dataset.train, types)
+    pair = "text_pair" in dataset.columns("train")
+    tokens = batches.empty_inputs(tokenizer, len(labels), pair, types)
     model = models.build(config, tokenizer, dataset.label_names, seed).to(device)
     stops = training.schedule(config, len(labels), first=False).epochs
-    one = batches.empty_inputs(tokenizer, 1, "text_pair" in dataset.train, types)
+    one = batches.empty_inputs(tokenizer, 1, pair, types)
     steps = config.epochs * training.steps_per_epoch(len(labels), config.batch_size)
     return {
         progress.step: models.predict(model, one)[0].tolist()

@@ -1,0 +1,145 @@
+"""Memory and time of score, sample and evaluate as the train set grows.
+
+Run: python -m benchmarks.scale [--sizes 10000,100000,1000000] [--workdir DIR]
+Writes benchmarks/scale.json and docs/images/scale.png. Made-up texts of some ten words in four
+classes; BERT L1 H128; every step is its own command in its own process, with one worker and one
+thread, whose peak memory the kernel tells.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.fused_pass import processor
+from influence.steps.step import versions
+
+RESULT = Path(__file__).with_suffix(".json")
+FIGURE = Path(__file__).parent.parent / "docs/images/scale.png"
+CLASSES, WORDS, CHUNK = 4, 2000, 50_000
+HERE = ["--track", "False", "--workers", "1", "--threads", "1"]
+MODEL = ["--model", "tiny", "--layers", "1", "--max_length", "32", "--epochs", "1"]
+FEW = 4000  # train examples that the checkpoints are made of
+STEPS = ("score", "sample", "evaluate")
+
+
+def main() -> None:
+    """Measure every size and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--workdir", default="")
+    arguments = parser.parse_args()
+    root = Path(arguments.workdir or tempfile.mkdtemp(prefix="scale-")).absolute()
+    sizes = [int(size) for size in arguments.sizes.split(",")]
+    rows = [row for size in sizes for row in run(size, root / str(size))]
+    machine = {"processor": processor(), "system": platform.system(), "threads": 1}
+    result = {"machine": machine, "versions": versions(), "steps": rows}
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    draw(pd.DataFrame(rows))
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+def run(size: int, root: Path) -> list[dict[str, float | int | str]]:
+    """Return seconds and peak memory of every step with `size` train examples."""
+    shutil.rmtree(root, ignore_errors=True)
+    make(root / "few", FEW)
+    make(root / "many", size)
+    work = ["--workdir", str(root / "work")]
+    few = [*MODEL, "--dataset", str(root / "few"), "--checkpoints", "4", "--null_model", "False"]
+    command("train", *few, *work, "--observe_every", "0")
+    (trained,) = (root / "work").glob("train-*")
+    checkpoints = shutil.move(trained / "runs/0", root / "checkpoints")
+    shutil.copytree(
+        trained / "tokenizer", max(Path(checkpoints).glob("step-*")), dirs_exist_ok=True
+    )
+    shutil.rmtree(trained)
+    many = [*MODEL, "--dataset", str(root / "many"), "--adopt", str(checkpoints)]
+    found = {"train": command("train", *many, *work)}
+    (training,) = (root / "work").glob("train-*")
+    asked = ["--training", str(training), "--score", "vog,el2n@1"]
+    found["score"] = command("score", *asked, *work)
+    (scores,) = (root / "work").glob("score-*")
+    arm = ["--arm", "vog:linear:dataset", "--fractions", "0.9", "--draws", "1"]
+    found["sample"] = command("sample", "--scores", str(scores), *arm, *work)
+    (sample,) = (root / "work").glob("sample-*")
+    found["evaluate"] = command("evaluate", "--sample", str(sample), "--seeds", "1", *work)
+    shutil.rmtree(root)
+    return [
+        {"examples": size, "step": step, "seconds": round(seconds, 1), "peak_mib": round(peak)}
+        for step, (seconds, peak) in found.items()
+    ]
+
+
+def command(step: str, *arguments: str) -> tuple[float, float]:
+    """Run an entry point; return its seconds and its peak memory in MiB."""
+    began = time.perf_counter()
+    line = [sys.executable, "-m", f"entrypoints.{step}", *arguments, *HERE]
+    process = subprocess.Popen(line)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{step} failed: {' '.join(line)}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def make(directory: Path, size: int) -> None:
+    """Write a dataset of `size` train examples, and a few to validate and test on."""
+    directory.mkdir(parents=True)
+    for number, (split, rows) in enumerate((("train", size), ("validation", 500), ("test", 500))):
+        generator, writer = np.random.default_rng(number), None
+        for start in range(0, rows, CHUNK):
+            table = pa.Table.from_pandas(_rows(generator, min(CHUNK, rows - start)))
+            writer = writer or pq.ParquetWriter(directory / f"{split}.parquet", table.schema)
+            writer.write_table(table)
+        assert writer is not None
+        writer.close()
+
+
+def _rows(generator: np.random.Generator, size: int) -> pd.DataFrame:
+    """Return texts whose words tell the class: each class has words of its own."""
+    labels = generator.integers(0, CLASSES, size)
+    words = generator.integers(0, WORDS, (size, 10)) * CLASSES + labels[:, None]
+    other = generator.random((size, 10)) < 0.7
+    words[other] = generator.integers(0, WORDS * CLASSES, int(other.sum()))
+    texts = [" ".join(f"w{word}" for word in row) for row in words.tolist()]
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
+def draw(rows: pd.DataFrame) -> None:
+    """Draw peak memory and time over the size of the train set."""
+    from matplotlib.figure import Figure
+
+    from influence.figure_style import COLOURS, styled
+
+    @styled()
+    def drawn() -> None:
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        for axes, name, label in zip(
+            figure.subplots(1, 2),
+            ("peak_mib", "seconds"),
+            ("peak memory (MiB)", "seconds"),
+            strict=True,
+        ):
+            for colour, step in zip(COLOURS, STEPS, strict=False):
+                own = rows[rows["step"] == step]
+                axes.plot(own["examples"], own[name], "o-", color=colour, label=step)
+            axes.set(xscale="log", xlabel="train examples", ylabel=label, ylim=(0, None))
+        figure.axes[1].set(yscale="log", ylim=(1, None))
+        figure.axes[0].legend()
+        figure.savefig(FIGURE, dpi=150)
+
+    drawn()
+
+
+if __name__ == "__main__":
+    main()

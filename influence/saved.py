@@ -1,0 +1,233 @@
+"""A dataset in memory, and on disk, where it is written and read in parts.
+
+What is not asked for is not in memory: a column, a few rows, or one part of a split after another.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from influence.errors import InputError
+from influence.store import file_digest, link, replacing, write_json
+
+SPLITS = ("train", "validation", "test")
+HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
+FACTS = ("name", "label_names", "digest", "dropped", "notes")
+PART = 16384  # rows that are in memory at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits with the same columns: id, text, text_pair (pair tasks only), label, others."""
+
+    name: str
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    label_names: tuple[str, ...]
+    digest: str
+    dropped: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_pair(self) -> bool:
+        """Say whether an example is a pair of texts (then there is a column text_pair)."""
+        return "text_pair" in self.train.columns
+
+    @property
+    def splits(self) -> dict[str, pd.DataFrame]:
+        """Return the three splits by name, in the order train, validation, test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A dataset on disk, as `open_saved` found it; files: sha256 of each split."""
+
+    directory: Path
+    name: str
+    label_names: tuple[str, ...]
+    digest: str
+    dropped: dict[str, int]
+    notes: tuple[str, ...]
+    files: dict[str, str]
+
+    def count(self, split: str) -> int:
+        """Return the number of rows of a split."""
+        return pq.ParquetFile(self._path(split)).metadata.num_rows
+
+    def columns(self, split: str) -> list[str]:
+        """Return the names of the columns of a split."""
+        return pq.ParquetFile(self._path(split)).schema_arrow.names
+
+    def hashed(self, split: str) -> list[str]:
+        """Return the columns of a split that its digest is made of."""
+        return [name for name in HASHED if name in self.columns(split)]
+
+    def read(self, split: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return all rows of a split, with these columns or all."""
+        wanted = None if columns is None else list(columns)
+        return pq.read_table(self._path(split), columns=wanted).to_pandas(ignore_metadata=True)
+
+    def array(self, split: str, column: str) -> np.ndarray:
+        """Return one column of a split, such as the labels."""
+        return self.read(split, [column])[column].to_numpy()
+
+    def parts(self, split: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield a split in parts of at most PART rows; the index counts the rows of the split."""
+        file, start = pq.ParquetFile(self._path(split)), 0
+        wanted = None if columns is None else list(columns)
+        for batch in file.iter_batches(PART, columns=wanted):
+            rows = pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True)
+            yield rows.set_axis(pd.RangeIndex(start, start + len(rows)))
+            start += len(rows)
+
+    def take(
+        self, split: str, rows: np.ndarray, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the rows of a split at these places, in their order."""
+        wanted = np.unique(rows)
+        found = [
+            part.loc[wanted[(wanted >= part.index[0]) & (wanted <= part.index[-1])]]
+            for part in self.parts(split, columns)
+        ]
+        return pd.concat(found).loc[rows].reset_index(drop=True)
+
+    def dataset(self) -> Dataset:
+        """Return all of it in memory."""
+        facts = {name: getattr(self, name) for name in FACTS}
+        return Dataset(**{split: self.read(split) for split in SPLITS}, **facts)
+
+    def _path(self, split: str) -> Path:
+        return self.directory / f"{split}.parquet"
+
+
+def open_saved(directory: Path) -> Saved:
+    """Open what `save` wrote; raises InputError if it is incomplete or its files have changed."""
+    manifest = directory / "dataset.json"
+    if not manifest.is_file():
+        raise InputError(f"no complete dataset in {directory.absolute()}: dataset.json is missing")
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
+    facts |= {field: tuple(facts[field]) for field in ("label_names", "notes")}
+    for split, digest in facts["files"].items():
+        path = directory / f"{split}.parquet"
+        if not path.is_file() or file_digest(path) != digest:
+            raise InputError(f"{path.absolute()} is not the file that was saved; load it again")
+    return Saved(directory, **facts)
+
+
+def save(dataset: Dataset, directory: Path) -> None:
+    """Write {train,validation,test}.parquet, then dataset.json: its presence means complete.
+
+    The hub's `datasets.load_dataset(directory)` reads it too, with the class names.
+    """
+    (directory / "dataset.json").unlink(missing_ok=True)
+    for split, rows in dataset.splits.items():
+        with replacing(directory / f"{split}.parquet") as temporary:
+            pq.write_table(_table(rows, dataset.label_names), temporary, row_group_size=PART)
+    facts = {name: getattr(dataset, name) for name in FACTS}
+    facts["digest"] = digest_of(dataset.splits, dataset.label_names)
+    write_json(directory / "dataset.json", {**facts, "files": _files(directory)})
+
+
+def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray]) -> None:
+    """Write a dataset per directory: the train rows given, and the whole's validation and test.
+
+    `kept`: ascending rows of train for each. The train set goes by once, in parts.
+    """
+    with ExitStack() as stack:
+        written = {directory: stack.enter_context(_train_file(directory)) for directory in kept}
+        hashed = {directory: Digest() for directory in kept}
+        for part in whole.parts("train"):
+            for directory, rows in kept.items():
+                ends = np.searchsorted(rows, [part.index[0], part.index[-1] + 1])
+                chosen = part.loc[rows[slice(*ends)]]
+                hashed[directory].add("train", chosen)
+                written[directory](_table(chosen, whole.label_names))
+    for directory in kept:
+        for split in SPLITS[1:]:
+            link(whole.directory / f"{split}.parquet", directory / f"{split}.parquet")
+            hashed[directory].add(split, whole.read(split, whole.hashed(split)))
+        facts = {name: getattr(whole, name) for name in FACTS}
+        facts["digest"] = hashed[directory].of(whole.label_names)  # of a subset: its own
+        write_json(directory / "dataset.json", {**facts, "files": _files(directory)})
+
+
+def texts_of(rows: pd.DataFrame) -> list[str]:
+    """Return all texts of a split, of pairs the first ones first."""
+    columns = [name for name in ("text", "text_pair") if name in rows]
+    return [text for name in columns for text in rows[name]]
+
+
+def digest_of(splits: Mapping[str, pd.DataFrame], label_names: Sequence[str]) -> str:
+    """Return a digest of what a dataset means: ids, labels, and the annotation of task nlu."""
+    found = Digest()
+    for split in SPLITS:
+        found.add(split, splits[split])
+    return found.of(label_names)
+
+
+class Digest:
+    """The digest of a dataset, of which the rows of a split come in parts."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.columns: dict[tuple[str, str], Any] = {}
+
+    def add(self, split: str, rows: pd.DataFrame) -> None:
+        """Take in the next rows of a split."""
+        for name in (name for name in HASHED if name in rows):
+            column = self.columns.setdefault((split, name), hashlib.blake2b(digest_size=16))
+            values = rows[name].tolist()
+            column.update("".join(f"{json.dumps(value)}\n" for value in values).encode())
+
+    def of(self, label_names: Sequence[str]) -> str:
+        """Return the digest of all that was added: 32 hexadecimal digits."""
+        columns = [[*key, column.hexdigest()] for key, column in sorted(self.columns.items())]
+        text = json.dumps([columns, list(label_names)])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@contextmanager
+def _train_file(directory: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Give a function that adds rows to `train.parquet`, which is there whole or not at all."""
+    (directory / "dataset.json").unlink(missing_ok=True)
+    waiting: list[pa.Table] = []
+    with replacing(directory / "train.parquet") as temporary, ExitStack() as stack:
+        writers: list[pq.ParquetWriter] = []
+
+        def write() -> None:
+            table = pa.concat_tables(waiting)
+            waiting.clear()
+            if not writers:
+                writers.append(stack.enter_context(pq.ParquetWriter(temporary, table.schema)))
+            writers[0].write_table(table, row_group_size=PART)
+
+        def add(rows: pa.Table) -> None:
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= PART:
+                write()
+
+        yield add
+        write()
+
+
+def _files(directory: Path) -> dict[str, str]:
+    return {split: file_digest(directory / f"{split}.parquet") for split in SPLITS}
+
+
+def _table(rows: pd.DataFrame, label_names: Sequence[str]) -> pa.Table:
+    """Add the class names in the form that `load` and the hub's `datasets` read."""
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    features = {"label": {"names": list(label_names), "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
