@@ -29,6 +29,8 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     # Idle threads that spin take the core from whoever shares it: two jobs of two threads on two
     # cores become ten times slower. Has to be set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Arrow's own allocator keeps what a table has taken beside what the rest of a process needs.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         main(parse(step, sys.argv[1:]))
     except InputError as error:

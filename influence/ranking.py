@@ -16,9 +16,11 @@ def descending(priority: Examples, generator: np.random.Generator) -> Indices:
     examples = len(priority)
     ranked = np.argsort(-priority)
     values = priority[ranked]
-    group = np.cumsum(np.concatenate(([False], values[1:] != values[:-1]))[:examples])
-    if not examples or group[-1] == examples - 1:
+    differs = values[1:] != values[:-1]
+    del values  # of a large train set each such array is many megabytes
+    if differs.all():
         return ranked
+    group = np.cumsum(np.concatenate(([False], differs)))
     return ranked[np.argsort(group * examples + generator.permutation(examples)[ranked])]
 
 
@@ -56,4 +58,7 @@ def fractional_places(labels: Groups, generator: np.random.Generator) -> Example
 def to_unit(values: Examples, low: Examples | float, high: Examples | float) -> Examples:
     """Map [low, high] linearly to [0, 1], and to 0 where both are equal; halved: no overflow."""
     width = high / 2 - low / 2
-    return (values / 2 - low / 2) / np.where(width > 0, width, 1.0)
+    unit = values / 2
+    unit -= low / 2
+    unit /= np.where(width > 0, width, 1.0)
+    return unit

@@ -98,7 +98,9 @@ def order(
     ]
     given: dict[str, Any] = {"labels": labels, "generator": generator, **knobs}
     if rule.scored:
-        given |= {"hardness": normalized[0], "hardnesses": np.stack(normalized)}
+        several = "hardnesses" in rule.needs
+        stacked = normalized[0][None] if len(normalized) == 1 else np.stack(normalized)
+        given |= {"hardnesses": stacked} if several else {"hardness": normalized[0]}
     if "recall" in rule.needs:
         given["recall"] = _check_recall(recall, labels)
     priority = rule.function(**{name: given[name] for name in rule.needs if name in given})
@@ -171,7 +173,7 @@ def normalize(values: Examples, labels: Labels, how: Normalize) -> Examples:
     finite = _clip_infinite(values.astype(np.float64))
     if how == "none":
         return finite
-    return _standardize(finite, labels if how == "class" else np.zeros(len(labels), dtype=int))
+    return _standardize(finite, labels) if how == "class" else _standardize_all(finite)
 
 
 def _parse_bare_rule(name) -> Arm:
@@ -218,6 +220,17 @@ def _clip_infinite(values: np.ndarray) -> np.ndarray:
     if not finite.any():
         return np.sign(values)
     return np.clip(values, values[finite].min(), values[finite].max())
+
+
+def _standardize_all(values: np.ndarray) -> np.ndarray:
+    """Return z-scores over all, as `_standardize` does inside groups, with a copy and no more."""
+    if not len(values):
+        return values
+    unit = to_unit(values, values.min(), values.max())
+    unit -= unit.mean()
+    deviation = unit.std()
+    unit /= deviation if deviation > 0 else 1.0
+    return unit
 
 
 def _standardize(values: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -86,8 +86,8 @@ class Saved:
         """Yield a split in parts of at most PART rows; the index counts the rows of the split."""
         file, start = pq.ParquetFile(self._path(split)), 0
         wanted = None if columns is None else list(columns)
-        for batch in file.iter_batches(PART, columns=wanted):
-            rows = pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True)
+        for group in range(file.metadata.num_row_groups):  # written with PART rows at most
+            rows = file.read_row_group(group, wanted).to_pandas(ignore_metadata=True)
             yield rows.set_axis(pd.RangeIndex(start, start + len(rows)))
             start += len(rows)
 

@@ -97,12 +97,19 @@ def _sample(
     config: SampleStep, arm, scored: Path, manifest: dict, directory: Path
 ) -> Generator[Record, None, dict]:
     store.verify(scored, manifest)
+    orders = _orders(config, arm, scored, manifest)
+    yield from fill(config, scored, orders, directory)
+    return described(config, arm, orders, manifest)
+
+
+def _orders(config: SampleStep, arm, scored: Path, manifest: dict) -> list[np.ndarray]:
+    """Return the order of every draw, one alone where nothing is drawn and nothing tied."""
     source = open_saved(scored / "data")
     floors = floors_of(config, _judged(source, "train", ()))
     labels = floors[0].groups
-    table = pd.read_parquet(scored / "scores.parquet", columns=list(arm.scores))
     hardness = {
-        name: specs.hardness(specs.parse_spec(name), table[name].to_numpy()) for name in arm.scores
+        name: specs.hardness(specs.parse_spec(name), np.load(scored / f"{name}.npy"))
+        for name in arm.scores
     }
     known = {knob for rule in rules.REGISTRY.values() for knob in rule.knobs}
     knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
@@ -118,10 +125,8 @@ def _sample(
         ).astype(np.int32)
         for draw in range(config.draws)
     ]
-    if all(np.array_equal(order, orders[0]) for order in orders):
-        orders = orders[:1]  # nothing is drawn and nothing tied
-    yield from fill(config, scored, orders, directory)
-    return described(config, arm, orders, manifest)
+    same = all(np.array_equal(order, orders[0]) for order in orders)
+    return orders[:1] if same else orders
 
 
 def fill(
