@@ -231,6 +231,20 @@ def entropy(logits: Logits) -> Examples:
 
 @score(
     hard="low",
+    series="",
+    window="",
+    runs="first",
+    reference="Northcutt et al. 2021, https://arxiv.org/abs/1911.00068",
+)
+def self_confidence(
+    held_out_logits: Float[np.ndarray, "examples classes"], labels: Labels
+) -> Examples:
+    """p(label) by a model that has not seen the example: how confident learning ranks labels."""
+    return _gold_probability(held_out_logits[None], labels)[0]
+
+
+@score(
+    hard="low",
     window="all",
     combine="sum",
     reference="Tayaranian et al. 2024, https://arxiv.org/abs/2407.08887",
@@ -256,20 +270,6 @@ def dual(logits: Logits, labels: Labels) -> Examples:
     gold = _gold_probability(logits, labels)
     windows = np.lib.stride_tricks.sliding_window_view(gold, min(DUAL_WINDOW, len(gold)), axis=0)
     return (windows.std(-1, ddof=1) * (1 - windows.mean(-1))).mean(0)
-
-
-@score(
-    hard="low",
-    series="",
-    window="",
-    runs="first",
-    reference="Northcutt et al. 2021, https://arxiv.org/abs/1911.00068",
-)
-def self_confidence(
-    held_out_logits: Float[np.ndarray, "examples classes"], labels: Labels
-) -> Examples:
-    """p(label) by a model that has not seen the example: how confident learning ranks labels."""
-    return _gold_probability(held_out_logits[None], labels)[0]
 
 
 @score(
