@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -128,6 +129,45 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its largest
         library.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+
+
+def has_bf16(device: str) -> bool:
+    """Tell whether `device` computes in bf16; other CPUs emulate it, many times slower."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # of older versions nothing is known
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def settled(precision: str, device: str) -> str:
+    """Return the precision that `auto` means on `device`: what results depend on is this."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_bf16(device) else "fp32"
+
+
+def free_memory(device: str) -> int:
+    """Return the bytes of memory that are free on a device, to what is known here."""
+    import torch
+
+    if device != "cpu":
+        return torch.cuda.mem_get_info(device)[0]
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(line for line in lines if line.startswith("MemAvailable"))
+        return min(int(available.split()[1]) << 10, _allowed_memory())
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _allowed_memory() -> int:
+    """Return what the container of this process has left, if it is limited."""
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):
+        limit = int((group / "memory.max").read_text())
+        return limit - int((group / "memory.current").read_text())
+    return sys.maxsize
 
 
 def _device(name: str) -> str:

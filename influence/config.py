@@ -158,6 +158,9 @@ class ScoreConfig(Config):
     tracin_layers: str = knob(
         "last_layer", "parameters of TracIn: last_layer, all, classifier or a regular expression"
     )
+    score_precision: Literal["fp32", "bf16", "auto"] = knob(
+        "fp32", "bf16: scoring under autocast, its ranks compared with fp32; auto: as in training"
+    )
     batch_tokens: int = knob(2048, "tokens of a scoring batch, padding included", 1)
     shard_size: int = knob(4096, "examples measured and saved at a time", 1)
     self_check: int = knob(4, "examples compared with plain autograd in each scoring run", 1)

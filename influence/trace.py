@@ -1,6 +1,7 @@
-"""One pass over the train set with all checkpoints resident: where torch becomes NumPy.
+"""One pass over the train set under all checkpoints: where torch becomes NumPy.
 
-Batches are the outer loop and checkpoints the inner one. A batch under a checkpoint takes one
+Batches are the outer loop and checkpoints the inner one; where the checkpoints do not fit into
+memory, a few batches at a time. A batch under a checkpoint takes one
 forward, one backward of the gold logit to the embedding layer if VoG is wanted, and one backward of
 the loss if gradient norms are. Nothing of a batch is kept but one number per quantity and example.
 """
@@ -9,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,16 +23,17 @@ from influence.batches import Tokens, budget_batches, collate
 from influence.gradients import NormRecorder, NoRuleError, loop_norms
 
 NORMS = {"gradient_norms": "all", "layer_norms": "last_layer", "classifier_norms": "classifier"}
+AT_ONCE = 16  # batches that a streamed checkpoint is opened for
 MISMATCH = 1e-3  # relative error of the self-check from which a pass is wrong, not merely rounded
 
 
 @dataclass(frozen=True)
 class Resident:
-    """One checkpoint in memory and what to measure under it."""
+    """One checkpoint and what to measure under it."""
 
     run: int
     step: int
-    model: nn.Module
+    model: Callable[[], nn.Module]  # opens it, on its device
     quantities: frozenset[str]  # per checkpoint: logits and names in NORMS
     windows: tuple[str, ...]  # keys of the windows whose gradient variance it is part of
 
@@ -43,77 +47,141 @@ class Measured:
 
 
 class Meter:
-    """Measures batches under the resident checkpoints; hooks stay attached between batches."""
+    """Measures batches under checkpoints.
 
-    def __init__(self, residents: Sequence[Resident], tracin_layers: str = "last_layer") -> None:
-        """`tracin_layers` chooses the parameters of `layer_norms`, see layers.parameter_group."""
-        self.residents = residents
-        patterns = NORMS | {"layer_norms": tracin_layers}
-        self.groups = [_groups(resident, patterns) for resident in residents]
-        self.slow = [False] * len(residents)  # no rule for some layer: one example at a time
+    Attributes:
+        slow: by checkpoint, whether a layer without a rule makes norms take one example at a time.
+    """
 
-    @contextmanager
-    def attached(self) -> Iterator[list[NormRecorder | None]]:
-        """Attach the hooks that norms need and freeze the parameters."""
-        with ExitStack() as stack:
-            for resident in self.residents:
-                for parameter in resident.model.parameters():
-                    parameter.requires_grad_(False)
-            recorders: list[NormRecorder | None] = []
-            for number, (resident, groups) in enumerate(
-                zip(self.residents, self.groups, strict=True)
-            ):
-                recorder = NormRecorder(resident.model, groups) if groups else None
-                if recorder is not None and recorder.uncovered:
-                    self.slow[number], recorder = True, None
-                recorders.append(stack.enter_context(recorder) if recorder else None)
-            yield recorders
+    def __init__(
+        self,
+        residents: Sequence[Resident],
+        tracin_layers: str = "last_layer",
+        streamed: bool = False,
+        precision: str = "fp32",
+        device: str = "cpu",
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            tracin_layers: the parameters of `layer_norms`, see layers.parameter_group.
+            streamed: open one checkpoint at a time for some batches, instead of keeping all.
+            precision: bf16 runs forward and backward under autocast; norms and variances of the
+                gradients are computed in fp32.
+            device: where the checkpoints are opened.
+        """
+        self.residents, self.streamed = residents, streamed
+        self.precision, self.device = precision, device
+        self.patterns = NORMS | {"layer_norms": tracin_layers}
+        self.slow = [False] * len(residents)
+        self.kept: dict[int, _Opened] = {}
+
+    def opened(self, number: int) -> "_Opened":
+        """Open a checkpoint, its parameters frozen, or return it where it is kept."""
+        if number not in self.kept:
+            opened = _Opened(self.residents[number], self.patterns)
+            if self.streamed:
+                return opened
+            self.kept[number] = opened
+        return self.kept[number]
+
+    def collated(
+        self, tokens: Tokens, labels: np.ndarray, rows: np.ndarray
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the inputs of a batch and its labels, on the device."""
+        gold = torch.tensor(labels[rows], device=self.device)
+        return collate(tokens, rows, self.device), gold
 
     def measure(
-        self, tokens: Tokens, labels: np.ndarray, rows: np.ndarray, batch_tokens: int
+        self,
+        tokens: Tokens,
+        labels: np.ndarray,
+        rows: np.ndarray,
+        batch_tokens: int,
+        precision: str = "",
     ) -> Measured:
-        """Measure the examples `rows`; row i of every array of the result is example `rows[i]`."""
+        """Measure the examples `rows`; row i of every array of the result is example `rows[i]`.
+
+        `precision` is that of the meter unless it is given.
+        """
         result = Measured({}, {})
         if not self.residents:  # no score asked for reads a checkpoint
             return result
-        with self.attached() as recorders:
-            for part in budget_batches(tokens.lengths[rows], batch_tokens):
-                self._batch(tokens, labels, rows[part], part, len(rows), recorders, result)
+        cast = (precision or self.precision) == "bf16"
+        parts = budget_batches(tokens.lengths[rows], batch_tokens)
+        with ExitStack() as attached:
+            if not self.streamed:  # hooks stay attached between batches
+                for number in range(len(self.residents)):
+                    attached.enter_context(self.opened(number).attached())
+            for group in _in_groups(parts, AT_ONCE if self.streamed else 1):
+                self._group(tokens, labels, rows, group, cast, result)
         return result
 
-    def _batch(self, tokens, labels, rows, places, size, recorders, result: Measured) -> None:
-        device = next(self.residents[0].model.parameters()).device
-        inputs, gold = collate(tokens, rows, device), torch.tensor(labels[rows], device=device)
-        variances: dict[tuple[int, str], Variance] = {}
+    def _group(self, tokens, labels, rows, group, cast: bool, result: Measured) -> None:
+        """Measure some batches; their gradients' variances are in memory at the same time."""
+        batches = [self.collated(tokens, labels, rows[part]) for part in group]
+        variances: list[dict[tuple[int, str], Variance]] = [{} for _ in group]
         for number, resident in enumerate(self.residents):
-            found, gradient = self._measure_one(number, recorders, inputs, gold)
-            for window in resident.windows if gradient is not None else ():
-                variances.setdefault((resident.run, window), Variance()).add(gradient)
-            for quantity in resident.quantities & found.keys():
-                key = (resident.run, quantity, resident.step)
-                _put(result.at, key, found[quantity], places, size)
-        for (run, window), variance in variances.items():
-            mask = inputs["attention_mask"].bool()
-            for quantity, values in variance.over_tokens(mask).items():
-                _put(result.over, (run, quantity, window), values, places, size)
+            opened = self.opened(number)
+            with opened.attached() if self.streamed else nullcontext():
+                for part, (inputs, gold), known in zip(group, batches, variances, strict=True):
+                    found, gradient = opened.measure(inputs, gold, cast)
+                    for window in resident.windows if gradient is not None else ():
+                        known.setdefault((resident.run, window), Variance()).add(gradient)
+                    for quantity in resident.quantities & found.keys():
+                        key = (resident.run, quantity, resident.step)
+                        _put(result.at, key, found[quantity], part, len(rows))
+            self.slow[number] = opened.slow
+        for part, (inputs, _), known in zip(group, batches, variances, strict=True):
+            for (run, window), variance in known.items():
+                mask = inputs["attention_mask"].bool()
+                for quantity, values in variance.over_tokens(mask).items():
+                    _put(result.over, (run, quantity, window), values, part, len(rows))
 
-    def _measure_one(
-        self, number, recorders, inputs, gold
+
+class _Opened:
+    """A checkpoint in memory, with the hooks that its norms need."""
+
+    def __init__(self, resident: Resident, patterns: Mapping[str, str]) -> None:
+        self.model, self.wants_gradient = resident.model(), bool(resident.windows)
+        wanted = [quantity for quantity in NORMS if quantity in resident.quantities]
+        self.groups = {q: layers.parameter_group(self.model, patterns[q]) for q in wanted}
+        self.recorder = NormRecorder(self.model, self.groups) if self.groups else None
+        if self.recorder is not None and self.recorder.uncovered:
+            self.recorder = None
+        self.stack = ExitStack()
+
+    @property
+    def slow(self) -> bool:
+        return bool(self.groups) and self.recorder is None
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Freeze the parameters and attach the hooks."""
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+        with self.stack:
+            if self.recorder is not None:
+                self.stack.enter_context(self.recorder)
+            yield
+
+    def measure(
+        self, inputs: Mapping[str, Tensor], gold: Tensor, cast: bool
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        resident, recorder, groups = self.residents[number], recorders[number], self.groups[number]
-        if not resident.windows and not groups:
-            with torch.inference_mode():
-                return {"logits": resident.model(**inputs).logits.float()}, None
+        """Return what each example gives, by quantity, and the gradient that VoG is made of."""
+        if not self.wants_gradient and not self.groups:
+            with torch.inference_mode(), _autocast(gold.device, cast):
+                return {"logits": self.model(**inputs).logits.float()}, None
         try:
             logits, gradient, norms = measure(
-                resident.model, inputs, gold, bool(resident.windows), recorder
+                self.model, inputs, gold, self.wants_gradient, self.recorder, cast
             )
         except NoRuleError:
-            recorders[number] = None if recorder is None else recorder.__exit__(None, None, None)
-            self.slow[number] = True
-            return self._measure_one(number, recorders, inputs, gold)
-        if self.slow[number]:
-            norms = loop_norms(resident.model, inputs, gold, groups)
+            self.stack.close()
+            self.recorder = None
+            return self.measure(inputs, gold, cast)
+        if self.slow:
+            norms = loop_norms(self.model, inputs, gold, self.groups)
         return {"logits": logits, **norms}, gradient
 
 
@@ -157,13 +225,16 @@ def measure(
     gold: Tensor,
     want_gradient: bool,
     recorder: NormRecorder | None,
+    cast: bool = False,
 ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
     """Measure one batch under one checkpoint with frozen parameters and, for norms, its recorder.
 
     Returns logits (examples, classes), the gradient of the gold logits with respect to the output
-    of the embedding layer (examples, tokens, dimensions) or None, and the norms by quantity.
+    of the embedding layer (examples, tokens, dimensions) or None, and the norms by quantity. `cast`
+    runs the model in bf16 where autocast does.
     """
-    with _embedding_output(model) if want_gradient else nullcontext([]) as outputs:
+    catch = _embedding_output(model) if want_gradient else nullcontext([])
+    with catch as outputs, _autocast(gold.device, cast):
         logits = model(**inputs).logits.float()
     gradient = None
     if want_gradient:
@@ -179,55 +250,72 @@ def measure(
 def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) -> float:
     """Compare the pass on the first examples with `reference`; return the largest relative error.
 
-    0 if nothing that needs a gradient is measured.
+    Both in fp32. 0 if nothing that needs a gradient is measured.
     """
     rows = np.arange(min(examples, len(tokens)))
-    fused = meter.measure(tokens, labels, rows, batch_tokens=int(tokens.lengths[rows].sum()))
+    fused = meter.measure(tokens, labels, rows, int(tokens.lengths[rows].sum()), "fp32")
     slow = reference(meter, tokens, labels, rows)
     pairs = [(fused.at[key], slow.at[key]) for key in slow.at]
     pairs += [(fused.over[key], slow.over[key]) for key in slow.over]
     return max((_relative(found, right) for found, right in pairs), default=0.0)
 
 
+def rank_correlations(
+    meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int
+) -> dict[str, float]:
+    """Return Spearman's correlation of the meter's values with those of fp32, on some examples.
+
+    By quantity, the lowest over checkpoints and windows; of logits those of the labels. 1 where
+    nothing can be ranked.
+    """
+    rows = np.arange(min(examples, len(tokens)))
+    whole = int(tokens.lengths[rows].max()) * 32
+    own, exact = (meter.measure(tokens, labels, rows, whole, p) for p in (meter.precision, "fp32"))
+    found: dict[str, float] = {}
+    for part, right in ((own.at, exact.at), (own.over, exact.over)):
+        for key, values in part.items():
+            pair = (values, right[key])
+            if key[1] == "logits":
+                pair = tuple(v[rows, labels[rows]] for v in pair)
+            ranked = [pd.Series(v).rank() for v in pair]
+            same = np.corrcoef(*ranked)[0, 1] if all(np.ptp(v) for v in ranked) else 1.0
+            found[key[1]] = min(found.get(key[1], 1.0), float(same))
+    return found
+
+
 def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray) -> Measured:
     """Measure norms and variances slowly and obviously: plain autograd, one example at a time."""
-    result, gold = Measured({}, {}), torch.tensor(labels)
-    for place, row in enumerate(rows):
-        gradients: dict[tuple[int, str], list[Tensor]] = {}
-        for resident, groups in zip(meter.residents, meter.groups, strict=True):
-            device = next(resident.model.parameters()).device
-            inputs, label = collate(tokens, np.array([row]), device), gold[row : row + 1].to(device)
-            norms = loop_norms(resident.model, inputs, label, groups) if groups else {}
+    result = Measured({}, {})
+    gradients: dict[tuple[int, int, str], list[Tensor]] = {}
+    for number, resident in enumerate(meter.residents):
+        opened = meter.opened(number)
+        for place, row in enumerate(rows):
+            inputs, label = meter.collated(tokens, labels, np.array([row]))
+            norms = loop_norms(opened.model, inputs, label, opened.groups) if opened.groups else {}
             for quantity, values in norms.items():
                 key = (resident.run, quantity, resident.step)
                 _put(result.at, key, values, np.array([place]), len(rows))
             for window in resident.windows:
-                _, gradient, _ = measure(resident.model, inputs, label, True, None)
-                gradients.setdefault((resident.run, window), []).append(gradient)
-        for (run, window), seen in gradients.items():
-            variance = torch.stack(seen).var(0, correction=0)
-            for quantity, values in (
-                ("gradient_variance", variance),
-                ("gradient_deviation", variance.sqrt()),
-            ):
-                key = (run, quantity, window)
-                _put(result.over, key, values.mean().reshape(1), np.array([place]), len(rows))
+                _, gradient, _ = measure(opened.model, inputs, label, True, None)
+                gradients.setdefault((place, resident.run, window), []).append(gradient)
+    for (place, run, window), seen in gradients.items():
+        variance = torch.stack(seen).var(0, correction=0)
+        for quantity, values in (
+            ("gradient_variance", variance),
+            ("gradient_deviation", variance.sqrt()),
+        ):
+            key = (run, quantity, window)
+            _put(result.over, key, values.mean().reshape(1), np.array([place]), len(rows))
     return result
 
 
 def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8) -> float:
     """Return how many times longer than a forward pass the one-at-a-time path of norms takes."""
     number = meter.slow.index(True)
-    resident, rows = meter.residents[number], np.arange(min(examples, len(tokens)))
-    device = next(resident.model.parameters()).device
-    inputs, gold = collate(tokens, rows, device), torch.tensor(labels[rows], device=device)
-    loop = _seconds(lambda: loop_norms(resident.model, inputs, gold, meter.groups[number]))
-    return loop / _seconds(lambda: resident.model(**inputs))
-
-
-def _groups(resident: Resident, patterns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    wanted = [quantity for quantity in NORMS if quantity in resident.quantities]
-    return {q: layers.parameter_group(resident.model, patterns[q]) for q in wanted}
+    opened = meter.opened(number)
+    inputs, gold = meter.collated(tokens, labels, np.arange(min(examples, len(tokens))))
+    loop = _seconds(lambda: loop_norms(opened.model, inputs, gold, opened.groups))
+    return loop / _seconds(lambda: opened.model(**inputs))
 
 
 def _put(target: dict, key: tuple, values: Tensor, places: np.ndarray, size: int) -> None:
@@ -252,6 +340,15 @@ def _embedding_output(model: nn.Module) -> Iterator[list[Tensor]]:
         yield outputs
     finally:
         handle.remove()
+
+
+def _autocast(device: torch.device, cast: bool):
+    # Without the cache: it hides from the recorder's check that a weight is used a second time.
+    return torch.autocast(device.type, torch.bfloat16, enabled=cast, cache_enabled=False)
+
+
+def _in_groups(parts: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    return iter(lambda: list(islice(parts, size)), [])
 
 
 def _relative(values: np.ndarray, right: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -146,24 +146,6 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     found = np.empty(len(labels), dtype=np.int64)
     found[by_class] = np.arange(len(labels)) % count
     return found
-
-
-def has_bf16(device: str) -> bool:
-    """Tell whether `device` computes in bf16; other CPUs emulate it, many times slower."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # of older versions nothing is known
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-
-
-def settled(config: FitConfig, device: str) -> FitConfig:
-    """Return the config with the precision that `auto` means on `device`.
-
-    What a training depends on is the precision, not where it was chosen.
-    """
-    if config.precision != "auto":
-        return config
-    return replace(config, precision="bf16" if has_bf16(device) else "fp32")
 
 
 def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:

@@ -1,5 +1,8 @@
 """A pass that was cut off goes on from the shards that it finished."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
@@ -42,12 +45,12 @@ def test_a_pass_that_was_cut_off_goes_on_from_its_last_shard(work, monkeypatch, 
     )
     measured, measure = [], shards.Meter.measure
 
-    def until_the_third(self, tokens, labels, rows, batch_tokens):
+    def until_the_third(self, tokens, labels, rows, *more):
         if len(rows) == 40 and rows[0] == 80 and not measured.count("killed"):
             measured.append("killed")
             raise Killed
         measured.append(int(rows[0]))
-        return measure(self, tokens, labels, rows, batch_tokens)
+        return measure(self, tokens, labels, rows, *more)
 
     monkeypatch.setattr(shards.Meter, "measure", until_the_third)
     with pytest.raises(Killed):
@@ -67,3 +70,32 @@ def test_a_pass_that_differs_from_plain_autograd_gives_no_scores(work, monkeypat
     monkeypatch.setattr(shards, "self_check", lambda *arguments: 0.5)
     with pytest.raises(RuntimeError, match="no score was written"):
         finish(steps.score(config, training, engine))
+
+
+def test_checkpoints_that_do_not_fit_are_read_one_by_one_and_give_the_same(
+    work, monkeypatch, tmp_path, capsys
+):
+    config, training, engine = work
+    kept = finish(steps.score(config, training, engine))
+    assert "more than half of the memory" not in capsys.readouterr().err
+    weights = next(training.glob("runs/0/step-*/model.safetensors")).stat().st_size
+    monkeypatch.setattr(shards, "free_memory", lambda device: 2 * weights)
+    elsewhere = dataclasses.replace(config, workdir=str(tmp_path / "other"))
+    streamed = finish(steps.score(elsewhere, training, engine))
+    assert "more than half of the memory that is free" in capsys.readouterr().err
+    for name in ("vog", "el2n"):
+        assert np.array_equal(np.load(kept / f"{name}.npy"), np.load(streamed / f"{name}.npy"))
+
+
+def test_bf16_is_another_pass_that_says_how_it_ranks(work, capsys):
+    config, training, engine = work
+    exact = finish(steps.score(config, training, engine))
+    fast = finish(
+        steps.score(dataclasses.replace(config, score_precision="bf16"), training, engine)
+    )
+    assert fast != exact and "Spearman's" in capsys.readouterr().err
+    manifest = json.loads((fast / "manifest.json").read_text())
+    assert manifest["precision"] == "bf16" and manifest["self_check_error"] < 1e-4
+    assert {"gradient_variance", "logits"} <= set(manifest["as_fp32"])
+    assert all(0.8 < value <= 1 for value in manifest["as_fp32"].values())
+    assert json.loads((exact / "manifest.json").read_text())["as_fp32"] == {}

@@ -1,5 +1,7 @@
 """The fused pass equals the slow and obvious one, whatever stands beside an example."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,13 +15,18 @@ ALL = frozenset({"logits", "gradient_norms", "layer_norms", "classifier_norms"})
 STEPS = (10, 20, 30)
 
 
-def meter(name: str, quantities: frozenset = ALL) -> Meter:
-    models = [architectures.build(name, seed) for seed in range(len(STEPS))]
+def meter(name: str, quantities: frozenset = ALL, **settings) -> Meter:
     residents = [
-        Resident(0, step, model, quantities, ("all", "late") if step > 10 else ("all",))
-        for step, model in zip(STEPS, models, strict=True)
+        Resident(
+            0,
+            step,
+            partial(architectures.build, name, seed),
+            quantities,
+            ("all", "late") if step > 10 else ("all",),
+        )
+        for seed, step in enumerate(STEPS)
     ]
-    return Meter(residents)
+    return Meter(residents, **settings)
 
 
 def examples(name: str, count: int = 13) -> tuple[Tokens, np.ndarray]:
@@ -110,6 +117,43 @@ def test_a_model_with_rules_takes_the_fast_path():
     assert not any(whole.slow)
 
 
+@pytest.mark.parametrize("name", ["bert", "deberta-v2"])
+def test_checkpoints_that_are_opened_one_by_one_give_the_same(name, monkeypatch):
+    monkeypatch.setattr(trace, "AT_ONCE", 2)
+    tokens, labels = examples(name)
+    rows, opened = np.arange(len(tokens)), []
+    build = architectures.build
+    monkeypatch.setattr(architectures, "build", lambda *a: opened.append(a) or build(*a))
+    kept = meter(name)
+    right = measured(kept.measure(tokens, labels, rows, batch_tokens=30))
+    assert len(opened) == len(STEPS)
+    streamed = meter(name, streamed=True)
+    found = measured(streamed.measure(tokens, labels, rows, batch_tokens=30))
+    assert len(opened) > 2 * len(STEPS) and not streamed.kept
+    assert found.keys() == right.keys() and streamed.slow == kept.slow
+    assert all(np.array_equal(found[key], right[key]) for key in right)
+
+
+def test_bf16_ranks_nearly_as_fp32_and_the_check_stays_in_fp32():
+    tokens, labels = examples("bert", 60)
+    rows, fast = np.arange(len(tokens)), meter("bert", precision="bf16")
+    found = measured(fast.measure(tokens, labels, rows, 64))
+    right = measured(meter("bert").measure(tokens, labels, rows, 64))
+    for key, values in right.items():
+        assert not np.array_equal(found[key], values), key
+        assert np.linalg.norm(found[key] - values) < 0.05 * np.linalg.norm(values), key
+    ranked = trace.rank_correlations(fast, tokens, labels, 50)
+    assert set(ranked) == {key[1] for key in right}
+    assert all(0.9 < value < 1 for value in ranked.values()), ranked
+    assert 0 < trace.self_check(fast, tokens, labels, 4) < 1e-5
+
+
+def test_the_ranks_of_fp32_are_those_of_fp32():
+    tokens, labels = examples("bert", 30)
+    ranked = trace.rank_correlations(meter("bert"), tokens, labels, 30)
+    assert ranked and all(value == pytest.approx(1) for value in ranked.values())
+
+
 def test_the_self_check_is_small_for_a_right_pass():
     tokens, labels = examples("bert")
     assert 0 < trace.self_check(meter("bert"), tokens, labels, 4) < 1e-5
@@ -128,14 +172,16 @@ def test_the_self_check_notices_a_wrong_pass(monkeypatch):
 
 def test_logits_alone_need_no_gradient_and_no_check():
     tokens, labels = examples("bert")
-    plain = Meter([Resident(0, 10, architectures.build("bert"), frozenset({"logits"}), ())])
+    bert = partial(architectures.build, "bert")
+    plain = Meter([Resident(0, 10, bert, frozenset({"logits"}), ())])
     assert set(plain.measure(tokens, labels, np.arange(5), 64).at) == {(0, "logits", 10)}
     assert trace.self_check(plain, tokens, labels, 4) == 0
 
 
 def test_only_what_was_asked_for_is_kept():
     tokens, labels = examples("bert")
-    whole = Meter([Resident(0, 10, architectures.build("bert"), frozenset(), ("all",))])
+    bert = partial(architectures.build, "bert")
+    whole = Meter([Resident(0, 10, bert, frozenset(), ("all",))])
     found = whole.measure(tokens, labels, np.arange(5), 64)
     assert not found.at and {key[1] for key in found.over} == {
         "gradient_variance",

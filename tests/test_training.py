@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from influence import batches, models, training
+from influence import batches, cluster, models, training
 from influence.config import FitConfig, TrainConfig
 
 WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
@@ -136,7 +136,7 @@ def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
 )
 def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: unit, raising=False)
-    assert training.has_bf16("cpu") is there
-    chosen = training.settled(FitConfig(precision="auto"), "cpu").precision
+    assert cluster.has_bf16("cpu") is there
+    chosen = cluster.settled("auto", "cpu")
     assert chosen == ("bf16" if there else "fp32")
-    assert training.settled(FitConfig(precision="bf16"), "cpu").precision == "bf16"
+    assert cluster.settled("bf16", "cpu") == "bf16"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from influence import (
     store,
     training,
 )
-from influence.cluster import Engine, hold
+from influence.cluster import Engine, hold, settled
 from influence.config import EvaluateConfig, FitConfig, changed
 from influence.evaluation import Point
 from influence.saved import Saved, open_saved, texts_of
@@ -56,7 +56,8 @@ class Place:
 def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine: Engine) -> Place:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
-    fit = training.settled(retrained(store.read_manifest(source, step), config), engine.device)
+    fit = retrained(store.read_manifest(source, step), config)
+    fit = replace(fit, precision=settled(fit.precision, engine.device))
     return Place(source, step, split, fit, config.budget, config.threshold, engine.device, kept)
 
 

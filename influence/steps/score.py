@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from influence import confident, planning, records, scores, stability, store, suspects
-from influence.cluster import Engine
+from influence.cluster import Engine, settled
 from influence.config import ScoreConfig, ScoreStep, names
 from influence.errors import InputError, choose
 from influence.records import Trace
@@ -17,7 +17,7 @@ from influence.saved import open_saved
 from influence.specs import ScoreSpec, parse_spec
 from influence.steps import findings
 from influence.steps.inputs import cache_of, read_runs
-from influence.steps.shards import Pass, run_pass, traces
+from influence.steps.shards import Pass, do_not_fit, run_pass, traces
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
 CODE = (
@@ -51,7 +51,9 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     _check_split(config.split, read, manifest)
     halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
     plans = planning.with_logits(planning.plan([*read, *halved], runs), runs)
+    precision = settled(config.score_precision, engine.device)
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
+    knobs["score_precision"] = precision
     knobs |= {"split": config.split, "export": sorted(exports)}
     knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}
     inputs = {"training": manifest["fingerprint"]}
@@ -60,7 +62,7 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     task = Task("score", knobs, inputs, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
-        return _score(config, training, manifest, specs, plans, engine, directory)
+        return _score(config, training, manifest, specs, plans, precision, engine, directory)
 
     return (yield from perform(task, config.workdir, work))
 
@@ -116,7 +118,14 @@ def _named(name: str, runs: Sequence) -> list:
 
 
 def _score(
-    config: ScoreStep, training: Path, manifest: dict, specs, plans, engine: Engine, directory: Path
+    config: ScoreStep,
+    training: Path,
+    manifest: dict,
+    specs,
+    plans,
+    precision: str,
+    engine: Engine,
+    directory: Path,
 ) -> Generator[Record, None, dict]:
     store.verify(training, manifest)
     for part in ("data", "tokenizer"):
@@ -129,11 +138,13 @@ def _score(
         shards=directory / "shards",
         cache=cache_of(directory),
         split=split,
+        streamed=do_not_fit(training, plans, engine),
+        precision=precision,
         **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
     )
     examples, size = source.count(split), config.shard_size
     bounds = [(start, min(start + size, examples)) for start in range(0, examples, size)]
-    error, seconds = run_pass(work, bounds, engine)
+    checked, seconds = run_pass(work, bounds, engine)
     exports = names(config.export)
     added = [parse_spec("aum")] if "aum" in exports else []
     kept = _Kept(
@@ -159,7 +170,8 @@ def _score(
         parts = (records.load_trace(path) for path in sorted((directory / "trace").iterdir()))
         findings.write_cartography(source, split, parts, directory)
     shutil.rmtree(work.shards)
-    measured = {"seconds": seconds, "self_check_error": error, "examples": float(examples)}
+    measured = {"seconds": seconds, "self_check_error": checked.error, "examples": float(examples)}
+    measured |= {f"as_fp32/{name}": value for name, value in checked.correlations.items()}
     yield Record(0, {f"score/{name}": value for name, value in measured.items()})
     for name, values in columns.items():
         spread = {"mean": float(values.mean()), "std": float(values.std())}
@@ -174,7 +186,9 @@ def _score(
         "scores": list(columns),
         "split": split,
         "doubt": "held-out" if split == "train" and manifest["folds"] else "training",
-        "self_check_error": error,
+        "self_check_error": checked.error,
+        "precision": precision,
+        "as_fp32": checked.correlations,  # Spearman's correlation, by quantity
         "cost": {
             "runs": [{name: run[name] for name in COSTS} for run in manifest["runs"]],
             "folds": manifest["folds"],

@@ -4,15 +4,17 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
 from influence import models, slots, store
-from influence.cluster import Engine, hold
+from influence.cluster import Engine, free_memory, hold
 from influence.config import TrainConfig
 from influence.errors import InputError
 from influence.planning import RunPlan
@@ -26,7 +28,16 @@ from influence.steps.inputs import (
     read_checkpoints,
 )
 from influence.steps.step import say
-from influence.trace import MISMATCH, Meter, Resident, self_check, slowdown
+from influence.trace import (
+    MISMATCH,
+    Meter,
+    Resident,
+    rank_correlations,
+    self_check,
+    slowdown,
+)
+
+COMPARED = 256  # examples that bf16 and fp32 rank both
 
 
 @dataclass(frozen=True)
@@ -42,30 +53,61 @@ class Pass:
     shards: Path  # the folder of the files
     cache: Path  # of tokens
     split: str = "train"
+    streamed: bool = False  # the checkpoints do not fit into memory together
+    precision: str = "fp32"
 
 
-def run_pass(work: Pass, bounds: Sequence[tuple[int, int]], engine: Engine) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Checked:
+    """How a pass compares with plain autograd, and with fp32."""
+
+    error: float  # the largest relative one
+    correlations: dict[str, float]  # Spearman's with fp32, the lowest of each quantity
+
+
+def do_not_fit(training: Path, plans: Sequence[RunPlan], engine: Engine) -> bool:
+    """Tell whether all checkpoints would take more than half of the free memory, and say so."""
+    paths = [
+        path
+        for run, plan in enumerate(plans)
+        for path in _checkpoints(training, run, plan).values()
+    ]
+    size = sum(file.stat().st_size for path in paths for file in path.glob("*.safetensors"))
+    needed = size * engine.workers
+    if len(paths) < 2 or needed <= free_memory(engine.device) / 2:
+        return False
+    say(
+        f"score: {len(paths)} checkpoints, for each of the workers, take {needed / 2**30:.1f} GiB, "
+        "more than half of the memory that is free: each is read again for every few batches"
+    )
+    return True
+
+
+def run_pass(
+    work: Pass, bounds: Sequence[tuple[int, int]], engine: Engine
+) -> tuple[Checked, float]:
     """Measure the shards of a split that are not there yet, and check the pass.
 
-    `bounds`: first row and end of each shard. Returns the largest relative error found, and the
-    seconds of all shards added up. Raises RuntimeError, so that no score is made, if the pass
-    differs from plain autograd.
+    `bounds`: first row and end of each shard. Returns what the check found, and the seconds of all
+    shards added up. Raises RuntimeError, so that no score is made, if the pass differs from plain
+    autograd.
     """
     jobs = [(work, start, end) for start, end in bounds]
-    error = max(error for _, error in engine.run(measure_shard, jobs, "score"))
-    if error > MISMATCH:
+    checks = [check for _, check in engine.run(measure_shard, jobs, "score")]
+    (checked,) = [check for check in checks if check is not None]
+    if checked.error > MISMATCH:
         raise RuntimeError(
-            f"this pass differs from plain autograd by {error:.1e}; no score was written"
+            f"this pass differs from plain autograd by {checked.error:.1e}; no score was written"
         )
-    return error, sum(_seconds(_file(work, *ends)) for ends in bounds)
+    return checked, sum(_seconds(_file(work, *ends)) for ends in bounds)
 
 
-def measure_shard(work: Pass, start: int, end: int) -> float:
-    """Measure examples start..end, unless that is done; return the error of the check."""
+def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
+    """Measure examples start..end, unless that is done; the first shard also checks the pass."""
     meter, tokenizer, labels, config = hold(_open, work)
     source = open_saved(work.training / "data")
     tokens = open_tokens(source, work.split, tokenizer, config, work.cache)  # anew: it is a map
-    error = _check(work, meter, tokens, labels) if start == 0 and work.self_check else 0.0
+    checked = _check(work, meter, tokens, labels) if start == 0 else None
     path = _file(work, start, end)
     if not path.exists():
         began = time.perf_counter()
@@ -75,7 +117,7 @@ def measure_shard(work: Pass, start: int, end: int) -> float:
         arrays |= {f"over/{run}/{name}/{key}": a for (run, name, key), a in measured.over.items()}
         with store.replacing(path) as temporary:
             save_file(arrays, temporary, metadata=spent)
-    return error
+    return checked
 
 
 def traces(
@@ -127,50 +169,67 @@ def _trail_entropies(source: Saved, split: str) -> np.ndarray:
     return slots.trail_entropies(list(zip(rows["label"], rows["intent"], strict=True)), trails)
 
 
-def _check(work: Pass, meter: Meter, tokens, labels) -> float:
+def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
     error = self_check(meter, tokens, labels, work.self_check)
     if any(meter.slow):
         say(
             f"score: this model has a layer without a closed form: gradient norms take one example "
             f"at a time, {slowdown(meter, tokens, labels):.0f} times a forward pass"
         )
-    return error
+    correlations = {}
+    if work.precision == "bf16":
+        correlations = rank_correlations(meter, tokens, labels, COMPARED)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in correlations.items())
+        say(f"score: bf16 ranks the first {COMPARED} examples nearly as fp32, Spearman's: {shown}")
+    return Checked(error, correlations)
 
 
 def _open(work: Pass):
-    """Open every checkpoint that the plans name, the tokenizer and the labels of the split."""
-    residents = [
-        resident for run, plan in enumerate(work.plans) for resident in _residents(work, run, plan)
-    ]
+    """Return the meter of every checkpoint that the plans name, tokenizer, labels and config."""
     manifest = store.read_manifest(work.training, "train")
-    _check_classes(residents, manifest["label_names"], work.training)
+    classes = len(manifest["label_names"])
+    residents = [
+        resident
+        for run, plan in enumerate(work.plans)
+        for resident in _residents(work, run, plan, classes)
+    ]
     labels = open_saved(work.training / "data").array(work.split, "label")
     tokenizer = models.open_tokenizer(work.training / "tokenizer")
     config = TrainConfig(**manifest["knobs"])
-    return Meter(residents, work.tracin_layers), tokenizer, labels, config
+    meter = Meter(residents, work.tracin_layers, work.streamed, work.precision, work.device)
+    return meter, tokenizer, labels, config
 
 
-def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
-    windows = {key: steps for by_key in plan.over.values() for key, steps in by_key.items()}
+def _residents(work: Pass, run: int, plan: RunPlan, classes: int) -> Sequence[Resident]:
+    windows = _windows(plan)
     residents = []
-    if (work.training / f"runs/{run}" / GIVEN_LOGITS).exists():
-        return residents  # there are no weights
-    for step in sorted({*plan.at, *(step for steps in windows.values() for step in steps)}):
-        path = work.training / f"runs/{run}/step-{step:06d}"
-        model = models.open_checkpoint(path).to(work.device)
+    for step, path in _checkpoints(work.training, run, plan).items():
+        model = partial(_open_checkpoint, path, work.device, classes)
         within = tuple(key for key, steps in windows.items() if step in steps)
         residents.append(Resident(run, step, model, plan.at.get(step, frozenset()), within))
     return residents
 
 
-def _check_classes(residents: Sequence[Resident], names: Sequence[str], training: Path) -> None:
-    for resident in residents:
-        if resident.model.config.num_labels != len(names):
-            raise InputError(
-                f"the checkpoint of step {resident.step} in {training} tells "
-                f"{resident.model.config.num_labels} classes apart, but its dataset has "
-                f"{len(names)}; it belongs to another training"
-            )
+def _checkpoints(training: Path, run: int, plan: RunPlan) -> dict[int, Path]:
+    """Return the directories that a run's part of the pass reads, by step."""
+    if (training / f"runs/{run}" / GIVEN_LOGITS).exists():
+        return {}  # there are no weights
+    steps = {*plan.at, *(step for steps in _windows(plan).values() for step in steps)}
+    return {step: training / f"runs/{run}/step-{step:06d}" for step in sorted(steps)}
+
+
+def _windows(plan: RunPlan) -> dict[str, tuple[int, ...]]:
+    return {key: steps for by_key in plan.over.values() for key, steps in by_key.items()}
+
+
+def _open_checkpoint(path: Path, device: str, classes: int) -> nn.Module:
+    model = models.open_checkpoint(path).to(device)
+    if model.config.num_labels != classes:
+        raise InputError(
+            f"the checkpoint {path} tells {model.config.num_labels} classes apart, but its dataset "
+            f"has {classes}; it belongs to another training"
+        )
+    return model
 
 
 def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: slice) -> RunTrace:

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Generator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from influence import (
     store,
     training,
 )
-from influence.cluster import Engine
+from influence.cluster import Engine, has_bf16, settled
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.errors import InputError
 from influence.saved import Dataset, Saved, open_saved, save
@@ -56,7 +56,7 @@ def train(
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
     is called with the dataset and may raise it too.
     """
-    config = training.settled(config, engine.device)
+    config = replace(config, precision=settled(config.precision, engine.device))
     dataset = data.load(**config.knobs(DataConfig))
     for count, what in ((number, name) for name, number in dataset.dropped.items()):
         say(f"train: dropped {count} {what}")
@@ -69,7 +69,7 @@ def train(
             "what is adopted is not trained" if config.adopt else "one fold leaves nothing to train"
         )
         raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
-    if config.precision == "bf16" and not training.has_bf16(engine.device):
+    if config.precision == "bf16" and not has_bf16(engine.device):
         say("train: this CPU has no bf16 and emulates it, many times slower than precision=fp32")
     planning.plan(
         [specs.parse_spec(name) for name in names(score) if name != "all"],
