@@ -1,73 +1,77 @@
 """What VoG and exact gradient norms cost, relative to a forward pass measured in the same run.
 
-Run: python -m benchmarks.fused_pass [--rounds 15] [--lengths 32,128]
-Writes benchmarks/fused_pass.json. BERT L4 H256 with random weights, batches of 32, one thread; each
-round times every work once, in turn, and the medians of the rounds are divided by the forward's.
+Run: python -m benchmarks.fused_pass [--rounds 15] [--lengths 32,128,path/to/snli]
+Writes benchmarks/fused_pass.json and docs/images/fused_pass.png. BERT L4 H256 with random weights,
+batches of 32, one thread; each round times every work once, in turn, and the medians of the rounds
+are divided by the forward's. A dataset in place of a length gives the lengths that MiniLM's
+tokenizer finds in 32 of its examples, padded to the longest of them.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertForSequenceClassification
 
+from benchmarks.measuring import bars, machine, medians, write
+from influence import data, models
+from influence.batches import encode
 from influence.cluster import keep_freed_memory
+from influence.config import ModelConfig
 from influence.gradients import NormRecorder, loop_norms
 from influence.layers import parameter_group
-from influence.steps.step import versions
 from influence.trace import measure
 
 BATCH, CLASSES, VOCABULARY, CHECKED = 32, 3, 30522, 4
-RESULT = Path(__file__).with_suffix(".json")
 
 
 def main() -> None:
     """Measure every length and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--lengths", default="32,128")
+    parser.add_argument("--lengths", default="32,128", help="tokens, or a dataset to take them of")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    lengths = [int(length) for length in arguments.lengths.split(",")]
+    lengths = dict(map(named_lengths, arguments.lengths.split(",")))
+    found = {name: run(some, arguments.rounds) for name, some in lengths.items()}
     result = {
-        "machine": {"processor": processor(), "system": platform.system(), "threads": 1},
-        "versions": versions(),
+        "machine": machine(),
         "rounds": arguments.rounds,
-        "relative_to_forward": {str(n): run(n, arguments.rounds) for n in lengths},
-        "largest_relative_error": {str(n): error(n) for n in lengths},
+        "relative_to_forward": found,
+        "largest_relative_error": {name: error(some) for name, some in lengths.items()},
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    write(__file__, result)
+    shown = {name: {work: row[work] for work in list(row)[1:]} for name, row in found.items()}
+    ours = [work for work in next(iter(shown.values())) if work.startswith("logits")]
+    bars("fused_pass", shown, ours, "time in forward passes")
 
 
-def run(length: int, rounds: int) -> dict[str, float]:
+def named_lengths(text: str) -> tuple[str, np.ndarray]:
+    """Return the tokens of 32 examples, all as long as `text` says or those of a dataset."""
+    if text.isdigit():
+        return f"{text} tokens", np.full(BATCH, int(text))
+    dataset, config = data.load(text, max_train=1000), ModelConfig(model="minilm")
+    tokenizer = models.load_tokenizer(config, [])
+    rows = dataset.train.head(BATCH)
+    return f"{dataset.name}, padded", encode(tokenizer, rows, config.max_length, False).lengths
+
+
+def run(lengths: np.ndarray, rounds: int) -> dict[str, float]:
     """Return the median time of each work in forward passes."""
-    inputs, gold = batch(length)
+    inputs, gold = batch(lengths)
     with ExitStack() as stack:
-        works = _works(inputs, gold, stack)
-        times: dict[str, list[float]] = {name: [] for name in works}
-        for number in range(rounds + 2):
-            for name, work in works.items():
-                start = time.perf_counter()
-                work()
-                if number >= 2:  # the first rounds warm up
-                    times[name].append(time.perf_counter() - start)
-    forward = statistics.median(times["forward"])
-    return {name: round(statistics.median(t) / forward, 3) for name, t in times.items()}
+        times = medians(_works(inputs, gold, stack), rounds)
+    return {name: round(seconds / times["forward"], 3) for name, seconds in times.items()}
 
 
-def error(length: int) -> float:
+def error(lengths: np.ndarray) -> float:
     """Return the largest relative error of an all-parameter norm against one example at a time."""
-    inputs, gold = batch(length)
+    inputs, gold = batch(lengths)
     few, few_gold = {name: value[:CHECKED] for name, value in inputs.items()}, gold[:CHECKED]
     net = model()
     groups = {"all": parameter_group(net, "all")}
@@ -88,10 +92,13 @@ def model(trained: bool = False) -> nn.Module:
     return BertForSequenceClassification(config).eval().requires_grad_(trained)
 
 
-def batch(length: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Return a batch without padding."""
-    ids = torch.randint(5, VOCABULARY, (BATCH, length), generator=torch.Generator().manual_seed(0))
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, torch.arange(BATCH) % CLASSES
+def batch(lengths: np.ndarray) -> tuple[dict[str, Tensor], Tensor]:
+    """Return a batch of random tokens, padded to the longest of its examples."""
+    longest, generator = int(lengths.max()), torch.Generator().manual_seed(0)
+    ids = torch.randint(5, VOCABULARY, (len(lengths), longest), generator=generator)
+    mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    inputs = {"input_ids": ids.masked_fill(~mask, 0), "attention_mask": mask.long()}
+    return inputs, torch.arange(len(lengths)) % CLASSES
 
 
 def _works(inputs: dict[str, Tensor], gold: Tensor, stack: ExitStack) -> dict[str, Callable]:
@@ -123,13 +130,6 @@ def _works(inputs: dict[str, Tensor], gold: Tensor, stack: ExitStack) -> dict[st
         "logits + all-parameter norms": fused("all", False),
         "logits + VoG + all-parameter norms": fused("all", True),
     }
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ thread, whose peak memory the kernel tells.
 """
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,11 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.fused_pass import processor
-from influence.steps.step import versions
+from benchmarks.measuring import IMAGES, machine, write
 
-RESULT = Path(__file__).with_suffix(".json")
-FIGURE = Path(__file__).parent.parent / "docs/images/scale.png"
 CLASSES, WORDS, CHUNK = 4, 2000, 50_000
 HERE = ["--track", "False", "--workers", "1", "--threads", "1"]
 MODEL = ["--model", "tiny", "--layers", "1", "--max_length", "32", "--epochs", "1"]
@@ -43,11 +38,8 @@ def main() -> None:
     root = Path(arguments.workdir or tempfile.mkdtemp(prefix="scale-")).absolute()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     rows = [row for size in sizes for row in run(size, root / str(size))]
-    machine = {"processor": processor(), "system": platform.system(), "threads": 1}
-    result = {"machine": machine, "versions": versions(), "steps": rows}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    write(__file__, {"machine": machine(threads=1), "steps": rows})
     draw(pd.DataFrame(rows))
-    print(pd.DataFrame(rows).to_string(index=False))
 
 
 def run(size: int, root: Path) -> list[dict[str, float | int | str]]:
@@ -136,7 +128,7 @@ def draw(rows: pd.DataFrame) -> None:
             axes.set(xscale="log", xlabel="train examples", ylabel=label, ylim=(0, None))
         figure.axes[1].set(yscale="log", ylim=(1, None))
         figure.axes[0].legend()
-        figure.savefig(FIGURE, dpi=150)
+        figure.savefig(IMAGES / "scale.png", dpi=150)
 
     drawn()
 

@@ -162,7 +162,9 @@ class ScoreConfig(Config):
         "fp32", "bf16: scoring under autocast, its ranks compared with fp32; auto: as in training"
     )
     batch_tokens: int = knob(2048, "tokens of a scoring batch, padding included", 1)
-    shard_size: int = knob(4096, "examples measured and saved at a time", 1)
+    shard_size: int = knob(
+        0, "examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096", 0
+    )
     self_check: int = knob(4, "examples compared with plain autograd in each scoring run", 1)
     examples: int = knob(20, "hardest and easiest examples listed per score", 1)
     export: str = knob(

@@ -1,5 +1,6 @@
 """score: from checkpoints to one number per example and score."""
 
+import math
 import shutil
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ CODE = (
 )
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
+SHARDS = 16  # where the sizes that are sensible allow: work for all workers, and for their number
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
 
 
@@ -142,7 +144,8 @@ def _score(
         precision=precision,
         **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
     )
-    examples, size = source.count(split), config.shard_size
+    examples = source.count(split)
+    size = config.shard_size or min(max(math.ceil(examples / SHARDS), 256), 4096)
     bounds = [(start, min(start + size, examples)) for start in range(0, examples, size)]
     checked, seconds = run_pass(work, bounds, engine)
     exports = names(config.export)

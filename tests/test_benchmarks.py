@@ -1,0 +1,62 @@
+"""The benchmarks measure what they say; how long it takes is not tested."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import fused_pass, measuring, peers, sampling, vog
+from influence.gradients import loop_norms
+from influence.layers import parameter_group
+from influence.rules import REGISTRY
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    for module in (fused_pass, peers, vog):
+        monkeypatch.setattr(module, "BATCH", 3)
+
+
+def test_medians_are_of_interleaved_rounds_after_two_that_warm_up():
+    done = []
+    works = {"one": lambda: done.append("one"), "other": lambda: done.append("other")}
+    assert set(measuring.medians(works, rounds=3)) == {"one", "other"}
+    assert done == ["one", "other"] * 5
+
+
+def test_the_fused_pass_is_measured_and_right_with_and_without_padding():
+    name, whole = fused_pass.named_lengths("5")
+    assert name == "5 tokens"
+    padded = np.array([3, 5, 2])
+    inputs, _ = fused_pass.batch(padded)
+    assert inputs["attention_mask"].sum(1).tolist() == [3, 5, 2]
+    for lengths in (whole, padded):
+        assert fused_pass.error(lengths) < 1e-5
+    assert fused_pass.run(padded, 1)["forward"] == 1
+
+
+@pytest.mark.parametrize("name", ["influence", "one example at a time", "torch.func, vmap"])
+def test_adapters_give_the_norms_of_all_parameters(name):
+    inputs, gold = fused_pass.batch(np.full(2, 5))
+    net = fused_pass.model()
+    right = loop_norms(net, inputs, gold, {"all": parameter_group(net, "all")})["all"]
+    with peers.PEERS[name][1](inputs["input_ids"], gold) as work:
+        torch.testing.assert_close(work(), right, rtol=1e-5, atol=0)
+
+
+def test_both_ways_to_vog_agree(monkeypatch):
+    monkeypatch.setattr(vog, "CHECKPOINTS", 2)
+    monkeypatch.setattr(vog, "ALONE", 2)
+    found, difference = vog.run(4, 1)
+    assert "as written" in found and difference < 1e-5
+
+
+def test_every_rule_is_timed_and_keeps_its_budget():
+    found = sampling.run(500, peer=False, rounds=1)
+    assert found.keys() == REGISTRY.keys()
+    assert not any(row["over_budget"] for row in found.values())
+
+
+def test_bars_are_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr(measuring, "IMAGES", tmp_path / "images")
+    measuring.bars("made", {"": {"ours": 2.0, "theirs": 150.0}}, ["ours"], "seconds")
+    assert (tmp_path / "images/made.png").stat().st_size > 1000
