@@ -34,6 +34,7 @@ def test_the_fused_pass_is_measured_and_right_with_and_without_padding():
     assert fused_pass.run(padded, 1)["forward"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vmap through attention
 @pytest.mark.parametrize("name", ["influence", "one example at a time", "torch.func, vmap"])
 def test_adapters_give_the_norms_of_all_parameters(name):
     inputs, gold = fused_pass.batch(np.full(2, 5))
