@@ -1,19 +1,17 @@
-"""Where independent jobs run: here, or in worker processes.
+"""Where independent jobs run: here, in worker processes, or on a Ray cluster.
 
 A job is a function of the module level and its picklable arguments. Results do not depend on the
 engine as long as every job has the same number of threads.
 """
 
 import ctypes
-import multiprocessing
-import multiprocessing.connection
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 from influence.config import ExecutionConfig
 from influence.errors import InputError, Terminated
+from influence.workers import Processes, Ray, Workers
 
 
 @dataclass(frozen=True)
@@ -28,20 +27,25 @@ class Engine:
     """Runs jobs; made by `engine`."""
 
     device: str
-    workers: int
-    pool: ProcessPoolExecutor | None
+    pool: Workers | None  # none: this process does all jobs
+
+    @property
+    def workers(self) -> int:
+        """Return how many jobs can run at once."""
+        return self.pool.count if self.pool else 1
 
     def run(
         self, function: Callable[..., Any], jobs: Sequence[tuple], what: str
     ) -> Iterator[tuple[int, Any]]:
         """Call `function(*job)` for every job and yield (position, result) as they finish.
 
-        `what` names the progress bar. A single job runs in this process with all the cores. The
-        first job that raises ends the iteration with its exception; jobs not begun are dropped.
+        `what` names the progress bar. A single job runs in this process with all the cores, unless
+        the workers are elsewhere. The first job that raises ends the iteration with its exception;
+        jobs not begun are dropped.
         """
         results = (
             self._here(function, jobs)
-            if self.pool is None or len(jobs) < 2
+            if self.pool is None or (self.pool.local and len(jobs) < 2)
             else self._pool(function, jobs)
         )
         yield from tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
@@ -64,14 +68,17 @@ class Engine:
         self, function: Callable[..., Any], jobs: Sequence[tuple]
     ) -> Iterator[tuple[int, Any]]:
         assert self.pool is not None
-        futures: dict[Future, int] = {
-            self.pool.submit(function, *job): i for i, job in enumerate(jobs)
-        }
+        ahead, running = enumerate(jobs), {}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            while True:
+                for position, job in islice(ahead, self.pool.count - len(running)):
+                    running[self.pool.submit(function, *job)] = position
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
         finally:
-            for future in futures:
+            for future in running:
                 future.cancel()
 
 
@@ -79,30 +86,34 @@ class Engine:
 def engine(config: ExecutionConfig) -> Iterator[Engine]:
     """Give an engine for `workers` jobs at once, `threads` threads each, and end its processes.
 
-    On a GPU one job runs at a time, in this process, unless `workers` says otherwise. Ctrl-C and
-    SIGTERM end the jobs that run, anything else waits for them.
+    On a GPU one job runs at a time, in this process, unless `workers` says otherwise; `cluster` has
+    as many as it has room for. Ctrl-C and SIGTERM end the jobs that run, anything else waits for
+    them.
     """
-    device = _device(config.device)
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    workers = config.workers or (1 if device != "cpu" else cores)
-    threads = config.threads or max(1, cores // workers)
-    _start_worker(config.threads or cores if workers > 1 else threads)
-    if workers == 1:
-        yield Engine(device, 1, None)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(threads,))
+    if config.cluster:
+        device = "cuda" if config.device == "auto" and config.gpus else device_named(config.device)
+        threads = config.threads or 1
+        _prepare(cores)
+        pool = Ray(config.cluster, config.workers, _prepare, threads, config.gpus)
+    else:
+        device = device_named(config.device)
+        workers = config.workers or (1 if device != "cpu" else cores)
+        threads = config.threads or max(1, cores // workers)
+        _prepare(config.threads or cores if workers > 1 else threads)
+        pool = Processes(workers, _prepare, threads) if workers > 1 else None
     try:
-        yield Engine(device, workers, pool)
+        yield Engine(device, pool)
     except (KeyboardInterrupt, Terminated):
         # What is done lies in files; what is being done leaves none that is read as finished.
-        for child in multiprocessing.active_children():
-            child.terminate()
+        if pool is not None:
+            pool.close(now=True)
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if pool is not None:
+            pool.close(now=False)
 
 
 def hold(load: Callable[..., Any], *arguments: Any) -> Any:
@@ -170,7 +181,8 @@ def _allowed_memory() -> int:
     return sys.maxsize
 
 
-def _device(name: str) -> str:
+def device_named(name: str) -> str:
+    """Return the device that `name` means; raise InputError if it is not there."""
     import torch
 
     if name == "auto":
@@ -184,19 +196,10 @@ def _device(name: str) -> str:
     return name
 
 
-def _start_worker(threads: int) -> None:
+def _prepare(threads: int) -> None:
+    """Make this process ready for jobs."""
     import torch
 
     torch.set_num_threads(threads)
     keep_freed_memory()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        sys.stdin.close()
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    """End this worker when its parent is gone, however it went."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)

@@ -40,6 +40,10 @@ class ExecutionConfig(Config):
     device: str = knob("auto", "cpu, cuda, cuda:1, ... or auto: a GPU if there is one")
     workers: int = knob(0, "independent jobs at once; 0: one per core (one on a GPU)", 0)
     threads: int = knob(0, "threads of each job; 0: the cores divided by the workers", 0)
+    cluster: str = knob(
+        "", "a Ray cluster for the jobs: its address, or auto; empty: processes of this machine"
+    )
+    gpus: float = knob(0.0, "cluster: GPUs of each job, such as 0.25; 0: none", 0)
     workdir: str = knob(".influence", "where finished and unfinished steps are kept for reuse")
     track: bool = knob(True, "log to MLflow; false: leave the directories only")
 
