@@ -108,7 +108,7 @@ class Ray:
         InputError if Ray is not installed or no cluster answers.
         """
         try:
-            import ray
+            import ray  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise InputError(
                 f"cluster={address} needs Ray, an optional extra: pip install -e .[ray]"

@@ -40,13 +40,23 @@ CORE = [
     ),
     *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
     "steps",
-    *("cluster", "command", "studies", "space", "trials", "recommendation", "slots", "nlu_metrics"),
+    *(
+        "workers",
+        "cluster",
+        "command",
+        "studies",
+        "space",
+        "trials",
+        "recommendation",
+        "slots",
+        "nlu_metrics",
+    ),
     *("nlu_tables", "joint", "nlu"),
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
     "optuna": {"influence.search"},
-    "ray": {"influence.cluster"},
+    "ray": {"influence.workers"},
     "datasets": {"influence.sources"},
     "matplotlib": {
         f"influence.{name}"
@@ -78,6 +88,7 @@ DIRECTION = [
     *(
         "conclusions",
         "remedies",
+        "workers",
         "cluster",
         "nlu_metrics",
         "nlu_tables",
@@ -94,7 +105,7 @@ DIRECTION = [
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
-NEUTRAL = {"errors", "shapes", "config", "store", "cluster", "steps/step"}
+NEUTRAL = {"errors", "shapes", "config", "store", "workers", "cluster", "steps/step"}
 ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores
 
 
