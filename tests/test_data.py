@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence import data, saved
@@ -125,6 +125,7 @@ def test_a_cap_above_the_number_of_rows_changes_nothing_and_below_0_is_an_error(
 CLASSES = st.lists(st.integers(0, 3), min_size=2, max_size=30).filter(lambda c: len(set(c)) > 1)
 
 
+@settings(max_examples=settings().max_examples // 3)  # each writes many files
 @given(CLASSES, st.integers(0, 40), st.floats(0.01, 0.99), st.integers(0, 9), st.booleans())
 def test_whatever_is_cut_and_capped_is_exact_and_leaves_every_class(
     classes, maximum, fraction, seed, repeats

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from influence import data
@@ -298,6 +298,7 @@ STYLES = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=settings().max_examples // 3)  # each writes many files
 @given(
     LABELS.flatmap(lambda label: st.lists(st.tuples(TEXT, label), min_size=2, max_size=8)), STYLES
 )
@@ -328,6 +329,7 @@ def test_every_format_gives_the_same_dataset_or_is_refused_alike(rows, style):
         assert other.dropped == csv_one.dropped
 
 
+@settings(max_examples=settings().max_examples // 3)  # each writes many files
 @given(
     st.lists(st.tuples(UNICODE, st.sampled_from("abc-")), min_size=2, max_size=12),
     st.randoms(use_true_random=False),
