@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from influence.errors import InputError
-from influence.store import file_digest
+from influence.store import NOT_JSON, file_digest
 
 STATE = "trainer_state.json"  # what a Trainer leaves beside each of its checkpoints
 WHOLE = 1e-6  # how far from a whole number the end of an epoch may be
@@ -58,7 +59,7 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
     last = max(steps.values())
     ordered = sorted(steps.items(), key=lambda pair: pair[1])
     return tuple(
-        _adopted(path, step, epochs * step / last, learning_rate) for path, step in ordered
+        _adopted(path, step, epochs * step / max(last, 1), learning_rate) for path, step in ordered
     )
 
 
@@ -70,23 +71,26 @@ def identity(found: Sequence[Adopted]) -> str:
 
 def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> None:
     """Raise InputError if the checkpoints number the classes in another way than the dataset."""
-    config = json.loads((found[0].path / "config.json").read_text(encoding="utf-8"))
-    check_numbers(str(found[0].path), config.get("id2label", {}), label_names)
+    path = found[0].path
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        given = {int(number): str(name) for number, name in config.get("id2label", {}).items()}
+    except (*NOT_JSON, TypeError, AttributeError) as error:
+        raise InputError(f"{path / 'config.json'} is no config of a model ({error})") from None
+    check_numbers(str(path), given, label_names)
 
 
-def check_numbers(
-    model: str, id2label: Mapping[int | str, str], label_names: Sequence[str]
-) -> None:
+def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence[str]) -> None:
     """Raise InputError if `model`, a name for the message, numbers its classes in another way."""
-    given = {int(number): str(name) for number, name in id2label.items()}
-    own = [given.get(number, "") for number in range(max(given, default=1) + 1)]
-    if len(own) != len(label_names) and given:
+    classes = max(id2label, default=1) + 1
+    if classes != len(label_names) and id2label:
         raise InputError(
-            f"{model} tells {len(own)} classes apart, but the dataset has "
+            f"{model} tells {classes} classes apart, but the dataset has "
             f"{len(label_names)}: {', '.join(label_names)}"
         )
+    own = [id2label.get(number, "") for number in range(len(label_names))]
     named = not all(name == f"LABEL_{number}" for number, name in enumerate(own))
-    if given and named and own != list(label_names):
+    if id2label and named and own != list(label_names):
         raise InputError(
             f"{model} numbers its classes {', '.join(own)}, the dataset "
             f"{', '.join(label_names)}; give id2label and the labels the same order"
@@ -95,11 +99,16 @@ def check_numbers(
 
 def _adopted(path: Path, step: int, epoch: float, learning_rate: float) -> Adopted:
     if (path / STATE).is_file():
-        state = json.loads((path / STATE).read_text(encoding="utf-8"))
-        epoch = float(state.get("epoch") or epoch)
-        rates = [row for row in state.get("log_history", []) if "learning_rate" in row]
-        before = [row["learning_rate"] for row in rates if row["step"] <= step]
-        learning_rate = float(before[-1] if before else learning_rate)
+        try:
+            state = json.loads((path / STATE).read_text(encoding="utf-8"))
+            epoch = float(state.get("epoch") or epoch)
+            rates = [row for row in state.get("log_history", []) if "learning_rate" in row]
+            before = [row["learning_rate"] for row in rates if row["step"] <= step]
+            learning_rate = float(before[-1] if before else learning_rate)
+        except (*NOT_JSON, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise InputError(f"{path / STATE} is no state of a Trainer ({error})") from None
+        if not math.isfinite(epoch) or not math.isfinite(learning_rate):
+            raise InputError(f"{path / STATE} holds an epoch or a learning rate that is not finite")
     return Adopted(path, step, epoch, learning_rate)
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -60,6 +60,15 @@ def parse(step: str, arguments: list[str]) -> Any:
     return parsed
 
 
+def parse_knobs(step: str, knobs: Mapping[str, str]) -> Any:
+    """Read knobs from elsewhere as `parse` reads a command line, where `help` is none of them."""
+    if unknown := [
+        name for name in knobs if name not in {f.name for f in fields(config.STEPS[step])}
+    ]:
+        raise InputError(_unknown(step, unknown[0]))
+    return parse(step, [f"--{name}={value}" for name, value in knobs.items()])
+
+
 def expand(search: config.SearchStep) -> dict[str, config.SearchStep]:
     """Return one search per dataset, by name: those of `datasets`, else the one there is.
 
@@ -82,8 +91,9 @@ def expand(search: config.SearchStep) -> dict[str, config.SearchStep]:
     for text in config.names(search.datasets) or (search.dataset,):
         path, _, query = text.partition("?")
         pairs = dict(parse_qsl(query, keep_blank_values=True))
-        flags = [part for name, value in pairs.items() for part in (f"--{name}", value)]
-        parsed = parse("search", flags)
+        if twice := {"dataset", "datasets"} & set(pairs):
+            raise InputError(f"{text!r} names its dataset before the ?; leave out {twice.pop()}=")
+        parsed = parse_knobs("search", pairs)
         changed = {name: getattr(parsed, name) for name in pairs}
         found[text] = dataclasses.replace(search, datasets="", dataset=path, **changed)
     return found

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from influence.columns import listed
 from influence.errors import InputError
 from influence.scores import REGISTRY
 from influence.shapes import Float, Int, Shaped
@@ -54,18 +56,22 @@ def read_cartography(folder: Path) -> Dynamics:
         )
     tables = [_read_epoch(files[epoch], epoch) for epoch in range(len(files))]
     first = tables[0]
+    gold = first["gold"].to_numpy()
     for epoch, table in enumerate(tables):
         same = len(table) == len(first) and (table.index == first.index).all()
         tables[epoch] = table if same else _reordered(table, first, files[epoch])
+        if (tables[epoch]["gold"].to_numpy() != gold).any():
+            raise InputError(f"{files[epoch]} has other gold classes than the epoch before it")
     widths = {len(row) for table in tables for row in table["logits"]}
-    gold = first["gold"].to_numpy()
     if len(widths) != 1 or gold.min() < 0 or gold.max() >= max(widths):
         raise InputError(
             f"{folder}: every example needs one logit per class and a gold class among them"
         )
-    logits = np.stack([np.array(table["logits"].tolist(), dtype=np.float32) for table in tables])
+    whole = np.stack([np.array(table["logits"].tolist()) for table in tables])
+    with np.errstate(over="ignore"):
+        logits = whole.astype(np.float32)
     if not np.isfinite(logits).all():
-        raise InputError(f"{folder} holds logits that are no finite numbers")
+        raise InputError(f"{folder} holds logits that are no finite numbers of 32 bits")
     return Dynamics(tuple(first.index), gold, logits)
 
 
@@ -97,15 +103,15 @@ def read_values(path: Path) -> pd.DataFrame:
     found = [name for name in table.columns if name in REGISTRY and name not in usual]
     if not usual or not found:
         raise InputError(
-            f"{path} has the columns {', '.join(map(repr, table.columns))}; it needs sample_id and "
+            f"{path} has the columns {listed(table)}; it needs sample_id and "
             f"a column named as a score, such as aum; there is {', '.join(sorted(REGISTRY))}"
         )
     values = table[found].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     values.index = pd.Index(table[usual[0]].astype(str))
-    if (wrong := values.isna().any(axis=1)).any():
+    if (wrong := ~(values.abs() <= np.finfo(np.float32).max).all(axis=1)).any():
         raise InputError(
-            f"{path}: the scores of {int(wrong.sum())} examples are no numbers, the first that of "
-            f"{values.index[wrong][0]!r}"
+            f"{path}: the scores of {int(wrong.sum())} examples are no finite numbers of 32 bits, "
+            f"the first that of {values.index[wrong][0]!r}"
         )
     _check_different(values.index, path)
     return values
@@ -176,8 +182,11 @@ def _files(folder: Path) -> dict[int, Path]:
     """Return the file of each epoch."""
     for place in (folder, folder / FOLDER):
         if place.is_dir():
-            matched = {path: FILE.fullmatch(path.name) for path in place.iterdir()}
-            found = {int(match[1]): path for path, match in matched.items() if match}
+            matched = {path: FILE.fullmatch(path.name) for path in sorted(place.iterdir())}
+            numbered = [(int(match[1]), path) for path, match in matched.items() if match]
+            found = dict(numbered)
+            if len(found) < len(numbered):
+                raise InputError(f"{place} holds two files of one epoch; keep one of them")
             if found:
                 return found
     return {}
@@ -187,16 +196,30 @@ def _read_epoch(path: Path, epoch: int) -> pd.DataFrame:
     rows, _ = read_file(path)
     needed = {"guid": "guid", "gold": "gold", f"logits_epoch_{epoch}": "logits"}
     if lacking := [name for name in needed if name not in rows]:
-        raise InputError(f"{path} lacks {lacking[0]!r}; its lines hold {', '.join(rows.columns)}")
-    rows = rows.rename(columns=needed)
+        raise InputError(f"{path} lacks {lacking[0]!r}; its lines hold {listed(rows)}")
+    rows = rows[list(needed)].rename(columns=needed)
+    if rows["guid"].isna().any():
+        raise InputError(f"{path} holds an example without a guid")
     try:
-        rows["gold"] = rows["gold"].astype(np.int64)
-        rows["logits"] = [[float(value) for value in row] for row in rows["logits"]]
-    except (TypeError, ValueError):
+        gold, logits = map(_class_number, rows["gold"]), map(_numbers, rows["logits"])
+        rows = rows.assign(gold=np.fromiter(gold, np.int64), logits=list(logits))
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{path}: gold must be a class number, logits a list of numbers") from None
     rows.index = pd.Index(rows["guid"].astype(str))
     _check_different(rows.index, path)
     return rows
+
+
+def _class_number(value: Any) -> int:
+    if int(value) != float(value):
+        raise ValueError(value)
+    return int(value)
+
+
+def _numbers(row: Any) -> list[float]:
+    if not isinstance(row, list):  # the letters of a text could be read one by one
+        raise TypeError(row)
+    return [float(value) for value in row]
 
 
 def _reordered(table: pd.DataFrame, first: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from influence.errors import InputError
 from influence.sources import Rows
 
 ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
+FLIPPED = "flipped"  # the column that says which labels are known to be wrong
+EXACT = 2**53  # from here on, different whole numbers are the same float
 WITHOUT_LABEL = ("", "-1", "-")  # "-" is how the original SNLI files say "no majority"
 
 
@@ -29,8 +32,8 @@ def from_sources(
     texts = _label_set(splits["train"]["label"])
     splits = {role: _encoded(rows, role, texts) for role, rows in splits.items()}
     given = _given_names(sources, columns["label"])
-    names = tuple(given[int(t)] if t.isdecimal() and int(t) < len(given) else t for t in texts)
-    return splits, names, dropped
+    by_number = {str(number): name for number, name in enumerate(given)}
+    return splits, tuple(by_number.get(text, text) for text in texts), dropped
 
 
 def digest_of(content: str, size: int = 8) -> str:
@@ -48,6 +51,8 @@ def _usable(
     rows = rename(rows, columns)
     if ROW not in rows:
         rows[ROW] = np.arange(len(rows))
+    if FLIPPED in rows:  # from a CSV: "False", which is true
+        rows[FLIPPED] = rows[FLIPPED].astype("str").str.lower().isin(("true", "1", "1.0"))
     rows["label"] = _label_texts(rows["label"], columns["label"])
     texts = [name for name in ("text", "text_pair") if name in rows.columns]
     reasons = {"without a label": rows["label"].isin(WITHOUT_LABEL)}
@@ -82,23 +87,26 @@ def _is_text(value: object) -> bool:
 
 def _label_texts(column: pd.Series, name: str) -> pd.Series:
     """Write each label as the source has it, 1.0 as 1; missing becomes the empty string."""
-    try:
-        codes, values = pd.factorize(column)
-    except TypeError as error:
-        raise InputError(
-            f"label column {name!r} holds {type(column.iloc[0]).__name__} values, but an example"
-            " has one label; name a column of integers or strings with label_column"
-        ) from error
+    if column.dtype == object:  # of several types, where True would be counted among the 1
+        column = column.map(lambda value: _label_text(value, name), na_action="ignore")
+    codes, values = pd.factorize(column)
     texts = [_label_text(value, name) for value in values]
     return pd.Series(np.array([*texts, ""], dtype=object)[codes], index=column.index, dtype="str")
 
 
 def _label_text(value: object, name: str) -> str:
-    if isinstance(value, float | np.floating) and not float(value).is_integer():
+    if not isinstance(value, Hashable):
         raise InputError(
-            f"label column {name!r} holds {value}, no class; name a column of integers or strings"
-            " with label_column"
+            f"label column {name!r} holds {type(value).__name__} values, but an example"
+            " has one label; name a column of integers or strings with label_column"
         )
+    if isinstance(value, float | np.floating):
+        if not float(value).is_integer() or abs(value) >= EXACT:
+            raise InputError(
+                f"label column {name!r} holds {value}, no class; name a column of integers or"
+                " strings with label_column"
+            )
+        value = int(value)
     text = str(value)
     return "" if not text.strip() else re.sub(r"^(-?\d+)\.0+$", r"\1", text)
 
@@ -117,7 +125,7 @@ def _label_set(labels: pd.Series) -> list[str]:
             f"all {len(labels)} train rows have the label {texts[0]!r}, but a classifier needs two"
             " classes; name another column with label_column"
         )
-    if all(re.fullmatch("-?[0-9]+", text) for text in texts):
+    if all(re.fullmatch("-?[0-9]{1,999}", text) for text in texts):
         texts.sort(key=int)
     return texts
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from influence.errors import InputError
-from influence.store import file_digest, link, replacing, write_json
+from influence.store import NOT_JSON, file_digest, link, replacing, write_json
 
 SPLITS = ("train", "validation", "test")
 HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
@@ -116,13 +116,23 @@ def open_saved(directory: Path) -> Saved:
     manifest = directory / "dataset.json"
     if not manifest.is_file():
         raise InputError(f"no complete dataset in {directory.absolute()}: dataset.json is missing")
-    facts = json.loads(manifest.read_text(encoding="utf-8"))
-    facts |= {field: tuple(facts[field]) for field in ("label_names", "notes")}
-    for split, digest in facts["files"].items():
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        facts |= {field: tuple(facts[field]) for field in ("label_names", "notes")}
+        found, digests = (
+            Saved(directory, **facts),
+            {split: facts["files"][split] for split in SPLITS},
+        )
+    except (*NOT_JSON, KeyError, TypeError) as error:
+        raise InputError(
+            f"{manifest.absolute()} describes no saved dataset ({error}); save it again, or rename "
+            "it if it is something else"
+        ) from None
+    for split, digest in digests.items():
         path = directory / f"{split}.parquet"
         if not path.is_file() or file_digest(path) != digest:
             raise InputError(f"{path.absolute()} is not the file that was saved; load it again")
-    return Saved(directory, **facts)
+    return found
 
 
 def save(dataset: Dataset, directory: Path) -> None:

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from influence.errors import InputError
+from influence.store import NOT_JSON
 
 Rows = tuple[pd.DataFrame, dict[str, list[str]]]  # with the names of integer classes per column
 Reader = Callable[[], Rows]  # one per split, so that only the splits in use are read
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 POSSIBLE = (
     "assistant, assistant:N, a hub id, or a directory with"
     " {train,validation,test}.{parquet,csv,jsonl}"
@@ -114,18 +116,27 @@ def _hub_rows(split) -> Rows:
 
 def _read_parquet(path: Path) -> Rows:
     table = pq.read_table(path)
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = metadata.get("info", {}).get("features", {}).items()
-    names = {
-        column: kind["names"]
-        for column, kind in features
-        if isinstance(kind, dict) and "names" in kind
-    }
+    table.validate(full=True)  # texts may be no UTF-8
+    names = _class_names((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     return table.to_pandas(ignore_metadata=True), names
+
+
+def _class_names(metadata: bytes) -> dict[str, list[str]]:
+    """Return the names that the hub's library left for the classes of integer columns."""
+    try:
+        features = dict(json.loads(metadata).get("info", {}).get("features", {}))
+    except (*NOT_JSON, TypeError, AttributeError):
+        raise ValueError("its metadata 'huggingface' is damaged") from None
+    return {
+        column: list(map(str, kind["names"]))
+        for column, kind in features.items()
+        if isinstance(kind, dict) and isinstance(kind.get("names"), list)
+    }
 
 
 def _read_csv(path: Path) -> Rows:
     # Not pandas: it guesses types, takes a surplus column for an index and fills short lines.
+    csv.field_size_limit(2**31 - 1)  # by default a text of 131,072 characters is an error
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file, strict=True)
         header = next(lines, None)
@@ -154,10 +165,14 @@ def _read_json(path: Path) -> Rows:
 def _json_object(line: str, number: int) -> dict:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {number} is not JSON ({error.msg})") from error
+    except NOT_JSON as error:
+        raise ValueError(f"line {number} is not JSON ({getattr(error, 'msg', error)})") from error
     if not isinstance(record, dict):
         raise ValueError(f"line {number} is not a JSON object")
+    if "\\ud" in line.lower() and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
+        raise ValueError(
+            f"line {number} holds half of a pair of surrogates, surrogates not allowed"
+        )
     return record
 
 

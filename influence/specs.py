@@ -10,7 +10,7 @@ from influence.scores import REGISTRY
 from influence.shapes import Float
 
 Examples = Float[np.ndarray, " examples"]
-WINDOW = re.compile(r"\d+|\d+-\d+|all|last|odd|even")
+WINDOW = re.compile("[0-9]{1,9}(-[0-9]{1,9})?|all|last|odd|even")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import IO, Any
 from influence.errors import InputError
 
 MANIFEST = "manifest.json"
+NOT_JSON = (ValueError, RecursionError)  # what json.loads raises: also for lists in lists in lists
 
 
 def fingerprint(
@@ -36,20 +37,20 @@ def read_manifest(directory: Path, step: str) -> dict[str, Any]:
     """Return the manifest of a finished `step` directory.
 
     Raises InputError if there is none, it belongs to another step, or a file that it lists is
-    missing or has another size.
+    missing, has another size or lies outside of the directory.
     """
     path = directory / MANIFEST
     if not path.is_file():
         raise InputError(f"{directory} holds no finished {step} step: there is no {MANIFEST} in it")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        found, files = manifest["step"], manifest["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        found, sizes = manifest["step"], {n: size for n, (size, _) in manifest["files"].items()}
+    except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a manifest of this package ({error})") from None
     if found != step:
         raise InputError(f"{directory} was written by step {found!r}, but {step!r} is needed here")
-    for name, (size, _) in files.items():
-        if not (directory / name).is_file() or (directory / name).stat().st_size != size:
+    for name, size in sizes.items():
+        if not _holds(directory, name, size):
             raise InputError(f"{directory} is incomplete: {name} is missing or was cut off")
     return manifest
 
@@ -132,10 +133,8 @@ def is_alive(path: Path) -> bool:
     try:
         with open(path) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return True  # another machine's
+    except OSError:
+        return True  # it is held, or it is another machine's or another user's
     return False
 
 
@@ -157,6 +156,16 @@ def copy_tree(source: Path, target: Path) -> None:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns(".lock", ".part-*"),
     )
+
+
+def _holds(directory: Path, name: str, size: int) -> bool:
+    """Tell whether a file of this name and size is inside a directory."""
+    path = directory / name
+    try:
+        inside = path.resolve().is_relative_to(directory.resolve()) and ".." not in Path(name).parts
+        return inside and path.is_file() and path.stat().st_size == size
+    except (OSError, ValueError, RuntimeError):  # no file can have this name; links in a circle
+        return False
 
 
 def _lock_file(path: Path) -> IO[str]:

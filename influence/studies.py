@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from influence.command import parse
+from influence.command import parse_knobs
 from influence.config import Config, MainStep
 from influence.errors import InputError
 
@@ -75,10 +75,11 @@ def read(given: MainStep) -> Study:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Every value is the text that was typed, as on a command line, where `no` is a word.
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
     except OSError:
         raise InputError(f"there is no study file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is no YAML file: {reason}") from None
     if not isinstance(content, dict) or not content.get("question"):
@@ -99,9 +100,8 @@ def _parse(path: Path, knobs: Mapping[str, Any]) -> Config:
     """Read knobs as the command line does, with the same complaints."""
     if own := [name for name in knobs if name in OWN]:
         raise InputError(f"{path}: a study cannot set {own[0]}")
-    flags = [part for name, value in knobs.items() for part in (f"--{name}", _text(value))]
     try:
-        return parse("main", flags)
+        return parse_knobs("main", {str(name): _text(value) for name, value in knobs.items()})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -26,7 +26,9 @@ A top run's description is its verdict, its `report.html` the whole story. Below
 train, score, and of every arm a sample and an evaluation. Select the evaluations (tag `step` is
 `evaluate`) and open the chart view: `curve/accuracy` over the percent pruned, random among them."""
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
+FOLDER = re.compile(r"[\w./ -]*")  # MLflow decodes the rest of an address, such as %2e for a dot
 MARKER = "process"  # the tag that says which file a living command holds
+RUNNING = "running"  # the folder of these files
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
 _held: ContextVar[Path | None] = ContextVar("marker", default=None)
@@ -186,7 +188,7 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
     begun = mlflow.start_run(nested=nested)
     opened, status = Run(begun.info.run_id), "FAILED"
     try:
-        with _holding(Path(config.workdir).absolute() / "running" / opened.id) as marker:
+        with _holding(Path(config.workdir).absolute() / RUNNING / opened.id) as marker:
             if not nested:
                 _end_orphans(begun.info.experiment_id)
                 _describe(begun.info.experiment_id)
@@ -226,9 +228,9 @@ def _describe(experiment: str) -> None:
 def _end_orphans(experiment: str) -> None:
     """End the runs of commands that are no more and so could not end them."""
     left = _client().search_runs([experiment], "attributes.status = 'RUNNING'")
-    markers = {
-        run.info.run_id: Path(run.data.tags[MARKER]) for run in left if MARKER in run.data.tags
-    }
+    tagged = {run.info.run_id: Path(run.data.tags.get(MARKER, "")) for run in left}
+    # A store may be shared: what else a tag names is not ours to open, let alone to remove.
+    markers = {run: path for run, path in tagged.items() if path.parent.name == RUNNING}
     lost = [run_id for run_id, marker in markers.items() if not store.is_alive(marker)]
     for run_id in lost:
         _client().set_terminated(run_id, "KILLED")
@@ -264,6 +266,8 @@ def resolve(reference: str) -> Path:
     import mlflow
 
     run_id, _, folder = reference.removeprefix("runs:/").partition("/")
+    if not FOLDER.fullmatch(folder) or ".." in folder.split("/"):
+        raise InputError(f"{reference!r} names no folder of a run; write runs:/<id>/training")
     try:
         # Not the reference itself: MLflow would copy even what is already on this machine.
         root = _client().get_run(run_id).info.artifact_uri

@@ -1,4 +1,8 @@
-"""Check array shapes and types of every call while tests run; give tests a tracking store."""
+"""Check array shapes and types of every call while tests run; give tests a tracking store.
+
+Property tests try the same examples every time. To look for new ones, take more of them:
+`HYPOTHESIS_PROFILE=long python -m pytest tests/test_store.py`.
+"""
 
 import os
 
@@ -8,10 +12,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 SHAPED = ("scores", "specs", "planning", "ranking", "rules", "sampling", "slots", "gradients")
 install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.beartype")
+
+
+# A test without a number of examples of its own takes that of the profile.
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("long", deadline=None, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from influence import adoption, cluster, data, models, steps
 from influence.config import ScoreStep, TrainStep
@@ -110,6 +113,47 @@ def test_a_folder_that_cannot_be_adopted_is_named(tmp_path, folder, change, said
     change(at)
     with pytest.raises(InputError, match=said):
         adoption.find(at, 2, 1e-3)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["learning_rate", "step", "0", "1"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+NOTES = st.dictionaries(st.sampled_from(["epoch", "log_history", "id2label"]), ANYTHING)
+ROWS = st.lists(st.dictionaries(st.sampled_from(["learning_rate", "step"]), ANYTHING), max_size=3)
+
+
+@given(
+    st.one_of(ANYTHING, NOTES).map(json.dumps) | st.text(),
+    st.one_of(ANYTHING, NOTES, st.fixed_dictionaries({"log_history": ROWS})).map(json.dumps)
+    | st.text(),
+    st.sampled_from(["checkpoint-0", "checkpoint-7"]),
+)
+@example("{}", "[" * 100_000, "checkpoint-7")
+@example("[" * 100_000, "{}", "checkpoint-7")
+@example('{"id2label": {"999999999999": "a"}}', "{}", "checkpoint-7")
+@example("{}", '{"epoch": "last"}', "checkpoint-7")
+@example("{}", '{"log_history": [{"learning_rate": 1}]}', "checkpoint-7")
+@example("{}", '{"epoch": NaN}', "checkpoint-7")
+@example("{}", "{}", "checkpoint-0")
+def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name):
+    with tempfile.TemporaryDirectory() as root:
+        path = Path(root) / name
+        path.mkdir()
+        for file, content in {"config.json": config, adoption.STATE: state}.items():
+            (path / file).write_text(content, encoding="utf-8", errors="replace")
+        (path / "model.safetensors").write_text("")
+        try:
+            (found,) = adoption.find(Path(root), 3, 1e-3)
+            adoption.check_labels((found,), ("a", "b"))
+        except InputError:
+            return
+        assert np.isfinite([found.epoch, found.learning_rate]).all()
+        assert adoption.identity((found,))
 
 
 def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, dataset):

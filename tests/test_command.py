@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from influence import command, config
 from influence.errors import InputError
+from influence.steps import parse_arms
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,3 +82,58 @@ def test_every_knob_has_a_line_of_help():
     for kind in config.STEPS.values():
         for field in dataclasses.fields(kind):
             assert 10 < len(field.metadata["help"]) < 120, field.name
+
+
+KNOBS = sorted({field.name for kind in config.STEPS.values() for field in dataclasses.fields(kind)})
+NAMES = st.one_of(st.sampled_from([*KNOBS, "help"]), st.text(max_size=5))
+TYPED = st.one_of(
+    st.text(max_size=9), st.integers().map(str), st.floats().map(str), st.sampled_from(["", "true"])
+)
+
+
+@given(st.sampled_from(list(config.STEPS)), st.dictionaries(NAMES, TYPED, max_size=4))
+def test_any_values_are_a_config_or_bad_input(step, knobs):
+    kind = config.STEPS[step]
+    try:
+        found = command.parse_knobs(step, knobs)
+    except InputError as error:
+        assert "\n" not in str(error) or any("\n" in text for text in [*knobs, *knobs.values()])
+        return
+    assert isinstance(found, kind)
+    texts = {field.name for field in dataclasses.fields(kind) if field.type is str}
+    for name in texts & set(knobs):
+        assert getattr(found, name) == knobs[name]
+
+
+@given(st.lists(st.tuples(NAMES, TYPED), max_size=3), st.text(max_size=5))
+def test_any_query_of_a_dataset_is_a_search_or_bad_input(pairs, path):
+    query = "&".join(f"{name}={value}" for name, value in pairs)
+    try:
+        found = command.expand(config.SearchStep(datasets=f"{path}?{query}"))
+    except InputError:
+        return
+    assert all(isinstance(one, config.SearchStep) for one in found.values())
+
+
+@given(st.one_of(st.text(), st.lists(TYPED).map(",".join)))
+def test_any_list_is_read_or_bad_input(text):
+    for read in (config.fractions, parse_arms, lambda t: config.changed(config.FitConfig(), t)):
+        try:
+            found = read(text)
+        except InputError:
+            continue
+        if read is config.fractions:
+            assert list(found) == sorted(set(found)) and found[0] >= 0 and found[-1] < 1
+
+
+def test_a_dataset_that_names_another_is_refused():
+    with pytest.raises(InputError, match="before the \\?; leave out dataset="):
+        command.expand(config.SearchStep(datasets="here?dataset=there"))
+
+
+def test_help_is_for_the_command_line_alone(capsys):
+    with pytest.raises(InputError, match="no parameter 'help'"):
+        command.expand(config.SearchStep(datasets="somewhere?help=1"))
+    with pytest.raises(SystemExit):
+        command.parse("train", ["--help"])
+    assert "--epochs" in capsys.readouterr().out

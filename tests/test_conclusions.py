@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
-from influence.conclusions import by_class, equal_steps, untrained, verdict, warnings
-from influence.evaluation import AT_EQUAL_STEPS
+from influence.conclusions import by_class, compare, equal_steps, untrained, verdict, warnings
+from influence.evaluation import AT_EQUAL_STEPS, differences
 
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
@@ -174,3 +177,109 @@ def test_a_clear_loss_after_an_unclear_one_is_named():
     wide = table["test/accuracy"] + 0.2 * (table["seed"] - 2) * (table["percent_pruned"] == 30)
     said = verdict(table.assign(**{"test/accuracy": wide}))
     assert "random pruning loses at 50 % (−30.0 ±" in said
+
+
+# Whatever the points
+
+
+ARMS = ("random", "a:easy", "b:hard", AT_EQUAL_STEPS)
+VALUES = st.one_of(st.floats(0, 1), st.sampled_from([0.5, 0.5, 0.9, 0.1]))
+
+
+@st.composite
+def curves(draw) -> pd.DataFrame:
+    """Points as the steps leave them: every arm under the same seeds at 0 % and other fractions."""
+    seeds = range(draw(st.integers(1, 4)))
+    percents = draw(st.lists(st.sampled_from([0.5, 30.0, 50.0, 99.0]), unique=True, max_size=3))
+    arms = ["random", *draw(st.lists(st.sampled_from(ARMS[1:]), unique=True))]
+    rows = []
+    for seed in seeds:
+        full = [draw(VALUES) for _ in range(3)]
+        rows += [(arm, 0.0, seed, *full) for arm in arms]
+    rows += [
+        (arm, percent, seed, draw(VALUES), draw(VALUES), draw(VALUES))
+        for arm in arms
+        for percent in percents
+        for seed in seeds
+    ]
+    metrics = ["test/accuracy", "test/recall/x", "test/group/source=a=b"]
+    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", *metrics])
+
+
+def clearly(changes: list[float], comparisons: int) -> int:
+    """1 or -1 where a t test at 5 % / comparisons says that the changes are above or below 0."""
+    mean, spread = np.mean(changes), np.std(changes, ddof=1)
+    if spread < 1e-12:
+        return int(np.sign(mean)) if abs(mean) > 1e-9 else 0
+    p = stats.ttest_1samp(changes, 0).pvalue
+    return int(np.sign(mean)) if p < 0.05 / comparisons else 0
+
+
+def close_to_the_line(changes: list[float], comparisons: int) -> bool:
+    if np.std(changes, ddof=1) < 1e-12:
+        return abs(np.mean(changes)) < 1e-9
+    return abs(stats.ttest_1samp(changes, 0).pvalue * comparisons / 0.05 - 1) < 1e-6
+
+
+SLOW = settings(max_examples=settings().max_examples // 3)  # a millisecond per statistic
+
+
+@SLOW
+@given(curves(), st.floats(0, 1))
+def test_any_comparison_says_only_what_paired_t_tests_say(points, guessing):
+    shares = pd.DataFrame(
+        [("class", "x", percent, 0.1, 40) for percent in (0.5, 30.0, 50.0, 99.0)],
+        columns=["group", "label", "percent_pruned", "kept_share", "before"],
+    )
+    found = compare(points, dict.fromkeys(ARMS, shares), guessing)
+    assert all("nan" not in sentence and sentence for sentence in found.said + found.notes)
+    said = found.said[0]
+    seeds = points["seed"].nunique()
+    table = points.pivot(index="seed", columns=["arm", "percent_pruned"], values="test/accuracy")
+    tried = {
+        (arm, percent): (table[arm, percent] - table["random", percent]).tolist()
+        for arm, percent in table
+        if percent and arm in ("a:easy", "b:hard")
+    }
+    if seeds < 2:
+        assert said.startswith("One seed")
+        return
+    assert len(differences(points[points["arm"] != AT_EQUAL_STEPS], "test/accuracy")) == len(tried)
+    if any(close_to_the_line(changes, len(tried)) for changes in tried.values()):
+        return
+    signs = {key: clearly(changes, len(tried)) for key, changes in tried.items()}
+    better = [key for key, sign in signs.items() if sign > 0]
+    if not tried:
+        assert said.startswith("Nothing but random pruning was tried")
+    elif better:
+        arm, percent = max(better, key=lambda key: np.mean(tried[key]))
+        best = np.mean(tried[arm, percent])
+        named = said.partition(" is clearly better than random pruning at ")
+        again = float(named[2].partition(" %")[0])
+        assert np.mean(tried[named[0], again]) == pytest.approx(best)
+    else:
+        assert said.startswith("No arm is clearly better")
+        worse = {arm for (arm, _), sign in signs.items() if sign < 0}
+        assert {arm for arm in ("a:easy", "b:hard") if f"{arm} from" in said} == worse
+
+
+@SLOW
+@given(curves())
+def test_the_table_of_classes_is_that_of_a_loop(points):
+    shares = pd.DataFrame(
+        [("class", "x", 30.0, 0.25, 40)],
+        columns=["group", "label", "percent_pruned", "kept_share", "before"],
+    )
+    found = by_class(points, dict.fromkeys(ARMS, shares))
+    pruned = points[points["percent_pruned"] > 0]
+    assert len(found) == 2 * len(pruned.groupby(["arm", "percent_pruned"]))
+    for _, row in found.iterrows():
+        name = "test/recall/x" if row["group"] == "class" else "test/group/source=a=b"
+        own = points[points["arm"] == row["arm"]].set_index("seed")
+        before = own[own["percent_pruned"] == 0][name]
+        after = own[own["percent_pruned"] == row["percent_pruned"]][name]
+        assert (row["group"], row["label"]) in (("class", "x"), ("source", "a=b"))
+        assert row["recall_before"] == pytest.approx(before.mean())
+        assert row["recall_change"] == pytest.approx((after - before).mean(), abs=1e-12)
+        known = row["group"] == "class" and row["percent_pruned"] == 30
+        assert row["kept_share"] == 0.25 if known else np.isnan(row["kept_share"])

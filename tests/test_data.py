@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from influence import data, saved
 from influence.errors import InputError
@@ -116,6 +120,39 @@ def test_a_cap_above_the_number_of_rows_changes_nothing_and_below_0_is_an_error(
     assert data.load(path, max_train=20, max_test=99).digest == data.load(path).digest
     assert "max_train=-1" in load_error(path, max_train=-1)
     assert "max_test=-5" in load_error(path, max_test=-5)
+
+
+CLASSES = st.lists(st.integers(0, 3), min_size=2, max_size=30).filter(lambda c: len(set(c)) > 1)
+
+
+@settings(max_examples=settings().max_examples // 3)  # each writes many files
+@given(CLASSES, st.integers(0, 40), st.floats(0.01, 0.99), st.integers(0, 9), st.booleans())
+def test_whatever_is_cut_and_capped_is_exact_and_leaves_every_class(
+    classes, maximum, fraction, seed, repeats
+):
+    texts = [str(number // 2 if repeats else number) for number in range(len(classes))]
+    rows = pd.DataFrame({"text": texts, "label": classes})
+    with tempfile.TemporaryDirectory() as name:
+        path = write(Path(name), train=rows, test=rows)
+        knobs = {"validation_fraction": fraction, "data_seed": seed}
+        try:
+            whole = data.load(path, **knobs)
+        except InputError as error:
+            assert "no class of train has two" in str(error) and max(Counter(classes).values()) == 1
+            return
+        ids = [*whole.train["id"], *whole.validation["id"]]
+        assert sorted(ids) == sorted(whole.test["id"])
+        spare = len(classes) - len(set(classes))
+        assert len(whole.validation) == min(max(1, round(fraction * len(classes))), spare)
+        assert set(whole.train["label"]) == set(range(len(set(classes))))
+        if 0 < maximum < whole.train["label"].nunique():
+            assert "cannot hold" in load_error(path, max_train=maximum, **knobs)
+            return
+        capped = data.load(path, max_train=maximum, **knobs)
+        assert len(capped.train) == min(maximum or len(whole.train), len(whole.train))
+        assert set(capped.train["label"]) == set(whole.train["label"])
+        places = [whole.train["id"].tolist().index(name) for name in capped.train["id"]]
+        assert places == sorted(places)
 
 
 # digest, saving

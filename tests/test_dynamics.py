@@ -1,6 +1,9 @@
 """Training dynamics and scores in the files of other tools, there and back."""
 
+import csv
+import io
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,9 @@ import pandas as pd
 import pytest
 import torch
 from aum import AUMCalculator
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from influence import cluster, data, dynamics, saved, steps, store
 from influence.config import SampleStep, ScoreStep, TrainStep
@@ -210,7 +216,11 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
     [
         ("a.csv", "sample_id,margin\n1,2\n", "a column named as a score"),
         ("a.csv", "text,aum\n1,2\n", "needs sample_id"),
-        ("a.csv", "sample_id,aum\n1,2\n2,much\n", "no numbers, the first that of '2'"),
+        (
+            "a.csv",
+            "sample_id,aum\n1,2\n2,much\n",
+            "no finite numbers of 32 bits, the first that of '2'",
+        ),
         ("a.csv", "sample_id,aum\n1,2\n1,3\n", "holds '1' twice"),
         ("a.csv", "sample_id,aum\n1,2\n2,3\n", "names its examples 1, 2.*values of no column"),
         ("d/dynamics_epoch_1.jsonl", '{"guid":1,"gold":0,"logits_epoch_1":[1,2]}', "from 0 on"),
@@ -218,12 +228,43 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
         ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":5,"logits_epoch_0":[1,2]}', "gold class"),
         ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":"x","logits_epoch_0":[1]}', "class number"),
         ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":0,"logits_epoch_0":[NaN,1]}', "finite"),
+        (
+            "d/dynamics_epoch_0.jsonl",
+            '{"guid":1,"gold":0.5,"logits_epoch_0":[1,2]}',
+            "class number",
+        ),
+        (
+            "d/dynamics_epoch_0.jsonl",
+            '{"guid":1,"gold":0,"logits_epoch_0":"12"}',
+            "list of numbers",
+        ),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":1e99,"logits_epoch_0":[1]}', "class number"),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":1,"gold":0,"logits_epoch_0":[1e99,1]}', "finite"),
+        (
+            "d/dynamics_epoch_0.jsonl",
+            '{"guid":null,"gold":0,"logits_epoch_0":[1]}',
+            "without a guid",
+        ),
         ("d/dynamics_epoch_0.jsonl", "not json", "cannot read"),
+        ("d/dynamics_epoch_0.jsonl", '{"guid":' + "[" * 100_000, "cannot read"),
+        ("a.csv", "sample_id,aum\n1,inf\n", "no finite numbers"),
     ],
 )
 def test_files_that_cannot_be_used_say_why(dataset, tmp_path, name, content, said):
     with pytest.raises(InputError, match=said):
         adopt(broken(tmp_path, name, content), dataset, tmp_path / "work")
+
+
+def test_two_files_of_an_epoch_and_gold_classes_that_change_are_refused(tmp_path):
+    line = '{"guid": 1, "gold": %d, "logits_epoch_%d": [1, 2]}'
+    for place, (first, second) in {"a": ("0", "00"), "b": ("0", "1")}.items():
+        (tmp_path / place).mkdir()
+        (tmp_path / place / f"dynamics_epoch_{first}.jsonl").write_text(line % (0, 0))
+        (tmp_path / place / f"dynamics_epoch_{second}.jsonl").write_text(line % (1, 1))
+    with pytest.raises(InputError, match="two files of one epoch"):
+        dynamics.read_cartography(tmp_path / "a")
+    with pytest.raises(InputError, match="other gold classes"):
+        dynamics.read_cartography(tmp_path / "b")
 
 
 def test_a_file_of_another_kind_is_refused(dataset, tmp_path):
@@ -265,3 +306,114 @@ def test_pvi_of_a_test_set_is_its_definition(trained, tmp_path):
     informed = logits[np.arange(len(labels)), labels]
     uninformed = torch.tensor(null).double().log_softmax(0).numpy()[labels]
     assert np.allclose(made["pvi@2"], (informed - uninformed) / np.log(2), atol=1e-5)
+
+
+# Whatever the files hold
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+ROWS = st.fixed_dictionaries(
+    {
+        "guid": st.one_of(st.integers(0, 9), st.text(max_size=3), ANYTHING),
+        "gold": st.one_of(st.integers(0, 1), st.integers(0, 1), ANYTHING),
+        "logits_epoch_0": st.one_of(st.lists(NUMBERS, min_size=2, max_size=2), ANYTHING),
+    },
+    optional={"logits": ANYTHING, "more": ANYTHING},
+)
+
+
+def read_lines(*lines: str) -> dynamics.Dynamics | None:
+    """Return what a file of these lines holds, None for bad input."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "dynamics_epoch_0.jsonl"
+        path.write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
+        try:
+            found = dynamics.read_cartography(Path(name))
+        except InputError as error:
+            assert "\n" not in str(error)
+            return None
+    epochs, examples, classes = found.logits.shape
+    assert epochs == 1 and examples == len(found.names) == len(found.gold)
+    assert len(set(found.names)) == examples and all(isinstance(n, str) for n in found.names)
+    assert np.isfinite(found.logits).all() and set(found.gold) <= set(range(classes))
+    return found
+
+
+@given(st.lists(st.one_of(ROWS, ANYTHING), max_size=4))
+def test_any_rows_are_dynamics_or_bad_input(rows):
+    read_lines(*map(json.dumps, rows))
+
+
+@given(st.text())
+def test_any_text_is_dynamics_or_bad_input(text):
+    read_lines(text)
+
+
+@given(
+    arrays.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3)),
+        elements=NUMBERS,
+    ),
+    st.data(),
+)
+def test_dynamics_of_any_names_and_logits_come_back_as_they_were(logits, data):
+    _, examples, classes = logits.shape
+    unique = st.lists(st.text(), min_size=examples, max_size=examples, unique=True)
+    names, gold = data.draw(unique), np.arange(examples) % classes
+    with tempfile.TemporaryDirectory() as name:
+        dynamics.write_cartography(Path(name), [(names, gold, logits)])
+        read = dynamics.read_cartography(Path(name))
+    assert read.names == tuple(names) and read.gold.tolist() == gold.tolist()
+    assert np.array_equal(read.logits, logits)
+
+
+CELLS = st.one_of(
+    NUMBERS.map(str), st.text(max_size=4), st.sampled_from(["nan", "inf", "1e99", ""])
+)
+
+
+def read_scores(content: str) -> pd.DataFrame | None:
+    """Return the scores in a CSV, None for bad input."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "mine.csv"
+        path.write_text(content, encoding="utf-8", newline="")
+        try:
+            found = dynamics.read_values(path)
+        except InputError as error:
+            assert "\n" not in str(error)
+            return None
+    assert found.index.is_unique and np.isfinite(found.to_numpy(np.float32)).all()
+    return found
+
+
+@given(
+    st.lists(st.sampled_from(["sample_id", "guid", "aum", "el2n", "x"]), max_size=3),
+    st.lists(st.lists(CELLS, max_size=3), max_size=4),
+)
+def test_any_table_is_scores_or_bad_input(header, rows):
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    read_scores(file.getvalue())
+
+
+@given(st.text())
+def test_any_text_is_scores_or_bad_input(text):
+    read_scores("sample_id,aum\n" + text)
+    read_scores(text)
+
+
+@given(st.dictionaries(st.text(), NUMBERS))
+def test_scores_of_any_names_come_back_from_a_csv(values):
+    file = io.StringIO()
+    lines = [("sample_id", "aum"), *values.items()]
+    csv.writer(file, quoting=csv.QUOTE_ALL).writerows(lines)
+    found = read_scores(file.getvalue())
+    assert found is not None and found["aum"].to_dict() == values

@@ -1,6 +1,13 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import stats
+from sklearn import metrics as reference
 
 from influence import evaluation
 from influence.evaluation import Point
@@ -71,3 +78,87 @@ def test_the_summary_has_one_row_per_arm_and_percent():
         ["b", 50, 2],
     ]
     assert found["mean"].tolist() == pytest.approx([1, 0.6, 1, 0.6])
+
+
+# Against others
+
+
+LOGITS = st.one_of(st.floats(-30, 30), st.sampled_from([0.0, -0.0, 1e4, -1e4, 3e38, -3e38]))
+
+
+@given(st.data(), st.integers(1, 5), st.integers(1, 20))
+def test_metrics_are_those_of_scikit_learn_and_of_their_definitions(data, classes, examples):
+    shape = (examples, classes)
+    logits = data.draw(arrays.arrays(np.float64, shape, elements=LOGITS))
+    labels = data.draw(arrays.arrays(np.int64, examples, elements=st.integers(0, classes - 1)))
+    found = evaluation.metrics(logits, labels, tuple("abcde"))
+    predicted = logits.argmax(1)
+    present = sorted(set(labels.tolist()))
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
+    expected = reference.f1_score(labels, predicted, labels=present, average="macro")
+    assert found["macro_f1"] == pytest.approx(expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a single class
+        recalls = reference.recall_score(labels, predicted, labels=present, average=None)
+    assert [found[f"recall/{'abcde'[c]}"] for c in present] == pytest.approx(recalls.tolist())
+    assert sum(name.startswith("recall/") for name in found) == len(present)
+    probabilities = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    confidence = probabilities.max(1)
+    error = 0.0
+    for low in range(15):
+        inside = (confidence * 15 >= low) & ((confidence * 15 < low + 1) | (low == 14))
+        if inside.any():
+            gap = (predicted == labels)[inside].mean() - confidence[inside].mean()
+            error += inside.mean() * abs(gap)
+    if np.abs(confidence * 15 - np.round(confidence * 15))[confidence < 1].min(initial=1) > 1e-9:
+        assert found["calibration_error"] == pytest.approx(error, abs=1e-9)  # none is on an edge
+    if np.abs(logits).max() <= 30:
+        expected = -np.log(probabilities[np.arange(examples), labels]).mean()
+        assert found["loss"] == pytest.approx(expected, abs=1e-9)
+    assert found["loss"] >= 0 and np.isfinite(found["loss"])
+
+
+SHARES = st.floats(0, 1)
+
+
+@given(st.lists(SHARES, min_size=2, max_size=8), st.floats(0.5, 0.999))
+def test_the_interval_is_scipys(values, level):
+    mean, low, high = evaluation.interval(values, level)
+    assume(np.std(values) > 1e-9)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert (mean, low, high) == pytest.approx((np.mean(values), *expected))
+
+
+POINTS = st.dictionaries(
+    st.tuples(
+        st.sampled_from(["random", "a", "b"]), st.sampled_from([0.0, 30.0, 50.0]), st.integers(0, 3)
+    ),
+    SHARES,
+    min_size=1,
+)
+
+
+@given(POINTS)
+def test_summaries_and_differences_are_those_of_a_loop(values):
+    rows = [(*key, value) for key, value in values.items()]
+    points = pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", "x"])
+    summary = evaluation.summarise(points, "x").set_index(["arm", "percent_pruned"])
+    beside = evaluation.differences(points, "x").set_index(["arm", "percent_pruned"])
+    assert sorted(summary.index) == sorted({key[:2] for key in values})
+    expected = set()
+    for arm, percent in summary.index:
+        own = {seed: v for (a, p, seed), v in values.items() if (a, p) == (arm, percent)}
+        base = {seed: v for (a, p, seed), v in values.items() if (a, p) == ("random", percent)}
+        assert summary.loc[(arm, percent), "mean"] == pytest.approx(np.mean(list(own.values())))
+        assert summary.loc[(arm, percent), "seeds"] == len(own)
+        changes = [own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())]
+        if arm != "random" and percent and changes:
+            expected.add((arm, percent))
+            found = beside.loc[(arm, percent)]
+            ends = evaluation.interval(changes)
+            assert found[["difference", "low", "high"]].tolist() == pytest.approx(
+                ends, nan_ok=True, abs=1e-12
+            )
+            assert found["seeds"] == len(changes)
+    assert set(beside.index) == expected

@@ -24,6 +24,8 @@ from tests.tables import SPLITS, labelled, load_error, three_splits, write
         ([True, False, True], ("False", "True"), [1, 0, 1]),
         (pd.Categorical(["b", "a", "b"], ["b", "a"]), ("a", "b"), [1, 0, 1]),
         (pd.array([3, 1, 3], "Int64"), ("1", "3"), [1, 0, 1]),
+        ([-0.0, 0.0, 1.0], ("0", "1"), [0, 0, 1]),
+        (["9" * 5000, "1", "1"], ("1", "9" * 5000), [1, 0, 0]),
     ],
 )
 def test_labels_are_numbered_in_numeric_order_else_alphabetically(tmp_path, labels, names, codes):
@@ -47,6 +49,21 @@ def test_rows_without_a_label_are_dropped_and_counted(tmp_path, labels):
     dataset = data.load(labelled(tmp_path, labels))
     assert dataset.train["text"].tolist() == ["t0", "t1"]
     assert dataset.dropped == {f"{split} rows without a label": 2 for split in SPLITS}
+
+
+def test_a_truth_and_a_one_are_two_labels_in_whatever_order(tmp_path):
+    for place, labels in {"a": (True, 1, "x"), "b": (1, True, "x")}.items():
+        (tmp_path / place).mkdir()
+        lines = [json.dumps({"text": str(label), "label": label}) for label in labels]
+        for split in SPLITS:
+            (tmp_path / place / f"{split}.jsonl").write_text("\n".join(lines))
+        dataset = data.load(str(tmp_path / place))
+        assert dataset.label_names == ("1", "True", "x")
+        assert sorted(zip(dataset.train["text"], dataset.train["label"], strict=True)) == [
+            ("1", 0),
+            ("True", 1),
+            ("x", 2),
+        ]
 
 
 def test_rows_without_a_text_are_dropped_and_counted_once(tmp_path):
@@ -110,6 +127,8 @@ def test_labels_that_are_no_classes_are_errors(tmp_path):
     assert "label_column" in load_error(labelled(tmp_path / "float", [0.5, 1.5]))
     assert "holds 0.5" in load_error(labelled(tmp_path / "float", [0.5, 1.5]))
     assert "has one label" in load_error(labelled(tmp_path / "list", [[1, 2], [3]]))
+    inexact = [2**60, 2**60 + 1, None]  # are the same float, and have to be floats
+    assert "no class" in load_error(labelled(tmp_path / "huge", inexact, ending="jsonl"))
 
 
 # ids

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from influence import flips
 
@@ -60,3 +62,49 @@ def test_flags_are_there_only_where_something_is_wrong():
     assert flips.flags(pd.DataFrame({"label": [0]})) is None
     assert flips.flags(pd.DataFrame({"flipped": [False, None]})) is None
     assert flips.flags(pd.DataFrame({"flipped": [False, True]})).tolist() == [False, True]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.integers(-2, 2).map(float), st.floats(allow_nan=False)), st.booleans()
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_whatever_the_scores_detection_is_that_of_all_pairs_and_all_cuts(rows):
+    hardness, flipped = (np.array(column) for column in zip(*rows, strict=True))
+    found = flips.detection(hardness, flipped)
+    wrong, right = hardness[flipped], hardness[~flipped]
+    if not len(wrong) or not len(right):
+        assert np.isnan(list(found.values())).all()
+        return
+    pairs = [(w > r) + 0.5 * (w == r) for w in wrong for r in right]
+    assert found["auroc"] == pytest.approx(np.mean(pairs))
+    precisions, expected = [], 0.0
+    for score, count in zip(*np.unique(wrong, return_counts=True), strict=True):
+        precisions += [flipped[hardness >= score].mean()] * count
+    above = 0
+    for score in sorted(set(hardness.tolist()), reverse=True):
+        tied = hardness == score
+        taken = min(len(wrong) - above, tied.sum())
+        expected += taken * flipped[tied].mean()
+        above += taken
+    assert found["average_precision"] == pytest.approx(np.mean(precisions))
+    assert found["precision"] == pytest.approx(expected / len(wrong))
+    assert found["chance"] == flipped.mean()
+    looked, hit = flips.recall(hardness, flipped)
+    assert (looked[0], hit[0], looked[-1], hit[-1]) == (0, 0, 1, 1)
+    assert (np.diff(looked) > 0).all() and (np.diff(hit) >= 0).all()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))
+def test_the_overlap_is_that_of_two_sets(rows):
+    stays, flipped = (np.array(column) for column in zip(*rows, strict=True))
+    found = flips.pruned(np.flatnonzero(stays), flipped)
+    gone, wrong = set(np.flatnonzero(~stays)), set(np.flatnonzero(flipped))
+    both, either = gone & wrong, gone | wrong
+    assert found["flips_pruned"] == (len(both) / len(wrong) if wrong else 0)
+    assert found["jaccard"] == (len(both) / len(either) if either else 0)
+    assert 0 <= found["chance"] <= 1

@@ -1,8 +1,11 @@
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from influence import nlu_metrics
 from influence.nlu_metrics import Parses
@@ -380,6 +383,78 @@ def test_one_domain_is_the_whole():
     found = nlu_metrics.per_domain(np.array(["Shop"] * 50), before, after, {}, {}).iloc[0]
     for name in RATES:
         assert found[f"{name}_change"] == pytest.approx(direct(before, after, name))
+
+
+# Whatever is said and predicted
+
+
+SLOT = st.tuples(st.sampled_from(["Item", "Time"]), st.sampled_from(["milk", "noon"]))
+MEANINGS = st.tuples(
+    st.sampled_from(["Shop", "Clock"]),
+    st.sampled_from(["Add", "Set"]),
+    st.lists(SLOT, max_size=4).map(tuple),
+)
+
+
+def unmatched(some: Slots, others: Slots) -> int:
+    """Slots of some that find no partner of their own among the others, one after the other."""
+    left = list(others)
+    lonely = 0
+    for slot in some:
+        if slot in left:
+            left.remove(slot)
+        else:
+            lonely += 1
+    return lonely
+
+
+@given(
+    st.lists(st.tuples(MEANINGS, MEANINGS, st.floats(0, 1)), min_size=1, max_size=8),
+    st.floats(0, 1),
+)
+def test_outcomes_and_rates_are_those_of_a_count_by_hand(utterances, threshold):
+    said, heard, confidences = zip(*utterances, strict=True)
+    gold, guess = parses(*said), parses(*heard)
+    predicted = Parses(guess.domains, guess.intents, guess.slots, np.array(confidences))
+    found = nlu_metrics.outcomes(gold, predicted, threshold)
+    count = Counter()
+    for (domain, intent, slots), (domain2, intent2, slots2), confidence in utterances:
+        wrong = domain != domain2
+        missed = len(slots) if wrong else unmatched(slots, slots2)
+        spurious = len(slots2) if wrong else unmatched(slots2, slots)
+        error = wrong or intent != intent2 or missed + spurious > 0
+        count += Counter(
+            dcer=wrong,
+            icer=wrong or intent != intent2,
+            irer=error,
+            unrecoverable=confidence < threshold,
+            defect=error or confidence < threshold,
+            missed=missed,
+            spurious=spurious,
+            gold=len(slots),
+            predicted=len(slots2),
+        )
+    rates, total = nlu_metrics.rates(found), len(utterances)
+    for name in ("dcer", "icer", "irer", "unrecoverable", "defect"):
+        assert rates[name] == pytest.approx(count[name] / total)
+    semer = (count["icer"] + count["missed"]) / (total + count["gold"])
+    reverse = (count["icer"] + count["spurious"]) / (total + count["predicted"])
+    assert rates["semer"] == pytest.approx(semer)
+    harmonic = 2 / (1 / semer + 1 / reverse) if semer and reverse else 0
+    assert rates["f_semer"] == pytest.approx(harmonic)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=60), st.integers(0, 100))
+def test_the_tail_is_as_long_as_it_may_be_and_no_longer(groups, percent):
+    chosen = nlu_metrics.tail(groups, percent / 100)
+    sizes = Counter(groups)
+    inside = {group for group, rare in zip(groups, chosen, strict=True) if rare}
+    assert chosen.sum() == sum(sizes[group] for group in inside)  # whole groups
+    rarest = sorted(sizes, key=lambda group: (sizes[group], group))
+    assert inside == set(rarest[: len(inside)])
+    assert len(inside) == 1 or 100 * chosen.sum() <= percent * len(groups)
+    if len(inside) < len(rarest):
+        assert 100 * (chosen.sum() + sizes[rarest[len(inside)]]) > percent * len(groups)
 
 
 # Agreement with seqeval

@@ -59,3 +59,16 @@ def test_a_file_that_is_not_there_is_another_machine_s(tmp_path):
     with store.alive(tmp_path / "held"):
         assert store.is_alive(tmp_path / "held")
     assert not (tmp_path / "held").exists()
+    assert store.is_alive(tmp_path)  # cannot be opened
+
+
+def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    config = ExecutionConfig(workdir=str(tmp_path / "work"))
+    with tracking.run(config, "first", "", "main") as first:
+        client = mlflow.MlflowClient()
+        other = client.create_run(mlflow.get_run(first.id).info.experiment_id, run_name="strange")
+        client.set_tag(other.info.run_id, tracking.MARKER, str(tmp_path / "mine.txt"))
+    with tracking.run(config, "second", "", "main"):
+        assert (tmp_path / "mine.txt").exists() and named("strange") == "RUNNING"
+    client.set_terminated(other.info.run_id)

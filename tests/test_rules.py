@@ -316,3 +316,70 @@ def test_drop_takes_a_perfectly_recalled_class_last_but_for_its_floor():
 def test_drop_refuses_a_recall_it_cannot_use(recall, message):
     with pytest.raises(InputError, match=message):
         order(Arm((), "drop"), {}, np.array([0, 1, 1]), 0, recall=recall)
+
+
+# Quotas, against their definitions
+
+
+def seats_are_fair(counts, divisors, sizes) -> bool:
+    """No class has an example that another should have had: Webster's method, as far as it goes."""
+    taken = [(c - 0.5) / d for c, d in zip(counts, divisors, strict=True) if c]
+    waiting = [(c + 0.5) / d for c, d, n in zip(counts, divisors, sizes, strict=True) if c < n]
+    return not taken or not waiting or max(taken) <= min(waiting) * (1 + 1e-9)
+
+
+CLASSES = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array)
+
+
+@given(CLASSES, st.integers(0, 100))
+def test_every_cut_of_stratified_apportions_its_budget_as_webster_does(labels, seed):
+    ranked, sizes = order(Arm((), "stratified"), {}, labels, seed), np.bincount(labels)
+    for kept in range(len(labels) + 1):
+        counts = np.bincount(labels[ranked[:kept]], minlength=len(sizes))
+        assert counts.sum() == kept and seats_are_fair(counts, sizes, sizes)
+
+
+@given(CLASSES, st.lists(st.floats(0, 1), min_size=5, max_size=5), st.integers(0, 100))
+def test_every_cut_of_drop_apportions_its_budget_by_the_errors_of_a_class(labels, recalls, seed):
+    sizes = np.bincount(labels)
+    recall = np.array(recalls[: len(sizes)])
+    ranked = order(Arm((), "drop"), {}, labels, seed, recall=recall)
+    divisors = sizes * np.maximum(1 - recall, 1e-9)
+    for kept in range(len(labels) + 1):
+        counts = np.bincount(labels[ranked[:kept]], minlength=len(sizes))
+        assert counts.sum() == kept and seats_are_fair(counts, divisors, sizes)
+
+
+@given(
+    st.lists(st.integers(-20, 20), min_size=1, max_size=60),
+    st.floats(0, 0.99),
+    st.integers(1, 10),
+    st.integers(0, 100),
+)
+def test_ccs_takes_turns_among_its_strata_and_then_the_hardest_from_the_easier_end(
+    values, beta, strata, seed
+):
+    hardness, labels = np.array(values, dtype=float), np.zeros(len(values), dtype=int)
+    ranked = ordered("ccs", hardness, labels, seed, floor=0, beta=beta, strata=strata)
+    hardest = min(round(beta * len(values)), len(values) - 1)
+    rest, last = ranked[: len(values) - hardest], ranked[len(values) - hardest :]
+    assert hardness[last].tolist() == sorted(values)[len(values) - hardest :]
+    unit = hardness[rest] - hardness[rest].min()
+    unit /= max(unit.max(), 1)
+    stratum = np.minimum((unit * strata).astype(int), strata - 1)
+    sizes = np.bincount(stratum, minlength=strata)
+    for kept in range(len(rest) + 1):
+        counts = np.bincount(stratum[:kept], minlength=strata)
+        waiting = counts[counts < sizes]
+        assert not len(waiting) or counts.max() <= waiting.min() + 1
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30),
+    st.floats(1e-9, 1),
+    st.floats(0, 0.49),
+)
+def test_linear_weights_rise_with_the_score_from_epsilon_to_one(values, epsilon, winsorize):
+    weights = linear_map(np.array(values), epsilon, winsorize)
+    assert (weights >= epsilon * (1 - 1e-9)).all() and (weights <= 1 + 1e-9).all()
+    assert (np.diff(weights[np.argsort(values, kind="stable")]) >= -1e-12).all()

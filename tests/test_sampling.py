@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence.errors import InputError
+from influence.rules import REGISTRY
 from influence.sampling import (
     Arm,
     Floor,
@@ -19,7 +20,8 @@ from influence.sampling import (
     order,
     parse_arm,
 )
-from tests.orders import RULES, make_data, ordered
+from influence.scores import REGISTRY as SCORES
+from tests.orders import RULES, make_arm, make_data, ordered
 
 FRACTIONS = [0.0, 0.01, 0.1, 0.25, 0.333, 0.45, 0.5, 0.7, 0.9, 0.95]
 
@@ -121,7 +123,118 @@ def test_kept_count_rounds():
     assert [kept_count(10, f) for f in (0.0, 0.44, 0.46, 0.99)] == [10, 6, 5, 0]
 
 
+VALUES = st.one_of(
+    st.floats(allow_nan=False),
+    st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324]),
+)
+TABLES = st.lists(
+    st.tuples(VALUES, st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30
+)  # score, class, another group
+HOW = st.sampled_from(["none", "class", "dataset"])
+SEEDS = st.integers(0, 2**32)
+ANY_FRACTION = st.floats(0, 1, exclude_max=True)
+
+
+def columns_of(table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scores, classes, groups = zip(*table, strict=True)
+    return np.array(scores, dtype=float), np.array(classes), np.array(groups)
+
+
+def order_of(rule, scores, labels, seed=0, normalize="none", floors=()):
+    recall = np.linspace(0, 1, 4)[: labels.max() + 1]
+    arm = make_arm(rule, normalize)
+    return order(arm, {"el2n": scores}, labels, seed, floors=floors, recall=recall)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(
+    table=TABLES,
+    how=HOW,
+    seed=SEEDS,
+    counts=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    fractions=st.lists(ANY_FRACTION, min_size=2, max_size=4),
+)
+def test_whatever_the_scores_cuts_are_exact_nested_and_keep_both_floors(
+    rule, table, how, seed, counts, fractions
+):
+    scores, labels, groups = columns_of(table)
+    floors = [Floor(labels, counts[0]), Floor(groups, counts[1], "intent_floor")]
+    ranked = order_of(rule, scores, labels, seed, how, floors)
+    larger = set(range(len(labels)))
+    for fraction in sorted(fractions):
+        try:
+            kept = cut(ranked, fraction, floors)
+        except InputError as error:
+            largest = float(str(error).split()[-1])
+            assert largest < fraction and len(cut(ranked, largest, floors)) > 0
+            continue
+        assert abs(len(kept) - (1 - fraction) * len(labels)) <= 0.5 + 1e-9
+        assert len(kept) == len(set(kept)) and set(kept) <= larger
+        larger = set(kept)
+        for floor in floors:
+            sizes = np.bincount(floor.groups)
+            left = np.bincount(floor.groups[kept], minlength=len(sizes))
+            assert (left >= np.minimum(sizes, floor.count)).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(table=TABLES, how=HOW, at=st.integers(0))
+def test_one_missing_score_is_bad_input_for_the_rules_that_read_it(rule, table, how, at):
+    scores, labels, _ = columns_of(table)
+    scores[at % len(scores)] = np.nan
+    if REGISTRY[rule].scored:
+        with pytest.raises(InputError, match=f"1 of {len(scores)} scores are NaN"):
+            order_of(rule, scores, labels, normalize=how)
+    else:
+        assert sorted(order_of(rule, scores, labels)) == list(range(len(scores)))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(table=TABLES, how=HOW, seed=SEEDS)
+def test_a_negative_zero_is_a_zero(rule, table, how, seed):
+    scores, labels, _ = columns_of(table)
+    negative = np.where(scores == 0, -0.0, scores)
+    positive = np.where(scores == 0, 0.0, scores)
+    first, second = (order_of(rule, s, labels, seed, how) for s in (negative, positive))
+    assert first.tolist() == second.tolist()
+
+
+WHOLE = st.one_of(st.integers(-9, 9), st.sampled_from([np.inf, -np.inf]))
+
+
+@pytest.mark.parametrize("rule", ["easy", "hard"])
+@given(
+    table=st.lists(st.tuples(WHOLE, st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30),
+    how=st.sampled_from(["none", "dataset"]),
+    floor=st.integers(0, 2),
+    random=st.randoms(use_true_random=False),
+)
+def test_where_scores_tie_the_order_of_the_rows_changes_who_is_kept_but_no_score(
+    rule, table, how, floor, random
+):
+    scores, labels, _ = columns_of(table)
+    rows = np.array(random.sample(range(len(table)), len(table)))
+    moved = order_of(rule, scores[rows], labels[rows], 1, how, [Floor(labels[rows], floor)])
+    ranked = order_of(rule, scores, labels, 0, how, [Floor(labels, floor)])
+    own, other = normalize(scores, labels, "none")[ranked], normalize(scores, labels, "none")
+    assert own.tolist() == other[rows][moved].tolist()
+
+
 # Normalising
+
+
+@given(TABLES)
+def test_z_scores_are_finite_and_keep_the_order_whatever_the_scores(table):
+    scores, labels, _ = columns_of(table)
+    for how, groups in (("class", labels), ("dataset", np.zeros_like(labels))):
+        result = normalize(scores, labels, how)
+        assert np.isfinite(result).all()
+        for group in set(groups.tolist()):
+            own, before = result[groups == group], scores[groups == group]
+            assert own.mean() == pytest.approx(0, abs=1e-9)
+            assert own.std() == pytest.approx(1) or not own.any()
+            ascending = own[np.argsort(before, kind="stable")]
+            assert (np.diff(ascending) >= -1e-9).all()
 
 
 def test_class_normalisation_gives_each_class_mean_zero_and_deviation_one():
@@ -235,7 +348,52 @@ def test_an_unknown_knob_is_named():
         ordered("easy", np.ones(2), np.array([0, 0]), heat=2.0)
 
 
+PARTS = st.one_of(
+    st.sampled_from([*SCORES, *REGISTRY, "none", "class", "dataset", "el2n@2", "vog@1-3", ""]),
+    st.text(max_size=5),
+)
+
+
+@given(st.one_of(st.text(), st.lists(st.one_of(PARTS, st.sampled_from(":+@ "))).map("".join)))
+def test_any_text_is_an_arm_that_reads_as_it_prints_or_bad_input(text):
+    try:
+        arm = parse_arm(text)
+    except InputError:
+        return
+    assert parse_arm(str(arm)) == arm and str(parse_arm(str(arm))) == str(arm)
+
+
+WINDOWED = [name for name, score in SCORES.items() if score.series]
+SPECS = st.one_of(
+    st.sampled_from(list(SCORES)),
+    st.tuples(st.sampled_from(WINDOWED), st.sampled_from(["@0", "@2", "@1-3", "@all", "@odd"])).map(
+        "".join
+    ),
+)
+
+
+@given(st.sampled_from(RULES), st.lists(SPECS, min_size=1, max_size=3), HOW)
+def test_every_arm_comes_back_from_its_name(rule, specs, how):
+    entry = REGISTRY[rule]
+    if not entry.scored:
+        specs, how = [], "none"
+    arm = Arm(tuple(specs if entry.blends else specs[:1]), rule, how)
+    assert parse_arm(str(arm)) == arm
+    assert parse_arm(f" {arm} ") == arm
+
+
 # Class balance
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.data())
+def test_class_shares_add_up(classes, data):
+    labels = np.array(classes)
+    kept = data.draw(st.lists(st.integers(0, len(labels) - 1), unique=True))
+    table = class_shares(labels, np.array(kept, dtype=int), list("abcde"))
+    assert (table["before"].sum(), table["after"].sum()) == (len(labels), len(kept))
+    assert table["share_before"].sum() == pytest.approx(1)
+    assert table["share_after"].sum() == pytest.approx(1 if kept else 0)
+    assert table["kept_share"].between(0, 1).all()
 
 
 def test_class_shares_compare_before_and_after():

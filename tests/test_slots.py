@@ -88,6 +88,34 @@ def test_tags_that_fit_no_text_are_refused_in_one_sentence(text, tags, said):
     assert str(caught.value) == said
 
 
+NAMED = st.sampled_from(["O", "B-a", "I-a", "B-b", "I-b", "B-", "o"])
+TAGGED = st.lists(
+    st.tuples(
+        st.text(min_size=1, max_size=4),
+        st.one_of(
+            st.sampled_from(["O", "B-a", "I-a", "B-b", "I-b", "B-", "o"]), st.text(max_size=4)
+        ),
+    ),
+    max_size=6,
+)
+
+
+@given(TAGGED)
+@settings(max_examples=100, deadline=None)
+def test_any_text_and_tags_are_read_or_bad_input(rows):
+    text, tags = (" ".join(part) for part in zip(*rows, strict=True)) if rows else ("", "")
+    try:
+        words, names = read(text, tags)
+    except InputError:
+        return
+    assert (list(words), list(names)) == (text.split(), tags.split()) and len(words) == len(names)
+    covered = [place for span in spans(names) for place in range(span.start, span.end)]
+    assert covered == [place for place, tag in enumerate(names) if tag != "O"]
+    assert [span.start for span in spans(names)] == [
+        place for place, tag in enumerate(names) if tag.startswith("B-")
+    ]
+
+
 # Slots
 
 

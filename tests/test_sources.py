@@ -1,13 +1,23 @@
 """Rows come from files, the hub or the generator, or one sentence says why they do not."""
 
+import csv
+import json
 import sys
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from influence import data
+from influence.errors import InputError
+from influence.saved import Dataset
 from tests.tables import SPLITS, examples, load_error, three_splits, write
 
 
@@ -61,6 +71,9 @@ def test_a_json_text_may_hold_unicode_line_separators(tmp_path):
         ("train.jsonl", b"[1]\n", "line 1 is not a JSON object"),
         ("train.jsonl", b"\xff\n", "can't decode byte 0xff"),
         ("train.jsonl", b'{"text": "\\ud83d", "label": 0}\n', "surrogates not allowed"),
+        ("train.jsonl", b'{"text": 1, "label": "\\uD83D"}\n', "surrogates not allowed"),
+        ("train.jsonl", b"[" * 100_000, "line 1 is not JSON"),
+        ("train.jsonl", b'{"text": "a", "label": ' + b"9" * 5000 + b"}", "line 1 is not JSON"),
         ("train.parquet", b"", "0 bytes"),
         ("train.parquet", b"no parquet at all", "Parquet"),
     ],
@@ -71,6 +84,37 @@ def test_a_damaged_file_is_named_in_one_sentence(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     message = load_error(str(tmp_path))
     assert str(tmp_path / name) in message and said in message
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_text_may_be_long(tmp_path, ending):
+    frame = pd.DataFrame({"text": ["a" * 200_000, "b"], "label": [0, 1]})
+    dataset = data.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
+    assert dataset.train["text"].str.len().tolist() == [200_000, 1]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_flags_of_wrong_labels_are_truths_in_every_format(tmp_path, ending):
+    frame = pd.DataFrame({"text": list("abc"), "label": [0, 1, 1], "flipped": [True, False, None]})
+    dataset = data.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
+    assert dataset.train["flipped"].tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": []}', b'{"info": {"features": 3}}'])
+def test_metadata_that_cannot_be_read_is_damage(tmp_path, metadata):
+    path = three_splits(tmp_path)
+    table = pa.table({"text": ["a", "b"], "label": [0, 1]})
+    table = table.replace_schema_metadata({b"huggingface": metadata})
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert "metadata 'huggingface' is damaged" in load_error(path)
+
+
+def test_a_parquet_text_that_is_no_unicode_is_damage(tmp_path):
+    path = three_splits(tmp_path)
+    ends, letters = pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"a\xff")
+    text = pa.Array.from_buffers(pa.string(), 2, [None, ends, letters])
+    pq.write_table(pa.table({"text": text, "label": [0, 1]}), tmp_path / "train.parquet")
+    assert "cannot read" in load_error(path)
 
 
 def test_empty_files_are_errors(tmp_path):
@@ -197,3 +241,157 @@ def test_named_splits_are_used(tmp_path):
     path = write(tmp_path, a=examples(5), b=examples(3), c=examples(4))
     dataset = data.load(path, train_split="a", validation_split="b", test_split="c")
     assert [len(rows) for rows in dataset.splits.values()] == [5, 3, 4]
+
+
+# Whatever the files hold
+
+
+def load_or_refuse(directory: Path, **knobs) -> Dataset | None:
+    """Return the dataset and see that it is one, None for bad input."""
+    try:
+        dataset = data.load(str(directory), **knobs)
+    except InputError as error:
+        assert "\n" not in str(error)
+        return None
+    for rows in dataset.splits.values():
+        assert len(rows) and rows["id"].is_unique and rows["text"].str.strip().all()
+        assert rows["label"].between(0, len(dataset.label_names) - 1).all()
+    assert len(set(dataset.label_names)) == len(dataset.label_names) > 1
+    return dataset
+
+
+def write_csv(path: Path, names: list[str], rows: list[list], style: dict) -> None:
+    with path.open("w", newline="", encoding="utf-8-sig" if style["mark"] else "utf-8") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=style["end"])
+        for row in [names, *rows]:
+            writer.writerow(row)
+            if style["blank"]:
+                file.write(style["end"])
+
+
+def write_jsonl(path: Path, names: list[str], rows: list[list], style: dict) -> None:
+    lines = [
+        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=style["mark"]) for row in rows
+    ]
+    path.write_text((style["end"] * (1 + style["blank"])).join(lines), encoding="utf-8", newline="")
+
+
+UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TEXT = st.one_of(
+    UNICODE,
+    st.none(),
+    st.sampled_from(["NA", "1", "007", "1e5", "True", " x ", 'a,"b"\r\nc', "\ufeff"]),
+)
+LABELS = st.sampled_from(
+    [
+        st.one_of(st.integers(-2, 3), st.none()),
+        st.one_of(st.sampled_from([0.0, 1.0, 2.0, 10.0]), st.none()),
+        st.booleans(),
+        st.one_of(UNICODE, st.none()),
+        st.sampled_from(
+            ["1", "01", "1.0", "1.00", "-1", "-", "", " ", "nan", "None", "é", "e\u0301"]
+        ),
+    ]
+)
+STYLES = st.fixed_dictionaries(
+    {"mark": st.booleans(), "blank": st.booleans(), "end": st.sampled_from(["\n", "\r\n"])}
+)
+
+
+@settings(max_examples=settings().max_examples // 3)  # each writes many files
+@given(
+    LABELS.flatmap(lambda label: st.lists(st.tuples(TEXT, label), min_size=2, max_size=8)), STYLES
+)
+def test_every_format_gives_the_same_dataset_or_is_refused_alike(rows, style):
+    names = ["Text", "Label"]
+    frame = pd.DataFrame(rows, columns=names)
+    with tempfile.TemporaryDirectory() as name:
+        for ending in ("csv", "jsonl", "parquet"):
+            directory = Path(name) / ending / "same"
+            directory.mkdir(parents=True)
+            for split in SPLITS:
+                path = directory / f"{split}.{ending}"
+                if ending == "parquet":
+                    frame.to_parquet(path, index=False)
+                else:
+                    (write_csv if ending == "csv" else write_jsonl)(path, names, rows, style)
+        csv_one, json_one, parquet_one = (
+            load_or_refuse(Path(name) / ending / "same") for ending in ("csv", "jsonl", "parquet")
+        )
+    if csv_one is None:
+        assert json_one is parquet_one is None
+        return
+    for other in (json_one, parquet_one):
+        assert other is not None
+        for split in SPLITS:
+            pd.testing.assert_frame_equal(other.splits[split], csv_one.splits[split])
+        assert (other.digest, other.label_names) == (csv_one.digest, csv_one.label_names)
+        assert other.dropped == csv_one.dropped
+
+
+@settings(max_examples=settings().max_examples // 3)  # each writes many files
+@given(
+    st.lists(st.tuples(UNICODE, st.sampled_from("abc-")), min_size=2, max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_a_row_keeps_its_id_and_class_wherever_it_stands(rows, random):
+    with tempfile.TemporaryDirectory() as name:
+        found = []
+        for place in ("one", "other"):
+            frame = pd.DataFrame(rows, columns=["text", "label"])
+            path = write(Path(name) / place, train=frame, validation=frame, test=frame)
+            found.append(load_or_refuse(Path(path)))
+            random.shuffle(rows)
+    if found[0] is None:
+        assert found[1] is None
+        return
+    first, second = (one.train.set_index("id").sort_index() for one in found)
+    assert first[["text", "label"]].equals(second[["text", "label"]])
+    usable = [row for row in rows if row[0].strip() and row[1] != "-"]
+    assert len(first) == len(usable)
+    assert sum(found[0].dropped.values()) == 3 * (len(rows) - len(usable))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["text", "label", "id", "flipped", "source_row", "more", ""]),
+    st.one_of(VALUES, st.sampled_from(["a", "b", 0, 1])),
+)
+
+
+@given(st.lists(OBJECTS, min_size=1, max_size=5))
+def test_any_json_objects_are_a_dataset_or_bad_input(rows):
+    with tempfile.TemporaryDirectory() as name:
+        content = "\n".join(map(json.dumps, [*rows, {"text": "x", "label": "a"}]))
+        for split in SPLITS:
+            (Path(name) / f"{split}.jsonl").write_text(content)
+        load_or_refuse(Path(name))
+
+
+@given(
+    st.sampled_from(["csv", "jsonl"]),
+    st.one_of(
+        st.binary(max_size=60), st.text('a1,"\n\r{}:[]\\u \ufeff', max_size=60).map(str.encode)
+    ),
+)
+def test_any_bytes_are_a_dataset_or_bad_input(ending, content):
+    start = {"csv": b"text,label\na,0\nb,1\n", "jsonl": b'{"text": "a", "label": 0}\n'}[ending]
+    with tempfile.TemporaryDirectory() as name:
+        for split in SPLITS:
+            (Path(name) / f"{split}.{ending}").write_bytes(start + content)
+        load_or_refuse(Path(name))
+
+
+@given(st.lists(UNICODE, max_size=4), st.text(max_size=3), st.text(max_size=3))
+def test_any_column_names_are_found_or_bad_input(names, text, label):
+    assume(len(set(names)) == len(names))
+    rows = pd.DataFrame([[str(n) for n in range(len(names))]] * 2, columns=names, dtype="str")
+    with tempfile.TemporaryDirectory() as name:
+        path = write(Path(name), "jsonl", train=rows, validation=rows, test=rows)
+        load_or_refuse(Path(path), text_column=text, label_column=label)

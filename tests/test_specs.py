@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from influence.errors import InputError
+from influence.scores import REGISTRY
 from influence.specs import ScoreSpec, hardness, parse_spec
 
 
@@ -29,6 +32,9 @@ def test_a_spec_is_a_name_and_a_window():
         ("el2n@2-", "unknown window '2-'"),
         ("el2n@4-2", "window '4-2' ends before it starts; ask for el2n@2-4"),
         ("forgetting@2", "reads no checkpoints; ask for forgetting"),
+        ("el2n@" + "9" * 5000, "unknown window '9999"),
+        ("el2n@\N{SUPERSCRIPT TWO}", "unknown window"),
+        ("el2n@\N{ARABIC-INDIC DIGIT TWO}", "unknown window"),
     ],
 )
 def test_an_unreadable_spec_says_what_to_write(text, message):
@@ -48,3 +54,26 @@ def test_hardness_keeps_scores_whose_high_end_is_hard(name):
     result = hardness(ScoreSpec(name), values)
     assert result.tolist() == [1, -2]
     assert result is not values
+
+
+NAMES = st.sampled_from([*REGISTRY, "fog", ""])
+WINDOWS = st.sampled_from(["", "all", "last", "odd", "even", "0", "1-", "-1", "2-1", "2-3"])
+PIECES = st.one_of(NAMES, WINDOWS, st.sampled_from("@-: +\n\0"), st.integers().map(str), st.text())
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=5).map("".join)))
+def test_any_text_is_a_spec_that_prints_as_it_reads_or_bad_input(text):
+    try:
+        spec = parse_spec(text)
+    except InputError:
+        return
+    assert str(spec) == text.strip() and parse_spec(str(spec)) == spec
+
+
+@given(
+    st.sampled_from([name for name, score in REGISTRY.items() if score.series]),
+    st.tuples(st.integers(0, 10**9 - 1), st.integers(0, 10**9 - 1)),
+)
+def test_every_range_of_epochs_is_a_window(name, ends):
+    first, last = sorted(ends)
+    assert parse_spec(f"{name}@{first}-{last}") == ScoreSpec(name, f"{first}-{last}")

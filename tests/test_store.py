@@ -1,10 +1,15 @@
 import json
 import multiprocessing
+import os
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from influence import store
+from influence import saved, store
 from influence.errors import InputError
 
 
@@ -32,6 +37,11 @@ def test_a_finished_directory_lists_its_files_with_size_and_checksum(tmp_path):
     ]
 
 
+def list_file(directory: Path, name: str, size: int | None) -> None:
+    files = {name: [size, store.file_digest(directory / "a.txt")]}
+    (directory / store.MANIFEST).write_text(json.dumps({"step": "train", "files": files}))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -40,6 +50,15 @@ def test_a_finished_directory_lists_its_files_with_size_and_checksum(tmp_path):
         (lambda d: (d / "manifest.json").unlink(), "holds no finished train step"),
         (lambda d: (d / "manifest.json").write_text("{"), "is not a manifest"),
         (lambda d: (d / "manifest.json").write_text("[]"), "is not a manifest"),
+        (lambda d: (d / "manifest.json").write_text("[" * 100_000), "is not a manifest"),
+        (lambda d: list_file(d, "b.txt", None), "b.txt is missing"),
+        (lambda d: list_file(d, "a.txt/../a.txt", 3), "is missing"),
+        (lambda d: list_file(d, f"../{d.name}/a.txt", 3), "is missing"),
+        (lambda d: list_file(d, "x" * 300, 3), "is missing"),
+        (
+            lambda d: (d / "manifest.json").write_text('{"step": "train", "files": []}'),
+            "is not a m",
+        ),
         (lambda d: (d / "manifest.json").write_text('{"step": "score", "files": {}}'), "'score'"),
     ],
 )
@@ -97,3 +116,102 @@ def test_a_copied_tree_has_the_same_files_without_locks(tmp_path):
         "b",
         "b/c.txt",
     ]
+
+
+# Damage
+
+
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+FILES = {"a.txt": b"abc", "deep/b.bin": b"", "deep/c": b"0" * 64}
+
+
+def finished(root: Path) -> Path:
+    for name, content in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    store.finish(root, "train", {"recall": {"x": 0.5}, "runs": [1, 2]})
+    return root
+
+
+def read_or_refuse(directory: Path) -> dict | None:
+    """Return the manifest and see that it is what the file says, None for bad input."""
+    try:
+        manifest = store.read_manifest(directory, "train")
+        store.verify(directory, manifest)
+    except InputError as error:
+        assert "\n" not in str(error)
+        return None
+    content = json.loads((directory / store.MANIFEST).read_text(encoding="utf-8"))
+    assert json.dumps(manifest) == json.dumps(content)  # as text: NaN equals nothing
+    for name, (size, digest) in manifest["files"].items():
+        assert (directory / name).resolve().is_relative_to(directory.resolve())
+        assert (directory / name).stat().st_size == size
+        assert store.file_digest(directory / name) == digest
+    return manifest
+
+
+@given(st.data())
+def test_damaged_bytes_anywhere_are_bad_input_or_change_nothing_that_is_a_file(data):
+    with tempfile.TemporaryDirectory() as name:
+        root = finished(Path(name))
+        path = root / data.draw(st.sampled_from([*FILES, store.MANIFEST, store.MANIFEST]))
+        content = path.read_bytes()
+        start, length = data.draw(st.integers(0, len(content))), data.draw(st.integers(0, 20))
+        changed = content[:start] + data.draw(st.binary(max_size=20)) + content[start + length :]
+        path.write_bytes(changed)
+        found = read_or_refuse(root)
+        if path.name != store.MANIFEST:
+            assert (found is not None) == (changed == content)
+
+
+@given(st.one_of(JSON, st.fixed_dictionaries({"step": st.just("train"), "files": JSON})))
+def test_any_json_as_a_manifest_is_bad_input_or_read(value):
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / store.MANIFEST).write_text(json.dumps(value))
+        read_or_refuse(Path(name))
+
+
+STEPS_UP = st.lists(
+    st.sampled_from(
+        ["..", ".", "", "in", "outside", "link", "loop", "secret", "x" * 300, "\0", "\ud800"]
+    ),
+    min_size=1,
+    max_size=6,
+).map("/".join)
+
+
+@given(STEPS_UP, st.booleans())
+@example("secret", False)
+@example("link/secret", False)
+@example("../outside/secret", False)
+@example("outside/secret", True)
+def test_no_path_in_a_manifest_leads_outside_of_its_directory(name, absolute):
+    with tempfile.TemporaryDirectory() as root:
+        inside, outside = Path(root) / "in", Path(root) / "outside"
+        for directory in (inside, outside):
+            (directory / "in").mkdir(parents=True)
+            (directory / "secret").write_text("abc")
+        (inside / "link").symlink_to(outside)
+        (inside / "loop").symlink_to(inside / "loop")
+        listed = f"{root}/{name}" if absolute else name
+        manifest = {"step": "train", "files": {listed: [3, store.file_digest(inside / "secret")]}}
+        (inside / store.MANIFEST).write_text(json.dumps(manifest))
+        found = read_or_refuse(inside)  # looks where they lead
+        assert found is None or os.path.realpath(inside / listed) == str(inside / "secret")
+        if listed == "secret":
+            assert found is not None
+
+
+@given(st.one_of(JSON, st.dictionaries(st.sampled_from([*saved.FACTS, "files"]), JSON)))
+def test_any_json_as_the_facts_of_a_dataset_is_bad_input(value):
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "dataset.json").write_text(json.dumps(value))
+        with pytest.raises(InputError):
+            saved.open_saved(Path(name))

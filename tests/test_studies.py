@@ -1,10 +1,14 @@
 """Study files, read and run."""
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entrypoints import main
 from influence import studies
@@ -72,6 +76,9 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("question: Why?\nknobs: {epochs: many}", "invalid int value"),
         ("question: Why?\nknobs: {epochs: 0}", "epochs must be at least 1"),
         ("question: Why?\nknobs: {study: other.yaml}", "cannot set study"),
+        ("question: Why?\nknobs: {help: 1}", "no parameter 'help'"),
+        ("question: Why?\nknobs: {1: 2}", "no parameter '1'"),
+        ("[" * 500, "is no YAML file"),
         ("question: Why?\nvary: {epochs: 3}", "must be a list"),
         ("question: Why?\nvary: {epochs: []}", "must be a list"),
         ("question: Why?\nvary: {epochs: [1], seeds: [2]}", "one knob"),
@@ -84,6 +91,62 @@ def test_a_file_that_is_wrong_is_named_in_one_sentence(tmp_path, text, said):
         studies.read(given)
     message = str(error.value)
     assert said in message and "mine.yaml" in message and "\n" not in message
+
+
+def test_what_yaml_would_take_for_a_date_or_a_truth_stays_as_typed(tmp_path):
+    given = write(
+        tmp_path,
+        "question: 2020-13-45\nknobs: {label_column: no, dataset_config: 1:30, arms: -x}\n"
+        "vary: {label_noise: [0.10]}",
+    )
+    found = studies.read(given)
+    ((value, only),) = found.variants.items()
+    assert (found.question, value) == ("2020-13-45", "0.10")
+    assert (only.label_column, only.dataset_config, only.arms) == ("no", "1:30", "-x")
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.dates()
+)
+VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(SCALARS, SCALARS))
+KNOBS = st.sampled_from(["epochs", "arms", "label_noise", "track", "study", "help", "fractions"])
+PARTS = st.one_of(VALUES, st.dictionaries(st.one_of(KNOBS, SCALARS), VALUES, max_size=3))
+SMALL = st.dictionaries(st.sampled_from(["vary", "epochs", "seeds"]), PARTS, max_size=2)
+
+
+def read_or_refuse(content: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "mine.yaml"
+        path.write_text(content, encoding="utf-8", errors="replace")
+        for scale in ("full", "small"):
+            try:
+                found = studies.read(MainStep(study=str(path), scale=scale))
+            except InputError as error:
+                message = str(error)
+                assert "mine.yaml" in message
+                continue
+            assert found.question and found.name == "mine" and found.variants
+            for variant in found.variants.values():
+                assert isinstance(variant, MainStep) and not variant.study
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["question", "knobs", "vary", "small"]), st.one_of(PARTS, SMALL), max_size=4
+    )
+)
+def test_any_study_is_read_or_bad_input(content):
+    read_or_refuse(yaml.safe_dump({"question": "Why?", **content}))
+
+
+@given(
+    st.one_of(
+        st.text(), st.lists(st.sampled_from([*"[]{}:-,&*!|>'#%@ \n", "a", "<<"])).map("".join)
+    )
+)
+def test_any_text_is_a_study_or_bad_input(text):
+    read_or_refuse(text)
+    read_or_refuse(f"question: Why?\nknobs: {text}")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
