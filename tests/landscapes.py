@@ -1,6 +1,6 @@
 """Made-up accuracies with a known answer, and workers that search them in processes of their own.
 
-Run as a program: python -m tests.landscapes DIRECTORY TRIALS SECONDS, one worker.
+Run as a program: python -m tests.landscapes DIRECTORY TRIALS SECONDS [STORAGE], one worker.
 """
 
 import sys
@@ -36,7 +36,7 @@ def config(**changes) -> SearchStep:
 
 def open_study(directory: Path, chosen: SearchStep, of: Space | None = None) -> search.Study:
     directory.mkdir(parents=True, exist_ok=True)
-    storage = f"sqlite:///{directory / 'studies.db'}"
+    storage = chosen.storage or f"sqlite:///{directory / 'studies.db'}"
     return search.open_study(chosen, storage, "study", of or space(), directory / "locks")
 
 
@@ -46,9 +46,9 @@ def done(value: float) -> Future:
     return future
 
 
-def main(directory: Path, trials: int, seconds: float) -> None:
+def main(directory: Path, trials: int, seconds: float, storage: str = "") -> None:
     """Search; leave one file per retraining, made at its end, and one line per repetition."""
-    chosen = config(trials=trials)
+    chosen = config(trials=trials, storage=storage)
 
     def submit(candidate: Candidate, number: int) -> Future:
         path = directory / "points" / f"{pack(candidate)} {number}".replace("/", "-") / "point"
@@ -66,4 +66,4 @@ def main(directory: Path, trials: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:])
