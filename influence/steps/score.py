@@ -1,6 +1,5 @@
 """score: from checkpoints to one number per example and score."""
 
-import shutil
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +125,7 @@ def _score(
         training=training,
         plans=tuple(plans),
         device=engine.device,
-        shards=directory / "shards",
+        shards=directory / store.UNFINISHED / "shards",
         cache=cache_of(directory),
         split=split,
         **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
@@ -158,7 +157,6 @@ def _score(
     if "cartography" in exports:
         parts = (records.load_trace(path) for path in sorted((directory / "trace").iterdir()))
         findings.write_cartography(source, split, parts, directory)
-    shutil.rmtree(work.shards)
     measured = {"seconds": seconds, "self_check_error": error, "examples": float(examples)}
     yield Record(0, {f"score/{name}": value for name, value in measured.items()})
     for name, values in columns.items():
