@@ -138,6 +138,25 @@ def alive(path: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def attend(path: Path) -> tuple[int, bool]:
+    """Hold a file beside others until the descriptor is closed; tell whether nobody else does."""
+    with _lock_file(path) as handle:
+        descriptor = os.dup(handle.fileno())
+    alone = is_alone(descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor, alone
+
+
+def is_alone(descriptor: int) -> bool:
+    """Tell whether nobody else on this machine holds what `attend` gave."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return True
+
+
 def is_alive(path: Path) -> bool:
     """Tell whether the process that held this file lives, as far as this machine can know."""
     try:
