@@ -13,7 +13,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -268,8 +268,9 @@ def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
     with _quietly():
         optuna.storages.fail_stale_trials(study.optuna)
     while trial := _take_place(study, config):
-        if attempt := _propose(study, space, config, trial):
-            return attempt
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # silent for too long: another's
+            if attempt := _propose(study, space, config, trial):
+                return attempt
     return None
 
 

@@ -47,14 +47,16 @@ class Bench:
     def __init__(self, root: Path, step: str, tracking: str = "", **changed: Any) -> None:
         """`root`: an empty directory; `tracking`: the URI of an MLflow store, or none."""
         self.step, self.work, self.whole = step, root / "work", root / "undisturbed"
-        self.environment = os.environ | {"MLFLOW_TRACKING_URI": tracking}
+        # What the fluent API leaves in this process's environment is not a user's.
+        usual = {name: value for name, value in os.environ.items() if "MLFLOW_EXP" not in name}
+        self.environment = usual | {"MLFLOW_TRACKING_URI": tracking}
         given = {**HERE, "track": bool(tracking), **CASES[step], **changed}
         tiny.write(root / "talk", tiny.frames())
-        if step in FIRST:
+        if step in FIRST and "dataset" not in changed:
             given[FIRST[step]] = self._before(root, BEFORE[step])
         else:
             given.setdefault("dataset", root / "talk")
-        self.parameters = {**given, "workdir": self.work}
+        self.parameters, self.said = {**given, "workdir": self.work}, root / "said.txt"
         began = self._until_it_writes(process := self.start())
         assert process.wait() == 0
         self.seconds = time.monotonic() - began
@@ -72,14 +74,15 @@ class Bench:
     def start(self) -> subprocess.Popen:
         """Begin the command, the first process of a group of its own."""
         line = [sys.executable, "-m", f"entrypoints.{self.step}", *project.flags(self.parameters)]
-        return subprocess.Popen(
-            line,
-            cwd=project.ROOT,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.work.parent / "said.txt").open("a"),
-            start_new_session=True,
-        )
+        with self.said.open("a") as said:
+            return subprocess.Popen(
+                line,
+                cwd=project.ROOT,
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
 
     def kill(self, moment: float) -> bool:
         """Begin the command and kill it and its workers so many seconds after it began to write.
@@ -96,7 +99,7 @@ class Bench:
 
     def finish(self) -> list[str]:
         """Run the command to its end and return what differs from the undisturbed result."""
-        assert self.start().wait() == 0, (self.work.parent / "said.txt").read_text()
+        assert self.start().wait() == 0, self.said.read_text()
         return differences(self.whole, self.work)
 
     def clear(self) -> None:

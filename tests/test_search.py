@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -223,14 +223,16 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
 
 
 def test_the_trials_of_a_worker_run_at_once(tmp_path):
-    chosen, widest, running = config(trials=12), 0, 0
+    chosen, widest, running, changed = config(trials=12), 0, 0, threading.Condition()
 
     def slow(candidate, number):
         nonlocal widest, running
-        running += 1
-        widest = max(widest, running)
-        time.sleep(0.05)
-        running -= 1
+        with changed:
+            running += 1
+            widest = max(widest, running)
+            changed.notify_all()
+            changed.wait_for(lambda: widest > 1, timeout=30)
+            running -= 1
         return accuracy(candidate, number)
 
     with ThreadPoolExecutor(3) as pool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from influence import models, slots, store
@@ -67,7 +67,7 @@ def measure_shard(work: Pass, start: int, end: int) -> float:
     tokens = open_tokens(source, work.split, tokenizer, config, work.cache)  # anew: it is a map
     error = _check(work, meter, tokens, labels) if start == 0 and work.self_check else 0.0
     path = _file(work, start, end)
-    if not path.exists():
+    if not _is_whole(path):
         began = time.perf_counter()
         measured = meter.measure(tokens, labels, np.arange(start, end), work.batch_tokens)
         spent = {"seconds": str(time.perf_counter() - began)}
@@ -195,6 +195,14 @@ def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: sl
         whole["observations"] = np.array(seen[:, rows])
     run = manifest["runs"][number]
     return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a shard is there and was not cut off, as when a machine goes down."""
+    try:
+        return path.exists() and _seconds(path) >= 0
+    except SafetensorError:
+        return False
 
 
 def _seconds(path: Path) -> float:
