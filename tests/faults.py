@@ -50,7 +50,7 @@ class Bench:
         # What the fluent API leaves in this process's environment is not a user's.
         usual = {name: value for name, value in os.environ.items() if "MLFLOW_EXP" not in name}
         self.environment = usual | {"MLFLOW_TRACKING_URI": tracking}
-        given = {**HERE, "track": bool(tracking), **CASES[step], **changed}
+        given = {**HERE, "track": False, **CASES[step], **changed}
         tiny.write(root / "talk", tiny.frames())
         if step in FIRST and "dataset" not in changed:
             given[FIRST[step]] = self._before(root, BEFORE[step])
@@ -61,6 +61,7 @@ class Bench:
         assert process.wait() == 0
         self.seconds = time.monotonic() - began
         self.work.rename(self.whole)
+        self.parameters["track"] = bool(tracking)
 
     def _before(self, root: Path, steps: Iterable[str]) -> Path:
         found = root / "talk"
