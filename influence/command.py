@@ -17,13 +17,13 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from influence import config
-from influence.errors import InputError, Terminated
+from influence.errors import InputError, Terminated, environmental
 
 
 def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     """Parse the command line of `step`, call `main(config)` and exit.
 
-    Exit status: 0 done, 2 bad input (one sentence on stderr), 130 / 143 interrupted.
+    Exit status: 0 done, 2 bad input or a full disk (one sentence on stderr), 130 / 143 interrupted.
     A bug leaves through its traceback.
     """
     # Idle threads that spin take the core from whoever shares it: two jobs of two threads on two
@@ -31,14 +31,20 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Arrow's own allocator keeps what a table has taken beside what the rest of a process needs.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    workdir = ""
     try:
-        main(parse(step, sys.argv[1:]))
+        workdir = (given := parse(step, sys.argv[1:])).workdir
+        main(given)
     except InputError as error:
         sys.exit(_say(str(error)))
     except KeyboardInterrupt:
         sys.exit(130)
     except Terminated:
         sys.exit(143)
+    except Exception as error:
+        if not (sentence := environmental(error, workdir)):
+            raise
+        sys.exit(_say(sentence))
     sys.exit(0)
 
 

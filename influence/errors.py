@@ -1,5 +1,16 @@
 """The exceptions that are no bugs: wrong input, with the way out, and being told to stop."""
 
+import errno
+import re
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What libraries say of it that have no number of their own: Rust's, sqlite and NumPy.
+SAID_FULL = re.compile(
+    rf"(os error|[Ee]rrno) ({'|'.join(map(str, sorted(FULL)))})\b|database or disk is full"
+    r"|\d+ requested and \d+ written"
+)
+UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
+
 
 class InputError(ValueError):
     """Bad input: its message is one sentence with the rule, the received value and the way out.
@@ -11,6 +22,21 @@ class InputError(ValueError):
 
 class Terminated(BaseException):
     """SIGTERM arrived: runs end as KILLED, the process with status 143."""
+
+
+def environmental(error: BaseException | None, workdir: str) -> str:
+    """Return a sentence if it is the disk that failed, full or unreadable, and "" for a bug."""
+    while error is not None:
+        number = getattr(error, "errno", None)
+        if number in FULL or SAID_FULL.search(str(error)):
+            return (
+                f"no space is left to write in {workdir}; free some and give the same command "
+                "again: what was finished is kept"
+            )
+        if isinstance(error, OSError) and number in UNREADABLE and error.filename:
+            return f"{error.filename} cannot be read or written: {error.strerror}"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def choose(kind: str, name: str, offered: object) -> str:

@@ -78,11 +78,13 @@ def train_joints(
     seed: int,
     lengthened: float,
     device: str,
+    kept: Path | None = None,
 ) -> Iterator[tuple[str, Joint]]:
     """Train and yield the joint model of each domain, on the examples of that domain alone.
 
     `words` are those of `frame`; `lengthened`: how many times the usual steps, 1 for
-    `config.epochs` epochs. Raises InputError for a domain without examples.
+    `config.epochs` epochs. `kept`: a directory where every model is left as soon as it is
+    finished, and found again. Raises InputError for a domain without examples.
     """
     tags = [slots.read(*pair)[1] for pair in zip(frame["text"], frame["slots"], strict=True)]
     labels, intents = frame["label"].to_numpy(), frame["intent"].to_numpy(dtype=str)
@@ -93,6 +95,10 @@ def train_joints(
             "some of every domain with floor"
         )
     for number, domain in enumerate(domains):
+        at = kept / str(number) if kept else None
+        if at and at.is_dir():
+            yield domain, joint.open_saved(at)
+            continue
         rows = np.flatnonzero(labels == number)
         own = [tags[row] for row in rows]
         names = slots.tag_names({tag[2:] for row in own for tag in row if tag != slots.OUTSIDE})
@@ -100,6 +106,9 @@ def train_joints(
         steps = config.epochs * steps_per_epoch(len(rows), config.batch_size)
         steps = round(steps * lengthened)
         joint.fit(model, words.take(rows), intents[rows].tolist(), own, config, seed, steps)
+        if at:
+            with store.replacing(at) as temporary:
+                joint.save(model, temporary)
         yield domain, model
 
 
@@ -132,10 +141,14 @@ def complete(
     frame: pd.DataFrame,
     seed: int,
     device: str = "cpu",
+    kept: Path | None = None,
 ) -> Stack:
-    """Train the joint models that a classifier of domains lacks to be a stack, and keep them."""
+    """Train the joint models that a classifier of domains lacks to be a stack, and keep them.
+
+    `kept`: as `train_joints` takes it.
+    """
     words = read_words(tokenizer, frame["text"].tolist(), config.max_length)
-    joints = train_joints(config, tokenizer, domains, frame, words, seed, 1.0, device)
+    joints = train_joints(config, tokenizer, domains, frame, words, seed, 1.0, device, kept)
     bar = tqdm(joints, desc="train intents and slots", total=len(domains), unit="domain", delay=1)
     return Stack(config, tokenizer, domains, classifier, dict(bar))
 

@@ -9,11 +9,13 @@ import os
 import threading
 import time
 import warnings
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from influence import store
 from influence.config import SearchConfig
 from influence.errors import InputError
+from influence.patience import PatientStorage
 from influence.space import STEP, Candidate, Space, answers, recommended, suggest
 from influence.trials import (
     ROUNDING,
@@ -43,13 +46,14 @@ STATES = {
     TrialState.FAIL: "failed",
 }
 RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
-REPEATS = 5  # times that a candidate tried before is given up for another
+REPEATS = 5  # candidates in a row of which the last is taken even if it was tried before
 AXES = {
     "prune": ("percent pruned",),
     "efficiency": ("difference to the full train set per percent pruned",),
     "frontier": ("difference to the full train set", "percent pruned"),
 }
-FIRST_BEAT = "first_beat"
+FIRST_BEAT, QUEUED, TAKEN_UP = "first_beat", "queued", "taken_up"  # attributes
+REPEATED = "tried before"
 PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
 
@@ -62,6 +66,13 @@ class Study:
     name: str
     entropy: int  # 0 where this worker is alone: then a study is the same every time
     locks: Path
+    attended: int | None  # held while this worker has it, where all its workers are here
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether no other worker has this study, as far as can be known."""
+        with store.locked(self.locks):
+            return self.attended is not None and store.is_alone(self.attended)
 
 
 @contextmanager
@@ -70,12 +81,13 @@ def _quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "Heartbeat of storage")
-        # A trial that is taken up again has the ranges of its first time.
+        # A trial that is taken up again has the ranges of its first time, and its last report.
+        warnings.filterwarnings("ignore", "The reported value is ignored")
         warnings.filterwarnings("ignore", "Inconsistent parameter values")
         yield
 
 
-def open_storage(url: str, grace: int, locks: Path) -> optuna.storages.RDBStorage:
+def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
     """Open the database of studies, made if need be.
 
     `locks`: a directory of this machine in which workers that start at once wait for each other.
@@ -85,8 +97,9 @@ def open_storage(url: str, grace: int, locks: Path) -> optuna.storages.RDBStorag
 
     try:
         with store.locked(locks), _quietly():
-            return optuna.storages.RDBStorage(
+            return PatientStorage(
                 url,
+                engine_kwargs={"pool_pre_ping": True},  # of a server that was restarted
                 heartbeat_interval=max(1, grace // 4),
                 grace_period=grace,
                 heartbeat_stale_trial_callback=_retry(),
@@ -108,19 +121,25 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
     kept = open_storage(storage, config.grace, locks)
     with store.locked(locks), _quietly():
         there = name in optuna.get_all_study_names(kept)
+        attended, alone = (None, False) if config.storage else store.attend(locks / f"{name}.lock")
         opened = optuna.create_study(
             storage=kept,
             study_name=name,
             directions=["maximize"] * len(measured),
             load_if_exists=True,
         )
-        if not there:
+        if QUEUED not in opened.user_attrs:  # last: whoever made the study may have been killed
             opened.set_metric_names([*measured])
             for parameters in recommended(space)[: config.trials]:
                 opened.enqueue_trial(parameters, skip_if_exists=True)
+            opened.set_user_attr(QUEUED, True)
         fresh = not opened.get_trials(deepcopy=False, states=FINISHED)
         others = bool(opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-    return Study(opened, name, os.getpid() if there and (fresh or others) else 0, locks)
+        same = alone or (config.storage and not (there and (fresh or others)))
+    study = Study(opened, name, 0 if same else os.getpid(), locks, attended)
+    if attended is not None:
+        weakref.finalize(study, os.close, attended)
+    return study
 
 
 def explore(
@@ -130,7 +149,8 @@ def explore(
 
     `full`: the validation metric of the full train set under each of the `config.seeds` seeds. A
     trial gets one seed at a time and is pruned once it is hopeless; `slots` trials run at once. A
-    trial whose worker fell silent for `config.grace` seconds is taken up again by another.
+    trial whose worker fell silent for `config.grace` seconds is taken up again by another, under
+    another number; one that is alone goes on with those that were left, as if it had never ended.
     """
     attempts: dict[int, _Attempt] = {}
     futures: dict[Future, _Attempt] = {}
@@ -141,6 +161,8 @@ def explore(
 
     with _alive(study, config.grace, attempts):
         try:
+            for attempt in _left_behind(study, space, config) if study.alone else ():
+                begin(attempt)
             while futures or count_finished(study) < config.trials:
                 while len(futures) < slots and (attempt := _ask(study, space, config)):
                     begin(attempt)
@@ -149,7 +171,9 @@ def explore(
                     continue
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
                     attempt = futures.pop(future)
-                    attempt.add(future.result(), full)
+                    if not attempt.add(future.result(), full):
+                        del attempts[attempt.trial.number]
+                        continue
                     if (state := _verdict(study, attempt, config, full)) is None:
                         begin(attempt)
                         continue
@@ -160,7 +184,7 @@ def explore(
                     _queue_next(study, trial, space, config)
                     yield trial
         finally:
-            for attempt in attempts.values():
+            for attempt in () if study.alone else attempts.values():
                 _hand_back(study, attempt.trial)
 
 
@@ -212,11 +236,16 @@ class _Attempt:
     values: list[float] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
 
-    def add(self, value: float, full: Sequence[float]) -> None:
+    def add(self, value: float, full: Sequence[float]) -> bool:
+        """Note the metric under the next seed; tell whether the trial was still ours."""
         self.differences.append(value - full[len(self.values)])
         self.values.append(value)
-        self.trial.set_user_attr("values", self.values)
-        self.trial.set_user_attr("differences", self.differences)
+        try:
+            self.trial.set_user_attr("values", self.values)
+            self.trial.set_user_attr("differences", self.differences)
+        except optuna.exceptions.UpdateFinishedTrialError:  # we were silent for too long
+            return False
+        return True
 
 
 def _safe(url: str) -> str:
@@ -236,26 +265,95 @@ def _retry():
 
 
 def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
-    """Take a place in the study and ask for a candidate; None if all places are taken.
-
-    A candidate that was tried before, or is at this moment, would say nothing: another is drawn,
-    then without the sampler that has settled on it.
-    """
+    """Take a place in the study and ask for a candidate; None if all places are taken."""
     _adopt(study)
     with _quietly():
         optuna.storages.fail_stale_trials(study.optuna)
-    for repeat in range(REPEATS):
-        trial = _take_place(study, config, settled=repeat > 0)
-        if trial is None:
-            return None
-        known = trials_of(study)
-        with _quietly():
-            candidate = suggest(space, trial, _lowest(study, trial, known, config))
-        if repeat < REPEATS - 1 and pack(candidate) in _candidates(study, trial):
-            _give_up(study, trial, "tried before")
-            continue
-        trial.set_user_attr("candidate", pack(candidate))
-        return _Attempt(trial, candidate)
+    while trial := _take_place(study, config):
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # silent for too long: another's
+            if attempt := _propose(study, space, config, trial):
+                return attempt
+    return None
+
+
+def _propose(
+    study: Study, space: Space, config: SearchConfig, trial: optuna.Trial
+) -> _Attempt | None:
+    """Draw a candidate for a trial; None if the trial is given up.
+
+    A candidate that was tried before, or is at this moment, would say nothing: the trial is given
+    up, and the next is drawn without the sampler that has settled on it.
+    """
+    known, repeats = trials_of(study), _repeats(study, trial)
+    asker = _Asker(study, config, trial, settled=repeats > 0)
+    with _quietly():
+        candidate = suggest(space, asker, _lowest(study, trial, known, config))
+    if repeats < REPEATS - 1 and pack(candidate) in _candidates(study, trial):
+        _give_up(study, trial, REPEATED)
+        return None
+    trial.set_user_attr("candidate", pack(candidate))
+    return _Attempt(trial, candidate)
+
+
+class _Asker:
+    """A trial whose every parameter is drawn under a seed of its own.
+
+    A draw then does not depend on those before it: a trial that was cut off between two of its
+    parameters gets the others as it would have got them.
+    """
+
+    def __init__(
+        self, study: Study, config: SearchConfig, trial: optuna.Trial, settled: bool
+    ) -> None:
+        self.trial, self.settled = trial, settled
+        self.study, self.seed = study, f"{config.seed} {study.entropy} {trial.number}"
+        self._seeded("").relative_params  # noqa: B018  drawn together, now
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
+        return self._seeded(name).suggest_categorical(name, choices)
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        return self._seeded(name).suggest_int(name, low, high, step=step)
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float:
+        return self._seeded(name).suggest_float(name, low, high, log=log)
+
+    def _seeded(self, name: str) -> optuna.Trial:
+        kind = optuna.samplers.RandomSampler if self.settled else optuna.samplers.TPESampler
+        self.study.optuna.sampler = kind(seed=zlib.crc32(f"{self.seed} {name}".encode()))
+        return self.trial
+
+
+def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[_Attempt]:
+    """Yield the trials that a worker did when it was killed, and no other does: under their number.
+
+    What it may not have come to, queueing what follows from its last trial, is done before.
+    """
+    finished = [trial for trial in trials_of(study) if trial.state != "failed"]
+    if finished:
+        _queue_next(study, max(finished, key=lambda trial: trial.ended), space, config)
+    for frozen in study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        with _quietly(), store.locked(study.locks):
+            trial = optuna.Trial(study.optuna, frozen._trial_id)
+            _beat(study, frozen._trial_id, first=frozen.number)
+        times = frozen.user_attrs.get(TAKEN_UP, 0)
+        trial.set_user_attr(TAKEN_UP, times + 1)
+        packed = frozen.user_attrs.get("candidate")
+        if times >= RETRIES:
+            _hand_back(study, trial)
+        elif packed:
+            yield _Attempt(trial, unpack(packed))
+        elif attempt := _propose(study, space, config, trial):
+            yield attempt
+
+
+def _repeats(study: Study, trial: optuna.Trial) -> int:
+    """Return how many trials this worker has given up, as repeated, directly before this one."""
+    everyone = study.optuna.get_trials(deepcopy=False)
+    own = [t for t in everyone if t.user_attrs.get(FIRST_BEAT, [0, None])[1] == study.entropy]
+    begun = [t for t in own if t.datetime_start and t.number != trial.number]
+    begun.sort(key=lambda one: (one.datetime_start, one.number), reverse=True)
+    return sum(takewhile(bool, (t.user_attrs.get("given_up") == REPEATED for t in begun)))
 
 
 def _candidates(study: Study, besides: optuna.Trial) -> list[dict]:
@@ -273,7 +371,7 @@ def _lowest(study: Study, trial: optuna.Trial, known: list[Trial], config: Searc
     return held.percent + STEP if held and "fixed_params" not in queued else 0
 
 
-def _take_place(study: Study, config: SearchConfig, settled: bool) -> optuna.Trial | None:
+def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
     """Return a new or queued trial unless the study has, or is at, all its trials.
 
     Places go by trial number, which the storage hands out one by one: whoever finds as many living
@@ -283,10 +381,6 @@ def _take_place(study: Study, config: SearchConfig, settled: bool) -> optuna.Tri
     taken = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
     if len(taken) >= config.trials:
         return None
-    # The same seed again would propose the same candidates again.
-    text = f"{config.seed} {len(everyone)} {study.entropy}"
-    kind = optuna.samplers.RandomSampler if settled else optuna.samplers.TPESampler
-    study.optuna.sampler = kind(seed=zlib.crc32(text.encode()))
     # sqlite locks no rows: two workers would be handed the same queued trial.
     with store.locked(study.locks), _quietly():
         trial = study.optuna.ask()
@@ -335,7 +429,8 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
     worth = {"prune": [percent], "efficiency": [difference / percent]}
     values = worth.get(config.goal, [difference, percent])
     if config.goal in worth:
-        trial.report(values[0], len(attempt.values))
+        with _quietly():
+            trial.report(values[0], len(attempt.values))
         trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
     if state == TrialState.PRUNED:
         study.optuna.tell(trial, state=state)
@@ -402,11 +497,11 @@ def _ignoring_storage() -> Iterator[None]:
 
 
 def _beat(study: Study, trial_id: int, first: int | None = None) -> None:
-    """Say that a trial is being done; `first`: its number, at its first beat."""
+    """Say that a trial is being done; at its first beat, with its number, also by whom."""
     storage: Any = study.optuna._storage
     storage.record_heartbeat(trial_id)
     if first is not None:
-        storage.set_trial_user_attr(trial_id, FIRST_BEAT, first)
+        storage.set_trial_user_attr(trial_id, FIRST_BEAT, [first, study.entropy])
 
 
 def _adopt(study: Study) -> None:
@@ -419,7 +514,7 @@ def _adopt(study: Study) -> None:
     def silent() -> list[FrozenTrial]:
         running = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         # A trial that is taken up again has the attributes of its first time, with that number.
-        return [t for t in running if t.user_attrs.get(FIRST_BEAT) != t.number]
+        return [t for t in running if t.user_attrs.get(FIRST_BEAT, [None])[0] != t.number]
 
     if not silent():
         return

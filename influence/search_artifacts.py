@@ -42,8 +42,7 @@ def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
             return end.value
         if isinstance(event, Trial):
             with store.locked(study.locks):
-                run.log_children([_child(event)])
-                run.log(_progress(event, tolerance))
+                run.log_children([_child(event, tolerance)])
 
 
 def search(run: Run, study, directory: Path, scored: Path, command: str) -> None:
@@ -58,9 +57,12 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
     found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
     print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
     with store.locked(study.locks):
-        if not run.id or run.has_tag("fingerprint", manifest["fingerprint"]):
+        if not run.id:
             return
-        run.log_children(map(_child, searches.trials_of(study)))
+        if run.has_tag("fingerprint", manifest["fingerprint"]):
+            tracking.end(run.id)
+            return
+        run.log_children(_child(trial, found["tolerance"]) for trial in searches.trials_of(study))
         _log_pictures(run, directory, found)
         run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
         run.log_text(json.dumps(found, indent=1), "recommendation.json")
@@ -107,12 +109,14 @@ def _log_pictures(run: Run, directory: Path, found: dict) -> None:
 
 
 def _progress(trial: Trial, tolerance: float) -> Record:
+    if trial.state == "failed":
+        return Record(trial.number, {})
     tried = {"search/percent_pruned_tried": float(trial.percent)}
     held = {"search/percent_pruned_held": float(trial.percent)} if trial.holds(tolerance) else {}
     return Record(trial.number, {**tried, **held, "search/difference": trial.difference})
 
 
-def _child(trial: Trial) -> Child:
+def _child(trial: Trial, tolerance: float) -> Child:
     """Say of a trial what its run shows."""
     candidate = trial.candidate
     packed = pack(candidate) if candidate else {}
@@ -134,6 +138,7 @@ def _child(trial: Trial) -> Child:
         {"step": "trial", "state": trial.state, "trial": str(trial.number)},
         {**packed, **knobs},
         records,
+        _progress(trial, tolerance),
     )
 
 

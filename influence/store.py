@@ -1,7 +1,8 @@
 """Directories that are either finished or not: fingerprints, locks, atomic writes, manifests last.
 
 A step writes one directory; `manifest.json` is written last, and its presence means complete. A
-step that finds its finished directory reuses it; one that was cut off finds what it had finished.
+step that finds its finished directory reuses it; one that was cut off goes on from what it had
+finished, of which the part that is no result lies in `unfinished/` and ends with the step.
 """
 
 import fcntl
@@ -19,6 +20,8 @@ from influence.errors import InputError
 
 MANIFEST = "manifest.json"
 NOT_JSON = (ValueError, RecursionError)  # what json.loads raises: also for lists in lists in lists
+UNFINISHED = "unfinished"  # folder of a step directory, there until the step is finished
+PART = ".part-*"  # what is being written
 
 
 def fingerprint(
@@ -71,13 +74,21 @@ def is_finished(directory: Path) -> bool:
 
 
 def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
-    """Write the manifest: `content`, plus size and sha256 of every file."""
+    """Write the manifest: `content`, plus size and sha256 of every file; end `unfinished/`."""
+    paths = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    names = {str(path.relative_to(directory)): path for path in paths}
     files = {
-        str(path.relative_to(directory)): [path.stat().st_size, file_digest(path)]
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name not in (MANIFEST, ".lock")
+        name: [path.stat().st_size, file_digest(path)]
+        for name, path in names.items()
+        if path.name not in (MANIFEST, ".lock") and Path(name).parts[0] != UNFINISHED
     }
     write_json(directory / MANIFEST, {"step": step, **content, "files": files})
+    discard_unfinished(directory)
+
+
+def discard_unfinished(directory: Path) -> None:
+    """Remove what an unfinished step needed to go on."""
+    shutil.rmtree(directory / UNFINISHED, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -109,7 +120,7 @@ def locked(directory: Path) -> Iterator[None]:
     """
     with _lock_file(directory / ".lock") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        for part in directory.glob(".part-*"):
+        for part in list(directory.rglob(PART)):  # of a process that was killed
             shutil.rmtree(part, ignore_errors=True)
         yield
 
@@ -126,6 +137,25 @@ def alive(path: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def attend(path: Path) -> tuple[int, bool]:
+    """Hold a file beside others until the descriptor is closed; tell whether nobody else does."""
+    with _lock_file(path) as handle:
+        descriptor = os.dup(handle.fileno())
+    alone = is_alone(descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor, alone
+
+
+def is_alone(descriptor: int) -> bool:
+    """Tell whether nobody else on this machine holds what `attend` gave."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return True
 
 
 def is_alive(path: Path) -> bool:
@@ -154,7 +184,7 @@ def copy_tree(source: Path, target: Path) -> None:
         target,
         copy_function=link,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(".lock", ".part-*"),
+        ignore=shutil.ignore_patterns(".lock", PART, UNFINISHED),
     )
 
 

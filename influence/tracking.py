@@ -50,12 +50,15 @@ class Run:
                 return end.value
             self.log(record)
 
-    def log(self, record: Record) -> None:
-        """Log metrics at their step, in one call."""
-        if self.id:
+    def log(self, record: Record, moment: int = 0) -> None:
+        """Log metrics at their step, in one call.
+
+        `moment`: milliseconds since 1970, 0 for now; the same ones of the same moment count once.
+        """
+        if self.id and record.metrics:
             from mlflow.entities import Metric
 
-            now = int(time.time() * 1000)
+            now = moment or int(time.time() * 1000)
             metrics = [
                 Metric(NOT_ALLOWED.sub("-", name), value, now, record.step)
                 for name, value in record.metrics.items()
@@ -89,7 +92,6 @@ class Run:
         manifest = store.read_manifest(directory, step)
         if not self.id:
             return manifest
-        self.tag(fingerprint=manifest["fingerprint"])
         self.log_dataset(**manifest["dataset"])
         self.params(dataset=manifest["dataset"]["name"], **manifest["fit"])
         place = self.where(name)
@@ -97,15 +99,22 @@ class Run:
             store.copy_tree(directory, Path(place))
         else:
             _client().log_artifacts(self.id, str(directory), name)
+        self.tag(fingerprint=manifest["fingerprint"])  # last: all of it is there
         return manifest
 
     def log_children(self, children: Iterable["Child"]) -> None:
-        """Log finished runs nested in this one, those that are there already left out."""
+        """Log finished runs nested in this one, those that are there already left out.
+
+        One whose logging was cut off is logged into the run that was begun for it.
+        """
         if self.id:
             experiment = _client().get_run(self.id).info.experiment_id
-            there = {run.info.run_name for run in _nested(experiment, self.id)}
-            for child in (child for child in children if child.name not in there):
-                _log_child(experiment, self.id, child)
+            there = {run.info.run_name: run.info for run in _nested(experiment, self.id)}
+            for child in children:
+                found = there.get(child.name)
+                if found is None or found.status == "RUNNING":
+                    self.log(child.above, child.ended)
+                    _log_child(experiment, self.id, child, found.run_id if found else "")
 
     def has_tag(self, name: str, value: str) -> bool:
         """Tell whether a tag has this value."""
@@ -124,11 +133,15 @@ class Run:
                 _client().log_artifacts(self.id, temporary, "plots")
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
-        """Log a table as JSON that the UI renders."""
+        """Log a table as JSON that the UI renders, in place of one of that name."""
         if self.id:
             import mlflow
 
-            mlflow.log_table(table, f"{name}.json", run_id=self.id)
+            path = f"{name}.json"
+            if path in (file.path for file in _client().list_artifacts(self.id)):
+                # Left by a command that was killed, perhaps half-written; log_table would append.
+                self.log_text(table.head(0).to_json(orient="split", index=False), path)
+            mlflow.log_table(table, path, run_id=self.id)
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""
@@ -167,6 +180,7 @@ class Child:
     tags: Mapping[str, str]
     params: Mapping[str, Any]
     metrics: Sequence[Record]
+    above: Record  # metrics of the run that it is nested in
 
 
 @contextmanager
@@ -249,8 +263,9 @@ def is_there(run_id: str) -> bool:
 
 
 def end(run_id: str) -> None:
-    """Mark a run as finished, whichever command had begun it."""
-    _client().set_terminated(run_id, "FINISHED")
+    """Mark a run as finished, whichever command had begun it, unless it is."""
+    if _client().get_run(run_id).info.status != "FINISHED":
+        _client().set_terminated(run_id, "FINISHED")
 
 
 def resolve(reference: str) -> Path:
@@ -303,15 +318,15 @@ def _nested(experiment: str, parent: str) -> Iterator[Any]:
             return
 
 
-def _log_child(experiment: str, parent: str, child: Child) -> None:
+def _log_child(experiment: str, parent: str, child: Child, begun: str) -> None:
     from mlflow.entities import Param
 
     tags = {"mlflow.parentRunId": parent, "mlflow.runName": child.name, **child.tags}
-    begun = _client().create_run(experiment, child.started, tags).info.run_id
+    begun = begun or _client().create_run(experiment, child.started, tags).info.run_id
     params = [Param(name, str(value)) for name, value in child.params.items()]
     _client().log_batch(begun, params=params)
     for record in child.metrics:
-        Run(begun).log(record)
+        Run(begun).log(record, child.ended)
     _client().set_terminated(begun, child.status, child.ended)
 
 

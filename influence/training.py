@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,14 @@ from influence.config import FitConfig, TrainConfig
 from influence.vocabulary import used_rows
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a training goes on from after a stop: weights, optimiser state, random states."""
+
+    step: int  # optimiser steps taken
+    tensors: dict[str, torch.Tensor]
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a training stands."""
@@ -25,6 +35,7 @@ class Progress:
     epoch: float  # epochs completed
     loss: float  # mean over the batches since the last stop, in nats; nan at the start
     learning_rate: float  # of the encoder, as used in the last step
+    tensors: Callable[[], dict[str, torch.Tensor]] = dict  # those of the state, while it stops here
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ def fit(
     seed: int,
     stops: Collection[int],
     steps: int = 0,
+    begun: State | None = None,
 ) -> Iterator[Progress]:
     """Train a classifier in place on `labels` (examples,), with cross-entropy; see `loop`."""
     targets = torch.tensor(labels)
@@ -84,7 +96,7 @@ def fit(
         logits = outputs.logits.float()
         return functional.cross_entropy(logits, targets[rows].to(logits.device))
 
-    yield from loop(model, tokens, objective, config, seed, stops, steps)
+    yield from loop(model, tokens, objective, config, seed, stops, steps, begun)
 
 
 def loop(
@@ -95,6 +107,7 @@ def loop(
     seed: int,
     stops: Collection[int],
     steps: int = 0,
+    begun: State | None = None,
 ) -> Iterator[Progress]:
     """Train `model` in place and yield at each step in `stops`, ascending; then return.
 
@@ -102,7 +115,8 @@ def loop(
     the whole training, to which the learning rate is scheduled; 0 means `config.epochs` epochs. The
     loop ends with the last stop. Order, dropout and result depend on `seed` and the number of
     threads alone. The model is in training mode while the loop runs; whoever evaluates it at a stop
-    leaves it so.
+    leaves it so. With `begun`, the state at an earlier stop, the loop goes on from there as if it
+    had never ended; `model` is then one as it was at the start.
     """
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)
     steps = steps or config.epochs * per_epoch
@@ -111,12 +125,19 @@ def loop(
         torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
     )
     torch.manual_seed(seed)
+    start = 0
+    if begun is not None:
+        start = begun.step
+        _restore_model(model, begun.tensors)
     model.train()
     losses: list[torch.Tensor] = []
     with _needed_rows(model, tokens, config) as whole:
         optimizer = _optimizer(model, config)
         rates = [group["lr"] for group in optimizer.param_groups]
-        for step, rows in enumerate(_endless(tokens.lengths, config.batch_size, seed), 1):
+        if begun is not None:
+            _restore_the_rest(optimizer, device, begun.tensors)
+        order = _endless(tokens.lengths, config.batch_size, seed, start)
+        for step, rows in enumerate(order if start < max(stops) else (), start + 1):
             factor = _factor(step, steps, config)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
@@ -132,7 +153,8 @@ def loop(
             if step in stops:
                 mean = torch.stack(losses).mean().item()
                 with whole():
-                    yield Progress(step, step / per_epoch, mean, rates[0] * factor)
+                    tensors = partial(_tensors, model, optimizer, device)
+                    yield Progress(step, step / per_epoch, mean, rates[0] * factor, tensors)
                 losses.clear()
             if step == max(stops):
                 break
@@ -160,11 +182,49 @@ def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
     return used_rows(model, tokens.ids, tokens.pad)
 
 
-def _endless(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    epoch = 0
-    while True:
-        yield from training_batches(lengths, batch_size, seed, epoch)
-        epoch += 1
+def _tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Return a training's state: what `_restore_model` and `_restore_the_rest` put back."""
+    tensors = {f"model/{name}": p.detach() for name, p in model.named_parameters()}
+    tensors |= {f"model/{name}": buffer.clone() for name, buffer in model.named_buffers()}
+    for number, own in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in own.items()}
+    tensors["random/cpu"] = torch.get_rng_state()
+    if device.type == "cuda":
+        tensors["random/cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
+
+
+def _restore_model(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in (*model.named_parameters(), *model.named_buffers()):
+            value.copy_(tensors[f"model/{name}"])
+
+
+def _restore_the_rest(
+    optimizer: torch.optim.Optimizer, device: torch.device, tensors: dict[str, torch.Tensor]
+) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, number, name = key.split("/")
+            state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random/cuda"], device)
+
+
+def _endless(
+    lengths: np.ndarray, batch_size: int, seed: int, start: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield the batches of one epoch after another, without the first `start` ones."""
+    epoch, within = divmod(start, steps_per_epoch(len(lengths), batch_size))
+    yield from islice(training_batches(lengths, batch_size, seed, epoch), within, None)
+    for later in count(epoch + 1):
+        yield from training_batches(lengths, batch_size, seed, later)
 
 
 def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:

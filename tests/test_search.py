@@ -1,13 +1,16 @@
 """The search on a landscape with a known answer: alone, resumed, with many workers, some killed."""
 
+import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,6 +156,47 @@ def test_a_study_stopped_half_way_goes_on_and_ends_with_as_many_trials(tmp_path)
     assert list(explore(study, chosen)) == []
 
 
+def die_at(write: int, directory: Path, chosen, of) -> None:
+    """Search, and end this process without a word instead of writing so often to the storage."""
+    count, storage = itertools.count(1), search.PatientStorage
+
+    def counting(plain):
+        def counted(*arguments, **named):
+            if next(count) > write:
+                os._exit(9)
+            return plain(*arguments, **named)
+
+        return counted
+
+    for name in vars(storage):
+        if name.startswith(("set_", "create_new_trial")):
+            setattr(storage, name, counting(getattr(storage, name)))
+    list(explore(open_study(directory, chosen, of), chosen, of=of))
+
+
+@pytest.mark.parametrize("goal", ["prune", "frontier"])
+def test_a_study_that_was_killed_ends_as_if_it_had_not_been(tmp_path, goal):
+    chosen, few = (
+        config(trials=10, goal=goal),
+        space(named=("random", "stratified"), lowest=40, highest=65),
+    )
+    whole = open_study(tmp_path / "whole", chosen, few)
+    list(explore(whole, chosen, of=few))
+    assert any("given_up" in t.user_attrs for t in whole.optuna.get_trials())  # these are tried too
+    context, killed = multiprocessing.get_context("fork"), 0
+    for write in itertools.count(3, 5):  # each time it comes somewhat further than before
+        process = context.Process(target=die_at, args=(write, tmp_path / "half", chosen, few))
+        process.start()
+        process.join()
+        killed += process.exitcode == 9
+        if process.exitcode == 0:
+            break
+    assert killed > 5
+    studies = (whole, open_study(tmp_path / "half", chosen, few))
+    one, other = ([replace(t, started=0, ended=0) for t in search.trials_of(s)] for s in studies)
+    assert one == other
+
+
 def test_a_larger_number_of_trials_adds_to_a_finished_study(tmp_path):
     study = open_study(tmp_path, config())
     assert len(list(explore(study, config(trials=12)))) == 12
@@ -168,9 +212,10 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
         return done(accuracy(candidate, number))
 
     study = open_study(tmp_path, chosen)
+    other = open_study(tmp_path, chosen)
     with pytest.raises(KeyboardInterrupt):
         list(explore(study, chosen, interrupted))
-    assert states(study)["failed"] == 1
+    assert other.attended is not None and states(study)["failed"] == 1
     list(explore(study, chosen))
     again = [t for t in search.trials_of(study) if str(t.candidate.arm) == "forgetting:softmax"]
     assert [trial.state for trial in again] == ["failed", "pruned"]
@@ -178,14 +223,16 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
 
 
 def test_the_trials_of_a_worker_run_at_once(tmp_path):
-    chosen, widest, running = config(trials=12), 0, 0
+    chosen, widest, running, changed = config(trials=12), 0, 0, threading.Condition()
 
     def slow(candidate, number):
         nonlocal widest, running
-        running += 1
-        widest = max(widest, running)
-        time.sleep(0.05)
-        running -= 1
+        with changed:
+            running += 1
+            widest = max(widest, running)
+            changed.notify_all()
+            changed.wait_for(lambda: widest > 1, timeout=30)
+            running -= 1
         return accuracy(candidate, number)
 
     with ThreadPoolExecutor(3) as pool:
@@ -213,12 +260,26 @@ def test_four_workers_two_of_them_killed_lose_no_trial_and_count_none_twice(tmp_
 def test_a_trial_whose_worker_died_before_its_first_beat_is_taken_up_again(tmp_path):
     chosen = config(trials=12)
     study = open_study(tmp_path, chosen)
+    other = open_study(tmp_path, chosen)
     with search._quietly():
         lost = study.optuna.ask()  # and never heard of again
     ended = list(explore(study, chosen))
     assert counted(study) == len(ended) == 12
-    assert lost.number not in {trial.number for trial in ended}
+    assert other.attended is not None and lost.number not in {trial.number for trial in ended}
     assert not study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+
+
+def test_a_trial_that_others_have_ended_meanwhile_is_let_go(tmp_path):
+    chosen, study = config(trials=8), open_study(tmp_path, config(trials=8))
+
+    def taken(candidate, number):
+        (mine,) = study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+        if mine.number == 2:
+            study.optuna.tell(mine.number, state=search.TrialState.FAIL)
+        return at_once(candidate, number)
+
+    assert 2 not in {trial.number for trial in explore(study, chosen, taken)}
+    assert counted(study) == 8
 
 
 def test_a_claim_holds_until_it_is_of_no_use(tmp_path):

@@ -55,7 +55,7 @@ CORE = [
 ]
 DOORS = {
     "mlflow": {"influence.tracking"},
-    "optuna": {"influence.search"},
+    "optuna": {"influence.search", "influence.patience"},
     "ray": {"influence.workers"},
     "datasets": {"influence.sources"},
     "matplotlib": {
@@ -98,7 +98,7 @@ DIRECTION = [
         "trials",
         "recommendation",
     ),
-    *("search", "steps"),
+    *("patience", "search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("report_charts", "report_parts", "report_examples", "report_studies", "report"),
     *("command", "studies", "tracking", "artifacts", "search_artifacts", "flow", "callback"),

@@ -140,3 +140,31 @@ def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
     chosen = cluster.settled("auto", "cpu")
     assert chosen == ("bf16" if there else "fp32")
     assert cluster.settled("bf16", "cpu") == "bf16"
+
+
+@pytest.mark.parametrize(
+    "knobs", [{}, {"weight_decay": 0.1, "schedule": "linear", "warmup": 0.3, "max_grad_norm": 0.0}]
+)
+@pytest.mark.parametrize("at", [4, 6, 9])  # within an epoch, at its end, in the next one
+def test_a_training_goes_on_from_its_state_as_if_it_had_never_ended(data, at, knobs):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**{**TINY, **knobs})
+    stops, states = (at, 10, 12), {}
+    whole, half = (models.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
+    for progress in training.fit(whole, tokens, labels, config, 0, stops):
+        states[progress.step] = {name: t.clone() for name, t in progress.tensors().items()}
+    torch.manual_seed(99)
+    begun = training.State(at, states[at])
+    again = list(training.fit(half, tokens, labels, config, 0, stops, begun=begun))
+    assert [progress.step for progress in again] == [10, 12]
+    assert torch.equal(weights(half), weights(whole)) and not half.training
+
+
+def test_a_training_that_had_reached_its_end_takes_no_step_more(data):
+    tokenizer, tokens, labels = data
+    model = models.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 0)
+    (last,) = training.fit(model, tokens, labels, FitConfig(**TINY), 0, (5,))
+    begun = training.State(5, {name: t.clone() for name, t in last.tensors().items()})
+    other = models.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 1)
+    assert not list(training.fit(other, tokens, labels, FitConfig(**TINY), 0, (5,), begun=begun))
+    assert torch.equal(weights(other), weights(model))

@@ -83,7 +83,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     key = _key(opened, place, rows, seed, steps)
     path = place.kept / key / "point.json"
     with store.locked(path.parent):
-        if not path.exists():
+        if not _is_whole(path):
             train_and_measure = _stack if opened.task == "nlu" else _classifier
             seconds, metrics, logits = train_and_measure(
                 opened, place, rows, seed, steps, path.parent
@@ -189,6 +189,16 @@ def _stack(
     tail = nlu_metrics.rates(found[found["tail"]])
     metrics |= {f"tail_{name}": value for name, value in tail.items()}
     return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}, logits
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a retraining is there and was not cut off, as when a machine goes down."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+        np.load(path.with_name(PREDICTIONS), mmap_mode="r")
+    except (FileNotFoundError, ValueError, EOFError):
+        return False
+    return True
 
 
 def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int) -> str:

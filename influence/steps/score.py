@@ -1,7 +1,6 @@
 """score: from checkpoints to one number per example and score."""
 
 import math
-import shutil
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +136,7 @@ def _score(
         training=training,
         plans=tuple(plans),
         device=engine.device,
-        shards=directory / "shards",
+        shards=directory / store.UNFINISHED / "shards",
         cache=cache_of(directory),
         split=split,
         streamed=do_not_fit(training, plans, engine),
@@ -172,7 +171,6 @@ def _score(
     if "cartography" in exports:
         parts = (records.load_trace(path) for path in sorted((directory / "trace").iterdir()))
         findings.write_cartography(source, split, parts, directory)
-    shutil.rmtree(work.shards)
     measured = {"seconds": seconds, "self_check_error": checked.error, "examples": float(examples)}
     measured |= {f"as_fp32/{name}": value for name, value in checked.correlations.items()}
     yield Record(0, {f"score/{name}": value for name, value in measured.items()})

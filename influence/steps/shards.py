@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
@@ -109,7 +109,7 @@ def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
     tokens = open_tokens(source, work.split, tokenizer, config, work.cache)  # anew: it is a map
     checked = _check(work, meter, tokens, labels) if start == 0 else None
     path = _file(work, start, end)
-    if not path.exists():
+    if not _is_whole(path):
         began = time.perf_counter()
         measured = meter.measure(tokens, labels, np.arange(start, end), work.batch_tokens)
         spent = {"seconds": str(time.perf_counter() - began)}
@@ -254,6 +254,14 @@ def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: sl
         whole["observations"] = np.array(seen[:, rows])
     run = manifest["runs"][number]
     return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a shard is there and was not cut off, as when a machine goes down."""
+    try:
+        return path.exists() and _seconds(path) >= 0
+    except SafetensorError:
+        return False
 
 
 def _seconds(path: Path) -> float:

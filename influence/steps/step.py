@@ -56,6 +56,7 @@ def perform(
     with store.locked(directory):
         if store.is_finished(directory):
             say(f"{task.name}: finished before, reusing {directory}")
+            store.discard_unfinished(directory)  # of a process killed while it did so
             yield from read_records(directory)
             return directory
         more = yield from _recorded(directory, work(directory))
