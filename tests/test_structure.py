@@ -105,7 +105,7 @@ DIRECTION = [
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
-NEUTRAL = {"errors", "shapes", "config", "store", "workers", "cluster", "steps/step"}
+NEUTRAL = {"errors", "shapes", "config", "store", "workers", "cluster", "patience", "steps/step"}
 ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores
 
 
