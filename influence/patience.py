@@ -1,6 +1,7 @@
 """A database of studies that may go away for a while: every call waits until it is back."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -18,6 +19,7 @@ from sqlalchemy.exc import (
 
 LOST = (InterfaceError, OperationalError, PendingRollbackError)
 PAUSE, PATIENCE = 1.0, 600.0  # seconds between two attempts, and in all
+_inside = threading.local()  # whether this thread is in a call already
 
 
 class PatientStorage(RDBStorage):
@@ -27,9 +29,12 @@ class PatientStorage(RDBStorage):
 def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def wait_and_call(storage: PatientStorage, *arguments: Any, **named: Any) -> Any:
+        if getattr(_inside, "call", False):  # its session is lost with the connection: fail whole
+            return call(storage, *arguments, **named)
         until, told = time.monotonic() + PATIENCE, False
         while True:
             try:
+                _inside.call = True
                 return call(storage, *arguments, **named)
             except (SQLAlchemyError, StorageInternalError) as error:
                 if not _is_away(error) or time.monotonic() > until:
@@ -42,6 +47,8 @@ def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
                 if told and call.__name__ == "set_trial_state_values":
                     return True  # it had arrived, only the answer was lost
                 raise
+            finally:
+                _inside.call = False
 
     return wait_and_call
 

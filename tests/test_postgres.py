@@ -52,6 +52,8 @@ def test_a_database_that_restarts_under_four_workers_loses_no_trial(server, tmp_
     assert ended["complete"] + ended["pruned"] == trials
     assert not study.optuna.get_trials(states=(search.TrialState.RUNNING,))
     assert set(Counter((tmp_path / "made").read_text().splitlines()).values()) == {1}
+    study.optuna._storage.remove_session()
+    study.optuna._storage._backend.engine.dispose()
 
 
 @contextmanager
