@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from influence import config
-from influence.errors import InputError, Terminated
+from influence.errors import InputError, Terminated, hide_password
 
 
 def run(step: str, main: Callable[[Any], None]) -> NoReturn:
@@ -96,7 +96,8 @@ def again(step: str, values: config.Config) -> str:
         name: value for name, value in values.knobs().items() if value != getattr(usual, name)
     }
     entry = "" if step == "main" else f" -e {step}"
-    flags = "".join(f" -P {shlex.quote(f'{name}={value}')}" for name, value in changed.items())
+    shown = [hide_password(f"{name}={value}") for name, value in changed.items()]
+    flags = "".join(f" -P {shlex.quote(text)}" for text in shown)
     return f"mlflow run .{entry} --env-manager local{flags}"
 
 
