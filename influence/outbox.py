@@ -63,7 +63,7 @@ class Outbox:
 
     def flush(self) -> bool:
         """Send what waits, in order, and tell whether nothing is left."""
-        sent = len(self._waiting)
+        some = bool(self._waiting)
         while self._waiting:
             begun = time.monotonic()
             try:
@@ -74,8 +74,8 @@ class Outbox:
                     return False
                 self._refuse(self._waiting[0][0], error)
             self._waiting.popleft()
-        if sent:
-            say(f"{self.server} has got what waited for it: {sent} operations")
+        if some:
+            say(f"{self.server} is back and has got what waited for it")
             self._remove()
         return True
 
@@ -83,8 +83,8 @@ class Outbox:
         """Try a last time, and say what is left."""
         if not self.flush():
             say(
-                f"{self.server} is still away: {len(self._waiting)} operations wait in "
-                f"{self.folder}; the same command, or any other with this workdir, delivers them"
+                f"{self.server} is still away; what it misses waits in {self.folder} for the same "
+                "command, or any other with this workdir, to deliver it"
             )
 
     def _later(self, begun: float) -> None:

@@ -17,6 +17,11 @@ _shields = 0
 _pending: list[int] = []  # the first signal, from its arrival on
 
 
+def starter() -> int:
+    """Return the id of the `mlflow run` that has started this process, 0 if there is none."""
+    return os.getppid() if BEGUN in os.environ else 0
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGINT and Terminated on SIGTERM, whichever comes first.
@@ -28,7 +33,7 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are not its business
         return
-    if BEGUN in os.environ:
+    if starter():
         _die_with_parent()
     before = {number: signal.getsignal(number) for number in STOPS}
     _pending.clear()

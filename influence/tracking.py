@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from influence import connection, delivery, outbox, stopping, store
+from influence import connection, delivery, last_word, outbox, stopping, store
 from influence.config import ExecutionConfig
 from influence.errors import InputError, Terminated, first_line
 from influence.outbox import Outbox
@@ -220,7 +220,7 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
 @contextmanager
 def _command(workdir: Path) -> Iterator[Run]:
     """Open the first run of a command, which holds a file that says that the command lives."""
-    server = connection.connect()
+    server, starter = connection.connect(), stopping.starter()
     with ExitStack() as stack:
         stack.enter_context(stopping.stoppable())
         with stopping.shielded():
@@ -244,7 +244,12 @@ def _command(workdir: Path) -> Iterator[Run]:
         with delivery.unless_away():
             _end_orphans(experiment, ended)
             _describe(experiment)
-        yield opened
+        try:
+            yield opened
+        except (KeyboardInterrupt, Terminated):
+            if starter:
+                last_word.leave(run_id, starter)
+            raise
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """A tracking server that goes away: work goes on, and everything arrives, in order and once."""
 
-import dataclasses
 import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,7 +99,7 @@ def test_what_waits_is_sent_in_order_before_what_comes_later(server, clock, tmp_
     assert not (tmp_path / "box").exists()
     said = capsys.readouterr().err.splitlines()
     assert said[0] == f"{ADDRESS} is away (no connection); what it misses waits in {box.folder}"
-    assert said[1] == f"{ADDRESS} has got what waited for it: 4 operations"
+    assert said[1] == f"{ADDRESS} is back and has got what waited for it"
 
 
 def test_trying_in_vain_takes_a_tenth_of_the_time_at_most(server, clock, tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_a_command_that_ends_while_the_server_is_away_says_so(server, tmp_path, 
     capsys.readouterr()
     box.close()
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith(f"{ADDRESS} is still away: 1 operations wait in {box.folder}")
+    assert said.startswith(f"{ADDRESS} is still away; what it misses waits in {box.folder} for")
 
 
 def left(server: Server, root: Path, name: str = "run", numbers=(0, 1, 2)) -> Outbox:
@@ -437,3 +437,92 @@ def test_no_password_of_a_database_is_shown(addressed):
     assert connection.shown() == "postgresql://someone:***@there.example/mlflow"
     searched = SearchStep(scores="scores", storage=database)
     assert "storage=postgresql://someone:***@" in command.again("search", searched)
+
+
+# A real server
+
+
+class Served:
+    """An `mlflow server` that can be killed and started again on the same store."""
+
+    def __init__(self, root: Path, database: Path) -> None:
+        self.root, self.port = root, closed_port()
+        shutil.copy(database, root / "mlflow.db")  # making one takes longer than the rest
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        options = ["--backend-store-uri", f"sqlite:///{self.root}/mlflow.db", "--workers", "1"]
+        options += ["--artifacts-destination", str(self.root / "artifacts")]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), *options],
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            start_new_session=True,
+            **quiet,
+        )
+        while True:
+            assert self.process.poll() is None
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health"):
+                    return
+            except OSError:
+                time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill it and its worker processes, in the middle of whatever they do."""
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def served(study, addressed, tracking_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "served")
+    server = Served(tmp_path, Path(tracking_store.removeprefix("sqlite:///")))
+    server.start()
+    addressed(f"http://someone:{SECRET}@127.0.0.1:{server.port}")
+    yield server
+    server.kill()
+
+
+@pytest.mark.server
+def test_a_server_killed_and_started_twice_has_everything_once(
+    served, study, monkeypatch, tmp_path, capfd
+):
+    send, calls = delivery.send, itertools.count()
+    fates = {8: served.kill, 20: served.start, 30: served.kill}
+
+    def watched(operation, files=None, again=False):
+        if not again:  # an operation that comes the first time
+            fates.get(next(calls), int)()
+        return send(operation, files, again)
+
+    put = Outbox.put
+
+    def counted(self, operation, files=None):
+        if self._waiting:
+            fates.get(next(calls), int)()
+        return put(self, operation, files)
+
+    monkeypatch.setattr(delivery, "send", watched)
+    monkeypatch.setattr(Outbox, "put", counted)
+    main.main(study.config)
+    assert served.process is None and next(calls) > 40
+    said = capfd.readouterr()
+    assert [said.err.count(part) for part in (" is away ", " is back ", " still away")] == [2, 1, 1]
+    (first,) = (folder.name for folder in Path(study.config.workdir, "outbox").iterdir())
+    served.start()
+    second = launched(study.config)  # delivers what the first has left, then goes undisturbed
+    delivered = tree(first)
+    assert delivered == tree(second)
+    assert delivered["status"] == "FINISHED"
+    assert [child["name"] for child in delivered["children"]] == [
+        *("random", "sample random", "score", "train")
+    ]
+    assert not list(Path(study.config.workdir, "outbox").glob("*"))
+    later = capfd.readouterr()
+    assert SECRET not in said.out + said.err + later.out + later.err
+    written = [*tmp_path.rglob("*"), *Path(study.config.workdir).rglob("*")]
+    assert not [path for path in written if path.is_file() and SECRET in path.read_text("latin1")]

@@ -97,6 +97,7 @@ DIRECTION = [
         "delivery",
         "connection",
         "stopping",
+        "last_word",
         "tracking",
         "artifacts",
         "search_artifacts",
