@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -143,7 +144,10 @@ def _artifacts(run_id: str, files: Path, folder: str, tables: list[str]) -> None
     if root is not None:
         store.copy_tree(files, root / folder)
     else:
-        client().log_artifacts(run_id, str(files), folder or None)
+        # A copy by links leaves out what is nobody's result, such as the lock of a step.
+        with TemporaryDirectory(dir=files.parent, prefix=".upload-") as place:
+            store.copy_tree(files, Path(place))
+            client().log_artifacts(run_id, place, folder or None)
     if tables:
         _name_tables(run_id, tables)
 
