@@ -122,7 +122,15 @@ def ids() -> list[str]:
     return [run.info.run_id for run in all_runs()]
 
 
-def test_a_signal_waits_while_a_run_begins_or_ends():
+@pytest.fixture
+def foreground():
+    """Let Ctrl-C arrive, which a background job, such as a test run may be, ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_while_a_run_begins_or_ends(foreground):
     said = []
     with pytest.raises(Terminated), stopping.stoppable():
         with stopping.shielded(), stopping.shielded():
