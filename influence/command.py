@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from influence import config
-from influence.errors import InputError, Terminated, environmental
+from influence import config, stopping
+from influence.errors import InputError, Terminated, environmental, hide_password
 
 
 def run(step: str, main: Callable[[Any], None]) -> NoReturn:
@@ -34,7 +34,8 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     workdir = ""
     try:
         workdir = (given := parse(step, sys.argv[1:])).workdir
-        main(given)
+        with stopping.stoppable(last=True):
+            main(given)
     except InputError as error:
         sys.exit(_say(str(error)))
     except KeyboardInterrupt:
@@ -112,7 +113,8 @@ def again(step: str, values: config.Config) -> str:
         name: value for name, value in values.knobs().items() if value != getattr(usual, name)
     }
     entry = "" if step == "main" else f" -e {step}"
-    flags = "".join(f" -P {shlex.quote(f'{name}={value}')}" for name, value in changed.items())
+    shown = [hide_password(f"{name}={value}") for name, value in changed.items()]
+    flags = "".join(f" -P {shlex.quote(text)}" for text in shown)
     return f"mlflow run .{entry} --env-manager local{flags}"
 
 

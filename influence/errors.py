@@ -39,6 +39,16 @@ def environmental(error: BaseException | None, workdir: str) -> str:
     return ""
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what an exception says, its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def hide_password(text: str) -> str:
+    """Return a text in which no address has a password: user:***@host."""
+    return re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+
+
 def choose(kind: str, name: str, offered: object) -> str:
     """Return `name` if it is one of `offered`, else raise InputError naming what there is."""
     names = sorted(offered)  # type: ignore[call-overload]

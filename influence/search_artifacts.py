@@ -19,14 +19,14 @@ def study_run(run: Run, study) -> Run:
     """Return the run of a study: the one that the first of its workers had; its trials go there."""
     from influence import search
 
-    if not run.id:
+    if not run.is_made:  # nobody else could find one that waits for its server
         return run
     first = search.claim(study, "mlflow_run", run.id, tracking.is_there)
     if first != run.id:
         name = f"worker of {study.name}"
         run.tag(study=study.name, study_run=first, **{"mlflow.runName": name})
         say(f"search: joined study {study.name}; its trials are in run {first}")
-    return Run(first)
+    return Run(first, lock=str(study.locks / "log"))
 
 
 def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
@@ -60,7 +60,7 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
         if not run.id:
             return
         if run.has_tag("fingerprint", manifest["fingerprint"]):
-            tracking.end(run.id)
+            run.end("FINISHED")
             return
         run.log_children(_child(trial, found["tolerance"]) for trial in searches.trials_of(study))
         _log_pictures(run, directory, found)
@@ -70,7 +70,7 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
         run.log(Record(0, flat(found)))
         run.tag(**{"mlflow.note.content": found["verdict"]})
         run.log_step(directory, "search", "search")
-        tracking.end(run.id)
+        run.end("FINISHED")
 
 
 def searches(run: Run, directories: Mapping[str, Path]) -> None:

@@ -1,22 +1,25 @@
-"""MLflow: runs, params, metrics, artifacts. The only module that imports mlflow."""
+"""MLflow at the edge: runs, and what is logged to them; the modules below it import mlflow too.
 
-import os
+What is logged goes straight to a local store, and by way of an outbox to a server (`outbox`).
+"""
+
 import re
-import signal
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import pandas as pd
 
-from influence import store
+from influence import connection, delivery, last_word, outbox, stopping, store
 from influence.config import ExecutionConfig
-from influence.errors import InputError, Terminated
+from influence.errors import InputError, Terminated, first_line
+from influence.outbox import Outbox
 from influence.steps.step import Record, Steps
 
 EXPERIMENT = "influence"
@@ -25,21 +28,31 @@ DESCRIPTION = """Which training examples does a text classifier need?
 A top run's description is its verdict, its `report.html` the whole story. Below it lie the steps:
 train, score, and of every arm a sample and an evaluation. Select the evaluations (tag `step` is
 `evaluate`) and open the chart view: `curve/accuracy` over the percent pruned, random among them."""
-NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
 FOLDER = re.compile(r"[\w./ -]*")  # MLflow decodes the rest of an address, such as %2e for a dot
 MARKER = "process"  # the tag that says which file a living command holds
 RUNNING = "running"  # the folder of these files
+PENDING = "pending-"  # begins the key of a run that no server has made yet
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
-_held: ContextVar[Path | None] = ContextVar("marker", default=None)
+_outbox: ContextVar[Outbox | None] = ContextVar("outbox", default=None)
+_current: ContextVar["Run | None"] = ContextVar("run", default=None)
 
 
 class Run:
     """One MLflow run, or nothing at all where tracking is off; made by `run`."""
 
-    def __init__(self, run_id: str) -> None:
-        """`run_id` empty: log nothing."""
-        self.id = run_id
+    def __init__(self, run_id: str, experiment: str = "", marker: str = "", lock: str = "") -> None:
+        """`run_id` empty: log nothing.
+
+        `experiment`, `marker`: what runs below this one need; `lock`: the directory that several
+        commands which log to this run hold in turns.
+        """
+        self.id, self.experiment, self.marker, self.lock = run_id, experiment, marker, lock
+
+    @property
+    def is_made(self) -> bool:
+        """Tell whether a store holds this run: one begun while the server is away waits."""
+        return bool(self.id) and not delivery.run_of(self.id).startswith(PENDING)
 
     def follow(self, records: Steps) -> Path:
         """Log the records of a step as they come and return its finished directory."""
@@ -50,38 +63,22 @@ class Run:
                 return end.value
             self.log(record)
 
-    def log(self, record: Record, moment: int = 0) -> None:
-        """Log metrics at their step, in one call.
-
-        `moment`: milliseconds since 1970, 0 for now; the same ones of the same moment count once.
-        """
-        if self.id and record.metrics:
-            from mlflow.entities import Metric
-
-            now = moment or int(time.time() * 1000)
-            metrics = [
-                Metric(NOT_ALLOWED.sub("-", name), value, now, record.step)
-                for name, value in record.metrics.items()
-                if value == value
-            ]
-            _client().log_batch(self.id, metrics=metrics)
+    def log(self, record: Record) -> None:
+        """Log metrics at their step, in one call."""
+        if record.metrics:
+            self._put("metrics", values=_metrics(record, _now()))
 
     def tag(self, **tags: Any) -> None:
         """Set tags."""
-        for name, value in tags.items() if self.id else ():
-            _client().set_tag(self.id, name, value)
+        self._put("tags", values={name: str(value) for name, value in tags.items()})
 
     def params(self, **values: Any) -> None:
         """Log the params that the run does not hold yet.
 
         `mlflow run` has logged its own as typed, and a param cannot change.
         """
-        if self.id:
-            import mlflow
-
-            there = {*_client().get_run(self.id).data.params, *NOT_LOGGED}
-            new = {name: value for name, value in values.items() if name not in there}
-            mlflow.log_params(new, run_id=self.id)
+        kept = {name: str(value) for name, value in values.items() if name not in NOT_LOGGED}
+        self._put("params", values=kept)
 
     def log_step(self, directory: Path, step: str, name: str) -> dict[str, Any]:
         """Log the finished directory of `step` as folder `name`, and its dataset as input.
@@ -90,15 +87,9 @@ class Run:
         Files are linked where the store is local. Returns the manifest.
         """
         manifest = store.read_manifest(directory, step)
-        if not self.id:
-            return manifest
         self.log_dataset(**manifest["dataset"])
         self.params(dataset=manifest["dataset"]["name"], **manifest["fit"])
-        place = self.where(name)
-        if not place.startswith("runs:/"):
-            store.copy_tree(directory, Path(place))
-        else:
-            _client().log_artifacts(self.id, str(directory), name)
+        self._put("artifacts", directory, folder=name, tables=[])
         self.tag(fingerprint=manifest["fingerprint"])  # last: all of it is there
         return manifest
 
@@ -107,66 +98,91 @@ class Run:
 
         One whose logging was cut off is logged into the run that was begun for it.
         """
-        if self.id:
-            experiment = _client().get_run(self.id).info.experiment_id
-            there = {run.info.run_name: run.info for run in _nested(experiment, self.id)}
-            for child in children:
-                found = there.get(child.name)
-                if found is None or found.status == "RUNNING":
-                    self.log(child.above, child.ended)
-                    _log_child(experiment, self.id, child, found.run_id if found else "")
+        shown = [
+            {
+                **asdict(child),
+                "tags": dict(child.tags),
+                "params": {name: str(value) for name, value in child.params.items()},
+                "metrics": [row for one in child.metrics for row in _metrics(one, child.ended)],
+                "above": _metrics(child.above, child.ended),
+            }
+            for child in children
+        ]
+        self._put("children", children=shown)
 
     def has_tag(self, name: str, value: str) -> bool:
-        """Tell whether a tag has this value."""
-        return bool(self.id) and _client().get_run(self.id).data.tags.get(name) == value
+        """Tell whether a tag has this value, as far as the store can be asked."""
+        try:
+            return self.is_made and delivery.tags(self.id).get(name) == value
+        except Exception as error:
+            if delivery.away(error):
+                return False
+            raise
 
     def log_figures(self, figures: Mapping[str, Any]) -> None:
         """Log matplotlib figures as plots/<name>.png and .svg."""
         if self.id:
-            import tempfile
-
             from influence import plots
 
-            with tempfile.TemporaryDirectory() as temporary:
+            with TemporaryDirectory() as temporary:
                 for name, figure in figures.items():
                     plots.save(figure, Path(temporary), name)
-                _client().log_artifacts(self.id, temporary, "plots")
+                self._put("artifacts", Path(temporary), folder="plots", tables=[])
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
         """Log a table as JSON that the UI renders, in place of one of that name."""
         if self.id:
-            import mlflow
-
-            path = f"{name}.json"
-            if path in (file.path for file in _client().list_artifacts(self.id)):
-                # Left by a command that was killed, perhaps half-written; log_table would append.
-                self.log_text(table.head(0).to_json(orient="split", index=False), path)
-            mlflow.log_table(table, path, run_id=self.id)
+            text = table.to_json(orient="split", index=False, date_format="iso")
+            self._log_file(text, f"{name}.json", [f"{name}.json"])
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""
-        if self.id:
-            _client().log_text(self.id, text, name)
+        self._log_file(text, name, [])
 
     def where(self, name: str) -> str:
         """Return the path of an artifact, its address where the store is not on this machine."""
-        root = urlparse(_client().get_run(self.id).info.artifact_uri)
-        if root.scheme in ("", "file"):
-            return str(Path(unquote(root.path)) / name)
-        return f"runs:/{self.id}/{name}"
+        if not self.is_made:
+            return f"{name} of this run, once the tracking server is back"
+        try:
+            root = delivery.local_root(delivery.run_of(self.id))
+        except Exception as error:
+            if not delivery.away(error):
+                raise
+            root = None
+        return str(root / name) if root else f"runs:/{delivery.run_of(self.id)}/{name}"
 
     def log_dataset(self, name: str, digest: str) -> None:
         """Name the dataset that went into this run, under a digest of our own over all rows.
 
         A digest of mlflow's would look at the first 10,000 rows only.
         """
-        if self.id:
-            from mlflow import log_input
-            from mlflow.data.code_dataset_source import CodeDatasetSource
-            from mlflow.data.meta_dataset import MetaDataset
+        self._put("dataset", name=name, digest=digest)
 
-            source = CodeDatasetSource(tags={"dataset": name})
-            log_input(MetaDataset(source, name=name, digest=digest))
+    def end(self, status: str) -> None:
+        """End this run as FINISHED, FAILED or KILLED."""
+        self._put("end", status=status, ended=_now())
+
+    def begin(self, tags: Mapping[str, Any]) -> "Run":
+        """Begin a run nested in this one."""
+        key = PENDING + uuid.uuid4().hex
+        shown = {name: str(value) for name, value in tags.items()}
+        shown |= {delivery.KEY: key} if _outbox.get() else {}
+        given = {"experiment": self.experiment, "started": _now(), "tags": shown}
+        made = Run(key)._put("create", parent=self.id, **given)
+        return Run(made or key, self.experiment, self.marker)
+
+    def _log_file(self, text: str, name: str, tables: list[str]) -> None:
+        if self.id:
+            with TemporaryDirectory() as temporary:
+                Path(temporary, name).write_text(text, encoding="utf-8")
+                self._put("artifacts", Path(temporary), folder="", tables=tables)
+
+    def _put(self, do: str, files: Path | None = None, **given: Any) -> Any:
+        if not self.id:
+            return None
+        operation = {"do": do, "run": self.id, **given} | ({"lock": self.lock} if self.lock else {})
+        box = _outbox.get()
+        return box.put(operation, files) if box else delivery.send(operation, files)
 
 
 @dataclass(frozen=True)
@@ -188,84 +204,118 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
     """Open a run: nested if one is open, else the one that `mlflow run` has begun, or a new one.
 
     Ends it as FINISHED, FAILED, or, on SIGTERM and Ctrl-C, KILLED. What an earlier command in the
-    same workdir left running, because it was killed or its machine went down, is ended as KILLED.
+    same workdir left running, because it was killed or its machine went down, is ended as KILLED;
+    what it could not deliver to a server that was away is delivered.
+
+    Raises InputError if the store is a server and does not answer.
     """
     if not config.track:
         yield Run("")
         return
-    import mlflow
+    tags = {"mlflow.runName": name, "mlflow.note.content": note, "step": step}
+    with ExitStack() as stack:
+        if parent := _current.get():
+            with stopping.shielded():
+                opened = parent.begin({MARKER: parent.marker, **tags})
+                stack.enter_context(_ending(opened))
+        else:
+            opened = stack.enter_context(_command(Path(config.workdir).absolute()))
+            opened.tag(**tags)
+        stack.enter_context(_set(_current, opened))
+        opened.params(**config.knobs())
+        yield opened
 
-    signal.signal(signal.SIGTERM, _terminate)
-    nested = mlflow.active_run() is not None
-    if not nested and not {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
-        mlflow.set_experiment(EXPERIMENT)
-    begun = mlflow.start_run(nested=nested)
-    opened, status = Run(begun.info.run_id), "FAILED"
-    try:
-        with _holding(Path(config.workdir).absolute() / RUNNING / opened.id) as marker:
-            if not nested:
-                _end_orphans(begun.info.experiment_id)
-                _describe(begun.info.experiment_id)
-            opened.tag(**{MARKER: marker})
-            opened.tag(**{"mlflow.runName": name, "mlflow.note.content": note, "step": step})
-            opened.params(**config.knobs())
+
+@contextmanager
+def _command(workdir: Path) -> Iterator[Run]:
+    """Open the first run of a command, which holds a file that says that the command lives."""
+    server, starter = connection.connect(), stopping.starter()
+    with ExitStack() as stack:
+        stack.enter_context(stopping.stoppable())
+        with stopping.shielded():
+            run_id, experiment = connection.begin(EXPERIMENT)
+            marker = workdir / RUNNING / run_id
+            opened = Run(run_id, experiment, str(marker))
+            try:
+                stack.enter_context(store.alive(marker))
+            except InputError:
+                opened.end("FAILED")
+                raise
+            if server:
+                box = Outbox(workdir / "outbox" / run_id, server, delivery.send, delivery.away)
+                stack.callback(box.close)
+                stack.enter_context(_set(_outbox, box))
+            stack.enter_context(_ending(opened))
+        opened.tag(**{MARKER: marker})
+        ended = set()
+        if server:
+            ended = outbox.deliver(workdir / "outbox", server, delivery.send, delivery.away)
+        with delivery.unless_away():
+            _end_orphans(experiment, ended)
+            _describe(experiment)
+        try:
             yield opened
+        except (KeyboardInterrupt, Terminated):
+            if starter:
+                last_word.leave(run_id, starter)
+            raise
+
+
+@contextmanager
+def _ending(opened: Run) -> Iterator[None]:
+    status = "FAILED"
+    try:
+        yield
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated):
         status = "KILLED"
         raise
     finally:
-        mlflow.end_run(status)
+        with stopping.shielded():
+            opened.end(status)
 
 
 @contextmanager
-def _holding(marker: Path) -> Iterator[Path]:
-    """Hold the file that says that this command lives: one for its run and all that are nested."""
-    if held := _held.get():
-        yield held
-        return
-    with store.alive(marker):
-        token = _held.set(marker)
-        try:
-            yield marker
-        finally:
-            _held.reset(token)
+def _set(variable: ContextVar, value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
 
 
 def _describe(experiment: str) -> None:
     """Say in the UI how to read an experiment, unless somebody has described it."""
     note = "mlflow.note.content"
-    if note not in _client().get_experiment(experiment).tags:
-        _client().set_experiment_tag(experiment, note, DESCRIPTION)
+    if note not in delivery.client().get_experiment(experiment).tags:
+        delivery.client().set_experiment_tag(experiment, note, DESCRIPTION)
 
 
-def _end_orphans(experiment: str) -> None:
-    """End the runs of commands that are no more and so could not end them."""
-    left = _client().search_runs([experiment], "attributes.status = 'RUNNING'")
+def _end_orphans(experiment: str, ended: set[Path]) -> None:
+    """End the runs of commands that are no more, as the files that they held say, or `ended`."""
+    left = delivery.client().search_runs([experiment], "attributes.status = 'RUNNING'")
     tagged = {run.info.run_id: Path(run.data.tags.get(MARKER, "")) for run in left}
     # A store may be shared: what else a tag names is not ours to open, let alone to remove.
     markers = {run: path for run, path in tagged.items() if path.parent.name == RUNNING}
-    lost = [run_id for run_id, marker in markers.items() if not store.is_alive(marker)]
+    lost = [
+        run_id
+        for run_id, marker in markers.items()
+        if marker in ended or not store.is_alive(marker)
+    ]
     for run_id in lost:
-        _client().set_terminated(run_id, "KILLED")
+        delivery.client().set_terminated(run_id, "KILLED")
     for run_id in lost:
         markers[run_id].unlink(missing_ok=True)
 
 
 def is_there(run_id: str) -> bool:
-    """Tell whether this store holds a run and it is not deleted."""
+    """Tell whether this store holds a run and it is not deleted; what cannot be asked has it."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return _client().get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException:
-        return False
-
-
-def end(run_id: str) -> None:
-    """Mark a run as finished, whichever command had begun it, unless it is."""
-    if _client().get_run(run_id).info.status != "FINISHED":
-        _client().set_terminated(run_id, "FINISHED")
+        return delivery.client().get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException as error:
+        return bool(delivery.away(error))
 
 
 def resolve(reference: str) -> Path:
@@ -285,10 +335,10 @@ def resolve(reference: str) -> Path:
         raise InputError(f"{reference!r} names no folder of a run; write runs:/<id>/training")
     try:
         # Not the reference itself: MLflow would copy even what is already on this machine.
-        root = _client().get_run(run_id).info.artifact_uri
+        root = delivery.client().get_run(run_id).info.artifact_uri
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{root}/{folder}"))
     except Exception as error:  # the store's errors have no common class
-        raise InputError(f"{reference} cannot be read from MLflow: {_first_line(error)}") from None
+        raise InputError(f"{reference} cannot be read from MLflow: {first_line(error)}") from None
 
 
 def where(port: int = 5000) -> str:
@@ -296,49 +346,25 @@ def where(port: int = 5000) -> str:
 
     The page shows charts at once; a new browser would open on another mode of the UI.
     """
-    import mlflow
-
-    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
-    number = experiment.experiment_id if experiment else 0
-    page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs"
+    server = connection.connect()
+    number = connection.number_of(EXPERIMENT)
+    page = f"{server or f'http://127.0.0.1:{port}'}/#/experiments/{number}/runs"
+    begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {connection.shown()}"
     return (
-        f"\nSee the curves:  .venv/bin/mlflow ui --port {port} "
-        f"--backend-store-uri {mlflow.get_tracking_uri()}\n"
+        f"\nSee the curves:{'' if server else begin}\n"
         f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"
         "and press + beside the newest run: the curves of its arms lie over one another.\n"
     )
 
 
-def _nested(experiment: str, parent: str) -> Iterator[Any]:
-    token, query = None, f"tags.`mlflow.parentRunId` = '{parent}'"
-    while True:
-        page = _client().search_runs([experiment], query, max_results=1000, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
+def _metrics(record: Record, moment: int) -> list[list[Any]]:
+    """Return (name, value, milliseconds, step) of every metric that is a number.
+
+    The same one of the same moment counts once, however often it is logged.
+    """
+    named = {name: float(value) for name, value in record.metrics.items()}
+    return [[name, value, moment, record.step] for name, value in named.items() if value == value]
 
 
-def _log_child(experiment: str, parent: str, child: Child, begun: str) -> None:
-    from mlflow.entities import Param
-
-    tags = {"mlflow.parentRunId": parent, "mlflow.runName": child.name, **child.tags}
-    begun = begun or _client().create_run(experiment, child.started, tags).info.run_id
-    params = [Param(name, str(value)) for name, value in child.params.items()]
-    _client().log_batch(begun, params=params)
-    for record in child.metrics:
-        Run(begun).log(record, child.ended)
-    _client().set_terminated(begun, child.status, child.ended)
-
-
-def _client():
-    from mlflow import MlflowClient
-
-    return MlflowClient()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _terminate(signum, frame) -> None:
-    raise Terminated
+def _now() -> int:
+    return int(time.time() * 1000)

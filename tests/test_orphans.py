@@ -1,5 +1,6 @@
 """A command that was killed leaves runs RUNNING; the next one ends them, and no living one's."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from influence import store, tracking
+from influence import last_word, stopping, store, tracking
 from influence.config import ExecutionConfig
+from influence.errors import Terminated
 from tests.test_end_to_end import all_runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -27,6 +29,31 @@ with tracking.run(config, "top", "", "main"), tracking.run(config, "middle", "",
     with tracking.run(config, "inner", "", "train"):
         Path(sys.argv[2], "begun").touch()
         time.sleep(3600)
+"""
+
+
+STOPPED = """
+import os, sys, time
+from pathlib import Path
+import mlflow
+from influence import cluster, command, tracking
+from influence.config import ExecutionConfig
+
+def job(number):
+    Path(sys.argv[2], f"begun {os.getpid()}").touch()
+    time.sleep(3600)
+
+def main(config):
+    with tracking.run(config, "top", "", "main"), cluster.engine(config) as engine:
+        with tracking.run(config, "middle", "", "search"):
+            with tracking.run(config, "inner", "", "train"):
+                list(engine.run(job, [(0,), (1,)], "jobs"))
+
+if __name__ == "__main__":
+    mlflow.set_tracking_uri(sys.argv[1])
+    config = ExecutionConfig(workdir=sys.argv[2], workers=2, threads=1)
+    command.parse = lambda step, arguments: config
+    command.run("main", main)
 """
 
 
@@ -72,3 +99,76 @@ def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path)
     with tracking.run(config, "second", "", "main"):
         assert (tmp_path / "mine.txt").exists() and named("strange") == "RUNNING"
     client.set_terminated(other.info.run_id)
+
+
+@pytest.mark.parametrize(
+    ("signals", "status"), [([signal.SIGINT] * 3, 130), ([signal.SIGTERM, signal.SIGINT], 143)]
+)
+def test_a_stopped_command_ends_its_runs_and_workers(tracking_store, tmp_path, signals, status):
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    program = [sys.executable, str(tmp_path / "stopped.py"), tracking_store, str(tmp_path)]
+    before = set(ids())
+    with subprocess.Popen(
+        program,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        # A shell's background job, such as a test run may be, ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        stderr=subprocess.PIPE,
+    ) as process:
+        while len(list(tmp_path.glob("begun *"))) < 2:
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.1)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.05)  # signals that are there at once would be one
+        process.stderr.read()
+    assert process.returncode == status
+    made = [run for run in all_runs() if run.info.run_id not in before]
+    found = sorted((run.data.tags["mlflow.runName"], run.info.status) for run in made)
+    assert found == [(name, "KILLED") for name in ("inner", "middle", "top")]
+    for worker in (int(path.name.removeprefix("begun ")) for path in tmp_path.glob("begun *")):
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+def ids() -> list[str]:
+    return [run.info.run_id for run in all_runs()]
+
+
+@pytest.fixture
+def foreground():
+    """Let Ctrl-C arrive, which a background job, such as a test run may be, ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_while_a_run_begins_or_ends(foreground):
+    said = []
+    with pytest.raises(Terminated), stopping.stoppable():
+        with stopping.shielded(), stopping.shielded():
+            os.kill(os.getpid(), signal.SIGTERM)
+            said.append("inner")
+        said.append("never")
+    assert said == ["inner"]
+    with pytest.raises(KeyboardInterrupt), stopping.stoppable():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        finally:
+            with stopping.shielded():
+                os.kill(os.getpid(), signal.SIGTERM)
+                said.append("ended")
+    assert said == ["inner", "ended"]
+    assert signal.getsignal(signal.SIGTERM) != stopping._stop
+
+
+def test_killed_is_the_last_word_where_mlflow_run_writes_failed(tracking_store):
+    client = mlflow.MlflowClient()
+    for status, last in (("FAILED", "KILLED"), ("KILLED", "KILLED"), ("FINISHED", "FINISHED")):
+        run_id = client.create_run("0").info.run_id
+        with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+            pass
+        client.set_terminated(run_id, status)
+        last_word.speak(run_id, gone.pid)
+        assert client.get_run(run_id).info.status == last

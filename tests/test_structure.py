@@ -54,7 +54,7 @@ CORE = [
     *("nlu_tables", "joint", "nlu"),
 ]
 DOORS = {
-    "mlflow": {"influence.tracking"},
+    "mlflow": {f"influence.{name}" for name in ("tracking", "delivery", "connection")},
     "optuna": {"influence.search", "influence.patience"},
     "ray": {"influence.workers"},
     "datasets": {"influence.sources"},
@@ -101,7 +101,20 @@ DIRECTION = [
     *("patience", "search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("report_charts", "report_parts", "report_examples", "report_studies", "report"),
-    *("command", "studies", "tracking", "artifacts", "search_artifacts", "flow", "callback"),
+    *(
+        "stopping",
+        "command",
+        "studies",
+        "outbox",
+        "delivery",
+        "connection",
+        "last_word",
+        "tracking",
+        "artifacts",
+        "search_artifacts",
+        "flow",
+        "callback",
+    ),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.

@@ -1,0 +1,76 @@
+"""Being told to stop: signals become exceptions, once, and never while a run begins or ends."""
+
+import ctypes
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from influence.errors import Terminated
+
+BEGUN = "MLFLOW_RUN_ID"  # there where `mlflow run` has started this process
+PR_SET_PDEATHSIG = 1
+STOPS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+
+_shields = 0
+_pending: list[int] = []  # the first signal, from its arrival on
+
+
+def starter() -> int:
+    """Return the id of the `mlflow run` that has started this process, 0 if there is none."""
+    return os.getppid() if BEGUN in os.environ else 0
+
+
+@contextmanager
+def stoppable(last: bool = False) -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGINT and Terminated on SIGTERM, whichever comes first.
+
+    Those that follow are ignored: the runs are being ended, and `mlflow run` passes a Ctrl-C on
+    that has already arrived. The end of `mlflow run` itself counts as SIGTERM. A signal that was
+    ignored before, as in a background job, stays so. `last`: the process ends after this, and one
+    that was told to stop is not to be torn from its exit status by another signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are not its business
+        return
+    if starter():
+        _die_with_parent()
+    before = {number: signal.getsignal(number) for number in STOPS}
+    _pending.clear()
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if last and _pending else handler)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Let a signal that comes meanwhile wait until the end."""
+    global _shields
+    _shields += 1
+    waiting = bool(_pending)
+    try:
+        yield
+    finally:
+        _shields -= 1
+        if not _shields and _pending and not waiting:
+            raise STOPS[_pending[0]]
+
+
+def _stop(number: int, frame: object) -> None:
+    if _pending:
+        return
+    _pending.append(number)
+    if not _shields:
+        raise STOPS[number]
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for SIGTERM when the parent ends: `mlflow run` does not pass its own on."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
