@@ -3,7 +3,9 @@
 import hashlib
 import importlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests import project, tiny
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
+ROOT = Path(__file__).parent.parent
 HERE = {"workers": 1, "threads": 1}
 SHORT = {**tiny.FAST, "observe_every": 0, "null_model": False}  # gives no forgetting, no PVI
 
@@ -46,17 +49,29 @@ def made(tracking_store, tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture
 def refused(made, tmp_path, monkeypatch, capsys) -> Callable[..., str]:
-    """Run a command line in this process; return the one sentence that it was refused with."""
+    """Run a command line; return the one sentence that it was refused with.
 
-    def run(step: str, **parameters) -> str:
-        given = {"workdir": tmp_path / "work", **HERE, **parameters}
-        monkeypatch.setattr(sys, "argv", [step, *project.flags(given)])
-        before = digest(made)
+    In this process, which is quick, or with PROCESSES=1 in one of its own, as a user does.
+    """
+
+    def here(step: str, flags: list[str]) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [step, *flags])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             command.run(step, importlib.import_module(f"entrypoints.{step}").main)
-        said = capsys.readouterr().err
-        assert ended.value.code == 2, said
+        return ended.value.code, capsys.readouterr().err
+
+    def outside(step: str, flags: list[str]) -> tuple[int, str]:
+        line = [sys.executable, "-m", f"entrypoints.{step}", *flags]
+        environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    def run(step: str, **parameters) -> str:
+        given = {"workdir": tmp_path / "work", **HERE, **parameters}
+        before = digest(made)
+        code, said = (outside if "PROCESSES" in os.environ else here)(step, project.flags(given))
+        assert code == 2, said
         assert len(said.splitlines()) == 1, said
         assert not running() and mlflow.active_run() is None
         assert digest(made) == before
