@@ -9,13 +9,11 @@ work, and the hours at which trials began and ended. A small dataset and model; 
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.fused_pass import processor
-from influence.steps.step import versions
+from benchmarks.measuring import machine, write
 from tests.faults import CASES, Bench
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -32,10 +30,8 @@ def main() -> None:
     for name in arguments.steps.split(","):
         kept[name] = killed(name, arguments.moments, arguments.seed)
         print(f"{name}: {json.dumps(kept[name])}", flush=True)
-        machine = {"processor": processor(), "system": platform.system(), "workers": 1}
         total = sum(len(one["differences"]) for one in kept.values())
-        result = {"machine": machine, "versions": versions(), "differences": total, "steps": kept}
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+        write(__file__, {"machine": machine(workers=1), "differences": total, "steps": kept})
 
 
 def killed(name: str, moments: int, seed: int) -> dict[str, object]:

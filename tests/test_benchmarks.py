@@ -1,5 +1,8 @@
 """The benchmarks measure what they say; how long it takes is not tested."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +17,11 @@ from influence.rules import REGISTRY
 def small(monkeypatch):
     for module in (fused_pass, peers, vog):
         monkeypatch.setattr(module, "BATCH", 3)
+
+
+@pytest.mark.parametrize("path", Path(measuring.__file__).parent.glob("*.py"), ids=lambda p: p.stem)
+def test_every_benchmark_can_be_started(path):
+    importlib.import_module(f"benchmarks.{path.stem}")
 
 
 def test_medians_are_of_interleaved_rounds_after_two_that_warm_up():

@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,15 @@ def test_every_score_has_its_row():
 def test_every_rule_is_explained():
     text = (ROOT / "docs/method.md").read_text().split("## Rules")[1]
     assert all(f"`{name}`" in text for name in rules.REGISTRY)
+
+
+def test_every_dependency_has_its_licence():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    text = (ROOT / "docs/dependencies.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \|", text, re.M)
+    told = {name.strip() for row in rows for name in row.split(",")}
+    assert {re.split(r"[\[<>=]", name)[0] for name in wanted} <= told
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
