@@ -168,7 +168,7 @@ def _meaning(field: dataclasses.Field) -> str:
     if get_origin(field.type) is Literal:
         return f"{text} ({', '.join(get_args(field.type))})"
     ends = [("at least", field.metadata["low"]), ("at most", field.metadata["high"])]
-    limits = ", ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+    limits = ", ".join(f"{word} {end:.12g}" for word, end in ends if end is not None)
     return f"{text} ({limits})" if limits else text
 
 

@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 from influence.errors import InputError
 
 
+SEED = 2**31 - 1  # the largest that every library takes
+
+
 def knob(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
     """Declare a field with its line of help and, for numbers, the smallest and largest value."""
     return dataclasses.field(
@@ -72,7 +75,7 @@ class DataConfig(Config):
     test_split: str = knob("test", "split to report on")
     validation_fraction: float = knob(0.1, "share of train that becomes validation", 0.01, 0.5)
     data_seed: int = knob(
-        0, "of what is cut, capped and redrawn of the data, and of the built-in dataset"
+        0, "of what is cut, capped and redrawn of the data, and of the built-in dataset", 0, SEED
     )
     max_train: int = knob(0, "use at most this many train examples; 0: all", 0)
     max_test: int = knob(0, "use at most this many validation and test examples; 0: all", 0)
@@ -124,7 +127,7 @@ class FitConfig(ModelConfig):
         "fp32", "bf16: training under autocast; auto: bf16 where the hardware has it"
     )
     seed: int = knob(
-        0, "of everything random in training and sampling: head, order, dropout, draws", 0
+        0, "of everything random in training and sampling: head, order, dropout, draws", 0, SEED
     )
 
 
@@ -265,7 +268,7 @@ class SampleStep(SampleConfig, ExecutionConfig):
 
     scores: str = knob("", "a scores directory: a path or runs:/<id>/scores")
     arm: str = knob("vog:easy:class", "score:rule[:normalize], random, stratified or drop")
-    seed: int = knob(0, "of ties and draws", 0)
+    seed: int = knob(0, "of ties and draws", 0, SEED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -272,6 +272,7 @@ def test_a_device_that_is_not_there(refused, made, step):
         ("main", {"fractions": ""}, ("fraction",)),
         ("train", {"epochs": "two"}, ("epochs", "'two'")),
         ("train", {"epochs": "2.5"}, ("epochs", "'2.5'")),
+        ("train", {"seed": 2**64}, ("seed must be at most 2147483647, not 18446744073709551616",)),
         ("train", {"epochs": 0}, ("epochs must be at least 1, not 0",)),
         ("train", {"learning_rate": "nan"}, ("learning_rate",)),
         ("train", {"learning_rate": "inf"}, ("learning_rate", "inf")),
