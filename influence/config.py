@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args, get_origin
 
 from influence.errors import InputError
 
-
 SEED = 2**31 - 1  # the largest that every library takes
 
 

@@ -1,33 +1,36 @@
 """The search itself: a study of candidates, shared by any number of workers through its storage.
 
-The only module that imports optuna. Whatever is measured comes through `submit`, so that a search
-knows nothing of models, and of the splits only what it is handed: validation metrics.
+Whatever is measured comes through `submit`, so that a search knows nothing of models, and of the
+splits only what it is handed: validation metrics.
 """
 
-import math
-import os
 import threading
 import time
 import warnings
-import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from influence import store
 from influence.config import SearchConfig
-from influence.errors import InputError
-from influence.patience import PatientStorage
-from influence.space import STEP, Candidate, Space, answers, recommended, suggest
+from influence.search_study import (
+    FINISHED,
+    RETRIES,
+    Study,
+    count_finished,
+    quietly,
+    retry,
+    trial_of,
+    trials_of,
+)
+from influence.space import STEP, Candidate, Space, answers, suggest
 from influence.trials import (
     ROUNDING,
     Trial,
@@ -39,107 +42,11 @@ from influence.trials import (
     unpack,
 )
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
-RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
 REPEATS = 5  # candidates in a row of which the last is taken even if it was tried before
-AXES = {
-    "prune": ("percent pruned",),
-    "efficiency": ("difference to the full train set per percent pruned",),
-    "frontier": ("difference to the full train set", "percent pruned"),
-}
-FIRST_BEAT, QUEUED, TAKEN_UP = "first_beat", "queued", "taken_up"  # attributes
+FIRST_BEAT, TAKEN_UP = "first_beat", "taken_up"  # attributes of trials
 REPEATED = "tried before"
 PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
-
-
-@dataclass
-class Study:
-    """An open study and what tells this worker from others."""
-
-    optuna: optuna.Study
-    name: str
-    entropy: int  # 0 where this worker is alone: then a study is the same every time
-    locks: Path
-    attended: int | None  # held while this worker has it, where all its workers are here
-
-    @property
-    def alone(self) -> bool:
-        """Tell whether no other worker has this study, as far as can be known."""
-        with store.locked(self.locks):
-            return self.attended is not None and store.is_alone(self.attended)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Silence notes on what is experimental: tests hold what is used here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.filterwarnings("ignore", "Heartbeat of storage")
-        # A trial that is taken up again has the ranges of its first time, and its last report.
-        warnings.filterwarnings("ignore", "The reported value is ignored")
-        warnings.filterwarnings("ignore", "Inconsistent parameter values")
-        yield
-
-
-def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
-    """Open the database of studies, made if need be.
-
-    `locks`: a directory of this machine in which workers that start at once wait for each other.
-    Raises InputError if the database cannot be reached.
-    """
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        with store.locked(locks), _quietly():
-            return PatientStorage(
-                url,
-                engine_kwargs={"pool_pre_ping": True},  # of a server that was restarted
-                heartbeat_interval=max(1, grace // 4),
-                grace_period=grace,
-                heartbeat_stale_trial_callback=_retry(),
-            )
-    except InputError:
-        raise
-    except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
-
-
-def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
-    """Create the study `name` with what the paper recommends in its queue, or join it.
-
-    `storage` is an SQLAlchemy URL; see `open_storage`.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    measured = AXES[config.goal]
-    kept = open_storage(storage, config.grace, locks)
-    with store.locked(locks), _quietly():
-        there = name in optuna.get_all_study_names(kept)
-        attended, alone = (None, False) if config.storage else store.attend(locks / f"{name}.lock")
-        opened = optuna.create_study(
-            storage=kept,
-            study_name=name,
-            directions=["maximize"] * len(measured),
-            load_if_exists=True,
-        )
-        if QUEUED not in opened.user_attrs:  # last: whoever made the study may have been killed
-            opened.set_metric_names([*measured])
-            for parameters in recommended(space)[: config.trials]:
-                opened.enqueue_trial(parameters, skip_if_exists=True)
-            opened.set_user_attr(QUEUED, True)
-        fresh = not opened.get_trials(deepcopy=False, states=FINISHED)
-        others = bool(opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-        same = alone or (config.storage and not (there and (fresh or others)))
-    study = Study(opened, name, 0 if same else os.getpid(), locks, attended)
-    if attended is not None:
-        weakref.finalize(study, os.close, attended)
-    return study
 
 
 def explore(
@@ -180,51 +87,12 @@ def explore(
                     del attempts[attempt.trial.number]
                     if not _tell(study, attempt, state, config):
                         continue
-                    trial = _trial_of(study, attempt.trial.number)
+                    trial = trial_of(study, attempt.trial.number)
                     _queue_next(study, trial, space, config)
                     yield trial
         finally:
             for attempt in () if study.alone else attempts.values():
                 _hand_back(study, attempt.trial)
-
-
-def trials_of(study: Study) -> list[Trial]:
-    """Return every trial that has ended, whoever did it."""
-    ended = study.optuna.get_trials(deepcopy=False, states=tuple(STATES))
-    return [_record(frozen) for frozen in ended if "given_up" not in frozen.user_attrs]
-
-
-def count_finished(study: Study) -> int:
-    """Return how many trials count: complete and pruned ones."""
-    return len(study.optuna.get_trials(deepcopy=False, states=FINISHED))
-
-
-def claim(study: Study, key: str, value: str, usable: Callable[[str], bool]) -> str:
-    """Return what the study has under `key`; `value`, put there, if that is not usable any more."""
-    with store.locked(study.locks):
-        there = study.optuna.user_attrs.get(key, "")
-        if not there or not usable(there):
-            study.optuna.set_user_attr(key, value)
-            return value
-        return there
-
-
-def importances(study: Study) -> pd.DataFrame:
-    """Return parameter and importance (0..1, the largest first) for the difference to full.
-
-    Of those that every trial has (rule, percent_pruned) and, beside these, of each that the trials
-    with a score have. What was stopped early counts with the seeds that it had; empty while there
-    are too few trials to tell (PED-ANOVA, Watanabe et al. 2023, https://arxiv.org/abs/2304.10255).
-    """
-    ended = [t for t in study.optuna.get_trials(states=FINISHED) if "differences" in t.user_attrs]
-    everywhere = ["rule", "percent_pruned"]
-    found = _importances(ended, everywhere)
-    for name in ("score", "normalize", "floor"):
-        having = [trial for trial in ended if name in trial.params]
-        found |= {name: _importances(having, [*everywhere, name]).get(name, math.nan)}
-    rows = [(name, value) for name, value in found.items() if value == value]
-    rows.sort(key=lambda row: -row[1])
-    return pd.DataFrame(rows, columns=["parameter", "importance"])
 
 
 @dataclass
@@ -248,26 +116,10 @@ class _Attempt:
         return True
 
 
-def _safe(url: str) -> str:
-    """Return a URL without its password."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "(no SQLAlchemy URL such as sqlite:///studies.db)"
-
-
-def _retry():
-    with _quietly():
-        return optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
-
-
 def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
     """Take a place in the study and ask for a candidate; None if all places are taken."""
     _adopt(study)
-    with _quietly():
+    with quietly():
         optuna.storages.fail_stale_trials(study.optuna)
     while trial := _take_place(study, config):
         with suppress(optuna.exceptions.UpdateFinishedTrialError):  # silent for too long: another's
@@ -286,7 +138,7 @@ def _propose(
     """
     known, repeats = trials_of(study), _repeats(study, trial)
     asker = _Asker(study, config, trial, settled=repeats > 0)
-    with _quietly():
+    with quietly():
         candidate = suggest(space, asker, _lowest(study, trial, known, config))
     if repeats < REPEATS - 1 and pack(candidate) in _candidates(study, trial):
         _give_up(study, trial, REPEATED)
@@ -333,7 +185,7 @@ def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[_
     if finished:
         _queue_next(study, max(finished, key=lambda trial: trial.ended), space, config)
     for frozen in study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        with _quietly(), store.locked(study.locks):
+        with quietly(), store.locked(study.locks):
             trial = optuna.Trial(study.optuna, frozen._trial_id)
             _beat(study, frozen._trial_id, first=frozen.number)
         times = frozen.user_attrs.get(TAKEN_UP, 0)
@@ -382,7 +234,7 @@ def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
     if len(taken) >= config.trials:
         return None
     # sqlite locks no rows: two workers would be handed the same queued trial.
-    with store.locked(study.locks), _quietly():
+    with store.locked(study.locks), quietly():
         trial = study.optuna.ask()
         _beat(study, trial._trial_id, first=trial.number)
     living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
@@ -429,7 +281,7 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
     worth = {"prune": [percent], "efficiency": [difference / percent]}
     values = worth.get(config.goal, [difference, percent])
     if config.goal in worth:
-        with _quietly():
+        with quietly():
             trial.report(values[0], len(attempt.values))
         trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
     if state == TrialState.PRUNED:
@@ -460,9 +312,9 @@ def _hand_back(study: Study, trial: optuna.Trial) -> None:
     """Leave a trial to others: it failed here, and waits to be taken up again."""
     if not _is_running(study, trial):
         return
-    with _quietly():
+    with quietly():
         study.optuna.tell(trial, state=TrialState.FAIL)
-        _retry()(study.optuna, study.optuna.get_trials()[trial.number])
+        retry()(study.optuna, study.optuna.get_trials()[trial.number])
 
 
 @contextmanager
@@ -521,50 +373,3 @@ def _adopt(study: Study) -> None:
     with store.locked(study.locks):
         for trial in silent():
             _beat(study, trial._trial_id, first=trial.number)
-
-
-def _trial_of(study: Study, number: int) -> Trial:
-    return _record(study.optuna.get_trials(deepcopy=False)[number])
-
-
-def _record(frozen: FrozenTrial) -> Trial:
-    packed: dict[str, Any] = frozen.user_attrs.get("candidate", {})
-    started, ended = (
-        int(moment.timestamp() * 1000) if moment else 0
-        for moment in (frozen.datetime_start, frozen.datetime_complete)
-    )
-    return Trial(
-        frozen.number,
-        STATES[frozen.state],
-        unpack(packed) if packed else None,
-        tuple(frozen.user_attrs.get("values", ())),
-        tuple(frozen.user_attrs.get("differences", ())),
-        started,
-        ended,
-    )
-
-
-def _importances(ended: list[FrozenTrial], parameters: list[str]) -> dict[str, float]:
-    """Explain the loss of accuracy in a study of its own, in which every trial is complete."""
-    losses = optuna.create_study(direction="minimize")
-    ranges = {name: _widest(ended, name) for name in parameters}
-    for trial in ended:
-        chosen = {name: trial.params[name] for name in parameters}
-        loss = -sum(trial.user_attrs["differences"]) / len(trial.user_attrs["differences"])
-        losses.add_trial(optuna.create_trial(params=chosen, distributions=ranges, value=loss))
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    try:
-        with _quietly():
-            warnings.filterwarnings("error", "The number of trials is too small")
-            warnings.filterwarnings("ignore", "Some regimes")
-            return optuna.importance.get_param_importances(
-                losses, evaluator=evaluator, params=parameters
-            )
-    except (ValueError, RuntimeError, UserWarning):  # too few trials, or all of them alike
-        return {}
-
-
-def _widest(ended: list[FrozenTrial], name: str) -> Any:
-    """Return the widest range that a parameter had: its lowest value rises during a search."""
-    ranges = [trial.distributions[name] for trial in ended]
-    return min(ranges, key=lambda one: getattr(one, "low", 0), default=None)

@@ -17,11 +17,11 @@ from influence.trials import Trial, pack
 
 def study_run(run: Run, study) -> Run:
     """Return the run of a study: the one that the first of its workers had; its trials go there."""
-    from influence import search
+    from influence import search_study
 
     if not run.is_made:  # nobody else could find one that waits for its server
         return run
-    first = search.claim(study, "mlflow_run", run.id, tracking.is_there)
+    first = search_study.claim(study, "mlflow_run", run.id, tracking.is_there)
     if first != run.id:
         name = f"worker of {study.name}"
         run.tag(study=study.name, study_run=first, **{"mlflow.runName": name})
@@ -50,8 +50,7 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
 
     The first worker that gets here does it for all.
     """
-    from influence import report
-    from influence import search as searches
+    from influence import report, search_study
 
     manifest = store.read_manifest(directory, "search")
     found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
@@ -62,7 +61,9 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
         if run.has_tag("fingerprint", manifest["fingerprint"]):
             run.end("FINISHED")
             return
-        run.log_children(_child(trial, found["tolerance"]) for trial in searches.trials_of(study))
+        run.log_children(
+            _child(trial, found["tolerance"]) for trial in search_study.trials_of(study)
+        )
         _log_pictures(run, directory, found)
         run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
         run.log_text(json.dumps(found, indent=1), "recommendation.json")

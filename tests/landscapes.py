@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
-from influence import search, store
+from influence import search, search_study, store
 from influence.config import SearchStep
 from influence.space import Candidate, Space, build
 from influence.trials import pack
@@ -34,10 +34,10 @@ def config(**changes) -> SearchStep:
     return SearchStep(**({"tolerance": 0.0099, "trials": 40, "grace": 4} | changes))
 
 
-def open_study(directory: Path, chosen: SearchStep, of: Space | None = None) -> search.Study:
+def open_study(directory: Path, chosen: SearchStep, of: Space | None = None) -> search_study.Study:
     directory.mkdir(parents=True, exist_ok=True)
     storage = chosen.storage or f"sqlite:///{directory / 'studies.db'}"
-    return search.open_study(chosen, storage, "study", of or space(), directory / "locks")
+    return search_study.open_study(chosen, storage, "study", of or space(), directory / "locks")
 
 
 def done(value: float) -> Future:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from optuna.trial import TrialState
 
-from influence import search
+from influence import search_study
 from tests import postgres, project, tiny
 from tests.landscapes import config, open_study
 
@@ -48,9 +49,9 @@ def test_a_database_that_restarts_under_four_workers_loses_no_trial(server, tmp_
             server.start()
         assert [worker.wait(timeout=240) for worker in workers] == [0] * 4
     study = open_study(tmp_path, config(trials=trials, storage=storage))
-    ended = Counter(trial.state for trial in search.trials_of(study))
+    ended = Counter(trial.state for trial in search_study.trials_of(study))
     assert ended["complete"] + ended["pruned"] == trials
-    assert not study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+    assert not study.optuna.get_trials(states=(TrialState.RUNNING,))
     assert set(Counter((tmp_path / "made").read_text().splitlines()).values()) == {1}
     study.optuna._storage.remove_session()
     study.optuna._storage._backend.engine.dispose()

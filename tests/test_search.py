@@ -15,8 +15,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from optuna.trial import TrialState
 
-from influence import search, trials
+from influence import search, search_study, trials
 from influence.errors import InputError
 from tests import landscapes
 from tests.landscapes import FULL, accuracy, config, done, open_study, space
@@ -33,7 +34,7 @@ def explore(study, chosen, submit=at_once, of=None):
 
 
 def states(study) -> Counter:
-    return Counter(trial.state for trial in search.trials_of(study))
+    return Counter(trial.state for trial in search_study.trials_of(study))
 
 
 def start_worker(directory: Path, count: int, seconds: float = 0.05) -> subprocess.Popen:
@@ -53,7 +54,7 @@ def searched(request, tmp_path_factory) -> SimpleNamespace:
     return SimpleNamespace(
         config=chosen,
         study=study,
-        before=search.importances(study),
+        before=search_study.importances(study),
         ended=list(explore(study, chosen)),
     )
 
@@ -96,7 +97,7 @@ def test_hopeless_trials_stop_early(searched):
 
 def test_importances_need_trials(searched):
     assert searched.before.empty
-    found = search.importances(searched.study)
+    found = search_study.importances(searched.study)
     assert found["importance"].between(0, 1).all()
     assert {"rule", "percent_pruned", "score"} <= set(found["parameter"])
 
@@ -158,7 +159,7 @@ def test_a_study_stopped_half_way_goes_on_and_ends_with_as_many_trials(tmp_path)
 
 def die_at(write: int, directory: Path, chosen, of) -> None:
     """Search, and end this process without a word instead of writing so often to the storage."""
-    count, storage = itertools.count(1), search.PatientStorage
+    count, storage = itertools.count(1), search_study.PatientStorage
 
     def counting(plain):
         def counted(*arguments, **named):
@@ -193,7 +194,9 @@ def test_a_study_that_was_killed_ends_as_if_it_had_not_been(tmp_path, goal):
             break
     assert killed > 5
     studies = (whole, open_study(tmp_path / "half", chosen, few))
-    one, other = ([replace(t, started=0, ended=0) for t in search.trials_of(s)] for s in studies)
+    one, other = (
+        [replace(t, started=0, ended=0) for t in search_study.trials_of(s)] for s in studies
+    )
     assert one == other
 
 
@@ -217,7 +220,9 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
         list(explore(study, chosen, interrupted))
     assert other.attended is not None and states(study)["failed"] == 1
     list(explore(study, chosen))
-    again = [t for t in search.trials_of(study) if str(t.candidate.arm) == "forgetting:softmax"]
+    again = [
+        t for t in search_study.trials_of(study) if str(t.candidate.arm) == "forgetting:softmax"
+    ]
     assert [trial.state for trial in again] == ["failed", "pruned"]
     assert counted(study) == 12
 
@@ -252,7 +257,7 @@ def test_four_workers_two_of_them_killed_lose_no_trial_and_count_none_twice(tmp_
         assert [worker.wait(timeout=120) for worker in workers[2:]] == [0, 0]
     study = open_study(tmp_path, config(trials=30))
     assert counted(study) == 30
-    assert not study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+    assert not study.optuna.get_trials(states=(TrialState.RUNNING,))
     made = Counter((tmp_path / "made").read_text().splitlines())
     assert set(made.values()) == {1}
 
@@ -261,21 +266,21 @@ def test_a_trial_whose_worker_died_before_its_first_beat_is_taken_up_again(tmp_p
     chosen = config(trials=12)
     study = open_study(tmp_path, chosen)
     other = open_study(tmp_path, chosen)
-    with search._quietly():
+    with search_study.quietly():
         lost = study.optuna.ask()  # and never heard of again
     ended = list(explore(study, chosen))
     assert counted(study) == len(ended) == 12
     assert other.attended is not None and lost.number not in {trial.number for trial in ended}
-    assert not study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+    assert not study.optuna.get_trials(states=(TrialState.RUNNING,))
 
 
 def test_a_trial_that_others_have_ended_meanwhile_is_let_go(tmp_path):
     chosen, study = config(trials=8), open_study(tmp_path, config(trials=8))
 
     def taken(candidate, number):
-        (mine,) = study.optuna.get_trials(states=(search.TrialState.RUNNING,))
+        (mine,) = study.optuna.get_trials(states=(TrialState.RUNNING,))
         if mine.number == 2:
-            study.optuna.tell(mine.number, state=search.TrialState.FAIL)
+            study.optuna.tell(mine.number, state=TrialState.FAIL)
         return at_once(candidate, number)
 
     assert 2 not in {trial.number for trial in explore(study, chosen, taken)}
@@ -284,9 +289,9 @@ def test_a_trial_that_others_have_ended_meanwhile_is_let_go(tmp_path):
 
 def test_a_claim_holds_until_it_is_of_no_use(tmp_path):
     study = open_study(tmp_path, config())
-    assert search.claim(study, "run", "a", lambda run: True) == "a"
-    assert search.claim(study, "run", "b", lambda run: True) == "a"
-    assert search.claim(study, "run", "b", lambda run: run != "a") == "b"
+    assert search_study.claim(study, "run", "a", lambda run: True) == "a"
+    assert search_study.claim(study, "run", "b", lambda run: True) == "a"
+    assert search_study.claim(study, "run", "b", lambda run: run != "a") == "b"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +304,7 @@ def test_a_claim_holds_until_it_is_of_no_use(tmp_path):
 )
 def test_an_unreachable_storage_is_one_sentence_without_its_password(tmp_path, storage, said):
     with pytest.raises(InputError) as error:
-        search.open_study(config(), storage, "study", space(), tmp_path)
+        search_study.open_study(config(), storage, "study", space(), tmp_path)
     message = str(error.value)
     assert said in message and "secret" not in message and "\n" not in message
 

@@ -55,7 +55,7 @@ CORE = [
 ]
 DOORS = {
     "mlflow": {f"influence.{name}" for name in ("tracking", "delivery", "connection")},
-    "optuna": {"influence.search", "influence.patience"},
+    "optuna": {f"influence.{name}" for name in ("search", "search_study", "patience")},
     "ray": {"influence.workers"},
     "datasets": {"influence.sources"},
     "matplotlib": {
@@ -98,7 +98,7 @@ DIRECTION = [
         "trials",
         "recommendation",
     ),
-    *("patience", "search", "steps"),
+    *("patience", "search_study", "search", "steps"),
     *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
     *("report_charts", "report_parts", "report_examples", "report_studies", "report"),
     *(

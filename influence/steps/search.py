@@ -26,8 +26,8 @@ from influence.trials import Trial
 
 CODE = (
     *retraining.CODE,
-    *("conclusions", "ranking", "recommendation", "rules", "sampling", "scores", "search"),
-    *("space", "specs", "trials", "steps/search"),
+    *("conclusions", "ranking", "recommendation", "rules", "sampling", "scores"),
+    *("search", "search_study", "space", "specs", "trials", "steps/search"),
 )
 PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # a study is the same with others of these
@@ -63,12 +63,12 @@ class Scored:
 
 def check_search(config: SearchStep) -> None:
     """Raise InputError for what can be known to be wrong before anything is trained."""
-    from influence import search
+    from influence import search_study
 
     space.check(names(config.rules), config.lowest, config.highest)
     for name in names(config.score):
         specs.parse_spec(name)
-    search.open_storage(_storage(config), config.grace, _locks(config))
+    search_study.open_storage(_storage(config), config.grace, _locks(config))
     if not config.scores:
         data.load(**config.knobs(DataConfig))
 
@@ -115,10 +115,10 @@ def study_name(config: SearchStep, scored: Scored) -> str:
 
 def open_study(config: SearchStep, scored: Scored):
     """Open the study of these scores, in the workdir unless a storage is named."""
-    from influence import search
+    from influence import search_study
 
     name = study_name(config, scored)
-    return search.open_study(config, _storage(config), name, scored.space, _locks(config))
+    return search_study.open_study(config, _storage(config), name, scored.space, _locks(config))
 
 
 def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searching:
@@ -196,7 +196,7 @@ def _name(column: str) -> str:
 def _choose(
     config: SearchStep, scored: Scored, study, engine: Engine
 ) -> Generator[Trial, None, None]:
-    from influence import search
+    from influence import search, search_study
 
     place = retraining.place(config, scored.directory, "score", "validation", engine)
     everything = np.arange(len(scored.labels))
@@ -210,20 +210,20 @@ def _choose(
     reference = [full[number] for number in range(config.seeds)]
     ended = search.explore(study, scored.space, config, reference, submit, engine.workers)
     with tqdm(desc="search", total=config.trials, unit="trial") as bar:
-        bar.update(search.count_finished(study))
+        bar.update(search_study.count_finished(study))
         for trial in ended:
-            best = trials.recommend(search.trials_of(study), config.tolerance, config.goal)
+            best = trials.recommend(search_study.trials_of(study), config.tolerance, config.goal)
             bar.set_postfix_str(f"best: {best.candidate if best else 'nothing holds yet'}")
-            bar.update(search.count_finished(study) - bar.n)
+            bar.update(search_study.count_finished(study) - bar.n)
             yield trial
 
 
 def _report(
     config: SearchStep, scored: Scored, study, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
-    from influence import search
+    from influence import search_study
 
-    ended = search.trials_of(study)
+    ended = search_study.trials_of(study)
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     arms = _tested(scored, chosen, config.test_seeds)
     points = _test(config, scored, arms, engine)
@@ -233,7 +233,7 @@ def _report(
     found["command"] = _command(directory / "subset", scored.manifest["task"], fit)
     _save_subset(scored, chosen, directory / "subset")
     trials.table(ended, config.tolerance).to_csv(directory / "trials.csv", index=False)
-    search.importances(study).to_csv(directory / "importances.csv", index=False)
+    search_study.importances(study).to_csv(directory / "importances.csv", index=False)
     points.to_csv(directory / "points.csv", index=False)
     store.write_json(directory / "recommendation.json", found)
     yield Record(0, flat(found))
