@@ -78,7 +78,7 @@ def workers() -> dict[int, str]:
             title = entry.read_bytes().split(b"\0")[0].decode(errors="replace").strip()
         except OSError:  # it has just ended
             continue
-        if title.startswith("ray::") and "IDLE" not in title:
+        if title.startswith("ray::_prepared"):  # the others are Ray's own, or wait for a job
             found[int(entry.parent.name)] = title
     return found
 

@@ -89,7 +89,8 @@ def open_checkpoint(directory: Path) -> nn.Module:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:
-        config = AutoConfig.from_pretrained(directory)
+        with _quiet():
+            config = AutoConfig.from_pretrained(directory)
         if hasattr(config, "influence_head_size"):
             return _open_with_mlp(config, directory)
         with _quiet():
@@ -207,7 +208,8 @@ def _check_layers(config: ModelConfig, there: int) -> None:
 
 def _open(kind, model: str):
     try:
-        return kind.from_pretrained(_source(model), trust_remote_code=False)
+        with _quiet():
+            return kind.from_pretrained(_source(model), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved "
