@@ -7,7 +7,7 @@ engine as long as every job has the same number of threads.
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,18 +37,20 @@ class Engine:
     def run(
         self, function: Callable[..., Any], jobs: Sequence[tuple], what: str
     ) -> Iterator[tuple[int, Any]]:
-        """Call `function(*job)` for every job and yield (position, result) as they finish.
+        """Call `function(*job)` for every job and yield (position, result), in the order of jobs.
 
-        `what` names the progress bar. A single job runs in this process with all the cores, unless
-        the workers are elsewhere. The first job that raises ends the iteration with its exception;
-        jobs not begun are dropped.
+        A result comes once all before it are there, so that nothing that is made of them tells
+        which worker was the quickest. `what` names the progress bar. A single job runs in this
+        process with all the cores, unless the workers are elsewhere. The first job that raises ends
+        the iteration with its exception; jobs not begun are dropped.
         """
         results = (
             self._here(function, jobs)
             if self.pool is None or (self.pool.local and len(jobs) < 2)
             else self._pool(function, jobs)
         )
-        yield from tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
+        shown = tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
+        yield from _in_order(shown)
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
         """Begin `function(*job)` and return its future; without a pool it is done on return."""
@@ -80,6 +82,15 @@ class Engine:
         finally:
             for future in running:
                 future.cancel()
+
+
+def _in_order(results: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    waiting, following = {}, 0
+    for position, result in results:
+        waiting[position] = result
+        while following in waiting:
+            yield following, waiting.pop(following)
+            following += 1
 
 
 @contextmanager

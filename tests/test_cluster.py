@@ -49,6 +49,14 @@ def test_a_lost_worker_s_job_is_done_again_and_none_twice(tmp_path, capfd):
     assert begun.count("lost") == 1 and {f"done-{number}" for number in range(6)} < set(begun)
 
 
+def test_results_come_in_the_order_of_jobs_whoever_is_the_quickest(tmp_path):
+    config = ExecutionConfig(workers=2, threads=1, device="cpu")
+    with cluster.engine(config) as engine:
+        jobs = [(tmp_path, number) for number in range(4)]
+        found = list(engine.run(_end_the_first_last, jobs, "jobs"))
+    assert found == [(number, number**2) for number in range(4)]
+
+
 def test_a_job_that_costs_every_worker_its_life_is_given_up(tmp_path):
     config = ExecutionConfig(workers=2, threads=1, device="cpu")
     with cluster.engine(config) as engine, pytest.raises(BrokenProcessPool):
@@ -91,6 +99,13 @@ def _lose_the_third_once(root, number):
         (root / "lost").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     (root / f"done-{number}").touch()
+    return number**2
+
+
+def _end_the_first_last(root, number):
+    while number == 0 and not all((root / str(other)).exists() for other in (1, 2, 3)):
+        time.sleep(0.01)
+    (root / str(number)).touch()
     return number**2
 
 
