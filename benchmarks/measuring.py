@@ -12,6 +12,7 @@ import torch
 
 from influence.steps.step import versions
 
+WIDE = 20  # the largest value over the smallest, from which on a scale is logarithmic
 IMAGES = Path(__file__).parent.parent / "docs/images"
 
 
@@ -53,30 +54,34 @@ def write(benchmark: str, result: Mapping[str, Any]) -> None:
 def bars(
     name: str, panels: Mapping[str, Mapping[str, float]], ours: Sequence[str], label: str
 ) -> None:
-    """Draw horizontal bars on a logarithmic scale, one panel each, into docs/images/<name>.png.
+    """Draw horizontal bars, one panel each, into docs/images/<name>.png.
 
+    On a logarithmic scale where that is needed; a bar that a panel lacks leaves its place empty.
     `ours` are the names of the bars in colour; the others are grey.
     """
     from matplotlib.figure import Figure
 
     from influence.figure_style import COLOURS, DARK, LIGHT, styled
 
+    names = list(dict.fromkeys(name for values in panels.values() for name in values))
     with styled():
-        tallest = max(len(values) for values in panels.values())
-        figure = Figure(figsize=(9, 0.8 + 0.26 * tallest), layout="constrained")
-        for axes, (title, values) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-        ):
+        figure = Figure(figsize=(9, 0.8 + 0.26 * len(names)), layout="constrained")
+        all_axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axes, (title, values) in zip(all_axes, panels.items(), strict=True):
+            places = [names.index(key) for key in values]
             colours = [COLOURS[0] if key in ours else LIGHT for key in values]
-            places = range(len(values))
             axes.barh(places, list(values.values()), color=colours)
             for place, value in zip(places, values.values(), strict=True):
                 text = f" {value:,.0f}" if value >= 100 else f" {value:.3g}"
                 axes.text(value, place, text, va="center", color=DARK)
-            axes.set_yticks(places, list(values))
-            axes.invert_yaxis()
             low, high = min(values.values()), max(values.values())
-            axes.set(xscale="log", title=title, xlabel=label, xlim=(low / 1.5, high * 2.5))
+            if high > WIDE * low:
+                axes.set(xscale="log", xlim=(low / 1.5, high * 2.5))
+            else:
+                axes.set(xlim=(0, high * 1.25))
+            axes.set(title=title, xlabel=label, ylim=(len(names) - 0.4, -0.6))
+            axes.set_yticks(range(len(names)), names)
             axes.tick_params(axis="y", length=0)
+            axes.label_outer()
         IMAGES.mkdir(parents=True, exist_ok=True)
         figure.savefig(IMAGES / f"{name}.png", dpi=150)
