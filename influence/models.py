@@ -14,7 +14,7 @@ from torch import nn
 
 from influence import batches
 from influence.config import FitConfig, ModelConfig
-from influence.errors import InputError
+from influence.errors import InputError, first_line
 from influence.layers import classifier
 from influence.store import file_digest
 
@@ -304,4 +304,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return first_line(error)[:200]

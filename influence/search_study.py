@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from influence import store
 from influence.config import SearchConfig
-from influence.errors import InputError
+from influence.errors import InputError, first_line
 from influence.patience import PatientStorage
 from influence.space import Space, recommended
 from influence.trials import Trial, unpack
@@ -88,7 +88,7 @@ def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
     except InputError:
         raise
     except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        reason = first_line(getattr(error, "orig", None) or error)
         raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
 
 

@@ -20,7 +20,7 @@ import yaml
 
 from influence.command import parse_knobs
 from influence.config import Config, MainStep
-from influence.errors import InputError
+from influence.errors import InputError, first_line
 
 KEYS = ("question", "knobs", "vary", "small")
 OWN = ("study", "scale")  # knobs that say which study, not what is done
@@ -80,7 +80,7 @@ def _load(path: Path) -> dict[str, Any]:
     except OSError:
         raise InputError(f"there is no study file {path}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{path} is no YAML file: {reason}") from None
     if not isinstance(content, dict) or not content.get("question"):
         raise InputError(f"{path} needs a question, and {', '.join(KEYS[1:])} as it likes")

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from influence.errors import InputError
+from influence.errors import InputError, first_line
 
 CHANCES = 3  # of a job: one that costs every worker its life is given up
 HERE = str(Path(__file__).resolve().parent.parent)
@@ -123,7 +123,7 @@ class Ray:
                 include_dashboard=False,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise InputError(f"no Ray cluster answers at cluster={address} ({reason})") from None
         there = ray.cluster_resources()
         room = there.get("GPU", 0) / gpus if gpus else there.get("CPU", 1) / threads

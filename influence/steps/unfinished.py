@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from influence import store
+from influence.errors import first_line
 from influence.steps.step import say
 from influence.training import Progress, State
 
@@ -35,6 +36,6 @@ def read(path: Path, nothing: Any) -> tuple[State | None, Any]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
     except (SafetensorError, OSError) as error:
-        say(f"train: begins anew, for {path} cannot be read ({str(error).splitlines()[0]})")
+        say(f"train: begins anew, for {path} cannot be read ({first_line(error)})")
         return None, nothing
     return State(int(metadata["step"]), tensors), json.loads(metadata["noted"])
