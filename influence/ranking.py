@@ -9,19 +9,36 @@ Indices = Int[np.ndarray, " examples"]
 Groups = Int[np.ndarray, " examples"]
 
 
-def descending(priority: Examples, generator: np.random.Generator) -> Indices:
-    """Return indices from the largest priority to the smallest, equal ones in random order."""
-    # The fastest sort leaves equal values in an order that depends on the processor; sorting the
-    # tied groups again by a random permutation makes the result random yet reproducible.
+def descending(priority: Examples | Indices, generator: np.random.Generator) -> Indices:
+    """Return indices from the largest priority to the smallest, equal ones in random order.
+
+    One key holds the place of the priority and, after it, a lot that is drawn for the example: the
+    fastest sort may be used then, though it leaves equal keys in an order that depends on the
+    processor. Whole numbers make such keys as they are, others have to be ranked first.
+    """
     examples = len(priority)
-    ranked = np.argsort(-priority)
-    values = priority[ranked]
-    differs = values[1:] != values[:-1]
-    del values  # of a large train set each such array is many megabytes
-    if differs.all():
-        return ranked
-    group = np.cumsum(np.concatenate(([False], differs)))
-    return ranked[np.argsort(group * examples + generator.permutation(examples)[ranked])]
+    if _fit_into_keys(priority):
+        lots = generator.permutation(examples)
+        keys = (priority.max() - priority) * examples
+        keys += lots
+    else:
+        ranked = np.argsort(-priority)
+        values = priority[ranked]
+        differs = values[1:] != values[:-1]
+        del values  # of a large train set each such array is many megabytes
+        if differs.all():
+            return ranked
+        keys = np.cumsum(np.concatenate(([False], differs)))
+        del differs
+        keys *= examples
+        lots = generator.permutation(examples)
+        keys += lots[ranked]
+        del ranked
+    keys.sort()
+    keys %= examples  # the lots, in order
+    holders = np.empty_like(lots)
+    holders[lots] = np.arange(examples)
+    return holders[keys]
 
 
 def largest(
@@ -40,11 +57,11 @@ def by_group(groups: Groups) -> tuple[Indices, Int[np.ndarray, " groups"]]:
     return np.argsort(narrow, kind="stable"), counts
 
 
-def places(groups: Groups, generator: np.random.Generator) -> Examples:
+def places(groups: Groups, generator: np.random.Generator) -> Indices:
     """Return the place, from 0, of every example in its randomly ordered group."""
     shuffled = generator.permutation(len(groups))
     positions, counts = by_group(groups[shuffled])
-    result = np.empty(len(groups))
+    result = np.empty(len(groups), dtype=np.int64)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     result[shuffled[positions]] = np.arange(len(groups)) - starts
     return result
@@ -62,3 +79,10 @@ def to_unit(values: Examples, low: Examples | float, high: Examples | float) -> 
     unit -= low / 2
     unit /= np.where(width > 0, width, 1.0)
     return unit
+
+
+def _fit_into_keys(priority: Examples | Indices) -> bool:
+    """Tell whether one key can hold every (whole) priority and a number below their count."""
+    if not len(priority) or priority.dtype != np.int64:
+        return False
+    return (int(priority.max()) - int(priority.min()) + 1) * len(priority) < 2**63

@@ -133,7 +133,7 @@ def stratified(labels: Labels, generator: np.random.Generator) -> Examples:
 )
 def ccs(
     hardness: Examples, generator: np.random.Generator, beta: float = 0.1, strata: int = 50
-) -> Examples:
+) -> Int[np.ndarray, " examples"]:
     """Cover all difficulties (coverage-centric): prune the hardest share, then thin out evenly.
 
     All but the hardest `beta` fall into strata of equal score width, which take turns in keeping a
@@ -146,9 +146,9 @@ def ccs(
     rest[hardest] = False
     unit = to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
     stratum = np.minimum(unit * strata, strata - 1).astype(int)
-    priority = np.empty(examples)
+    priority = np.empty(examples, dtype=np.int64)
     priority[rest] = -places(stratum, generator)
-    priority[hardest] = np.arange(len(hardest)) - 2.0 * examples
+    priority[hardest] = np.arange(len(hardest)) - 2 * examples
     return priority
 
 

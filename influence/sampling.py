@@ -124,7 +124,7 @@ def cut(order: Indices, fraction: float, floors: Sequence[Floor]) -> Int[np.ndar
     if not 0 <= fraction < 1:
         raise InputError(f"the fraction pruned must be at least 0 and below 1, not {fraction}")
     kept = kept_count(len(order), fraction)
-    protected = max(1, int(_protected(order, floors).sum()))
+    protected = max(1, _protected_count(order, floors))
     if kept < protected:
         required = (
             " and ".join(f"{floor.name}={floor.count}" for floor in floors if floor.count)
@@ -211,6 +211,13 @@ def _protected(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
         for start, count in zip(starts, counts, strict=True):
             front[positions[start : start + min(floor.count, count)]] = True
     return front
+
+
+def _protected_count(ranked: np.ndarray, floors: Sequence[Floor]) -> int:
+    """Return how many places `_protected` finds; of one floor, the sizes of the groups tell it."""
+    if len(floors) == 1:
+        return int(np.minimum(np.bincount(floors[0].groups), floors[0].count).sum())
+    return int(_protected(ranked, floors).sum())
 
 
 def _clip_infinite(values: np.ndarray) -> np.ndarray:

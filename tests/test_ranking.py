@@ -24,6 +24,20 @@ def test_descending_sorts_all_and_repeats_itself_under_a_seed(values, seed):
     assert array[ranked].tolist() == sorted(values, reverse=True)
 
 
+@given(
+    st.one_of(
+        st.lists(VALUES, max_size=40).map(np.array),
+        st.lists(st.integers(-3, 3), max_size=40).map(lambda some: np.array(some, dtype=np.int64)),
+        st.lists(st.sampled_from([-(2**62), 0, 2**62]), max_size=9).map(np.array),
+    ),
+    SEEDS,
+)
+def test_equal_priorities_are_in_the_order_of_lots(priority, seed):
+    lots = np.random.default_rng(seed).permutation(len(priority))
+    expected = sorted(range(len(priority)), key=lambda i: (-priority[i].item(), lots[i]))
+    assert descending(priority, np.random.default_rng(seed)).tolist() == expected
+
+
 @given(st.lists(VALUES, min_size=2, max_size=40), st.data())
 def test_the_largest_are_the_first_of_all_in_order(values, data):
     array, count = np.array(values), data.draw(st.integers(0, len(values) - 1))
