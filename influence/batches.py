@@ -4,6 +4,7 @@ All sequences lie in one flat array, which may as well be a map of a file: a sub
 is a choice of places in it, and what no batch asks for is never read.
 """
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,8 @@ class Tokens:
 
     def take(self, rows: np.ndarray) -> "Tokens":
         """Return the examples `rows`, in that order; their tokens stay where they are."""
-        return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
+        starts, lengths = read(self.starts, rows), read(self.lengths, rows)
+        return replace(self, starts=starts, lengths=lengths)
 
 
 def encode(tokenizer, texts: pd.DataFrame, max_length: int, types: bool) -> Tokens:
@@ -56,6 +58,18 @@ def encode(tokenizer, texts: pd.DataFrame, max_length: int, types: bool) -> Toke
     )
 
 
+def read(values: np.ndarray, places: np.ndarray | slice) -> np.ndarray:
+    """Return a copy of `values` at `places`; of a map of a file no page stays in memory for it.
+
+    Pages that were read once would count as this process's own until the last one is, though the
+    system, which keeps the file, gives them again at once.
+    """
+    found = np.array(values[places])
+    if isinstance(values.base, mmap.mmap):
+        values.base.madvise(mmap.MADV_DONTNEED)
+    return found
+
+
 def starts_of(lengths: np.ndarray) -> np.ndarray:
     """Return where each sequence begins if all lie in a row, int64 (examples,)."""
     return np.cumsum(lengths, dtype=np.int64) - lengths
@@ -78,9 +92,9 @@ def collate(
     lengths = tokens.lengths[rows]
     real = np.arange(max(width, lengths.max())) < lengths[:, None]
     flat = _positions(tokens.starts[rows], lengths)
-    inputs = {"input_ids": _padded(tokens.ids[flat], real, tokens.pad)}
+    inputs = {"input_ids": _padded(read(tokens.ids, flat), real, tokens.pad)}
     if tokens.types is not None:
-        inputs["token_type_ids"] = _padded(tokens.types[flat], real, 0)
+        inputs["token_type_ids"] = _padded(read(tokens.types, flat), real, 0)
     inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64))
     return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
 
@@ -101,13 +115,11 @@ def training_batches(
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
-    batches = []
     for start in range(0, len(order), POOL * batch_size):
         pool = order[start : start + POOL * batch_size]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
-    for i in generator.permutation(len(batches)):
-        yield batches[i]
+        pool[:] = pool[np.argsort(lengths[pool], kind="stable")]
+    for batch in generator.permutation(-(-len(order) // batch_size)):
+        yield order[batch * batch_size : (batch + 1) * batch_size]
 
 
 def budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

@@ -21,6 +21,8 @@ from influence.config import ExecutionConfig
 from influence.errors import InputError, Terminated
 from influence.workers import Processes, Ray, Workers
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -149,8 +151,18 @@ def keep_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        library.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its largest
-        library.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+        library.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # at its largest
+        library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+
+
+def give_large_memory_back() -> None:
+    """Let the C library give every large array back to the kernel as soon as it is freed.
+
+    As it comes it learns from the first of them to keep the next ones, in pieces that others do not
+    fit into. Nothing happens where the C library is not glibc.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def has_bf16(device: str) -> bool:

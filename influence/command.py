@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from influence import config, stopping
+from influence import cluster, config, stopping
 from influence.errors import InputError, Terminated, environmental, hide_password
 
 
@@ -31,6 +31,7 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Arrow's own allocator keeps what a table has taken beside what the rest of a process needs.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    cluster.give_large_memory_back()
     workdir = ""
     try:
         workdir = (given := parse(step, sys.argv[1:])).workdir

@@ -106,8 +106,13 @@ def linear(
 
     Several scores blend into the mean of their weights.
     """
-    weights = np.mean([linear_map(values, epsilon, winsorize) for values in hardnesses], axis=0)
-    return np.log(weights) + generator.gumbel(size=len(weights))
+    weights = linear_map(hardnesses[0], epsilon, winsorize)
+    for values in hardnesses[1:]:
+        weights += linear_map(values, epsilon, winsorize)
+    weights /= len(hardnesses)
+    weights = np.log(weights, out=weights)  # in place: of a large train set it is many megabytes
+    weights += generator.gumbel(size=len(weights))
+    return weights
 
 
 @rule(reference="baseline: any subset is as likely as any other")
@@ -175,4 +180,7 @@ def linear_map(values: Examples, epsilon: float = 0.01, winsorize: float = 0.01)
     low, high = 2 * np.quantile(values / 2, [winsorize, 1 - winsorize])  # halved: no overflow
     if low == high:
         low, high = values.min(), values.max()
-    return epsilon + (1 - epsilon) * to_unit(np.clip(values, low, high), low, high)
+    unit = to_unit(np.clip(values, low, high), low, high)
+    unit *= 1 - epsilon
+    unit += epsilon
+    return unit

@@ -97,16 +97,18 @@ def order(
         for name in arm.scores
     ]
     given: dict[str, Any] = {"labels": labels, "generator": generator, **knobs}
-    if rule.scored:
-        several = "hardnesses" in rule.needs
-        stacked = normalized[0][None] if len(normalized) == 1 else np.stack(normalized)
-        given |= {"hardnesses": stacked} if several else {"hardness": normalized[0]}
+    if rule.blends:
+        one = len(normalized) == 1  # which needs no copy
+        given["hardnesses"] = normalized[0][None] if one else np.stack(normalized)
+    elif rule.scored:
+        given["hardness"] = normalized[0]
     if "recall" in rule.needs:
         given["recall"] = _check_recall(recall, labels)
     priority = rule.function(**{name: given[name] for name in rule.needs if name in given})
+    del normalized, given  # of a large train set each array is many megabytes
     ranked = descending(priority, generator)
-    front = _protected(ranked, floors)
-    return np.concatenate([ranked[front], ranked[~front]])
+    del priority
+    return _protected_first(ranked, floors)
 
 
 def kept_count(examples: int, fraction: float) -> int:
@@ -211,6 +213,16 @@ def _protected(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
         for start, count in zip(starts, counts, strict=True):
             front[positions[start : start + min(floor.count, count)]] = True
     return front
+
+
+def _protected_first(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
+    """Return an order in which what the floors keep comes first, and nothing else moves."""
+    front = _protected(ranked, floors)
+    found, count = np.empty_like(ranked), np.count_nonzero(front)
+    np.compress(front, ranked, out=found[:count])
+    np.logical_not(front, out=front)
+    np.compress(front, ranked, out=found[count:])
+    return found
 
 
 def _protected_count(ranked: np.ndarray, floors: Sequence[Floor]) -> int:

@@ -90,11 +90,10 @@ def fit(
     begun: State | None = None,
 ) -> Iterator[Progress]:
     """Train a classifier in place on `labels` (examples,), with cross-entropy; see `loop`."""
-    targets = torch.tensor(labels)
 
     def objective(outputs, rows: np.ndarray) -> torch.Tensor:
         logits = outputs.logits.float()
-        return functional.cross_entropy(logits, targets[rows].to(logits.device))
+        return functional.cross_entropy(logits, torch.tensor(labels[rows], device=logits.device))
 
     yield from loop(model, tokens, objective, config, seed, stops, steps, begun)
 

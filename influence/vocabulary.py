@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from influence.batches import read
+
 PART = 1 << 20  # ids looked at at a time
 WORTH = 0.9  # a table of whose rows a larger share is used stays whole
 
@@ -73,7 +75,7 @@ def _used(ids: np.ndarray, size: int, *others: int) -> np.ndarray:
     seen = np.zeros(size, dtype=bool)
     seen[list(others)] = True
     for start in range(0, len(ids), PART):
-        seen[ids[start : start + PART]] = True
+        seen[read(ids, slice(start, start + PART))] = True
     return np.flatnonzero(seen)
 
 
