@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,20 @@ def test_the_larger_budget_makes_fewer_batches():
     lengths = np.full(100, 10)
     assert len(list(batches.budget_batches(lengths, 100))) == 10
     assert len(list(batches.budget_batches(lengths, 500))) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux to tell")
+def test_of_a_map_of_a_file_no_page_stays_in_memory(tmp_path):
+    path = tmp_path / "ids"
+    np.arange(1_000_000, dtype=np.int32).tofile(path)
+    ids = np.memmap(path, np.int32, "r")
+    assert ids[::1000].sum() == sum(range(0, 1_000_000, 1000)) and _resident(path) > 0
+    found = batches.read(ids, np.array([999_999, 3]))
+    assert found.tolist() == [999_999, 3] and _resident(path) == 0
+
+
+def _resident(path: Path) -> int:
+    """Return the KiB of a mapped file that count as this process's own."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    next(line for line in lines if line.endswith(str(path)))
+    return int(next(line for line in lines if line.startswith("Rss:")).split()[1])

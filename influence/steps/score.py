@@ -149,9 +149,8 @@ def _score(
     checked, seconds = run_pass(work, bounds, engine)
     exports = names(config.export)
     added = [parse_spec("aum")] if "aum" in exports else []
-    kept = _Kept(
-        list(dict.fromkeys([*specs, *added])), config.examples, findings.ranked_rows(examples)
-    )
+    computed = list(dict.fromkeys([*specs, *added]))
+    kept = _Kept(computed, examples, config.examples, findings.ranked_rows(examples))
     for start, trace in traces(work, manifest, source, bounds):
         kept.add(start, trace)
         records.save_trace(trace, directory / f"trace/{start:010d}.safetensors")
@@ -207,22 +206,25 @@ class _Kept:
     """
 
     specs: Sequence[ScoreSpec]
+    total: int  # examples of the split
     examples: int  # the most doubted
     ranked: np.ndarray
-    values: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    values: dict[str, np.ndarray] = field(default_factory=dict)
     doubted: list[pd.DataFrame] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
 
     def add(self, start: int, trace: Trace) -> None:
         for spec in self.specs:
-            self.values.setdefault(str(spec), []).append(planning.compute(spec, trace))
+            found = planning.compute(spec, trace)
+            whole = self.values.setdefault(str(spec), np.empty(self.total, found.dtype))
+            whole[start : start + len(found)] = found
         doubted = suspects.suspects(trace).head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
         self.traces.append(trace.take(self.ranked[first:end] - start))
 
     def columns(self, specs: Iterable[ScoreSpec]) -> dict[str, np.ndarray]:
-        return {str(spec): np.concatenate(self.values[str(spec)]) for spec in specs}
+        return {str(spec): self.values[str(spec)] for spec in specs}
 
     def most_doubted(self) -> pd.DataFrame:
         everyone = pd.concat(self.doubted, ignore_index=True)
