@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import fused_pass, measuring, peers, sampling, vog
+from benchmarks import fused_pass, measuring, peers, sampling, throughput, vog
+from benchmarks.training import Inputs
+from influence import data
+from influence.config import FitConfig
 from influence.gradients import loop_norms
 from influence.layers import parameter_group
 from influence.rules import REGISTRY
@@ -71,3 +74,18 @@ def test_bars_are_drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(measuring, "IMAGES", tmp_path / "images")
     measuring.bars("made", {"": {"ours": 2.0, "theirs": 150.0}}, ["ours"], "seconds")
     assert (tmp_path / "images/made.png").stat().st_size > 1000
+
+
+def test_throughput_counts_the_matrix_products_of_a_training_step(monkeypatch):
+    monkeypatch.setattr(throughput, "COUNTED", 1)
+    config = FitConfig(model="tiny", max_length=16)
+    inputs = Inputs(config, data.load("assistant:500", max_train=32, max_test=32))
+    found = throughput.run("tiny", inputs, "fp32", "cpu", 1)
+    model = throughput.models.build(config, inputs.tokenizer, inputs.names, 0)
+    layers = [m for m in model.base_model.encoder.modules() if isinstance(m, torch.nn.Linear)]
+    weights = sum(layer.weight.numel() for layer in layers)
+    padded = int(inputs.tokens.lengths.max())  # all are one batch
+    row = found["training"]
+    each = row["teraflops"] * 1e12 / row["examples_per_second"]
+    assert each == pytest.approx(6 * weights * padded, rel=0.15)  # and pooler, head, attention
+    assert found["scoring"]["share_of_peak"] > 0
