@@ -129,7 +129,9 @@ def loop(
         start = begun.step
         _restore_model(model, begun.tensors)
     model.train()
-    losses: list[torch.Tensor] = []
+    # One array, not a list: a tensor that stays behind from every step breaks up the memory that
+    # the next step needs, so that a long training would take more and more.
+    losses, before = torch.empty(max(0, max(stops) - start), device=device), start
     with _needed_rows(model, tokens, config) as whole:
         optimizer = _optimizer(model, config)
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -148,13 +150,13 @@ def loop(
                 nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.detach())
+            losses[step - 1 - start] = loss.detach()
             if step in stops:
-                mean = torch.stack(losses).mean().item()
+                mean = losses[before - start : step - start].mean().item()
                 with whole():
                     tensors = partial(_tensors, model, optimizer, device)
                     yield Progress(step, step / per_epoch, mean, rates[0] * factor, tensors)
-                losses.clear()
+                before = step
             if step == max(stops):
                 break
     model.eval()
