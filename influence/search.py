@@ -16,6 +16,7 @@ from itertools import takewhile
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from influence import store
@@ -280,14 +281,21 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
     difference = sum(attempt.differences) / len(attempt.differences)
     worth = {"prune": [percent], "efficiency": [difference / percent]}
     values = worth.get(config.goal, [difference, percent])
-    if config.goal in worth:
-        with quietly():
-            trial.report(values[0], len(attempt.values))
-        trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
-    if state == TrialState.PRUNED:
-        study.optuna.tell(trial, state=state)
-    else:
-        study.optuna.tell(trial, values)
+    try:
+        if config.goal in worth:
+            with quietly():
+                trial.report(values[0], len(attempt.values))
+            trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
+        if state == TrialState.PRUNED:
+            study.optuna.tell(trial, state=state)
+        else:
+            study.optuna.tell(trial, values)
+    except UpdateFinishedTrialError:  # others ended it since: a storage that was away may take long
+        return False
+    except ValueError:  # what tell makes of it
+        if _is_running(study, trial):
+            raise
+        return False
     return True
 
 

@@ -274,7 +274,10 @@ def test_a_trial_whose_worker_died_before_its_first_beat_is_taken_up_again(tmp_p
     assert not study.optuna.get_trials(states=(TrialState.RUNNING,))
 
 
-def test_a_trial_that_others_have_ended_meanwhile_is_let_go(tmp_path):
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_trial_that_others_have_ended_meanwhile_is_let_go(tmp_path, monkeypatch, seen):
+    if not seen:  # it was ended between the look and the word
+        monkeypatch.setattr(search, "_is_running", lambda *_: True)
     chosen, study = config(trials=8), open_study(tmp_path, config(trials=8))
 
     def taken(candidate, number):
