@@ -276,12 +276,11 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
     It is not if this worker was silent for so long, asleep perhaps, that others took the trial up.
     """
     trial, percent = attempt.trial, attempt.candidate.percent
-    if not _is_running(study, trial):
-        return False
     difference = sum(attempt.differences) / len(attempt.differences)
     worth = {"prune": [percent], "efficiency": [difference / percent]}
     values = worth.get(config.goal, [difference, percent])
-    try:
+
+    def say_all() -> None:
         if config.goal in worth:
             with quietly():
                 trial.report(values[0], len(attempt.values))
@@ -290,7 +289,21 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
             study.optuna.tell(trial, state=state)
         else:
             study.optuna.tell(trial, values)
-    except UpdateFinishedTrialError:  # others ended it since: a storage that was away may take long
+
+    return _unless_ended(study, trial, say_all)
+
+
+def _unless_ended(study: Study, trial: optuna.Trial, end: Callable[[], object]) -> bool:
+    """Call `end`, which ends a trial; tell whether it was still running, and so ours to end.
+
+    Others may end it even between the look and the word: a storage that is away keeps a call
+    waiting for longer than the grace.
+    """
+    if not _is_running(study, trial):
+        return False
+    try:
+        end()
+    except UpdateFinishedTrialError:
         return False
     except ValueError:  # what tell makes of it
         if _is_running(study, trial):
@@ -318,11 +331,9 @@ def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) 
 
 def _hand_back(study: Study, trial: optuna.Trial) -> None:
     """Leave a trial to others: it failed here, and waits to be taken up again."""
-    if not _is_running(study, trial):
-        return
     with quietly():
-        study.optuna.tell(trial, state=TrialState.FAIL)
-        retry()(study.optuna, study.optuna.get_trials()[trial.number])
+        if _unless_ended(study, trial, lambda: study.optuna.tell(trial, state=TrialState.FAIL)):
+            retry()(study.optuna, study.optuna.get_trials()[trial.number])
 
 
 @contextmanager
