@@ -82,25 +82,18 @@ def run(model: str, inputs: Inputs, precision: str, device: str, rounds: int) ->
     some = min(COUNTED * config.batch_size, examples)
     peak = peak_of(precision, device)
     found: dict = {"peak_teraflops": float(f"{peak:.3g}")}
-    for name, work in (
-        ("training", partial(_train, config, inputs, device)),
-        ("scoring", partial(_score, config, inputs, device)),
-    ):
-        work(some)()  # warms up
-        prepared = work(some)
-        with FlopCounterMode(display=False) as counted:
-            prepared()
-        times = [_seconds(work(examples), device) for _ in range(rounds)]
-        rate = examples / statistics.median(times)
-        if name == "scoring":
-            rate *= CHECKPOINTS
-            each = counted.get_total_flops() / some / CHECKPOINTS
-        else:
-            each = counted.get_total_flops() / some
+    works = {"training": (_train, 1), "scoring": (_score, CHECKPOINTS)}
+    for name, (prepare, passes) in works.items():
+        work = partial(prepare, config, inputs, device)
+        counting = work(some)
+        with FlopCounterMode(display=False) as counted:  # which warms up as well
+            counting()
+        seconds = statistics.median(_seconds(work(examples), device) for _ in range(rounds))
+        teraflops = counted.get_total_flops() / some * examples / seconds / 1e12
         found[name] = {
-            "examples_per_second": float(f"{rate:.4g}"),
-            "teraflops": float(f"{rate * each / 1e12:.3g}"),
-            "share_of_peak": float(f"{rate * each / 1e12 / peak:.3g}"),
+            "examples_per_second": float(f"{passes * examples / seconds:.4g}"),
+            "teraflops": float(f"{teraflops:.3g}"),
+            "share_of_peak": float(f"{teraflops / peak:.3g}"),
         }
     return found
 
@@ -129,16 +122,12 @@ def _train(config: FitConfig, inputs: Inputs, device: str, examples: int) -> Cal
 
 def _score(config: FitConfig, inputs: Inputs, device: str, examples: int) -> Callable[[], None]:
     """Return what scores the first examples under checkpoints that are in memory."""
+
+    def checkpoint(number: int) -> torch.nn.Module:
+        return models.build(config, inputs.tokenizer, inputs.names, number).to(device)
+
     residents = [
-        Resident(
-            0,
-            number,
-            lambda number=number: models.build(config, inputs.tokenizer, inputs.names, number).to(
-                device
-            ),
-            QUANTITIES,
-            ("all",),
-        )
+        Resident(0, number, partial(checkpoint, number), QUANTITIES, ("all",))
         for number in range(CHECKPOINTS)
     ]
     meter = Meter(residents, precision=config.precision, device=device)
