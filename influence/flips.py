@@ -18,12 +18,11 @@ def detection(hardness: Examples, flipped: Flipped) -> dict[str, float]:
     both is `chance`, the share of flipped labels. Ties count as drawn in random order, and for
     average_precision as found at once. All are nan unless some labels are flipped and some not.
     """
-    from scipy.stats import mannwhitneyu
-
     count, examples = int(flipped.sum()), len(flipped)
     if not 0 < count < examples:
         return dict.fromkeys(("auroc", "average_precision", "precision", "chance"), float("nan"))
-    above = mannwhitneyu(hardness[flipped], hardness[~flipped]).statistic
+    places = pd.Series(hardness).rank().to_numpy()[flipped]
+    above = places.sum() - count * (count + 1) / 2  # of all pairs, Mann and Whitney's U
     hits, ends = _curve(hardness, flipped)
     gained = np.diff(hits, prepend=0)
     return {
