@@ -14,30 +14,33 @@ def descending(priority: Examples | Indices, generator: np.random.Generator) -> 
 
     One key holds the place of the priority and, after it, a lot that is drawn for the example: the
     fastest sort may be used then, though it leaves equal keys in an order that depends on the
-    processor. Whole numbers make such keys as they are, others have to be ranked first.
+    processor. Whole numbers make such keys as they are, others have to be ranked first. Of a large
+    train set each array is many megabytes, so that none is kept for longer than it is read.
     """
     examples = len(priority)
+    narrow = np.int32 if examples < 2**31 else np.int64
     if _fit_into_keys(priority):
-        lots = generator.permutation(examples)
+        lots = generator.permutation(np.arange(examples, dtype=narrow))
         keys = (priority.max() - priority) * examples
         keys += lots
     else:
-        ranked = np.argsort(-priority)
+        ranked = np.argsort(priority)[::-1]
         values = priority[ranked]
-        differs = values[1:] != values[:-1]
-        del values  # of a large train set each such array is many megabytes
+        del priority
+        ranked, differs = ranked.astype(narrow), values[1:] != values[:-1]
+        del values
         if differs.all():
             return ranked
         keys = np.cumsum(np.concatenate(([False], differs)))
         del differs
         keys *= examples
-        lots = generator.permutation(examples)
+        lots = generator.permutation(np.arange(examples, dtype=narrow))
         keys += lots[ranked]
         del ranked
     keys.sort()
     keys %= examples  # the lots, in order
     holders = np.empty_like(lots)
-    holders[lots] = np.arange(examples)
+    holders[lots] = np.arange(examples, dtype=narrow)
     return holders[keys]
 
 

@@ -177,7 +177,9 @@ def linear_map(values: Examples, epsilon: float = 0.01, winsorize: float = 0.01)
     other scores. Where both coincide (a score that is zero but for a few examples, as forgetting
     can be), clipping would erase the score, so it is left out.
     """
-    low, high = 2 * np.quantile(values / 2, [winsorize, 1 - winsorize])  # halved: no overflow
+    halves, ends = values / 2, [winsorize, 1 - winsorize]  # halved: no overflow
+    low, high = 2 * np.quantile(halves, ends, overwrite_input=True)
+    del halves
     if low == high:
         low, high = values.min(), values.max()
     unit = to_unit(np.clip(values, low, high), low, high)

@@ -23,6 +23,7 @@ Examples = Float[np.ndarray, " examples"]
 Indices = Int[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
 Normalize = Literal["none", "class", "dataset"]
+PART = 65536  # places of an order that are looked at together
 NO_KNOBS: Mapping[str, float | int] = MappingProxyType({})
 
 
@@ -96,6 +97,7 @@ def order(
         normalize(hardness[choose("score", name, hardness)], labels, arm.normalize)
         for name in arm.scores
     ]
+    del hardness  # of a large train set each array is many megabytes
     given: dict[str, Any] = {"labels": labels, "generator": generator, **knobs}
     if rule.blends:
         one = len(normalized) == 1  # which needs no copy
@@ -104,11 +106,9 @@ def order(
         given["hardness"] = normalized[0]
     if "recall" in rule.needs:
         given["recall"] = _check_recall(recall, labels)
-    priority = rule.function(**{name: given[name] for name in rule.needs if name in given})
-    del normalized, given  # of a large train set each array is many megabytes
-    ranked = descending(priority, generator)
-    del priority
-    return _protected_first(ranked, floors)
+    priority = [rule.function(**{name: given[name] for name in rule.needs if name in given})]
+    del normalized, given
+    return _protected_first(descending(priority.pop(), generator), floors)
 
 
 def kept_count(examples: int, fraction: float) -> int:
@@ -162,7 +162,7 @@ def class_shares(
 
 
 def normalize(values: Examples, labels: Labels, how: Normalize) -> Examples:
-    """Return z-scores inside each class or over the dataset, or the values; always finite.
+    """Return z-scores inside each class or over the dataset, or `values` as is; always finite.
 
     Infinite values first become the largest or smallest finite one. A constant class becomes 0.
     Raises InputError for NaN.
@@ -172,7 +172,7 @@ def normalize(values: Examples, labels: Labels, how: Normalize) -> Examples:
             f"{missing} of {len(values)} scores are NaN and have no place in an order; "
             "score again from a training that did not diverge"
         )
-    finite = _clip_infinite(values.astype(np.float64))
+    finite = _clip_infinite(np.asarray(values, dtype=np.float64))
     if how == "none":
         return finite
     return _standardize(finite, labels) if how == "class" else _standardize_all(finite)
@@ -208,10 +208,16 @@ def _protected(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
     """Tell which places of an order hold the first examples of a group that a floor keeps."""
     front = np.zeros(len(ranked), dtype=bool)
     for floor in floors:
-        positions, counts = by_group(floor.groups[ranked])
-        starts = np.cumsum(counts) - counts
-        for start, count in zip(starts, counts, strict=True):
-            front[positions[start : start + min(floor.count, count)]] = True
+        missing = np.minimum(np.bincount(floor.groups), floor.count)
+        for start in range(0, len(ranked), PART):
+            if not missing.any():  # as a rule after the first part
+                break
+            positions, counts = by_group(floor.groups[ranked[start : start + PART]])
+            found = np.minimum(missing[: len(counts)], counts)
+            begins = np.cumsum(counts) - counts
+            for begin, count in zip(begins, found, strict=True):
+                front[start + positions[begin : begin + count]] = True
+            missing[: len(counts)] -= found
     return front
 
 

@@ -107,16 +107,20 @@ def _orders(config: SampleStep, arm, scored: Path, manifest: dict) -> list[np.nd
     source = open_saved(scored / "data")
     floors = floors_of(config, _judged(source, "train", ()))
     labels = floors[0].groups
-    hardness = {
-        name: specs.hardness(specs.parse_spec(name), np.load(scored / f"{name}.npy"))
-        for name in arm.scores
-    }
+
+    def hardness() -> dict[str, np.ndarray]:
+        """Read the scores, for each draw again: whoever orders them then need not keep them."""
+        return {
+            name: specs.hardness(specs.parse_spec(name), np.load(scored / f"{name}.npy"))
+            for name in arm.scores
+        }
+
     known = {knob for rule in rules.REGISTRY.values() for knob in rule.knobs}
     knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
     orders = [
         sampling.order(
             arm,
-            hardness,
+            hardness(),
             labels,
             config.seed + draw,
             floors=floors,
