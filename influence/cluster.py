@@ -67,6 +67,7 @@ class Engine:
     ) -> Iterator[tuple[int, Any]]:
         for position, job in enumerate(jobs):
             yield position, function(*job)
+            give_free_memory_back()
 
     def _pool(
         self, function: Callable[..., Any], jobs: Sequence[tuple]
@@ -163,6 +164,16 @@ def give_large_memory_back() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
+
+
+def give_free_memory_back() -> None:
+    """Let the C library give back what is free between the small arrays that are still there.
+
+    Without it a process grows for hundreds of jobs, by a tenth, until its gaps fit whatever comes.
+    Nothing happens where the C library is not glibc.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def has_bf16(device: str) -> bool:
