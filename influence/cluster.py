@@ -141,6 +141,12 @@ def hold(load: Callable[..., Any], *arguments: Any) -> Any:
     return _held[1]
 
 
+def let_go() -> None:
+    """Free what this process holds, and give the memory back: the last job of its kind is done."""
+    _held.clear()
+    give_free_memory_back()
+
+
 _held: list[Any] = []
 
 

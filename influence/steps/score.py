@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from influence import confident, planning, records, scores, stability, store, suspects
-from influence.cluster import Engine, settled
+from influence.cluster import Engine, give_free_memory_back, let_go, settled
 from influence.config import ScoreConfig, ScoreStep, names
 from influence.errors import InputError, choose
 from influence.records import Trace
@@ -147,6 +147,7 @@ def _score(
     size = config.shard_size or min(max(math.ceil(examples / SHARDS), 256), 4096)
     bounds = [(start, min(start + size, examples)) for start in range(0, examples, size)]
     checked, seconds = run_pass(work, bounds, engine)
+    let_go()
     exports = names(config.export)
     added = [parse_spec("aum")] if "aum" in exports else []
     computed = list(dict.fromkeys([*specs, *added]))
@@ -159,6 +160,7 @@ def _score(
     findings.write_comparisons(specs, kept.sampled(), columns, directory)
     told = (source, split, specs, columns)
     findings.write_examples(*told, kept.most_doubted(), config.examples, directory)
+    give_free_memory_back()  # of texts that were read in parts
     found = findings.write_flips(*told, directory)
     issues = findings.write_issues(source, training, directory) if split == "train" else {}
     weights = manifest["runs"][0]["weights"]
