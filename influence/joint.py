@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from influence import batches, models, slots
-from influence.batches import Tokens
+from influence.batches import Tokens, sent
 from influence.config import FitConfig, ModelConfig
 from influence.training import loop, steps_per_epoch
 
@@ -116,9 +116,9 @@ def fit(
     def objective(outputs: Outputs, rows: np.ndarray) -> Tensor:
         wanted = batches.pad_values(starts[rows], lengths[rows], values, IGNORED)
         device = outputs.tags.device
-        intent = functional.cross_entropy(outputs.intents.float(), targets[rows].to(device))
+        intent = functional.cross_entropy(outputs.intents.float(), sent(targets[rows], device))
         tag = functional.cross_entropy(
-            outputs.tags.float().transpose(1, 2), wanted.to(device), ignore_index=IGNORED
+            outputs.tags.float().transpose(1, 2), sent(wanted, device), ignore_index=IGNORED
         )
         return intent + tag
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from influence import layers
-from influence.batches import Tokens, budget_batches, collate
+from influence.batches import Tokens, budget_batches, collate, sent
 from influence.gradients import NormRecorder, NoRuleError, loop_norms
 
 NORMS = {"gradient_norms": "all", "layer_norms": "last_layer", "classifier_norms": "classifier"}
@@ -89,7 +89,7 @@ class Meter:
         self, tokens: Tokens, labels: np.ndarray, rows: np.ndarray
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the inputs of a batch and its labels, on the device."""
-        gold = torch.tensor(labels[rows], device=self.device)
+        gold = sent(torch.tensor(labels[rows]), self.device)
         return collate(tokens, rows, self.device), gold
 
     def measure(

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from influence import models
-from influence.batches import Tokens, collate, training_batches
+from influence.batches import Tokens, collate, sent, training_batches
 from influence.config import FitConfig, TrainConfig
 from influence.vocabulary import used_rows
 
@@ -93,7 +93,7 @@ def fit(
 
     def objective(outputs, rows: np.ndarray) -> torch.Tensor:
         logits = outputs.logits.float()
-        return functional.cross_entropy(logits, torch.tensor(labels[rows], device=logits.device))
+        return functional.cross_entropy(logits, sent(torch.tensor(labels[rows]), logits.device))
 
     yield from loop(model, tokens, objective, config, seed, stops, steps, begun)
 
