@@ -124,18 +124,20 @@ def draw(rows: pd.DataFrame) -> None:
     @styled()
     def drawn() -> None:
         figure = Figure(figsize=(9, 3.2), layout="constrained")
-        for axes, name, label in zip(
+        for axes, name, label, scale, low in zip(
             figure.subplots(1, 2),
             ("peak_mib", "seconds"),
             ("peak memory (MiB)", "seconds"),
+            ("linear", "log"),
+            (0, 1),
             strict=True,
         ):
+            axes.set(xscale="log", yscale=scale, xlabel="train examples", ylabel=label)
+            axes.margins(y=0.1)
             for colour, step in zip(COLOURS, STEPS, strict=False):
                 own = rows[rows["step"] == step]
                 axes.plot(own["examples"], own[name], "o-", color=colour, label=step)
-            axes.margins(y=0.1)
-            axes.set(xscale="log", xlabel="train examples", ylabel=label, ylim=(0, None))
-        figure.axes[1].set(yscale="log", ylim=(1, None))
+            axes.set(ylim=(low, None))
         figure.axes[0].legend()
         figure.savefig(IMAGES / "scale.png", dpi=150)
 
