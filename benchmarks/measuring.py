@@ -12,7 +12,7 @@ import torch
 
 from influence.steps.step import versions
 
-WIDE = 20  # the largest value over the smallest, from which on a scale is logarithmic
+WIDE = 100  # the largest value over the smallest, from which on a scale is logarithmic
 IMAGES = Path(__file__).parent.parent / "docs/images"
 
 
