@@ -80,7 +80,7 @@ def evaluate(run: Run, directory: Path, name: str = "") -> None:
     """Log `curve/`, the curve and its table; name the run as given, or after its arm."""
     if not run.id:
         return
-    from influence import plots
+    from influence import figure_style, plots
 
     manifest = run.log_step(directory, "evaluate", "curve")
     arm = name or manifest["arm"]
@@ -88,7 +88,8 @@ def evaluate(run: Run, directory: Path, name: str = "") -> None:
     summary = evaluation.summarise(points, "test/accuracy")
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
-    run.tag(**{"mlflow.runName": arm})
+    # The UI draws a run in this colour; by itself it would take one by chance, random's too.
+    run.tag(**{"mlflow.runName": arm, "mlflow.runColor": figure_style.shade_of(arm)})
     run.params(arm=arm)
 
 

@@ -1,5 +1,6 @@
 """One style for every picture: how an arm, a score and a label look, whoever draws them."""
 
+import colorsys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ COLOURS = (
 )
 DARK, GREY, LIGHT = "#222222", "#777777", "#DDDDDD"
 LINES = {"easy": "-", "hard": "--", "softmax": ":", "linear": (0, (1, 2.5)), "ccs": "-."}
+RULE_LIGHT = {"hard": -0.14, "softmax": 0.14, "linear": 0.24, "ccs": -0.08, "drop": 0.2}
+RULE_LIGHT[AT_EQUAL_STEPS] = 0.15
+NORMALIZE_LIGHT = {"class": -0.04, "dataset": 0.04}
 BARE_LINES = {"stratified": "--", "drop": "-."}
 NORMALIZED = ("none", "class", "dataset")
 MARKERS = ("os^", "DvP", "X<*")  # one triple per round through the colours, one per normalisation
@@ -78,6 +82,20 @@ def style(arm: str) -> dict:
 def colour_of(score: str) -> str:
     """Return the colour of a score, the same in every figure."""
     return GREY if score == "random" else COLOURS[_rank(score) % len(COLOURS)]
+
+
+def shade_of(arm: str) -> str:
+    """Return the colour of an arm where nothing but its colour tells it from others, as in a UI.
+
+    That of its line, of a blend the mean, lighter or darker by the rule and the normalisation.
+    """
+    score, rule, normalize = (*arm.split(":"), "", "")[:3]
+    colours = [colour_of(name) for name in score.split("+")] if rule else [style(arm)["color"]]
+    mixed = [[int(colour[i : i + 2], 16) / 255 for colour in colours] for i in (1, 3, 5)]
+    hue, light, depth = colorsys.rgb_to_hls(*(sum(part) / len(part) for part in mixed))
+    light += RULE_LIGHT.get(rule or arm, 0.0) + NORMALIZE_LIGHT.get(normalize, 0.0)
+    shade = colorsys.hls_to_rgb(hue, min(max(light, 0.1), 0.8), depth)
+    return "#" + "".join(f"{round(255 * part):02X}" for part in shade)
 
 
 def place_of(arm: str) -> tuple:

@@ -1,6 +1,6 @@
 """Every arm has a look of its own, and the same one in every figure."""
 
-from influence.figure_style import COLOURS, style
+from influence.figure_style import COLOURS, LINES, shade_of, style
 from influence.scores import REGISTRY
 
 
@@ -18,6 +18,15 @@ def test_every_arm_of_the_registry_looks_different():
     keys = ("color", "ls", "marker", "mfc", "lw", "fillstyle")
     looks = {tuple(str(style(arm).get(key)) for key in keys) for arm in arms}
     assert len(looks) == len(arms)
+
+
+def test_colour_alone_tells_the_arms_of_a_comparison():
+    arms = ["random", "random at equal steps", "stratified", "drop", "vog+trail_entropy:linear"]
+    arms += [f"{score}:{rule}" for score in REGISTRY if score != "random" for rule in LINES][:40]
+    arms += ["vog:easy:class", "vog:linear:dataset", "vog+trail_entropy:linear:dataset"]
+    shades = {arm: shade_of(arm) for arm in arms}
+    assert len(set(shades.values())) == len(arms)
+    assert shades["random"] == style("random")["color"]  # as in the figures, always
 
 
 def test_the_rule_is_told_by_the_line():
