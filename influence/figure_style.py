@@ -19,8 +19,9 @@ COLOURS = (
 )
 DARK, GREY, LIGHT = "#222222", "#777777", "#DDDDDD"
 LINES = {"easy": "-", "hard": "--", "softmax": ":", "linear": (0, (1, 2.5)), "ccs": "-."}
-RULE_LIGHT = {"hard": -0.14, "softmax": 0.14, "linear": 0.24, "ccs": -0.08, "drop": 0.2}
-RULE_LIGHT[AT_EQUAL_STEPS] = 0.15
+# How much lighter than its score's an arm's colour is where no line and no marker tells it.
+RULE_LIGHT = {"hard": -0.14, "softmax": 0.14, "linear": 0.24, "ccs": -0.08}
+RULE_LIGHT |= {"drop": 0.2, AT_EQUAL_STEPS: 0.15}  # than stratified and random
 NORMALIZE_LIGHT = {"class": -0.04, "dataset": 0.04}
 BARE_LINES = {"stratified": "--", "drop": "-."}
 NORMALIZED = ("none", "class", "dataset")
