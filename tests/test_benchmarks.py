@@ -72,7 +72,7 @@ def test_every_rule_is_timed_and_keeps_its_budget():
 
 def test_bars_are_drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(measuring, "IMAGES", tmp_path / "images")
-    measuring.bars("made", {"": {"ours": 2.0, "theirs": 150.0}}, ["ours"], "seconds")
+    measuring.bars("made", {"": {"ours": 2.0, "theirs": 1500.0}}, ["ours"], "seconds")
     assert (tmp_path / "images/made.png").stat().st_size > 1000
 
 
