@@ -120,14 +120,15 @@ def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 4096) 
     The mode is restored afterwards, and no random number is drawn.
     """
     device, training = next(model.parameters()).device, model.training
-    logits = np.empty((len(tokens), model.config.num_labels), dtype=np.float32)
+    # Kept on the device: to fetch every batch would wait for it.
+    logits = torch.empty((len(tokens), model.config.num_labels), device=device)
     model.eval()
     with torch.inference_mode():
         for rows in batches.budget_batches(tokens.lengths, batch_tokens):
             out = model(**batches.collate(tokens, rows, device)).logits
-            logits[rows] = out.float().cpu().numpy()
+            logits[batches.sent(torch.from_numpy(rows), device)] = out.float()
     model.train(training)
-    return logits
+    return logits.cpu().numpy()
 
 
 def identity(config: ModelConfig) -> str:

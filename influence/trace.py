@@ -104,9 +104,9 @@ class Meter:
 
         `precision` is that of the meter unless it is given.
         """
-        result = Measured({}, {})
         if not self.residents:  # no score asked for reads a checkpoint
-            return result
+            return Measured({}, {})
+        found = _Found(len(rows), self.device)
         cast = (precision or self.precision) == "bf16"
         parts = budget_batches(tokens.lengths[rows], batch_tokens)
         with ExitStack() as attached:
@@ -114,29 +114,51 @@ class Meter:
                 for number in range(len(self.residents)):
                     attached.enter_context(self.opened(number).attached())
             for group in _in_groups(parts, AT_ONCE if self.streamed else 1):
-                self._group(tokens, labels, rows, group, cast, result)
-        return result
+                self._group(tokens, labels, rows, group, cast, found)
+        return found.measured()
 
-    def _group(self, tokens, labels, rows, group, cast: bool, result: Measured) -> None:
+    def _group(self, tokens, labels, rows, group, cast: bool, found: "_Found") -> None:
         """Measure some batches; their gradients' variances are in memory at the same time."""
         batches = [self.collated(tokens, labels, rows[part]) for part in group]
+        places = [sent(torch.from_numpy(part), self.device) for part in group]
         variances: list[dict[tuple[int, str], Variance]] = [{} for _ in group]
         for number, resident in enumerate(self.residents):
             opened = self.opened(number)
             with opened.attached() if self.streamed else nullcontext():
-                for part, (inputs, gold), known in zip(group, batches, variances, strict=True):
-                    found, gradient = opened.measure(inputs, gold, cast)
+                for where, (inputs, gold), known in zip(places, batches, variances, strict=True):
+                    values, gradient = opened.measure(inputs, gold, cast)
                     for window in resident.windows if gradient is not None else ():
                         known.setdefault((resident.run, window), Variance()).add(gradient)
-                    for quantity in resident.quantities & found.keys():
+                    for quantity in resident.quantities & values.keys():
                         key = (resident.run, quantity, resident.step)
-                        _put(result.at, key, found[quantity], part, len(rows))
+                        found.put(found.at, key, values[quantity], where)
             self.slow[number] = opened.slow
-        for part, (inputs, _), known in zip(group, batches, variances, strict=True):
+        for where, (inputs, _), known in zip(places, batches, variances, strict=True):
             for (run, window), variance in known.items():
                 mask = inputs["attention_mask"].bool()
                 for quantity, values in variance.over_tokens(mask).items():
-                    _put(result.over, (run, quantity, window), values, part, len(rows))
+                    found.put(found.over, (run, quantity, window), values, where)
+
+
+class _Found:
+    """What a pass has found so far, on its device: to fetch it would wait for every batch."""
+
+    def __init__(self, size: int, device: str) -> None:
+        self.size, self.device = size, device
+        self.at: dict[tuple[int, str, int], Tensor] = {}
+        self.over: dict[tuple[int, str, str], Tensor] = {}
+
+    def put(self, target: dict, key: tuple, values: Tensor, places: Tensor) -> None:
+        """Take in the values of the examples at `places`, both on the device."""
+        if key not in target:
+            shape = (self.size, *values.shape[1:])
+            target[key] = torch.empty(shape, dtype=torch.float32, device=self.device)
+        target[key][places] = values
+
+    def measured(self) -> Measured:
+        """Return all of it as arrays."""
+        at = {key: values.cpu().numpy() for key, values in self.at.items()}
+        return Measured(at, {key: values.cpu().numpy() for key, values in self.over.items()})
 
 
 class _Opened:
@@ -285,16 +307,16 @@ def rank_correlations(
 
 def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray) -> Measured:
     """Measure norms and variances slowly and obviously: plain autograd, one example at a time."""
-    result = Measured({}, {})
+    found = _Found(len(rows), meter.device)
     gradients: dict[tuple[int, int, str], list[Tensor]] = {}
     for number, resident in enumerate(meter.residents):
         opened = meter.opened(number)
         for place, row in enumerate(rows):
+            where = sent(torch.tensor([place]), meter.device)
             inputs, label = meter.collated(tokens, labels, np.array([row]))
             norms = loop_norms(opened.model, inputs, label, opened.groups) if opened.groups else {}
             for quantity, values in norms.items():
-                key = (resident.run, quantity, resident.step)
-                _put(result.at, key, values, np.array([place]), len(rows))
+                found.put(found.at, (resident.run, quantity, resident.step), values, where)
             for window in resident.windows:
                 _, gradient, _ = measure(opened.model, inputs, label, True, None)
                 gradients.setdefault((place, resident.run, window), []).append(gradient)
@@ -304,9 +326,9 @@ def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray
             ("gradient_variance", variance),
             ("gradient_deviation", variance.sqrt()),
         ):
-            key = (run, quantity, window)
-            _put(result.over, key, values.mean().reshape(1), np.array([place]), len(rows))
-    return result
+            where = sent(torch.tensor([place]), meter.device)
+            found.put(found.over, (run, quantity, window), values.mean().reshape(1), where)
+    return found.measured()
 
 
 def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8) -> float:
@@ -316,13 +338,6 @@ def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8
     inputs, gold = meter.collated(tokens, labels, np.arange(min(examples, len(tokens))))
     loop = _seconds(lambda: loop_norms(opened.model, inputs, gold, opened.groups))
     return loop / _seconds(lambda: opened.model(**inputs))
-
-
-def _put(target: dict, key: tuple, values: Tensor, places: np.ndarray, size: int) -> None:
-    array = values.cpu().numpy()
-    if key not in target:
-        target[key] = np.empty((size, *array.shape[1:]), dtype=np.float32)
-    target[key][places] = array
 
 
 @contextmanager
