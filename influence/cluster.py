@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,12 @@ class Engine:
         done.set_result(function(*job))
         return done
 
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return `function(*arguments)` as the machine answers it that the jobs run on."""
+        if self.pool is None or self.pool.local:
+            return function(*arguments)
+        return self.pool.submit(function, *arguments).result()
+
     def _here(
         self, function: Callable[..., Any], jobs: Sequence[tuple]
     ) -> Iterator[tuple[int, Any]]:
@@ -108,7 +114,7 @@ def engine(config: ExecutionConfig) -> Iterator[Engine]:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     if config.cluster:
-        device = "cuda" if config.device == "auto" and config.gpus else device_named(config.device)
+        device = "cuda" if config.device == "auto" and config.gpus else config.device
         threads = config.threads or 1
         _prepare(cores)
         pool = Ray(config.cluster, config.workers, _prepare, threads, config.gpus)
@@ -119,7 +125,9 @@ def engine(config: ExecutionConfig) -> Iterator[Engine]:
         _prepare(config.threads or cores if workers > 1 else threads)
         pool = Processes(workers, _prepare, threads) if workers > 1 else None
     try:
-        yield Engine(device, pool)
+        opened = Engine(device, pool)
+        # Of a cluster only its workers know which devices they have.
+        yield replace(opened, device=opened.ask(device_named, device))
     except (KeyboardInterrupt, Terminated):
         # What is done lies in files; what is being done leaves none that is read as finished.
         if pool is not None:
@@ -203,7 +211,7 @@ def free_memory(device: str) -> int:
     """Return the bytes of memory that are free on a device, to what is known here."""
     import torch
 
-    if device != "cpu":
+    if device.startswith("cuda"):  # others share that of the processor
         return torch.cuda.mem_get_info(device)[0]
     with suppress(OSError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()

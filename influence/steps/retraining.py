@@ -57,7 +57,7 @@ def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
     fit = retrained(store.read_manifest(source, step), config)
-    fit = replace(fit, precision=settled(fit.precision, engine.device))
+    fit = replace(fit, precision=engine.ask(settled, fit.precision, engine.device))
     return Place(source, step, split, fit, config.budget, config.threshold, engine.device, kept)
 
 

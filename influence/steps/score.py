@@ -52,7 +52,7 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     _check_split(config.split, read, manifest)
     halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
     plans = planning.with_logits(planning.plan([*read, *halved], runs), runs)
-    precision = settled(config.score_precision, engine.device)
+    precision = engine.ask(settled, config.score_precision, engine.device)
     knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
     knobs["score_precision"] = precision
     knobs |= {"split": config.split, "export": sorted(exports)}

@@ -74,7 +74,7 @@ def do_not_fit(training: Path, plans: Sequence[RunPlan], engine: Engine) -> bool
     ]
     size = sum(file.stat().st_size for path in paths for file in path.glob("*.safetensors"))
     needed = size * engine.workers
-    if len(paths) < 2 or needed <= free_memory(engine.device) / 2:
+    if len(paths) < 2 or needed <= engine.ask(free_memory, engine.device) / 2:
         return False
     say(
         f"score: {len(paths)} checkpoints, for each of the workers, take {needed / 2**30:.1f} GiB, "

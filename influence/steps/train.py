@@ -43,7 +43,7 @@ def train(
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
     is called with the dataset and may raise it too.
     """
-    config = replace(config, precision=settled(config.precision, engine.device))
+    config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     dataset = data.load(**config.knobs(DataConfig))
     for count, what in ((number, name) for name, number in dataset.dropped.items()):
         say(f"train: dropped {count} {what}")
@@ -56,7 +56,7 @@ def train(
             "what is adopted is not trained" if config.adopt else "one fold leaves nothing to train"
         )
         raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
-    if config.precision == "bf16" and not has_bf16(engine.device):
+    if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
         say("train: this CPU has no bf16 and emulates it, many times slower than precision=fp32")
     planning.plan(
         [specs.parse_spec(name) for name in names(score) if name != "all"],
