@@ -1,19 +1,23 @@
 """Examples per second of training and of the fused pass on a device, and their share of its peak.
 
 Run: python -m benchmarks.throughput path/to/snli [--device auto] [--train 20000] [--rounds 3]
-Writes benchmarks/throughput.json and docs/images/throughput.png. MiniLM-L6-H384 from the extra
-(another model with --model). Training is an epoch in batches of 32 as every retraining does it;
-scoring gives logits, VoG and all-parameter norms under two checkpoints, counted once for each. The
-work is that of the matrix products, as torch counts them; the peak is what one large product
-reaches on the same device in the same precision. Retrainings per hour are those of --pairs examples
-for --epochs epochs, one at a time.
+         [--compiled] [--together 1,4] [--tokens 2048,16384]
+Writes benchmarks/throughput_cpu.json and docs/images/throughput_cpu.png, on a GPU _cuda.
+MiniLM-L6-H384 from the extra (another model with --model). Training is an epoch in batches of 32
+as every retraining does it, also with a compiled model, once that is compiled, and by several
+processes of one thread at once; scoring gives logits, VoG and all-parameter norms under two
+checkpoints, counted once for each, in batches of so many tokens. Each round does everything once,
+in turn. The work is that of the matrix products, as torch counts them; the peak is what one large
+product reaches on the same device in the same precision. Retrainings per hour are those of --pairs
+examples for --epochs epochs, by as many processes at once.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,11 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measuring import bars, machine, write
 from benchmarks.training import RATE, Inputs
 from influence import data, models, training
-from influence.cluster import device_named, has_bf16, keep_freed_memory
-from influence.config import FitConfig, ScoreConfig
+from influence.batches import usual_tokens
+from influence.cluster import device_named, engine, has_bf16, keep_freed_memory
+from influence.config import ExecutionConfig, FitConfig
 from influence.trace import Meter, Resident
 
-COUNTED = 8  # batches whose work is counted
+COUNTED = 8  # batches whose work is counted, and that warm up
 QUANTITIES = frozenset({"logits", "gradient_norms"})
 CHECKPOINTS = 2
 
@@ -39,6 +44,9 @@ def main() -> None:
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--train", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--together", default="1", help="processes")
+    parser.add_argument("--tokens", help="of a scoring batch")
     parser.add_argument("--pairs", type=int, default=95_000)
     parser.add_argument("--epochs", type=int, default=3)
     asked = parser.parse_args()
@@ -48,54 +56,107 @@ def main() -> None:
         keep_freed_memory()
     dataset = data.load(asked.dataset, max_train=asked.train, max_test=1000)
     inputs = Inputs(FitConfig(model=asked.model), dataset)
-    precisions = ["fp32", "bf16"] if has_bf16(device) else ["fp32"]
-    rows = {name: run(asked.model, inputs, name, device, asked.rounds) for name in precisions}
-    trained = asked.epochs * asked.pairs
-    hourly = {
-        name: round(3600 * row["training"]["examples_per_second"] / trained, 2)
-        for name, row in rows.items()
-    }
+    asked.tokens = asked.tokens or str(usual_tokens(device))
+    crews, budgets = (
+        [int(part) for part in text.split(",")] for text in (asked.together, asked.tokens)
+    )
+    kind = torch.device(device).type
     settings = {key: value for key, value in vars(asked).items() if key != "dataset"}
-    write(
-        __file__,
-        {
-            "machine": machine(device=_name(device)),
-            "dataset": {"name": dataset.name, "digest": dataset.digest},
-            "settings": settings,
-            "precisions": rows,
-            "retrainings_per_hour": hourly,
-        },
-    )
-    shown = {
-        name: {work: row[work]["examples_per_second"] for work in ("training", "scoring")}
-        for name, row in rows.items()
-    }
-    bars("throughput", shown, ["training", "scoring"], "examples per second")
+    rows: dict[str, dict] = {}
+    for precision in ["fp32", "bf16"] if has_bf16(device) else ["fp32"]:
+        config = fit_config(asked.model, precision)
+        rows[precision] = run(config, inputs, device, asked.rounds, budgets, asked.compiled)
+        speeds = {n: together(n, config, inputs, device, asked.rounds) for n in crews}
+        hours = asked.epochs * asked.pairs / 3600
+        rows[precision]["together"] = {
+            f"{n} at once": {
+                "examples_per_second": _rounded(speed),
+                "retrainings_per_hour": _rounded(speed / hours),
+            }
+            for n, speed in speeds.items()
+        }
+        # After every precision: a machine that is lent may be gone before the last.
+        write(
+            f"{Path(__file__).with_suffix('')}_{kind}",
+            {
+                "machine": machine(device=_name(device)),
+                "dataset": {"name": dataset.name, "digest": dataset.digest},
+                "settings": settings,
+                "precisions": rows,
+            },
+        )
+    shown = {name: _speeds(row) for name, row in rows.items()}
+    bars(f"throughput_{kind}", shown, ["training", "scoring"], "examples per second")
 
 
-def run(model: str, inputs: Inputs, precision: str, device: str, rounds: int) -> dict:
+def fit_config(model: str, precision: str) -> FitConfig:
+    """Return what everything here is trained with."""
+    rates = {"learning_rate": RATE, "head_learning_rate": RATE}
+    return FitConfig(model=model, epochs=1, precision=precision, **rates)
+
+
+def run(
+    config: FitConfig,
+    inputs: Inputs,
+    device: str,
+    rounds: int,
+    budgets: Sequence[int],
+    compiled: bool = False,
+) -> dict:
     """Return examples per second, work and its share of the peak, of training and scoring."""
-    config = FitConfig(
-        model=model, epochs=1, learning_rate=RATE, head_learning_rate=RATE, precision=precision
-    )
-    examples = len(inputs.tokens)
+    examples, peak = len(inputs.tokens), peak_of(config.precision, device)
     some = min(COUNTED * config.batch_size, examples)
-    peak = peak_of(precision, device)
-    found: dict = {"peak_teraflops": float(f"{peak:.3g}")}
-    works = {"training": (_train, 1), "scoring": (_score, CHECKPOINTS)}
-    for name, (prepare, passes) in works.items():
-        work = partial(prepare, config, inputs, device)
-        counting = work(some)
+    works: dict[str, tuple[Callable, int]] = {"training": (_train, 1)}
+    if compiled:
+        works["training, compiled"] = (partial(_train, compiled=True), 1)
+    for budget in budgets:
+        name = "scoring" if budget == budgets[0] else f"scoring, {budget} tokens"
+        works[name] = (partial(_score, budget=budget), CHECKPOINTS)
+    teraflops = {}  # of an example
+    for kind in ("training", "scoring"):
+        counting = works[kind][0](config, inputs, device, some)
         with FlopCounterMode(display=False) as counted:  # which warms up as well
             counting()
-        seconds = statistics.median(_seconds(work(examples), device) for _ in range(rounds))
-        teraflops = counted.get_total_flops() / some * examples / seconds / 1e12
+        teraflops[kind] = counted.get_total_flops() / some / 1e12
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, (prepare, _) in works.items():
+            times[name].append(_seconds(prepare(config, inputs, device, examples), device))
+    found: dict = {"peak_teraflops": _rounded(peak)}
+    for name, (_, passes) in works.items():
+        seconds = statistics.median(times[name])
+        speed = teraflops[name.split(",")[0]] * examples / seconds
         found[name] = {
-            "examples_per_second": float(f"{passes * examples / seconds:.4g}"),
-            "teraflops": float(f"{teraflops:.3g}"),
-            "share_of_peak": float(f"{teraflops / peak:.3g}"),
+            "examples_per_second": _rounded(passes * examples / seconds),
+            "teraflops": _rounded(speed),
+            "share_of_peak": _rounded(speed / peak),
         }
     return found
+
+
+def together(count: int, config: FitConfig, inputs: Inputs, device: str, rounds: int) -> float:
+    """Return examples per second of `count` processes, each with a training of its own.
+
+    Of one thread each. From the first that begins to the last that ends, without the first round,
+    in which each process warms up.
+    """
+    times: list[float] = []
+    with engine(ExecutionConfig(workers=count, threads=1, device=device)) as workers:
+        for _ in range(rounds + 1):
+            jobs = [(config, inputs, device)] * count
+            ends = [ends for _, ends in workers.run(train_once, jobs, "together")]
+            times.append(max(end for _, end in ends) - min(begin for begin, _ in ends))
+    return count * len(inputs.tokens) / statistics.median(times[1:])
+
+
+def train_once(config: FitConfig, inputs: Inputs, device: str) -> tuple[float, float]:
+    """Train a fresh model and return when that began and ended."""
+    work = _train(config, inputs, device, len(inputs.tokens))
+    _wait(device)
+    began = time.time()
+    work()
+    _wait(device)
+    return began, time.time()
 
 
 def peak_of(precision: str, device: str) -> float:
@@ -107,20 +168,27 @@ def peak_of(precision: str, device: str) -> float:
     return 2 * size**3 / statistics.median(times) / 1e12
 
 
-def _train(config: FitConfig, inputs: Inputs, device: str, examples: int) -> Callable[[], None]:
+def _train(
+    config: FitConfig, inputs: Inputs, device: str, examples: int, compiled: bool = False
+) -> Callable[[], None]:
     """Return what trains a fresh model on the first examples."""
     model = models.build(config, inputs.tokenizer, inputs.names, 0).to(device)
     tokens, labels = inputs.tokens.take(np.arange(examples)), inputs.labels[:examples]
     steps = training.steps_per_epoch(examples, config.batch_size)
 
-    def work() -> None:
+    def work(steps: int = steps) -> None:
         for _ in training.fit(model, tokens, labels, config, 0, (steps,)):
             pass
 
+    if compiled:
+        model.compile(dynamic=True)  # or every length of a batch would be compiled anew
+        work(min(COUNTED, steps))
     return work
 
 
-def _score(config: FitConfig, inputs: Inputs, device: str, examples: int) -> Callable[[], None]:
+def _score(
+    config: FitConfig, inputs: Inputs, device: str, examples: int, budget: int
+) -> Callable[[], None]:
     """Return what scores the first examples under checkpoints that are in memory."""
 
     def checkpoint(number: int) -> torch.nn.Module:
@@ -133,7 +201,6 @@ def _score(config: FitConfig, inputs: Inputs, device: str, examples: int) -> Cal
     meter = Meter(residents, precision=config.precision, device=device)
     for number in range(CHECKPOINTS):
         meter.opened(number)
-    budget = ScoreConfig().batch_tokens
 
     def work() -> None:
         meter.measure(inputs.tokens, inputs.labels, np.arange(examples), budget)
@@ -152,6 +219,17 @@ def _seconds(work: Callable[[], object], device: str) -> float:
 def _wait(device: str) -> None:
     if device != "cpu":
         torch.cuda.synchronize(device)
+
+
+def _speeds(row: dict) -> dict[str, float]:
+    """Return the examples per second of everything that was measured in a precision."""
+    together = {f"training, {crew}": values for crew, values in row["together"].items()}
+    works = {name: values for name, values in row.items() if "ing" in name} | together
+    return {name: values["examples_per_second"] for name, values in works.items()}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _name(device: str) -> str:

@@ -133,6 +133,14 @@ def training_batches(
         yield order[batch * batch_size : (batch + 1) * batch_size]
 
 
+def usual_tokens(device: torch.device | str) -> int:
+    """Return the tokens, padding included, of a batch that nothing is trained on.
+
+    On a CPU no more than stay in its cache from one layer to the next, on a GPU enough to fill it.
+    """
+    return 1024 if torch.device(device).type == "cpu" else 4096
+
+
 def budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     """Yield all examples by length, as many at once as fit into `budget` tokens with padding."""
     order = np.argsort(lengths, kind="stable")

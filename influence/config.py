@@ -167,7 +167,9 @@ class ScoreConfig(Config):
     score_precision: Literal["fp32", "bf16", "auto"] = knob(
         "fp32", "bf16: scoring under autocast, its ranks compared with fp32; auto: as in training"
     )
-    batch_tokens: int = knob(2048, "tokens of a scoring batch, padding included", 1)
+    batch_tokens: int = knob(
+        0, "tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU", 0
+    )
     shard_size: int = knob(
         0, "examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096", 0
     )

@@ -127,7 +127,7 @@ def fit(
 
 
 def predict(
-    joint: Joint, words: Words, batch_tokens: int = 8192
+    joint: Joint, words: Words, batch_tokens: int = 0
 ) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Return the intent (utterances,) and the tags of the words of each utterance.
 
@@ -139,7 +139,8 @@ def predict(
     outside = joint.tags.index(slots.OUTSIDE)
     joint.eval()
     with torch.inference_mode():
-        for rows in batches.budget_batches(words.tokens.lengths, batch_tokens):
+        budget = batch_tokens or batches.usual_tokens(device)
+        for rows in batches.budget_batches(words.tokens.lengths, budget):
             found = joint(**batches.collate(words.tokens, rows, device))
             best, chosen = found.intents.argmax(-1).tolist(), found.tags.argmax(-1).cpu().numpy()
             for row, intent, numbers in zip(rows, best, chosen, strict=True):

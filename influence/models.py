@@ -114,7 +114,7 @@ def learning_rates(config: FitConfig) -> tuple[float, float]:
     return encoder, config.head_learning_rate or (encoder if scratch else 10 * encoder)
 
 
-def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 4096) -> np.ndarray:
+def predict(model: nn.Module, tokens: batches.Tokens) -> np.ndarray:
     """Return fp32 logits (examples, classes) in the order of `tokens`, in eval mode.
 
     The mode is restored afterwards, and no random number is drawn.
@@ -124,7 +124,7 @@ def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 4096) 
     logits = torch.empty((len(tokens), model.config.num_labels), device=device)
     model.eval()
     with torch.inference_mode():
-        for rows in batches.budget_batches(tokens.lengths, batch_tokens):
+        for rows in batches.budget_batches(tokens.lengths, batches.usual_tokens(device)):
             out = model(**batches.collate(tokens, rows, device)).logits
             logits[batches.sent(torch.from_numpy(rows), device)] = out.float()
     model.train(training)

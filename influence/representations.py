@@ -4,21 +4,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from influence.batches import Tokens, budget_batches, collate
+from influence.batches import Tokens, budget_batches, collate, usual_tokens
 from influence.shapes import Float
 
 COMPONENTS = 50  # principal ones: what a two-dimensional map is made of
 
 
-def represent(
-    model: nn.Module, tokens: Tokens, batch_tokens: int = 4096
-) -> Float[np.ndarray, "examples width"]:
+def represent(model: nn.Module, tokens: Tokens) -> Float[np.ndarray, "examples width"]:
     """Return the mean over real tokens of the encoder's last hidden states, in eval mode."""
     device, encoder = next(model.parameters()).device, model.base_model
     found: np.ndarray | None = None
     model.eval()
     with torch.inference_mode():
-        for part in budget_batches(tokens.lengths, batch_tokens):
+        for part in budget_batches(tokens.lengths, usual_tokens(device)):
             inputs = collate(tokens, part, device)
             hidden = encoder(**inputs).last_hidden_state.float()
             real = inputs["attention_mask"].unsqueeze(-1)

@@ -1,7 +1,10 @@
 """The benchmarks measure what they say; how long it takes is not tested."""
 
 import importlib
+import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +13,6 @@ import torch
 from benchmarks import fused_pass, measuring, peers, sampling, throughput, vog
 from benchmarks.training import Inputs
 from influence import data
-from influence.config import FitConfig
 from influence.gradients import loop_norms
 from influence.layers import parameter_group
 from influence.rules import REGISTRY
@@ -78,9 +80,9 @@ def test_bars_are_drawn(monkeypatch, tmp_path):
 
 def test_throughput_counts_the_matrix_products_of_a_training_step(monkeypatch):
     monkeypatch.setattr(throughput, "COUNTED", 1)
-    config = FitConfig(model="tiny", max_length=16)
+    config = throughput.fit_config("tiny", "fp32")
     inputs = Inputs(config, data.load("assistant:500", max_train=32, max_test=32))
-    found = throughput.run("tiny", inputs, "fp32", "cpu", 1)
+    found = throughput.run(config, inputs, "cpu", 1, (2048, 64))
     model = throughput.models.build(config, inputs.tokenizer, inputs.names, 0)
     layers = [m for m in model.base_model.encoder.modules() if isinstance(m, torch.nn.Linear)]
     weights = sum(layer.weight.numel() for layer in layers)
@@ -88,4 +90,25 @@ def test_throughput_counts_the_matrix_products_of_a_training_step(monkeypatch):
     row = found["training"]
     each = row["teraflops"] * 1e12 / row["examples_per_second"]
     assert each == pytest.approx(6 * weights * padded, rel=0.15)  # and pooler, head, attention
-    assert found["scoring"]["share_of_peak"] > 0
+    assert found["scoring"]["share_of_peak"] > 0 < found["scoring, 64 tokens"]["share_of_peak"]
+
+
+def test_trainings_at_once_count_from_the_first_begin_to_the_last_end(monkeypatch):
+    config = throughput.fit_config("tiny", "fp32")
+    inputs = Inputs(config, data.load("assistant:500", max_train=32, max_test=32))
+    warm, timed = [(0.0, 90.0), (1.0, 91.0)], [(200.0, 210.0), (202.0, 216.0)]
+    moments = iter([*warm, *timed])
+    workers = SimpleNamespace(
+        run=lambda function, jobs, what: enumerate([function(*job) for job in jobs])
+    )
+    monkeypatch.setattr(throughput, "engine", lambda execution: nullcontext(workers))
+    monkeypatch.setattr(throughput, "train_once", lambda *given: next(moments))
+    assert throughput.together(2, config, inputs, "cpu", 1) == 2 * 32 / 16
+
+
+def test_a_training_tells_when_it_began_and_ended():
+    config = throughput.fit_config("tiny", "fp32")
+    inputs = Inputs(config, data.load("assistant:500", max_train=32, max_test=32))
+    before = time.time()
+    began, ended = throughput.train_once(config, inputs, "cpu")
+    assert before < began < ended < time.time()

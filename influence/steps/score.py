@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from influence import confident, planning, records, scores, stability, store, suspects
+from influence.batches import usual_tokens
 from influence.cluster import Engine, give_free_memory_back, let_go, settled
 from influence.config import ScoreConfig, ScoreStep, names
 from influence.errors import InputError, choose
@@ -141,7 +142,9 @@ def _score(
         split=split,
         streamed=do_not_fit(training, plans, engine),
         precision=precision,
-        **{name: getattr(config, name) for name in ("tracin_layers", "batch_tokens", "self_check")},
+        tracin_layers=config.tracin_layers,
+        batch_tokens=config.batch_tokens or usual_tokens(engine.device),
+        self_check=config.self_check,
     )
     examples = source.count(split)
     size = config.shard_size or min(max(math.ceil(examples / SHARDS), 256), 4096)
