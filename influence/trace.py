@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from influence import layers
+from influence import layers, models
 from influence.batches import Tokens, budget_batches, collate, sent
 from influence.gradients import NormRecorder, NoRuleError, loop_norms
 
@@ -359,7 +359,7 @@ def _embedding_output(model: nn.Module) -> Iterator[list[Tensor]]:
 
 def _autocast(device: torch.device, cast: bool):
     # Without the cache: it hides from the recorder's check that a weight is used a second time.
-    return torch.autocast(device.type, torch.bfloat16, enabled=cast, cache_enabled=False)
+    return models.autocast(device, cast, cache=False)
 
 
 def _in_groups(parts: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -120,9 +120,6 @@ def loop(
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)
     steps = steps or config.epochs * per_epoch
     device = next(model.parameters()).device
-    autocast = (
-        torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
-    )
     torch.manual_seed(seed)
     start = 0
     if begun is not None:
@@ -142,7 +139,7 @@ def loop(
             factor = _factor(step, steps, config)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-            with autocast:
+            with models.autocast(device, config.precision == "bf16"):
                 outputs = model(**collate(tokens, rows, device))
             loss = objective(outputs, rows)
             loss.backward()
