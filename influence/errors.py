@@ -9,6 +9,7 @@ SAID_FULL = re.compile(
     rf"(os error|[Ee]rrno) ({'|'.join(map(str, sorted(FULL)))})\b|database or disk is full"
     r"|\d+ requested and \d+ written"
 )
+SAID_TOO_LARGE = re.compile(r"(CUDA|MPS|HIP)\b.* out of memory|can't allocate memory")  # torch
 UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
@@ -25,7 +26,7 @@ class Terminated(BaseException):
 
 
 def environmental(error: BaseException | None, workdir: str) -> str:
-    """Return a sentence if it is the disk that failed, full or unreadable, and "" for a bug."""
+    """Return a sentence if disk or memory are full, or a file unreadable, and "" for a bug."""
     while error is not None:
         number = getattr(error, "errno", None)
         if number in FULL or SAID_FULL.search(str(error)):
@@ -33,13 +34,19 @@ def environmental(error: BaseException | None, workdir: str) -> str:
                 f"no space is left to write in {workdir}; free some and give the same command "
                 "again: what was finished is kept"
             )
+        if isinstance(error, MemoryError) or SAID_TOO_LARGE.search(str(error)):
+            return (
+                f"there is too little memory ({first_line(error).split('. GPU')[0]}): give smaller "
+                "batch_size, batch_tokens or max_length, or fewer workers; what was finished is "
+                "kept"
+            )
         if isinstance(error, OSError) and number in UNREADABLE and error.filename:
             return f"{error.filename} cannot be read or written: {error.strerror}"
         error = error.__cause__ or error.__context__
     return ""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what an exception says, its name where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import torch
 
 from influence import command, errors, store
 from tests import project, tiny
@@ -18,6 +19,10 @@ from tests.test_bad_input import running
 from tests.test_end_to_end import all_runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+CUDA_IS_FULL = (
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.77 GiB of "
+    "which 12.34 GiB is free."
+)
 HERE = {"workers": 1, "threads": 1, "track": False}
 
 
@@ -143,11 +148,21 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_finished(
         (OSError(5, "Input/output error", "/a/b"), "/a/b cannot be read or written: Input"),
         (OSError(122, "Disk quota exceeded"), "no space is left to write in here"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "no space is left"),
+        (
+            torch.OutOfMemoryError(CUDA_IS_FULL),
+            "there is too little memory (CUDA out of memory. Tr",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+            "there is too little memory (",
+        ),
+        (MemoryError(), "there is too little memory (MemoryError): give smaller batch_size"),
+        (RuntimeError("CUDA error: device-side assert triggered"), ""),
         (FileNotFoundError(2, "No such file or directory", "/a/b"), ""),
         (ValueError("os error 280"), ""),
     ],
 )
-def test_what_the_disk_does_is_told_from_a_bug(error, said):
+def test_what_disk_and_memory_do_is_told_from_a_bug(error, said):
     found = errors.environmental(error, "here")
     assert found.startswith(said) if said else found == ""
 
