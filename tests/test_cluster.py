@@ -1,11 +1,14 @@
 """Workers end with what they work for."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
 import sys
 import time
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,6 +92,23 @@ def test_jobs_on_ray_lose_no_worker_s_job_and_raise_their_own_errors(tmp_path):
         with pytest.raises(InputError) as raised:
             list(engine.run(_refuse_the_third, jobs, "jobs"))
         assert str(raised.value) == "number 2"
+
+
+@pytest.mark.ray
+def test_workers_of_a_cluster_tell_whether_they_have_a_device():
+    pytest.importorskip("ray")
+    absent = dataclasses.replace(ON_RAY, device="cuda:99")
+    with pytest.raises(InputError, match="'cuda:99' is not there"), cluster.engine(absent):
+        raise AssertionError("no engine")
+
+
+def test_only_workers_elsewhere_are_asked_what_they_have():
+    there: Future = Future()
+    there.set_result("theirs")
+    elsewhere = SimpleNamespace(local=False, submit=lambda function, *arguments: there)
+    assert cluster.Engine("cpu", elsewhere).ask(len, "four") == "theirs"
+    local = SimpleNamespace(local=True)
+    assert [cluster.Engine("cpu", pool).ask(len, "four") for pool in (local, None)] == [4, 4]
 
 
 ON_RAY = ExecutionConfig(cluster="auto", workers=2, threads=1, device="cpu")
