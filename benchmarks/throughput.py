@@ -75,7 +75,7 @@ def main() -> None:
             }
             for n, speed in speeds.items()
         }
-        # After every precision: a machine that is lent may be gone before the last.
+        # After every precision: what is measured stays if the next one is cut off.
         write(
             f"{Path(__file__).with_suffix('')}_{kind}",
             {
@@ -224,8 +224,8 @@ def _wait(device: str) -> None:
 def _speeds(row: dict) -> dict[str, float]:
     """Return the examples per second of everything that was measured in a precision."""
     together = {f"training, {crew}": values for crew, values in row["together"].items()}
-    works = {name: values for name, values in row.items() if "ing" in name} | together
-    return {name: values["examples_per_second"] for name, values in works.items()}
+    alone = {name: row[name] for name in row if name.startswith(("training", "scoring"))}
+    return {name: values["examples_per_second"] for name, values in (alone | together).items()}
 
 
 def _rounded(value: float) -> float:

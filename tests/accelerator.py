@@ -115,11 +115,9 @@ def _empty_strided(size, stride, dtype=None, layout=None, device=None, pin_memor
 
 
 def _fetched(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    before = waits.copy()
-    found = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    waits.clear()  # a file is no wait that could be saved
-    waits.update(before)
-    return found
+    # Not by `cpu`: a file is no wait that could be saved.
+    found = {name: t.here if isinstance(t, There) else t for name, t in tensors.items()}
+    return {name: tensor.detach().contiguous() for name, tensor in found.items()}
 
 
 def _who() -> str:

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests import tiny
+from tests import project, tiny
 from tests.accelerator import NAME
 
-ROOT = Path(__file__).parent.parent
 SHORT = {"track": False, "workers": 1, "threads": 1, "seeds": 1, "draws": 1, "fractions": "0.4"}
 
 
@@ -34,7 +33,9 @@ def there(knobs, tmp_path_factory):
 def test_tensors_of_both_devices_do_not_mix():
     program = "import torch; from tests import accelerator; there = accelerator.install(); "
     ones = f"torch.ones(2, device='{NAME}') + torch.ones(2)"
-    done = subprocess.run([sys.executable, "-c", program + ones], cwd=ROOT, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program + ones], cwd=project.ROOT, capture_output=True
+    )
     assert f"tensors on {NAME} and cpu" in done.stderr.decode()
 
 
@@ -86,11 +87,12 @@ def start(root: Path, device: str, knobs: dict) -> tuple[subprocess.Popen, Path]
     """Start main on a device; return its process and its workdir."""
     workdir = root / device
     workdir.mkdir(exist_ok=True)
-    given = knobs | {"device": device, "workdir": workdir}
-    asked = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    asked = project.flags(knobs | {"device": device, "workdir": workdir})
     command = [sys.executable, "-m", "tests.accelerator", str(workdir / "waits.json")]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, "entrypoints.main", *asked], cwd=ROOT, **pipes), workdir
+    return subprocess.Popen(
+        [*command, "entrypoints.main", *asked], cwd=project.ROOT, **pipes
+    ), workdir
 
 
 def end(started: tuple[subprocess.Popen, Path]) -> Path:

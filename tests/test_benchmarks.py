@@ -3,6 +3,7 @@
 import importlib
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,7 +81,7 @@ def test_bars_are_drawn(monkeypatch, tmp_path):
 
 def test_throughput_counts_the_matrix_products_of_a_training_step(monkeypatch):
     monkeypatch.setattr(throughput, "COUNTED", 1)
-    config = throughput.fit_config("tiny", "fp32")
+    config = replace(throughput.fit_config("tiny", "fp32"), max_length=16)
     inputs = Inputs(config, data.load("assistant:500", max_train=32, max_test=32))
     found = throughput.run(config, inputs, "cpu", 1, (2048, 64))
     model = throughput.models.build(config, inputs.tokenizer, inputs.names, 0)
