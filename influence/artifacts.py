@@ -12,9 +12,11 @@ import pandas as pd
 from influence import conclusions, evaluation, flips, nlu_tables, specs, store
 from influence.conclusions import Comparison
 from influence.evaluation import AT_EQUAL_STEPS
-from influence.saved import open_saved
+from influence.saved import open_saved, told
 from influence.studies import Study
 from influence.tracking import Run
+
+LONGEST = 5000  # characters of a tag
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,13 @@ class Compared:
 def train(run: Run, directory: Path) -> None:
     """Log `training/` and the dataset."""
     run.log_step(directory, "train", "training")
+    tag_data(run, directory)
+
+
+def tag_data(run: Run, directory: Path) -> None:
+    """Say in the tag `data` what the dataset of a step was read from, and what was decided."""
+    if run.id:
+        run.tag(data="; ".join(told(open_saved(directory / "data")))[:LONGEST])
 
 
 def score(run: Run, directory: Path) -> None:
@@ -117,6 +126,7 @@ def comparison(
     from influence import plots, report
 
     run.tag(**{"mlflow.note.content": compared.said[0]})
+    tag_data(run, scores)
     run.log_dataset(**first["dataset"])
     figures = {"pruning_curves": plots.pruning_curves(compared.summary)}
     if len(compared.differences):

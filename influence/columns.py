@@ -1,6 +1,7 @@
 """Which columns hold text, pair and label, and how the columns of a source become ours."""
 
 import json
+from collections.abc import Collection
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +25,10 @@ LABELS = (
 DOMAINS = ("domain", "domains", "scenario", "skill")
 INTENTS = ("intent", "intents", "label", "labels", "action")
 SLOTS = ("slots", "slot_tags", "tags", "ner_tags", "bio")
+# A column looks like labels if its values are repeated so often and are no more than so many, like
+# texts if so many values have so many words on average and most differ.
+REPEATED, MANY_LABELS = 5, 500
+LOOKED_AT, WORDS = 1000, 3
 RESERVED = ("id", "text", "text_pair", "label")
 
 
@@ -76,6 +81,15 @@ def find_nlu(rows: pd.DataFrame, text: str, domain: str, intent: str, slots: str
     return {"text": roles["text"], "label": domain, "intent": intent, "slots": slots}
 
 
+def left_aside(rows: pd.DataFrame, used: Collection[str]) -> list[str]:
+    """Return the columns that look like texts or like labels but are not among those `used`.
+
+    Each with what it looks like: 'Stance' (3 labels), 'Body' (texts).
+    """
+    kinds = {name: _looks_like(rows[name]) for name in rows.columns if name not in used}
+    return [f"{name!r} ({kind})" for name, kind in kinds.items() if kind]
+
+
 def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """Return the columns in use under the names of their roles, then the others.
 
@@ -103,6 +117,23 @@ def listed(rows: pd.DataFrame) -> str:
 
 def _first(names: tuple[str, ...], usual: dict[str, str], taken: set[str]) -> str:
     return next((usual[name] for name in names if usual.get(name, "") not in {"", *taken}), "")
+
+
+def _looks_like(column: pd.Series) -> str:
+    """Say what a column may be: "texts", "7 labels" or "" for neither."""
+    values = column.dropna()
+    if values.dtype == object and not values.map(lambda one: isinstance(one, str | int)).all():
+        return ""  # lists, objects, fractions
+    if pd.api.types.is_float_dtype(values) and not (values % 1 == 0).all():
+        return ""
+    different = values.nunique()
+    if 2 <= different <= min(len(values) // REPEATED, MANY_LABELS):
+        return f"{different} labels"
+    first = values.head(LOOKED_AT)
+    if not different or not first.map(lambda one: isinstance(one, str)).all():
+        return ""
+    words = first.str.split().str.len().mean()
+    return "texts" if words >= WORDS and first.nunique() > len(first) / 2 else ""
 
 
 def _is_storable(column: pd.Series) -> bool:

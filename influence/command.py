@@ -58,7 +58,7 @@ def parse(step: str, arguments: list[str]) -> Any:
     )
     for field in fields(kind):
         parser.add_argument(f"--{field.name}", **_argument(field))
-    values, unknown = parser.parse_known_args(arguments)
+    values, unknown = parser.parse_known_args(_joined(arguments, kind))
     if unknown:
         raise InputError(_unknown(step, unknown[0].lstrip("-").split("=")[0]))
     parsed = kind(**vars(values))
@@ -66,6 +66,18 @@ def parse(step: str, arguments: list[str]) -> Any:
     if needed and not getattr(parsed, needed):
         raise InputError(f"{step} needs {needed}: {_help(kind, needed)}")
     return parsed
+
+
+def _joined(arguments: list[str], kind: type) -> list[str]:
+    """Write each flag and its value as one argument: a value may begin with a dash, as -1,-."""
+    flags = {f"--{field.name}" for field in fields(kind)}
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in flags and argument not in flags:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def parse_knobs(step: str, knobs: Mapping[str, str]) -> Any:

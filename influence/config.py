@@ -56,7 +56,7 @@ class DataConfig(Config):
 
     dataset: str = knob(
         "assistant",
-        "hub id, directory with {train,validation,test}.{parquet,csv,jsonl}, or assistant[:N]",
+        "hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or assistant[:N]",
     )
     dataset_config: str = knob("", "configuration of a hub dataset, such as sst2 of nyu-mll/glue")
     text_column: str = knob("", "text column; empty: found by its usual names")
@@ -64,6 +64,11 @@ class DataConfig(Config):
         "", "second text column of a pair task; empty: found by its usual names"
     )
     label_column: str = knob("", "label column; empty: found by its usual names")
+    unlabelled: str = knob(
+        "auto",
+        "labels that mean no label, such as -1 or ?, comma-separated; auto: by evidence; empty: "
+        "none, every label is a class",
+    )
     task: Literal["classify", "nlu"] = knob(
         "classify", "classify; nlu: the domains, intents and slots of a voice assistant"
     )

@@ -30,13 +30,16 @@ def load(
     label_noise: float = 0.0,
     imbalance: float = 1.0,
     data_seed: int = 0,
+    unlabelled: str = "auto",
 ) -> Dataset:
     """Load `assistant`, `assistant:N`, a directory of {train,validation,test} files or a hub id.
 
     An id is 16 hexadecimal characters that depend on text, pair and label as the source has it,
     with -1, -2 ... for repeats inside a split: it survives another row order, file format or
     column. Labels become 0..C-1 in the order of `label_names`, which are those of train. Rows
-    without a label (missing, empty, -1) or without text are left out and counted in `dropped`.
+    without a label or without text are left out and counted in `dropped`. A missing or blank label
+    is none; what else is none follows from evidence, or is listed in `unlabelled`, see `labels`.
+    `source` and `notes` say what was read and decided.
     A validation split that is missing is cut from train, stratified by label, never from test.
     `max_test` caps validation and test each; a cap of 0 takes all rows. What is cut and capped
     depends on the ids and `data_seed` only, and no class disappears from a split. A directory that
@@ -47,29 +50,51 @@ def load(
     Raises InputError if anything named is not there or the rest is no classification task.
     """
     _check_sizes(validation_fraction, max_train, max_test)
-    named = any((dataset_config, text_column, pair_column, label_column))
+    named = any((dataset_config, text_column, pair_column, label_column, unlabelled != "auto"))
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
         whole = _checked(open_saved(Path(dataset)).dataset(), task)
         capped = _capped(whole, max_train, max_test, data_seed)
         return _perturbed(capped, task, label_noise, imbalance, data_seed)
-    rows = sources.read(
+    found = sources.read(
         dataset, dataset_config, data_seed, train_split, validation_split, test_split
     )
     if dataset.partition(":")[0] == "assistant":
         label_column = label_column or "domain"
-    train = rows["train"][0]
+    train = found.rows["train"].table
     if task == "nlu":
         roles = columns.find_nlu(train, text_column, label_column, intent_column, slots_column)
     else:
         roles = columns.find(train, text_column, pair_column, label_column)
-    splits, label_names, dropped = examples.from_sources(rows, roles)
-    splits, notes = _with_validation(splits, validation_fraction, data_seed)
-    name = "/".join(filter(None, [sources.name_of(dataset), dataset_config]))
-    whole = Dataset(name, **splits, label_names=label_names, digest="", dropped=dropped)
-    whole = _checked(replace(whole, notes=tuple(notes)), task)
+    usable = examples.from_sources(found.rows, roles, unlabelled)
+    splits, notes = _with_validation(usable.splits, validation_fraction, data_seed)
+    whole = Dataset(
+        "/".join(filter(None, [sources.name_of(dataset), dataset_config])),
+        **splits,
+        label_names=usable.label_names,
+        digest="",
+        dropped=usable.dropped,
+        notes=(*sources.notes(found), *usable.notes, *notes),
+        source=_source(found, roles),
+    )
+    whole = _checked(whole, task)
     capped = _capped(whole, max_train, max_test, data_seed)
     return _perturbed(capped, task, label_noise, imbalance, data_seed)
+
+
+def _source(found: sources.Found, roles: dict[str, str]) -> str:
+    """Say which columns of which files are used, and what was left aside that looks alike."""
+    named = {"text_pair": "second text", "label": "label"}
+    used = [f"{named.get(role, role)} {column!r}" for role, column in roles.items()]
+    files = [
+        origin if origin.startswith(role) else f"{origin} (as {role})"
+        for role, origin in found.origins.items()
+    ]
+    parts = [f"reads {sources.listed(used)} of {sources.listed(files)}"]
+    aside = columns.left_aside(found.rows["train"].table, roles.values())
+    parts += [f"leaves aside the columns {sources.listed(aside)}"] if aside else []
+    parts += [f"does not use {sources.listed(found.unused)}"] if found.unused else []
+    return "; ".join(parts)
 
 
 def _checked(dataset: Dataset, task: str) -> Dataset:

@@ -18,9 +18,9 @@ import pandas as pd
 
 from influence.columns import listed
 from influence.errors import InputError
+from influence.readers import read_file
 from influence.scores import REGISTRY
 from influence.shapes import Float, Int, Shaped
-from influence.sources import read_file
 
 FOLDER = "training_dynamics"
 FILE = re.compile(r"dynamics_epoch_(\d+)\.jsonl?")
@@ -98,7 +98,7 @@ def read_values(path: Path) -> pd.DataFrame:
     The names are in `sample_id`, as AUM writes them, or in another usual column. Returns one column
     per score, by name. Raises InputError if there is no such column or no known score.
     """
-    table, _ = read_file(path)
+    table = read_file(path).table
     usual = [name for name in ("sample_id", *NAMES, "id") if name in table.columns]
     found = [name for name in table.columns if name in REGISTRY and name not in usual]
     if not usual or not found:
@@ -193,7 +193,7 @@ def _files(folder: Path) -> dict[int, Path]:
 
 
 def _read_epoch(path: Path, epoch: int) -> pd.DataFrame:
-    rows, _ = read_file(path)
+    rows = read_file(path).table
     needed = {"guid": "guid", "gold": "gold", f"logits_epoch_{epoch}": "logits"}
     if lacking := [name for name in needed if name not in rows]:
         raise InputError(f"{path} lacks {lacking[0]!r}; its lines hold {listed(rows)}")

@@ -2,38 +2,56 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Hashable
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from influence import labels
 from influence.columns import listed, rename
 from influence.errors import InputError
-from influence.sources import Rows
+from influence.readers import Rows
 
 ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
 FLIPPED = "flipped"  # the column that says which labels are known to be wrong
-EXACT = 2**53  # from here on, different whole numbers are the same float
-WITHOUT_LABEL = ("", "-1", "-")  # "-" is how the original SNLI files say "no majority"
+NAMED_BY = {role: f"{role}_column" for role in ("text", "intent", "slots")}
+NAMED_BY["text_pair"] = "pair_column"
+
+
+class Examples(NamedTuple):
+    """The splits as in a Dataset, the class names, rows left out and why, and what to say."""
+
+    splits: dict[str, pd.DataFrame]
+    label_names: tuple[str, ...]
+    dropped: dict[str, int]
+    notes: tuple[str, ...]
 
 
 def from_sources(
-    sources: dict[str, Rows], columns: dict[str, str]
-) -> tuple[dict[str, pd.DataFrame], tuple[str, ...], dict[str, int]]:
-    """Return the splits as in a Dataset, the class names, and how many rows were dropped and why.
+    sources: Mapping[str, Rows], columns: dict[str, str], unlabelled: str = labels.AUTO
+) -> Examples:
+    """Return the examples of all splits.
 
     `sources` has the rows of each split, `columns` maps text and label, and where a task has them
-    text_pair, or intent and slots, to source columns. Raises InputError if a split lacks one, if
+    text_pair, or intent and slots, to source columns; `unlabelled` lists the labels that mean that
+    there is none, see `labels.without_label`. Raises InputError if a split lacks a column, if
     nothing usable is left of it, and for labels that are no classes or that train lacks.
     """
-    dropped: dict[str, int] = {}
-    splits = {role: _usable(rows, columns, role, dropped) for role, (rows, _) in sources.items()}
-    texts = _label_set(splits["train"]["label"])
-    splits = {role: _encoded(rows, role, texts) for role, rows in splits.items()}
     given = _given_names(sources, columns["label"])
+    renamed = {role: _renamed(rows, columns, role) for role, rows in sources.items()}
+    texts = {role: rows["label"] for role, rows in renamed.items()}
+    meant, notes = labels.without_label(texts, given, unlabelled)
+    dropped: dict[str, int] = {}
+    splits = {role: _usable(rows, columns, role, meant, dropped) for role, rows in renamed.items()}
+    classes = labels.ordered(splits["train"]["label"])
     by_number = {str(number): name for number, name in enumerate(given)}
-    return splits, tuple(by_number.get(text, text) for text in texts), dropped
+    names = [by_number.get(text, text) for text in classes]
+    sizes = splits["train"]["label"].value_counts()
+    named_sizes = {name: int(sizes[text]) for name, text in zip(names, classes, strict=True)}
+    notes += labels.alike(names, named_sizes)
+    splits = {role: _encoded(rows, role, classes) for role, rows in splits.items()}
+    return Examples(splits, tuple(names), dropped, tuple(notes))
 
 
 def digest_of(content: str, size: int = 8) -> str:
@@ -41,10 +59,9 @@ def digest_of(content: str, size: int = 8) -> str:
     return hashlib.blake2b(content.encode(), digest_size=size).hexdigest()
 
 
-def _usable(
-    rows: pd.DataFrame, columns: dict[str, str], split: str, dropped: dict[str, int]
-) -> pd.DataFrame:
-    """Rename the columns, leave out and count rows without a label or a text, add the ids."""
+def _renamed(source: Rows, columns: dict[str, str], split: str) -> pd.DataFrame:
+    """Return the columns under the names of their roles, with labels and texts as texts."""
+    rows = source.table
     for name in columns.values():
         if name not in rows.columns:
             raise InputError(f"{split} lacks the column {name!r}, it has {listed(rows)}")
@@ -53,9 +70,23 @@ def _usable(
         rows[ROW] = np.arange(len(rows))
     if FLIPPED in rows:  # from a CSV: "False", which is true
         rows[FLIPPED] = rows[FLIPPED].astype("str").str.lower().isin(("true", "1", "1.0"))
-    rows["label"] = _label_texts(rows["label"], columns["label"])
-    texts = [name for name in ("text", "text_pair") if name in rows.columns]
-    reasons = {"without a label": rows["label"].isin(WITHOUT_LABEL)}
+    rows["label"] = labels.label_texts(rows["label"], columns["label"])
+    for role in _texts(columns):
+        names = source.class_names.get(columns[role], [])
+        rows[role] = _as_texts(rows[role], columns[role], role, names)
+    return rows
+
+
+def _usable(
+    rows: pd.DataFrame,
+    columns: dict[str, str],
+    split: str,
+    without: set[str],
+    dropped: dict[str, int],
+) -> pd.DataFrame:
+    """Leave out and count rows without a label or a text, add the ids."""
+    texts = [name for name in ("text", "text_pair") if name in columns]
+    reasons = {"without a label": rows["label"].isin({"", *without})}
     reasons["with an empty text"] = ~rows[texts].map(_is_text).all(axis=1)
     for name in (name for name in ("intent", "slots") if name in columns):
         reasons[f"without {name}"] = ~rows[name].map(_is_text)
@@ -66,10 +97,45 @@ def _usable(
         keep &= ~unusable.to_numpy(bool)
     if not keep.any():
         raise InputError(_nothing_left(split, len(rows), columns, dropped))
-    strings = [*texts, *(name for name in ("intent", "slots") if name in columns)]
-    rows = rows[keep].reset_index(drop=True).astype(dict.fromkeys(strings, "str"))
+    rows = rows[keep].reset_index(drop=True).astype(dict.fromkeys(_texts(columns), "str"))
     rows.insert(0, "id", _ids(rows, texts))
     return rows
+
+
+def _texts(columns: dict[str, str]) -> list[str]:
+    """Return the roles whose columns hold texts."""
+    return [role for role in ("text", "text_pair", "intent", "slots") if role in columns]
+
+
+def _as_texts(column: pd.Series, name: str, role: str, class_names: list[str]) -> pd.Series:
+    """Return a column of texts: numbers, truths and dates as a CSV writes them, missing as None.
+
+    Tags of slots may come as lists, and as numbers of classes. Raises InputError for bytes and for
+    lists of anything else.
+    """
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
+
+    def as_text(value: object) -> str | None:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            raise InputError(f"column {name!r} holds bytes, not texts; decode them as UTF-8")
+        if role == "slots" and isinstance(value, list | tuple | np.ndarray):
+            return " ".join(str(as_name(tag)) for tag in value)
+        if isinstance(value, list | tuple | np.ndarray | dict):
+            kind = "objects" if isinstance(value, dict) else "lists"
+            raise InputError(
+                f"column {name!r} holds {kind}, not texts; join them to texts, or name another "
+                f"column with {NAMED_BY[role]}"
+            )
+        return None if pd.isna(value) else str(as_name(value))
+
+    def as_name(value: object) -> object:
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return class_names[value] if whole and 0 <= value < len(class_names) else value
+
+    return column.astype(object).map(as_text).astype("str")
 
 
 def _nothing_left(split: str, count: int, columns: dict[str, str], dropped: dict) -> str:
@@ -85,49 +151,11 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _label_texts(column: pd.Series, name: str) -> pd.Series:
-    """Write each label as the source has it, 1.0 as 1; missing becomes the empty string."""
-    if column.dtype == object:  # of several types, where True would be counted among the 1
-        column = column.map(lambda value: _label_text(value, name), na_action="ignore")
-    codes, values = pd.factorize(column)
-    texts = [_label_text(value, name) for value in values]
-    return pd.Series(np.array([*texts, ""], dtype=object)[codes], index=column.index, dtype="str")
-
-
-def _label_text(value: object, name: str) -> str:
-    if not isinstance(value, Hashable):
-        raise InputError(
-            f"label column {name!r} holds {type(value).__name__} values, but an example"
-            " has one label; name a column of integers or strings with label_column"
-        )
-    if isinstance(value, float | np.floating):
-        if not float(value).is_integer() or abs(value) >= EXACT:
-            raise InputError(
-                f"label column {name!r} holds {value}, no class; name a column of integers or"
-                " strings with label_column"
-            )
-        value = int(value)
-    text = str(value)
-    return "" if not text.strip() else re.sub(r"^(-?\d+)\.0+$", r"\1", text)
-
-
 def _ids(rows: pd.DataFrame, texts: list[str]) -> pd.Series:
     contents = zip(*(rows[name].tolist() for name in [*texts, "label"]), strict=True)
     ids = pd.Series([digest_of(json.dumps(content)) for content in contents], dtype="str")
     repeats = ids.groupby(ids).cumcount()
     return ids.where(repeats == 0, ids + "-" + repeats.astype("str"))
-
-
-def _label_set(labels: pd.Series) -> list[str]:
-    texts = sorted(set(labels))
-    if len(texts) < 2:
-        raise InputError(
-            f"all {len(labels)} train rows have the label {texts[0]!r}, but a classifier needs two"
-            " classes; name another column with label_column"
-        )
-    if all(re.fullmatch("-?[0-9]{1,999}", text) for text in texts):
-        texts.sort(key=int)
-    return texts
 
 
 def _encoded(rows: pd.DataFrame, split: str, texts: list[str]) -> pd.DataFrame:
@@ -136,15 +164,16 @@ def _encoded(rows: pd.DataFrame, split: str, texts: list[str]) -> pd.DataFrame:
         raise InputError(
             f"{unknown.iloc[0]} {split} rows have the label {unknown.index[0]!r}, which no train"
             f" row has ({len(unknown)} such labels, {unknown.sum()} rows); remove these rows or"
-            " add such examples to train"
+            " add such examples to train, or leave them out with unlabelled="
+            f"{unknown.index[0]}"
         )
     codes = rows["label"].map({text: code for code, text in enumerate(texts)})
     return rows.assign(label=codes.astype(np.int64))
 
 
-def _given_names(sources: dict[str, Rows], column: str) -> list[str]:
+def _given_names(sources: Mapping[str, Rows], column: str) -> list[str]:
     """Return the class names that the sources carry for integer labels, [] if they carry none."""
-    given = [names[column] for _, names in sources.values() if column in names]
+    given = [one.class_names[column] for one in sources.values() if column in one.class_names]
     if any(names != given[0] for names in given):
         raise InputError(f"the splits number the classes of {column!r} differently: {given}")
     return given[0] if given else []

@@ -19,7 +19,7 @@ from influence import (
 )
 from influence.conclusions import Comparison
 from influence.evaluation import AT_EQUAL_STEPS
-from influence.saved import Dataset, open_saved
+from influence.saved import Dataset, open_saved, told
 from influence.steps.inputs import recall_of
 
 TEMPLATE = "report.html"
@@ -54,7 +54,7 @@ def page(
         report_parts.again(command, manifest),
     ]
     sizes = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
-    facts = (
+    size = (
         f"{sizes} examples · {len(dataset.label_names)} classes · model {manifest['fit']['model']}"
         f" · {compared.points['seed'].nunique()} retrainings per point"
     )
@@ -62,7 +62,7 @@ def page(
     verdicts = [verdict, *compared.notes]
     return _render(
         title=f"Which of the {len(table):,} examples of {manifest['dataset']['name']} are needed?",
-        facts=facts,
+        facts=[size, *told(dataset)],
         verdicts=verdicts,
         warnings=warnings,
         parts=[part for part in parts if part is not None],
@@ -95,7 +95,7 @@ def study_page(
     ]
     return _render(
         title=question,
-        facts=facts,
+        facts=[facts],
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
         parts=parts,
@@ -124,7 +124,7 @@ def search_page(directory: Path, scored: Path, command: str) -> str:
     )
     return _render(
         title=f"How much of {name} can be pruned?",
-        facts=facts,
+        facts=[facts, *told(dataset)],
         verdicts=[found["verdict"]],
         warnings=[],
         parts=parts,

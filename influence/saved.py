@@ -21,7 +21,7 @@ from influence.store import NOT_JSON, file_digest, link, replacing, write_json
 
 SPLITS = ("train", "validation", "test")
 HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
-FACTS = ("name", "label_names", "digest", "dropped", "notes")
+FACTS = ("name", "label_names", "digest", "dropped", "notes", "source")
 PART = 16384  # rows that are in memory at a time
 
 
@@ -37,6 +37,7 @@ class Dataset:
     digest: str
     dropped: dict[str, int]
     notes: tuple[str, ...] = ()
+    source: str = ""  # the files and columns that it was read from, as a sentence
 
     @property
     def is_pair(self) -> bool:
@@ -60,6 +61,7 @@ class Saved:
     dropped: dict[str, int]
     notes: tuple[str, ...]
     files: dict[str, str]
+    source: str = ""
 
     def count(self, split: str) -> int:
         """Return the number of rows of a split."""
@@ -170,6 +172,12 @@ def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray]) -> None:
         facts = {name: getattr(whole, name) for name in FACTS}
         facts["digest"] = hashed[directory].of(whole.label_names)  # of a subset: its own
         write_json(directory / "dataset.json", {**facts, "files": _files(directory)})
+
+
+def told(dataset: Dataset | Saved) -> list[str]:
+    """Return what there is to say of a dataset: what was read, left out, cut and decided."""
+    dropped = [f"left out {count} {what}" for what, count in dataset.dropped.items()]
+    return [*filter(None, [dataset.source]), *dropped, *dataset.notes]
 
 
 def texts_of(rows: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from influence import store, tracking
+from influence.artifacts import tag_data
 from influence.conclusions import shown
 from influence.recommendation import flat
 from influence.steps.step import Record, say
@@ -70,6 +71,7 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
         run.log_text(report.search_page(directory, scored, command), "report.html")
         run.log(Record(0, flat(found)))
         run.tag(**{"mlflow.note.content": found["verdict"]})
+        tag_data(run, scored)
         run.log_step(directory, "search", "search")
         run.end("FINISHED")
 

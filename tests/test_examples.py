@@ -38,11 +38,11 @@ def test_labels_are_numbered_in_numeric_order_else_alphabetically(tmp_path, labe
 @pytest.mark.parametrize(
     "labels",
     [
-        [0, 1, -1, None],
-        [0.0, 1.0, -1.0, float("nan")],
+        [0, 1, None, None],
+        [0.0, 1.0, float("nan"), None],
         ["a", "b", "", None],
-        ["a", "b", "-1", "-"],
-        pd.array([0, 1, -1, None], "Int64"),
+        ["a", "b", " ", "\t"],
+        pd.array([0, 1, None, None], "Int64"),
     ],
 )
 def test_rows_without_a_label_are_dropped_and_counted(tmp_path, labels):
@@ -77,9 +77,9 @@ def test_rows_without_a_text_are_dropped_and_counted_once(tmp_path):
     assert data.load(path).test["text"].tolist() == ["a", "b"]
 
 
-def test_texts_that_are_not_strings_and_empty_second_texts_are_dropped(tmp_path):
+def test_missing_and_empty_second_texts_are_dropped(tmp_path):
     lines = [{"premise": text, "hypothesis": "h", "label": n} for n, text in enumerate(["a", "b"])]
-    wrong = [{"premise": 3, "hypothesis": "h"}, {"premise": "a", "hypothesis": " "}, {}]
+    wrong = [{"premise": None, "hypothesis": "h"}, {"premise": "a", "hypothesis": " "}, {}]
     lines += [row | {"label": 1} for row in wrong]
     for split in SPLITS:
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))

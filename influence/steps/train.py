@@ -11,7 +11,7 @@ from influence import data, models, nlu, planning, specs, store, training
 from influence.cluster import Engine, has_bf16, settled
 from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
 from influence.errors import InputError
-from influence.saved import Dataset, save
+from influence.saved import Dataset, save, told
 from influence.steps import adopt as adopting
 from influence.steps.inputs import HELD_OUT, TRAINING, read_checkpoints
 from influence.steps.runs import checkpoint, train_fold, train_run
@@ -20,7 +20,7 @@ from influence.steps.step import Record, Steps, Task, perform, say
 CODE = (
     *TRAINING,
     *("adoption", "assistant", "assistant_grammar", "columns", "data", "dynamics", "examples"),
-    *("perturb", "templates"),
+    *("labels", "perturb", "readers", "templates"),
     *("steps/adopt", "steps/runs", "steps/train", "steps/unfinished"),
 )
 # of a run, in the manifest
@@ -45,10 +45,8 @@ def train(
     """
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     dataset = data.load(**config.knobs(DataConfig))
-    for count, what in ((number, name) for name, number in dataset.dropped.items()):
-        say(f"train: dropped {count} {what}")
-    for note in dataset.notes:
-        say(f"train: {note}")
+    for sentence in told(dataset):
+        say(f"train: {sentence}")
     if config.stack and config.task != "nlu":
         raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")
     if config.folds == 1 or (config.folds and config.adopt):
