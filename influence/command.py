@@ -61,7 +61,8 @@ def parse(step: str, arguments: list[str]) -> Any:
     values, unknown = parser.parse_known_args(_joined(arguments, kind))
     if unknown:
         raise InputError(_unknown(step, unknown[0].lstrip("-").split("=")[0]))
-    parsed = kind(**vars(values))
+    # Python 3.11 takes the value "--" for an end of flags and gives an empty list.
+    parsed = kind(**{name: "--" if value == [] else value for name, value in vars(values).items()})
     needed = config.required(step)
     if needed and not getattr(parsed, needed):
         raise InputError(f"{step} needs {needed}: {_help(kind, needed)}")

@@ -171,14 +171,13 @@ def _directory(directory: Path) -> tuple[Mapping[str, Split], list[str]]:
         return _of_rows(_saved_to_disk(directory))
     there = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
     files = [path for path in there if split_name(path.name)[0] and path.name not in BESIDE]
-    folders = [path for path in there if path.is_dir() and _inside(path)]
+    folders = [path for path in there if path.is_dir() and _is_split(path)]
     named = _by_name([path for path in files if path.is_file()])
     for folder in folders:  # such as train/part-0.csv, or Spark's train.parquet/
         named.setdefault(split_name(folder.name)[0] or folder.name, []).append([folder])
-    if not any(name in named for name in NAMES["train"]) and (directory / "data") in folders:
-        splits, inner = _directory(directory / "data")  # of a snapshot of the hub
-        return splits, [*inner, *(name for name in _data_names(there) if name != "data")]
-    if not named:
+    inner = directory / "data"  # of a snapshot of the hub
+    has_inner = not any(name in named for name in NAMES["train"]) and inner.is_dir()
+    if not named and not has_inner:
         raise InputError(_nothing(directory, there))
     splits = {
         name: Split(
@@ -187,12 +186,16 @@ def _directory(directory: Path) -> tuple[Mapping[str, Split], list[str]]:
         )
         for name, ways in named.items()
     }
+    if has_inner:
+        found, names = _directory(inner)
+        return {**found, **splits}, [*names, *(n for n in _data_names(there) if n != inner.name)]
     return splits, _data_names(there)
 
 
 def _data_names(paths: Sequence[Path]) -> list[str]:
     """Return the names of what may hold data, whether it can be read or not."""
-    names = [path.name for path in paths if path.suffix not in TEXTS and path.name not in BESIDE]
+    kept = [path for path in paths if path.is_file() or _inside(path)]
+    names = [path.name for path in kept if path.suffix not in TEXTS and path.name not in BESIDE]
     return [name for name in names if not name.isupper()]  # LICENSE, README
 
 
@@ -224,6 +227,13 @@ def _by_name(files: Sequence[Path]) -> dict[str, list[list[Path]]]:
             if whole and (name not in named or pattern is PART):
                 named.setdefault(name, []).append([parts[number] for number in numbers])
     return named
+
+
+def _is_split(folder: Path) -> bool:
+    """Tell whether the files of a folder are one split, and not a dataset of their own."""
+    names = {name.lower() for name in _by_name(inside)} if (inside := _inside(folder)) else set()
+    splits = [usual for usual in NAMES.values() if names & set(usual)]
+    return bool(inside) and len(splits) < 2
 
 
 def _inside(folder: Path) -> list[Path]:

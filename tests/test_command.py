@@ -42,6 +42,13 @@ def test_the_defaults_survive_the_command_line_as_mlflow_passes_them(step):
     assert command.parse(step, arguments) == kind(**({needed: "somewhere"} if needed else {}))
 
 
+def test_a_value_may_begin_with_a_dash_or_be_empty():
+    for value in ("-1", "-", "-,-1", "--", "--odd", ""):
+        parsed = command.parse("train", ["--unlabelled", value, "--epochs", "2"])
+        assert parsed == config.TrainStep(unlabelled=value, epochs=2)
+        assert command.parse("train", [f"--unlabelled={value}"]).unlabelled == value
+
+
 @pytest.mark.parametrize(
     ("step", "arguments", "said"),
     [
@@ -56,6 +63,7 @@ def test_the_defaults_survive_the_command_line_as_mlflow_passes_them(step):
         ("train", ["--null_model", "yes"], "must be true or false"),
         ("train", ["--head", "wide"], "head must be one of default, mlp"),
         ("train", ["--epochs"], "expected one argument"),
+        ("train", ["--epochs", "--seed", "1"], "expected one argument"),
         ("train", ["stray"], "stray"),
         ("score", [], "score needs training"),
         ("sample", ["--scores", ""], "sample needs scores"),

@@ -315,6 +315,27 @@ def test_rows_without_intent_or_slots_are_dropped_and_counted(tmp_path):
     assert dataset.dropped == {"train rows without intent": 1, "train rows without slots": 1}
 
 
+def test_tags_may_be_lists_of_names_or_of_numbers_of_named_classes(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = {"train": nlu_rows(20), "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
+    expected = data.load(write(tmp_path / "talk", **rows), task="nlu")
+    lists = {name: own.assign(slots=own["slots"].str.split()) for name, own in rows.items()}
+    found = data.load(write(tmp_path / "lists" / "talk", **lists), task="nlu")
+    pd.testing.assert_frame_equal(found.train, expected.train)
+    tags = ["O", "B-title", "I-title"]
+    for name, own in lists.items():
+        numbered = own.assign(slots=own["slots"].map(lambda row: [tags.index(tag) for tag in row]))
+        features = {column: datasets.Value("string") for column in own.columns}
+        features["slots"] = datasets.Sequence(datasets.ClassLabel(names=tags))
+        made = datasets.Dataset.from_dict(
+            numbered.to_dict("list"), features=datasets.Features(features)
+        )
+        (tmp_path / "numbers" / "talk").mkdir(parents=True, exist_ok=True)
+        made.to_parquet(str(tmp_path / "numbers" / "talk" / f"{name}.parquet"))
+    found = data.load(str(tmp_path / "numbers" / "talk"), task="nlu")
+    pd.testing.assert_frame_equal(found.train, expected.train)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -1,6 +1,7 @@
 """Every entry point, in this process and through `mlflow run`, on a directory of CSV files."""
 
 import dataclasses
+import html
 import importlib
 import json
 from importlib.util import find_spec
@@ -155,6 +156,18 @@ def test_every_run_is_named_described_and_names_its_dataset(study):
         (entry,) = run.inputs.dataset_inputs
         digests.add((entry.dataset.name, entry.dataset.digest))
     assert len(digests) == 1 and digests.pop()[0] == "talk"
+
+
+def test_what_was_read_is_a_tag_and_stands_in_the_report(study):
+    source = "reads text 'text' and label 'label' of train.csv, validation.csv and test.csv"
+    tagged = {run.data.tags["step"] for run in study.runs if "data" in run.data.tags}
+    assert tagged == {"main", "train"}
+    for run in study.runs:
+        if run.data.tags["step"] in tagged:
+            assert run.data.tags["data"].startswith(source)
+    (main,) = [run for run in study.runs if run.data.tags["step"] == "main"]
+    page = Path(mlflow.artifacts.download_artifacts(f"runs:/{main.info.run_id}/report.html"))
+    assert f'<p class="facts">{source}' in html.unescape(page.read_text())
 
 
 def test_the_experiment_says_how_to_read_it(study):

@@ -243,6 +243,205 @@ def test_named_splits_are_used(tmp_path):
     assert [len(rows) for rows in dataset.splits.values()] == [5, 3, 4]
 
 
+# layouts
+
+
+def sizes(path, **knobs):
+    dataset = data.load(str(path), **knobs)
+    assert len(pd.concat(dataset.splits.values())["text"].unique()) == sum(
+        len(rows) for rows in dataset.splits.values()
+    )
+    return [len(rows) for rows in dataset.splits.values()], dataset.source
+
+
+def parts(count, sizes=(5, 7, 3, 2)):
+    """Return tables of different rows."""
+    starts = np.cumsum([0, *sizes])
+    return [examples(size, offset=int(starts[n])) for n, size in enumerate(sizes[:count])]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train", "dev", "test"), "train.csv, dev.csv (as validation) and test.csv"),
+        (("train", "val", "test"), "val.csv (as validation)"),
+        (("train", "valid", "test"), "valid.csv"),
+        (("training", "development", "testing"), "development.csv (as validation)"),
+        (("Train", "Val", "Test"), "Train.csv (as train), Val.csv (as validation) and"),
+        (("train", "dev", "eval"), "eval.csv (as test)"),
+        (("snli_1.0_train", "snli_1.0_dev", "snli_1.0_test"), "snli_1.0_dev.csv (as validation)"),
+        (
+            ("train-data", "valid-data", "test-data"),
+            "train-data.csv, valid-data.csv (as validation) and",
+        ),
+    ],
+)
+def test_splits_are_found_under_the_names_that_others_give_them(tmp_path, names, said):
+    train, validation, test = parts(3)
+    path = write(tmp_path, "csv", **dict(zip(names, (train, validation, test), strict=True)))
+    found, source = sizes(path)
+    assert found == [5, 7, 3] and said in source
+
+
+def test_the_usual_name_wins_and_the_others_are_said_to_be_unused(tmp_path):
+    one, two, three, four = parts(4)
+    path = write(tmp_path, train=one, validation=two, test=three, dev=four, more=four)
+    (tmp_path / "notes.xlsx").write_bytes(b"")
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / ".hidden.csv").write_text("")
+    found, source = sizes(path)
+    assert found == [5, 7, 3]
+    assert source.endswith("does not use dev.parquet, more.parquet and notes.xlsx")
+    assert sizes(path, validation_split="dev")[0] == [5, 2, 3]
+
+
+def test_two_splits_for_one_are_ambiguous_unless_one_is_named(tmp_path):
+    one, two, three, four = parts(4)
+    path = write(tmp_path, train=one, dev=two, val=four, test=three)
+    assert "has dev and val for validation; name one with validation_split" in load_error(path)
+    assert sizes(path, validation_split="val")[0] == [5, 2, 3]
+    path = write(tmp_path / "b", a_train=one, a_test=two, b_train=three, b_test=four)
+    assert "splits named a_* and b_*" in load_error(path)
+
+
+def test_a_file_never_serves_as_two_splits(tmp_path):
+    path = write(tmp_path, train_test=examples(9))
+    assert "has no split 'test'" in load_error(path) or "more than one split" in load_error(path)
+    path = write(tmp_path / "b", train=examples(9), dev=examples(4, offset=50))
+    found, source = sizes(path, test_split="validation", validation_fraction=0.3)
+    assert found == [6, 3, 4] and "dev.parquet (as test)" in source
+    assert "(test_split=dev tests on dev" in load_error(path)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "train-{0:05d}-of-00002.parquet",
+        "train-{0:05d}-of-00002-0123456789abcdef.parquet",
+        "train_{1}.csv",
+        "train.{0}.jsonl",
+        "train-{0}.tsv",
+        "train/part-{0}.csv",
+        "train.parquet/part-{0}.snappy.parquet",
+        "train/train-{0:05d}-of-00002.jsonl",
+    ],
+)
+def test_the_files_of_one_split_are_read_in_their_order(tmp_path, pattern):
+    first, second, test = parts(3)
+    write(tmp_path, "csv", test=test)
+    for number, rows in enumerate((first, second)):
+        path = tmp_path / pattern.format(number, number + 1)
+        path.parent.mkdir(exist_ok=True)
+        if path.suffix == ".parquet":
+            rows.to_parquet(path)
+        elif path.suffix == ".jsonl":
+            rows.to_json(path, orient="records", lines=True)
+        else:
+            rows.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    (path.parent / "_SUCCESS").write_text("")
+    dataset = data.load(str(tmp_path), validation_split="test", test_split="test")
+    whole = pd.concat([dataset.train, dataset.validation]).sort_values("source_row")
+    assert whole["text"].tolist() == [f"text {number}" for number in range(12)]
+    assert whole["source_row"].tolist() == list(range(12))
+    assert "/" not in pattern or "does not use" not in dataset.source
+
+
+def test_ten_parts_come_in_the_order_of_their_numbers(tmp_path):
+    for number in range(12):
+        write(tmp_path, "csv", **{f"train_{number}": examples(2, offset=2 * number)})
+    write(tmp_path, "csv", test=examples(4, offset=90), validation=examples(4, offset=80))
+    texts = data.load(str(tmp_path)).train["text"].tolist()
+    assert texts == [f"text {number}" for number in range(24)]
+
+
+def test_numbers_with_gaps_are_no_parts_of_one_split(tmp_path):
+    write(tmp_path, "csv", train_10=examples(3), train_100=examples(6), test=examples(4))
+    assert "has no split 'train'" in load_error(str(tmp_path))
+    named = data.load(str(tmp_path), train_split="train_100", validation_split="test")
+    assert len(named.train) == 5  # one was cut off for validation
+
+
+def test_a_missing_part_is_named(tmp_path):
+    write(tmp_path, **{"train-00000-of-00003": examples(3), "train-00002-of-00003": examples(3)})
+    assert "2 of 3 files of train: number 1 is missing" in load_error(str(tmp_path))
+
+
+def test_parts_with_other_columns_or_class_names_are_refused(tmp_path):
+    write(tmp_path, "csv", test=examples(4), validation=examples(4), train_0=examples(4))
+    examples(4).assign(more=1).to_csv(tmp_path / "train_1.csv", index=False)
+    message = load_error(str(tmp_path))
+    assert "train_1.csv and train_0.csv are parts of train with different columns" in message
+
+
+def test_a_snapshot_of_the_hub_is_a_dataset(tmp_path):
+    train, validation, test = parts(3)
+    write(
+        tmp_path / "data",
+        **{
+            "train-00000-of-00001": train,
+            "validation-00000-of-00001": validation,
+            "test-00000-of-00001": test,
+        },
+    )
+    (tmp_path / "README.md").write_text("---\n---\n")
+    found, source = sizes(tmp_path)
+    assert found == [5, 7, 3] and "train-00000-of-00001.parquet" in source
+    assert data.load(str(tmp_path)).name == tmp_path.name
+
+
+def test_a_folder_of_folders_with_data_shows_the_way(tmp_path):
+    write(tmp_path / "sst2", train=examples(4), test=examples(4))
+    message = load_error(str(tmp_path))
+    assert f"give one of its folders, such as {tmp_path / 'sst2'}" in message
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_folder_of_save_to_disk_is_a_dataset_with_its_class_names(tmp_path, shards, capfd):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    splits = {
+        name: datasets.Dataset.from_dict(rows.to_dict("list"), features=features)
+        for name, rows in zip(("train", "dev", "test"), parts(3), strict=True)
+    }
+    datasets.DatasetDict(splits).save_to_disk(
+        str(tmp_path / "all"), num_shards=dict.fromkeys(splits, shards)
+    )
+    dataset = data.load(str(tmp_path / "all"))
+    assert [len(rows) for rows in dataset.splits.values()] == [5, 7, 3]
+    assert dataset.label_names == ("no", "yes")
+    assert "train, dev (as validation) and test" in dataset.source
+    splits["train"].save_to_disk(str(tmp_path / "one"))
+    assert "has no split 'test', only train" in load_error(str(tmp_path / "one"))
+    for file in (tmp_path / "all/test").glob("*.arrow"):
+        file.write_bytes(b"")
+    assert "was written by save_to_disk and does not load" in load_error(str(tmp_path / "all"))
+
+
+def test_what_is_guessed_is_said_with_what_was_left_aside(tmp_path):
+    rows = pd.DataFrame(
+        {
+            "ID": range(60),
+            "Target": ["Climate", "Atheism"] * 30,
+            "Tweet": [f"a tweet about number {n}" for n in range(60)],
+            "Stance": ["FAVOR", "AGAINST", "NONE"] * 20,
+            "Comment": [f"seen by reader {n} today" for n in range(60)],
+            "Score": [n / 7 for n in range(60)],
+            "Agreed": [True, False] * 30,
+        }
+    )
+    path = write(tmp_path, "csv", train=rows, validation=rows, test=rows)
+    dataset = data.load(path, text_column="Tweet")
+    assert dataset.label_names == ("Atheism", "Climate")
+    assert dataset.source == (
+        "reads text 'Tweet' and label 'Target' of train.csv, validation.csv and test.csv; leaves "
+        "aside the columns 'Stance' (3 labels), 'Comment' (texts) and 'Agreed' (2 labels)"
+    )
+    pair = data.load(path, text_column="Tweet", pair_column="Comment", label_column="Stance")
+    assert "reads text 'Tweet', second text 'Comment' and label 'Stance' of" in pair.source
+
+
 # Whatever the files hold
 
 
