@@ -40,7 +40,7 @@ def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]
     for knob, name in {"text_column": text, "pair_column": pair, "label_column": label}.items():
         if name and name not in rows.columns:
             raise InputError(f"{knob}={name!r} is not among the columns {listed(rows)}")
-    usual = {str(name).lower(): name for name in rows.columns}
+    usual = _usual(rows)
     label = label or _first(LABELS, usual, {text, pair})
     for first, second in PAIRS:
         pair_is_there = first in usual and usual.get(second, "") not in ("", label)
@@ -62,7 +62,7 @@ def find_nlu(rows: pd.DataFrame, text: str, domain: str, intent: str, slots: str
 
     Raises InputError as `find` does.
     """
-    usual = {str(name).lower(): name for name in rows.columns}
+    usual = _usual(rows)
     named = {"label_column": domain, "intent_column": intent, "slots_column": slots}
     for knob, name in named.items():
         if name and name not in rows.columns:
@@ -113,6 +113,12 @@ def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
 def listed(rows: pd.DataFrame) -> str:
     """Return the column names as a message shows them."""
     return ", ".join(map(repr, rows.columns))
+
+
+def _usual(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the columns by name without case and outer white space; text wins over Text."""
+    plain = {str(name).strip().lower(): name for name in rows.columns[::-1]}
+    return plain | {name: name for name in rows.columns if name in plain}
 
 
 def _first(names: tuple[str, ...], usual: dict[str, str], taken: set[str]) -> str:

@@ -161,11 +161,11 @@ def _ids(rows: pd.DataFrame, texts: list[str]) -> pd.Series:
 def _encoded(rows: pd.DataFrame, split: str, texts: list[str]) -> pd.DataFrame:
     unknown = rows["label"][~rows["label"].isin(texts)].value_counts()
     if len(unknown):
+        like = labels.like(unknown.index[0], texts)
         raise InputError(
             f"{unknown.iloc[0]} {split} rows have the label {unknown.index[0]!r}, which no train"
-            f" row has ({len(unknown)} such labels, {unknown.sum()} rows); remove these rows or"
-            " add such examples to train, or leave them out with unlabelled="
-            f"{unknown.index[0]}"
+            f" row has{like} ({len(unknown)} such labels, {unknown.sum()} rows); remove these rows,"
+            f" leave them out with unlabelled={unknown.index[0]}, or add such examples to train"
         )
     codes = rows["label"].map({text: code for code, text in enumerate(texts)})
     return rows.assign(label=codes.astype(np.int64))

@@ -78,8 +78,7 @@ def alike(texts: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
     """Say which labels differ by case, white space or Unicode form alone."""
     groups: dict[str, list[str]] = {}
     for text in texts:
-        key = " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
-        groups.setdefault(key, []).append(text)
+        groups.setdefault(_plain(text), []).append(text)
     return [
         f"labels {' and '.join(map(repr, group))} differ by case, white space or Unicode form "
         f"alone ({', '.join(str(sizes[text]) for text in group)} train rows) and are different "
@@ -87,6 +86,12 @@ def alike(texts: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
         for group in groups.values()
         if len(group) > 1
     ]
+
+
+def like(text: str, texts: Sequence[str]) -> str:
+    """Say which of `texts` a label differs from by case, white space or Unicode form alone."""
+    found = [other for other in texts if _plain(other) == _plain(text)]
+    return f", though {found[0]!r} differs by case or white space alone" if found else ""
 
 
 def ordered(labels: pd.Series) -> list[str]:
@@ -100,6 +105,10 @@ def ordered(labels: pd.Series) -> list[str]:
     if all(map(WHOLE.fullmatch, texts)):
         texts.sort(key=int)
     return texts
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def _label_text(value: object, name: str) -> str:

@@ -208,11 +208,11 @@ def _read_json(path: Path) -> Rows:
     if first.lstrip().startswith("["):
         records = _array(text or first)
     elif text and _is_json(text):  # one object over several lines
-        records = _by_columns(json.loads(text))
+        records = _of_object(json.loads(text))
     else:
         records = list(_lines(path))
-        if len(records) == 1 and _are_columns(records[0]):
-            records = _by_columns(records[0])
+        if len(records) == 1 and all(isinstance(v, list | dict) for v in records[0].values()):
+            records = _of_object(records[0])
     return Rows(_framed(records), {})
 
 
@@ -264,26 +264,28 @@ def _checked(record: Any, where: str, suspect: bool) -> dict:
     return record
 
 
-def _are_columns(record: dict) -> bool:
-    """Tell whether an object holds columns: lists of equal length, or objects of the same keys."""
-    values = list(record.values())
+def _of_object(whole: dict) -> list[dict]:
+    """Return the records of a file that is one object; raises ValueError if it holds none.
+
+    It holds columns, each a list or an object of values by row, as `DataFrame.to_json` writes them,
+    an object for each example, or one list of these.
+    """
+    values = list(whole.values())
+    if len(values) == 1 and isinstance(values[0], list) and {*map(type, values[0])} == {dict}:
+        return values[0]
     if values and all(isinstance(value, list) for value in values):
-        return len({len(value) for value in values}) == 1
-    keys = [set(value) for value in values if isinstance(value, dict)]
-    return bool(keys) and len(keys) == len(values) and all(one == keys[0] for one in keys)
-
-
-def _by_columns(columns: dict) -> list[dict]:
-    """Return the records of an object of columns; raises ValueError for any other object."""
-    if not _are_columns(columns):
-        keys = ", ".join(map(repr, list(columns)[:5]))
-        raise ValueError(
-            f"it holds one object with the keys {keys}, not examples; write one object per line, "
-            "or an array of objects"
-        )
-    first = next(iter(columns.values()))
-    places = range(len(first)) if isinstance(first, list) else first
-    return [{name: values[place] for name, values in columns.items()} for place in places]
+        if len({len(value) for value in values}) == 1:
+            return [dict(zip(whole, row, strict=True)) for row in zip(*values, strict=True)]
+    elif values and all(isinstance(value, dict) for value in values):
+        rows = dict.fromkeys(key for value in values for key in value)
+        if not all(row.isdecimal() for row in rows):
+            return values
+        return [{name: column.get(row) for name, column in whole.items()} for row in rows]
+    keys = ", ".join(map(repr, list(whole)[:5]))
+    raise ValueError(
+        f"it holds one object with the keys {keys}, not examples; write one object per line, or an "
+        "array of objects"
+    )
 
 
 def _framed(records: Sequence[dict]) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def notes(found: Found) -> list[str]:
 
 def listed(names: Iterable[str]) -> str:
     """Return names as a sentence shows them, the first few of many."""
-    names = list(names)
+    names = [name if name.isprintable() else repr(name) for name in names]
     more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN + 1 else []
     shown = [*(names[:SHOWN] if more else names), *more]
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
@@ -172,7 +172,7 @@ def _directory(directory: Path) -> tuple[Mapping[str, Split], list[str]]:
     there = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
     files = [path for path in there if split_name(path.name)[0] and path.name not in BESIDE]
     folders = [path for path in there if path.is_dir() and _is_split(path)]
-    named = _by_name([path for path in files if path.is_file()])
+    named = _by_name([path for path in files if not path.is_dir()])
     for folder in folders:  # such as train/part-0.csv, or Spark's train.parquet/
         named.setdefault(split_name(folder.name)[0] or folder.name, []).append([folder])
     inner = directory / "data"  # of a snapshot of the hub
@@ -194,7 +194,7 @@ def _directory(directory: Path) -> tuple[Mapping[str, Split], list[str]]:
 
 def _data_names(paths: Sequence[Path]) -> list[str]:
     """Return the names of what may hold data, whether it can be read or not."""
-    kept = [path for path in paths if path.is_file() or _inside(path)]
+    kept = [path for path in paths if not path.is_dir() or _inside(path)]
     names = [path.name for path in kept if path.suffix not in TEXTS and path.name not in BESIDE]
     return [name for name in names if not name.isupper()]  # LICENSE, README
 

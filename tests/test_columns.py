@@ -25,6 +25,13 @@ def test_texts_and_labels_are_found_by_their_usual_names(text, label):
     assert columns.find(rows, "", "", "") == {"text": text.upper(), "label": label.title()}
 
 
+def test_a_name_as_it_stands_wins_over_one_in_capitals_or_with_blanks(tmp_path):
+    rows = pd.DataFrame({"text": ["a", "b"], "Text": ["c", "d"], " Label ": [0, 1]})
+    dataset = data.load(write(tmp_path, train=rows, validation=rows, test=rows))
+    assert dataset.train["text"].tolist() == ["a", "b"]
+    assert "reads text 'text' and label ' Label ' of" in dataset.source
+
+
 def test_named_columns_win_over_usual_ones(tmp_path):
     rows = pd.DataFrame(
         {"text": ["a", "b"], "label": [0, 1], "body": ["c", "d"], "kind": ["x", "y"], "id": [7, 8]}

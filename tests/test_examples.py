@@ -115,6 +115,11 @@ def test_a_label_that_train_lacks_is_named_with_split_and_count(tmp_path):
     assert "2 such labels, 3 rows" in message
 
 
+def test_a_label_that_differs_from_one_of_train_by_its_look_alone_is_pointed_out(tmp_path):
+    message = load_error(labelled(tmp_path, ["Yes", "No"], test=["yes ", "No"]))
+    assert "the label 'yes ', which no train row has, though 'Yes' differs by case" in message
+
+
 def test_a_class_without_test_rows_is_noted(tmp_path):
     dataset = data.load(labelled(tmp_path, list("abcdefgh"), test=list("ab")))
     assert dataset.notes == ("6 of 8 classes have no test rows: c, d, e, f, g, ...",)

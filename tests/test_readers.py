@@ -45,6 +45,9 @@ def refused(path):
         pd.DataFrame(ROWS).to_json(indent=2),
         pd.DataFrame(ROWS).to_json(orient="records"),
         json.dumps({"text": [row["text"] for row in ROWS], "label": [0, 1, 0]}),
+        pd.DataFrame(ROWS).set_axis(["a", "b", "c"]).to_json(orient="index"),
+        json.dumps({"examples": ROWS}),
+        json.dumps({"examples": ROWS}, indent=1),
     ],
 )
 @pytest.mark.parametrize("ending", ["json", "jsonl"])
@@ -66,6 +69,9 @@ def test_json_is_an_object_per_line_an_array_or_an_object_of_columns(tmp_path, c
             "one object with the keys 'data', 'version'",
         ),
         ('{\n"data": [{"text": "a"}]', "line 1 is not JSON"),
+        (pd.DataFrame(ROWS).to_json(orient="split"), "one object with the keys 'columns', 'index'"),
+        (pd.DataFrame(ROWS).to_json(orient="table"), "one object with the keys 'schema', 'data'"),
+        (pd.DataFrame(ROWS).to_json(orient="values"), "element 1 is list"),
         ('{"text": "a"}\n{"text": "b"}\n[]', "line 3 is not a JSON object"),
     ],
 )

@@ -361,6 +361,13 @@ def test_numbers_with_gaps_are_no_parts_of_one_split(tmp_path):
     assert len(named.train) == 5  # one was cut off for validation
 
 
+def test_a_link_to_nothing_is_named_where_it_would_be_read(tmp_path):
+    path = write(tmp_path, train=examples(9), test=examples(4))
+    (tmp_path / "val.csv").symlink_to(tmp_path / "nowhere.csv")
+    assert "cannot read" in load_error(path) and "val.csv" in load_error(path)
+    assert len(data.load(path, validation_split="test").test) == 4
+
+
 def test_a_missing_part_is_named(tmp_path):
     write(tmp_path, **{"train-00000-of-00003": examples(3), "train-00002-of-00003": examples(3)})
     assert "2 of 3 files of train: number 1 is missing" in load_error(str(tmp_path))
