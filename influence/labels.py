@@ -47,7 +47,10 @@ def without_label(
     to whole numbers, if it does; `asked`: the parameter `unlabelled`. Raises InputError for a label
     that is asked for and not there, and for a number without a name.
     """
-    counts = {split: Counter(texts[texts != ""]) for split, texts in splits.items()}
+    counts = {
+        split: Counter(texts[texts != ""].value_counts().to_dict())
+        for split, texts in splits.items()
+    }
     there = set().union(*counts.values())
     named = {str(number): text for number, text in enumerate(class_names)}
     if asked != AUTO:

@@ -81,7 +81,8 @@ def study_page(
 
     `scores`: the scores directory of each value; `said`: what each came to.
     """
-    manifest = store.read_manifest(next(iter(scores.values())), "score")
+    scored = next(iter(scores.values()))
+    manifest = store.read_manifest(scored, "score")
     first = next(iter(compared.values()))
     facts = (
         f"{manifest['dataset']['name']} · {varied} = {', '.join(compared)} · "
@@ -95,7 +96,7 @@ def study_page(
     ]
     return _render(
         title=question,
-        facts=[facts],
+        facts=[facts, *filter(None, [open_saved(scored / "data").source])],
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
         parts=parts,

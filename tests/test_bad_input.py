@@ -69,12 +69,14 @@ def refused(made, tmp_path, monkeypatch, capsys) -> Callable[..., str]:
 
     def run(step: str, **parameters) -> str:
         given = {"workdir": tmp_path / "work", **HERE, **parameters}
-        before = digest(made)
+        unchanged = digest(made)
         code, said = (outside if "PROCESSES" in os.environ else here)(step, project.flags(given))
         assert code == 2, said
-        assert len(said.splitlines()) == 1, said
+        *before, sentence = said.splitlines()
+        assert all(line.startswith("train: ") for line in before), said  # what was read
+        assert sentence.startswith("influence: "), said
         assert not running() and mlflow.active_run() is None
-        assert digest(made) == before
+        assert digest(made) == unchanged
         return said
 
     return run
@@ -162,7 +164,7 @@ def test_a_split_or_column_that_is_not_there(refused, made, parameters, expected
         ({"validation": rows(text=["a"], label=["unheard"])}, ("validation", "'unheard'")),
         ({"train": rows(text=[" ", ""], label=["x", "y"])}, ("none of the 2 rows", "text")),
         ({"test": rows(text=["", ""], label=["timer", "music"])}, ("none of the 2", "test")),
-        ({"train": rows(text=["a", "b"], label=["", "-1"])}, ("none of the 2", "label")),
+        ({"train": rows(text=["a", "b"], label=["", " "])}, ("none of the 2", "label")),
         ({"train": rows(text=[], label=[])}, ("none of the 0 rows",)),
         ({"train": rows(words=["a"], kind=["x"])}, ("text_column", "'words', 'kind'")),
         ({"test": rows(words=["a"], label=["timer"])}, ("test lacks the column 'text'",)),
