@@ -110,7 +110,10 @@ def _hub(dataset: str, config: str) -> dict[str, Reader]:
 
 
 def _hub_rows(split) -> Rows:
-    names = {column: getattr(feature, "names", None) for column, feature in split.features.items()}
+    names = {
+        column: getattr(getattr(feature, "feature", feature), "names", None)  # of a list: its items
+        for column, feature in split.features.items()
+    }
     return split.to_pandas(), {column: given for column, given in names.items() if given}
 
 
@@ -127,9 +130,14 @@ def _class_names(metadata: bytes) -> dict[str, list[str]]:
         features = dict(json.loads(metadata).get("info", {}).get("features", {}))
     except (*NOT_JSON, TypeError, AttributeError):
         raise ValueError("its metadata 'huggingface' is damaged") from None
+    kinds = {
+        column: kind.get("feature", kind)  # of a list: its items
+        for column, kind in features.items()
+        if isinstance(kind, dict)
+    }
     return {
         column: list(map(str, kind["names"]))
-        for column, kind in features.items()
+        for column, kind in kinds.items()
         if isinstance(kind, dict) and isinstance(kind.get("names"), list)
     }
 

@@ -17,7 +17,7 @@ MODULES = {
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
 CORE = [
-    *("assistant", "sources", "columns", "examples", "perturb", "saved", "data"),
+    *("assistant", "sources", "columns", "examples", "tagging", "perturb", "saved", "data"),
     *("batches", "models"),
     *(
         "vocabulary",
@@ -74,7 +74,7 @@ DOORS = {
 DIRECTION = [
     *("errors", "shapes", "config", "store"),
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "slots"),
-    *("examples", "perturb", "saved", "data"),
+    *("examples", "tagging", "perturb", "saved", "data"),
     *(
         "batches",
         "layers",
