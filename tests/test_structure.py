@@ -72,7 +72,7 @@ DOORS = {
 }
 # Each may import those before it, not those after it.
 DIRECTION = [
-    *("errors", "shapes", "config", "store"),
+    *("errors", "packages", "shapes", "config", "store"),
     *("assistant_grammar", "templates", "assistant", "sources", "columns", "slots"),
     *("examples", "tagging", "perturb", "saved", "data"),
     *(
@@ -121,7 +121,17 @@ DIRECTION = [
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
 # What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
-NEUTRAL = {"errors", "shapes", "config", "store", "workers", "cluster", "patience", "steps/step"}
+NEUTRAL = {
+    "errors",
+    "packages",
+    "shapes",
+    "config",
+    "store",
+    "workers",
+    "cluster",
+    "patience",
+    "steps/step",
+}
 ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores
 
 
