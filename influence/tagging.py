@@ -176,20 +176,24 @@ def _refusal(
     marks: Mapping[str, Mark],
 ) -> str:
     counts = Counter(split for split, _ in wrong)
-    told = " and ".join(
-        f"{count:,} of {len(splits[split]):,} {split} rows" for split, count in counts.items()
+    told = ", ".join(
+        f"{count:,} of {len(rows[split]):,} {split}" for split, count in counts.items()
     )
     split, at = wrong[0]
     frame, row = splits[split], rows[split][at]
     number = frame[ROW].iloc[at] if ROW in frame else at
-    if len(row.parts) != len(row.tags) or not row.tags:
+    if not row.tags:
+        why = f"{frame['slots'].iloc[at][:60]!r} holds no tags; write one for each word"
+    elif len(row.parts) != len(row.tags):
         why = slots.miscounted(row.text, row.parts, row.tags)
     else:
         pairs = zip(row.parts, row.tags, strict=True)
         why = slots.unknown(*next((word, tag) for word, tag in pairs if tag not in marks))
+    whole = any(count == len(rows[split]) for split, count in counts.items())
+    way = "name another column with slots_column" if whole else "take these rows out"
     return (
-        f"the tags of {told} cannot be read; the first is row {number} of {split}, counted from 0: "
-        f"{why}; or take these rows out"
+        f"the tags of {told} rows cannot be read; the first is row {number} of {split}, counted "
+        f"from 0: {why}, or {way}"
     )
 
 

@@ -42,7 +42,7 @@ CORE = [
         "config",
     ),
     *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
-    "steps",
+    *("steps", "packages"),
     *(
         "workers",
         "cluster",

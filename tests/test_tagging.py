@@ -253,7 +253,7 @@ def test_rows_that_cannot_be_read_are_counted_with_the_first_and_the_way_out():
     assert refusal(*rows, source_row=range(100, 147)) == (
         "the tags of 2 of 47 train rows cannot be read; the first is row 140 of train, counted "
         "from 0: 2 words but 1 tags for text 'play jazz'; give one tag for each word, both "
-        "separated by blanks; or take these rows out"
+        "separated by blanks, or take these rows out"
     )
 
 
@@ -269,11 +269,20 @@ def test_rows_that_cannot_be_read_are_counted_with_the_first_and_the_way_out():
         ("[O B-song O O O", "6 words but 5 tags"),
         ("O B-a,b I-a,b O O", "6 words but 5 tags"),
         (",", "6 words but 1 tags"),
+        ("[hey : song]", "'[hey : song]' holds no tags; write one for each word, or take these"),
         ("İ-song O O O O ı-song", "unknown tag 'İ-song' of word 'play'"),
     ],
 )
 def test_what_no_way_of_reading_reads_is_refused(tags, said):
     assert said in refusal(song(tags), ("x", "B-a"))
+
+
+def test_a_column_that_holds_no_tags_is_to_be_named_otherwise():
+    assert refusal(song("0 0 3 4 0 0"), song("1 0 0 0 0 0")) == (
+        "the tags of 2 of 2 train rows cannot be read; the first is row 0 of train, counted from 0:"
+        " unknown tag '0' of word 'play'; write O, B-label or I-label, or name another column with "
+        "slots_column"
+    )
 
 
 SOME = st.sampled_from(["O", "o", "B-a", "i-a", "a-B", "a", "S-a", "x,"])
