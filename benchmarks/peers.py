@@ -1,6 +1,6 @@
 """Gradient norms of single examples by other libraries, beside this one and a naive loop.
 
-Run: pip install -c constraints.txt -e .[benchmark]; python -m benchmarks.peers [--rounds 5]
+Run: python -m benchmarks.environment; .venv-peers/bin/python -m benchmarks.peers [--rounds 5]
 Writes benchmarks/peers.json and docs/images/peers.png. BERT L4 H256 with random weights, a batch of
 32 examples of 32 tokens without padding, one thread. Every library gets the same weights and the
 same batch; a slow one gets fewer examples. Times are per example, divided by that of a forward pass

@@ -1,6 +1,6 @@
 """Seconds to order and cut a train set by every rule, and by dPrune's pruners where installed.
 
-Run: pip install -c constraints.txt -e .[benchmark]; python -m benchmarks.sampling
+Run: python -m benchmarks.environment; .venv-peers/bin/python -m benchmarks.sampling
 Writes benchmarks/sampling.json and docs/images/sampling.png. Gamma-distributed scores of 10 million
 examples in ten classes of falling size, half pruned, a floor of one example a class; medians of
 interleaved rounds. dPrune gets the size that it bears, and every rule is timed at that size too.

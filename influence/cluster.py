@@ -15,8 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from influence.config import ExecutionConfig
 from influence.errors import InputError, Terminated
 from influence.workers import Processes, Ray, Workers
@@ -51,6 +49,8 @@ class Engine:
             if self.pool is None or (self.pool.local and len(jobs) < 2)
             else self._pool(function, jobs)
         )
+        from tqdm import tqdm  # here, so that a command can say what is not installed
+
         shown = tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
         yield from _in_order(shown)
 

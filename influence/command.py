@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from influence import cluster, config, stopping
+from influence import cluster, config, packages, stopping
 from influence.errors import InputError, Terminated, environmental, hide_password
 
 
 def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     """Parse the command line of `step`, call `main(config)` and exit.
 
-    Exit status: 0 done, 2 bad input or a full disk (one sentence on stderr), 130 / 143 interrupted.
-    A bug leaves through its traceback.
+    Exit status: 0 done, 2 bad input, a full disk or a broken package (one sentence on stderr),
+    130 / 143 interrupted. A bug leaves through its traceback.
     """
     # Idle threads that spin take the core from whoever shares it: two jobs of two threads on two
     # cores become ten times slower. Has to be set before torch is imported.
@@ -38,13 +38,13 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
         with stopping.stoppable(last=True):
             main(given)
     except InputError as error:
-        sys.exit(_say(str(error)))
+        sys.exit(_say(packages.unusable(error) or str(error)))
     except KeyboardInterrupt:
         sys.exit(130)
     except Terminated:
         sys.exit(143)
     except Exception as error:
-        if not (sentence := environmental(error, workdir)):
+        if not (sentence := environmental(error, workdir) or packages.unusable(error)):
             raise
         sys.exit(_say(sentence))
     sys.exit(0)

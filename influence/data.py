@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import columns, examples, perturb, slots, sources
+from influence import columns, examples, perturb, slots, sources, tagging
 from influence.errors import InputError
 from influence.saved import Dataset, digest_of, open_saved
 
@@ -64,9 +64,11 @@ def load(
     train = found.rows["train"].table
     if task == "nlu":
         roles = columns.find_nlu(train, text_column, label_column, intent_column, slots_column)
+        rows = {split: tagging.joined(one, roles) for split, one in found.rows.items()}
     else:
         roles = columns.find(train, text_column, pair_column, label_column)
-    usable = examples.from_sources(found.rows, roles, unlabelled)
+        rows = found.rows
+    usable = examples.from_sources(rows, roles, unlabelled)
     splits, notes = _with_validation(usable.splits, validation_fraction, data_seed)
     whole = Dataset(
         "/".join(filter(None, [sources.name_of(dataset), dataset_config])),
@@ -98,15 +100,17 @@ def _source(found: sources.Found, roles: dict[str, str]) -> str:
 
 
 def _checked(dataset: Dataset, task: str) -> Dataset:
-    """Return the dataset if it is one of the task."""
+    """Return the dataset if it is one of the task, with the tags of a voice assistant as BIO."""
     if task != "nlu":
         return dataset
     for split, rows in dataset.splits.items():
         missing = [name for name in ("intent", "slots") if name not in rows]
         if missing:
             raise InputError(f"task=nlu needs the column {missing[0]}, which {split} lacks")
+    splits, notes = tagging.to_bio(dataset.splits)
+    for split, rows in splits.items():
         slots.check(rows, dataset.label_names, split)
-    return dataset
+    return replace(dataset, **splits, notes=(*dataset.notes, *notes))
 
 
 def _check_sizes(validation_fraction: float, max_train: int, max_test: int) -> None:

@@ -110,8 +110,8 @@ def _texts(columns: dict[str, str]) -> list[str]:
 def _as_texts(column: pd.Series, name: str, role: str, class_names: list[str]) -> pd.Series:
     """Return a column of texts: numbers, truths and dates as a CSV writes them, missing as None.
 
-    Tags of slots may come as lists, and as numbers of classes. Raises InputError for bytes and for
-    lists of anything else.
+    Numbers of named classes, such as intents, are their names. Raises InputError for bytes, lists
+    and objects.
     """
     if isinstance(column.dtype, pd.StringDtype):
         return column
@@ -121,8 +121,6 @@ def _as_texts(column: pd.Series, name: str, role: str, class_names: list[str]) -
             return value
         if isinstance(value, bytes | bytearray | memoryview):
             raise InputError(f"column {name!r} holds bytes, not texts; decode them as UTF-8")
-        if role == "slots" and isinstance(value, list | tuple | np.ndarray):
-            return " ".join(str(as_name(tag)) for tag in value)
         if isinstance(value, list | tuple | np.ndarray | dict):
             kind = "objects" if isinstance(value, dict) else "lists"
             raise InputError(

@@ -29,23 +29,37 @@ class Span:
 
 
 def read(text: str, tags: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the words of a text and their tags, both separated by blanks.
+    """Return the words of a text and their BIO tags, both separated by blanks.
 
-    Raises InputError if there are none, if their numbers differ, and for a tag that is no BIO tag
-    or continues a slot that does not reach it.
+    An `I-x` that continues no slot begins one, as in `spans`, and is returned as `B-x`. Raises
+    InputError if there are none, if their numbers differ, and for a tag that is no BIO tag.
     """
     words, names = tuple(text.split()), tuple(tags.split())
-    if not words or not names:
+    if not words or len(words) != len(names):
+        raise InputError(miscounted(text, words, names))
+    for word, tag in zip(words, names, strict=True):
+        if not TAG.fullmatch(tag):
+            raise InputError(unknown(word, tag))
+    pairs = pairwise((OUTSIDE, *names))
+    return words, tuple(
+        tag if tag == OUTSIDE or _continues(before, tag) else f"B{tag[1:]}" for before, tag in pairs
+    )
+
+
+def miscounted(text: str, words: Sequence[str], tags: Sequence[str]) -> str:
+    """Return the sentence on a text that has more or fewer tags than words, or none at all."""
+    if not words or not tags:
         what = "tags are empty" if words else "text is empty"
-        raise InputError(f"{what}; give at least one word, and one tag for each word")
-    if len(words) != len(names):
-        raise InputError(
-            f"{len(words)} words but {len(names)} tags for text {text[:60]!r}; give one tag for "
-            f"each word, both separated by blanks"
-        )
-    for word, (before, tag) in zip(words, pairwise((OUTSIDE, *names)), strict=True):
-        _check(word, before, tag)
-    return words, names
+        return f"{what}; give at least one word, and one tag for each word"
+    return (
+        f"{len(words)} words but {len(tags)} tags for text {text[:60]!r}; give one tag for "
+        f"each word, both separated by blanks"
+    )
+
+
+def unknown(word: str, tag: str) -> str:
+    """Return the sentence on a tag that is none."""
+    return f"unknown tag {tag!r} of word {word!r}; write O, B-label or I-label"
 
 
 def check(rows: pd.DataFrame, domains: Sequence[str], split: str) -> None:
@@ -67,8 +81,8 @@ def check(rows: pd.DataFrame, domains: Sequence[str], split: str) -> None:
 def spans(tags: Sequence[str]) -> tuple[Span, ...]:
     """Return the slots that BIO tags hold, in order.
 
-    Predicted tags may be ill-formed: an `I-x` that continues no `B-x` or `I-x` begins a slot of
-    its own, as in the evaluation of CoNLL (2000, https://aclanthology.org/W00-0726).
+    Tags may be ill-formed: an `I-x` that continues no `B-x` or `I-x` begins a slot of its own, as
+    in the evaluation of CoNLL (2000, https://aclanthology.org/W00-0726) and in seqeval.
     """
     found: list[Span] = []
     for place, (before, tag) in enumerate(pairwise((OUTSIDE, *tags))):
@@ -154,16 +168,6 @@ def from_tokens(
 def tag_names(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the classes of a tagger: `O`, then `B-x` and `I-x` of each label x, sorted."""
     return (OUTSIDE, *(f"{kind}-{label}" for label in sorted(set(labels)) for kind in "BI"))
-
-
-def _check(word: str, before: str, tag: str) -> None:
-    if not TAG.fullmatch(tag):
-        raise InputError(f"unknown tag {tag!r} of word {word!r}; write O, B-label or I-label")
-    if tag.startswith("I-") and not _continues(before, tag):
-        raise InputError(
-            f"tag {tag!r} of word {word!r} continues no slot: the tag before it is neither "
-            f"B-{tag[2:]} nor {tag}; begin the slot with B-{tag[2:]}"
-        )
 
 
 def _continues(before: str, tag: str) -> bool:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from influence import packages
 from influence.errors import InputError, first_line
 
 CHANCES = 3  # of a job: one that costs every worker its life is given up
@@ -67,10 +68,10 @@ class Processes:
     def _begin(self, asked: Future, function: Callable, job: tuple, chances: int) -> None:
         pool = self.pool
         try:
-            running = pool.submit(function, *job)
+            running = pool.submit(_told, function, *job)
         except BrokenProcessPool:
             self._replace(pool)
-            running = self.pool.submit(function, *job)
+            running = self.pool.submit(_told, function, *job)
             pool = self.pool
         asked.add_done_callback(lambda future: future.cancelled() and running.cancel())
         running.add_done_callback(partial(self._ended, asked, pool, function, job, chances))
@@ -166,7 +167,17 @@ def _prepared(prepare: Callable[[], None], function: Callable[..., Any], *job: A
     if not _ready:
         prepare()
         _ready.append(True)
-    return function(*job)
+    return _told(function, *job)
+
+
+def _told(function: Callable[..., Any], *job: Any) -> Any:
+    """Do a job; a broken package is told here, for on their way back exceptions lose the traces."""
+    try:
+        return function(*job)
+    except Exception as error:
+        if sentence := packages.unusable(error):
+            raise InputError(sentence) from error
+        raise
 
 
 _ready: list[bool] = []

@@ -1,7 +1,9 @@
 """The benchmarks measure what they say; how long it takes is not tested."""
 
 import importlib
+import re
 import time
+import tomllib
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import fused_pass, measuring, peers, sampling, throughput, vog
+from benchmarks import environment, fused_pass, measuring, peers, sampling, throughput, vog
 from benchmarks.training import Inputs
-from influence import data
+from influence import data, packages
 from influence.gradients import loop_norms
 from influence.layers import parameter_group
 from influence.rules import REGISTRY
@@ -113,3 +115,71 @@ def test_a_training_tells_when_it_began_and_ended():
     before = time.time()
     began, ended = throughput.train_once(config, inputs, "cpu")
     assert before < began < ended < time.time()
+
+
+# The environment of the peers
+
+REQUIREMENTS = environment.ROOT / "benchmarks/requirements.txt"
+
+
+def test_nothing_that_we_ask_for_brings_torchvision(monkeypatch, tmp_path):
+    project = tomllib.loads((environment.ROOT / "pyproject.toml").read_text())["project"]
+    asked = {"": project["dependencies"], **project["optional-dependencies"]}
+    for extra, wanted in asked.items():
+        assert "torchvision" not in packages._closure(wanted), extra
+    peer = tmp_path / "peer-1.dist-info"
+    peer.mkdir()
+    (peer / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: peer\nRequires-Dist: torchvision >=1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "torchvision" in packages._closure([*asked[""], "peer"])  # so it would be seen
+
+
+def test_peers_are_pinned_and_none_is_an_extra_of_ours():
+    lines = re.findall(r"^[^#\s]+", REQUIREMENTS.read_text(), re.M)
+    assert len(lines) > 5 and all("==" in line for line in lines)
+    names = {line.split("==")[0] for line in lines}
+    measured = {package for package, *_ in peers.PEERS.values()} - {"influence", "torch"}
+    assert measured | {"dprune"} <= names and "torchvision" not in names
+    constraints = dict(
+        line.split("==") for line in (environment.ROOT / "constraints.txt").read_text().split()
+    )
+    assert all(constraints.get(n, v) == v for n, v in (line.split("==") for line in lines))
+    project = tomllib.loads((environment.ROOT / "pyproject.toml").read_text())["project"]
+    extras = str(project["optional-dependencies"])
+    assert not any(name in extras for name in {*measured, "dprune"})
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The commands that make the environment, of which nothing is done; one may fail."""
+    commands, failing = [], []
+
+    def run(command, **_):
+        commands.append(command[1:])
+        return SimpleNamespace(returncode=7 if failing and failing[0] in command else 0)
+
+    monkeypatch.setattr(environment.venv, "create", lambda place, with_pip: None)
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    return SimpleNamespace(commands=commands, failing=failing)
+
+
+def test_peers_are_installed_without_dependencies_and_the_product_starts_beside_them(ran, capsys):
+    environment.main()
+    files = [c for c in ran.commands if "benchmarks/requirements.txt" in c]
+    assert len(files) == 1 and "--no-deps" in files[0]
+    product = [c for c in ran.commands if "constraints.txt" in c]
+    assert len(product) == 1 and product[0][-2:] == ["-e", "."]
+    assert ["-m", "entrypoints.train", "--help"] in ran.commands[-2:]
+    assert any("BertForSequenceClassification" in c[-1] for c in ran.commands[-2:])
+    assert "benchmarks.peers" in capsys.readouterr().out
+
+
+def test_an_environment_in_which_the_product_does_not_start_is_not_ready(ran, capsys):
+    ran.failing.append("--help")
+    with pytest.raises(SystemExit) as caught:
+        environment.main()
+    told = capsys.readouterr()
+    assert caught.value.code == 7 and "ready" not in told.out
+    assert "this failed" in told.err and "entrypoints.train --help" in told.err

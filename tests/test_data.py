@@ -340,7 +340,7 @@ def test_tags_may_be_lists_of_names_or_of_numbers_of_named_classes(tmp_path):
     ("change", "expected"),
     [
         ({"slots": "O O"}, "2 tags"),
-        ({"slots": "O B-title I-artist"}, "I-artist"),
+        ({"slots": "O B-title artist"}, "unknown tag 'artist'"),
         ({"label": "intent 1"}, "'intent 1' is under the domains"),
     ],
 )
@@ -351,6 +351,49 @@ def test_annotation_that_does_not_fit_is_told(tmp_path, change, expected):
     splits = {"train": train, "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
     message = load_error(write(tmp_path / "talk", **splits), task="nlu")
     assert expected in message
+
+
+def test_tags_that_continue_nothing_begin_a_slot_and_this_is_said(tmp_path):
+    train = nlu_rows(20)
+    train.loc[0, "slots"] = "O B-title I-artist"
+    train.loc[[1, 2], "slots"] = "I-title O I-title"
+    splits = {"train": train, "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
+    dataset = data.load(write(tmp_path / "talk", **splits), task="nlu")
+    assert dataset.notes == ("train: 5 tags I-x begin a slot, as after O; they are read as B-x",)
+    first = dataset.train["slots"].tolist()[:4]
+    assert first == ["O B-title B-artist", *["B-title O B-title"] * 2, "O B-title I-title"]
+    saved.save(dataset, tmp_path / "saved")
+    again = data.load(str(tmp_path / "saved"), task="nlu")
+    assert (again.notes, again.digest) == (dataset.notes, dataset.digest)
+    assert again.train["slots"].tolist()[:4] == first
+
+
+def test_lists_of_words_and_numbered_tags_are_read_by_the_names_of_the_tags(tmp_path):
+    import datasets
+
+    names = ["O", "B-title", "I-title", "B-time of day"]
+    features = datasets.Features(
+        {
+            "tokens": datasets.List(datasets.Value("string")),
+            "ner_tags": datasets.List(datasets.ClassLabel(names=names)),
+            "intent": datasets.Value("string"),
+            "domain": datasets.Value("string"),
+        }
+    )
+    (tmp_path / "talk").mkdir()
+    for split, offset in {"train": 0, "validation": 50, "test": 90}.items():
+        rows = {
+            "tokens": [["play", "hey\xa0jude", f"{offset + n}", "now"] for n in range(8)],
+            "ner_tags": [[0, 1, 2, 3]] * 8,
+            "intent": [f"intent {n % 4}" for n in range(8)],
+            "domain": [f"domain {n % 2}" for n in range(8)],
+        }
+        made = datasets.Dataset.from_dict(rows, features)
+        made.to_parquet(tmp_path / f"talk/{split}.parquet")
+    found = data.load(str(tmp_path / "talk"), task="nlu", text_column="tokens")
+    assert found.train["text"].tolist()[1] == "play hey\xa0jude 1 now"
+    assert set(found.train["slots"]) == {"O B-title I-title I-title B-time_of_day"}
+    assert [note.split(":")[0] for note in found.notes] == ["train", "validation", "test"]
 
 
 def test_a_dataset_without_slots_is_no_voice_assistant_s(tmp_path):

@@ -18,7 +18,7 @@ from influence.saved import Saved, open_saved
 # The modules that every training depends on, the scored one and each retraining.
 TRAINING = (
     *("batches", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics", "saved"),
-    *("slots", "sources", "steps/inputs", "training", "vocabulary"),
+    *("slots", "steps/inputs", "training", "vocabulary"),
 )
 
 

@@ -23,7 +23,7 @@ from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
 CODE = (
     *("batches", "closed_forms", "confident", "dynamics", "flips", "gradients", "layers", "models"),
-    *("planning", "records", "representations", "saved", "scores", "sources", "specs", "stability"),
+    *("planning", "records", "representations", "saved", "scores", "specs", "stability"),
     *("steps/findings", "steps/inputs", "steps/score", "steps/shards", "suspects", "trace"),
 )
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
