@@ -1,17 +1,27 @@
-"""How a command reaches its tracking store: the address, the first opening, the first run."""
+"""How a command reaches its tracking store: the address, the first opening, the first run.
+
+Which run and experiment that is follows the environment, as in `mlflow.start_run`: MLFLOW_RUN_ID,
+then MLFLOW_EXPERIMENT_NAME, then MLFLOW_EXPERIMENT_ID, which `mlflow.set_experiment` sets too.
+"""
 
 import fcntl
 import os
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from influence import delivery
-from influence.errors import InputError, hide_password
+from influence.errors import InputError, environmental, first_line, hide_password
+from influence.steps.step import say
 
 SECONDS = "60"  # after which a server that says nothing is away
+RUN, NAME, NUMBER = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
+ENDED = ("FINISHED", "FAILED", "KILLED")
+OTHERWISE = "set another MLFLOW_TRACKING_URI, or log nothing with --track False"
 
 
 def connect() -> str:
@@ -24,7 +34,10 @@ def connect() -> str:
     import mlflow
 
     address = mlflow.get_tracking_uri()
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{shown()!r} is no address of a store ({error}); {OTHERWISE}") from None
     if parts.scheme not in ("http", "https"):
         return ""
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
@@ -42,14 +55,17 @@ def connect() -> str:
     return mlflow.get_tracking_uri()
 
 
-def begin(experiment: str) -> tuple[str, str]:
+def begin(experiment: str, params: Mapping[str, Any]) -> tuple[str, str]:
     """Begin the first run of a command; return its id and its experiment's.
 
-    It is the one that `mlflow run` has begun, or a new one, below the active run if there is one.
-    Raises InputError if the server does not answer.
+    It is the one that MLFLOW_RUN_ID names, as `mlflow run` sets it, or a new one, below the active
+    run if there is one, else in the experiment that the environment names, else in `experiment`.
+    `params`: what the command will log, which may not contradict what an ended run holds.
+
+    Raises InputError if the store cannot be used, or holds no such run or experiment.
     """
-    with _reached(), opening():
-        info = _begun() or _new(experiment)
+    with opened():
+        info = _begun(params) or _new(experiment)
     return info.run_id, info.experiment_id
 
 
@@ -81,59 +97,197 @@ def shown() -> str:
 
 
 def number_of(experiment: str) -> str:
-    """Return the number of an experiment, "0" where there is none yet."""
-    with _reached(), opening():
-        found = delivery.client().get_experiment_by_name(experiment)
+    """Return the number of the experiment that `begin` would take, "0" if it has yet to be made.
+
+    Raises InputError if it is deleted.
+    """
+    with opened():
+        found, _ = _experiment(experiment)
     return found.experiment_id if found else "0"
 
 
 @contextmanager
-def _reached() -> Iterator[None]:
-    """Raise InputError where the server does not answer."""
+def opened() -> Iterator[None]:
+    """Open the store; raise InputError where it cannot be used, be it away or no store at all."""
+    with _usable(), opening():
+        yield
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
-        if not (why := delivery.away(error)):
+        if why := delivery.away(error):
+            raise InputError(
+                f"the tracking server {shown()} is away ({why}); start it, {OTHERWISE}"
+            ) from None
+        # ValueError: what MLflow raises for a setting of the environment that it cannot read.
+        kinds = (MlflowException, SQLAlchemyError, ImportError, OSError, ValueError)
+        if not isinstance(error, kinds) or environmental(error, ""):
             raise
-        raise InputError(
-            f"the tracking server {shown()} is away ({why}); start it, set another "
-            "MLFLOW_TRACKING_URI, or log nothing with --track False"
-        ) from None
+        raise InputError(_why_not(error)) from None
 
 
-def _begun():
-    """Join the run that `mlflow run` has begun; return its info, None if there is none."""
-    client = delivery.client()
-    if not (run_id := os.environ.get("MLFLOW_RUN_ID")):
+def _why_not(error: Exception) -> str:
+    """Say why MLflow cannot use the store, and what can be done."""
+    import mlflow
+    from mlflow.environment_variables import MLFLOW_ALLOW_FILE_STORE
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+    from mlflow.utils.uri import get_uri_scheme
+
+    address = mlflow.get_tracking_uri()
+    if isinstance(error, UnsupportedModelRegistryStoreURIException):
+        return (
+            f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
+            "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
+        )
+    if get_uri_scheme(address) in ("", "file") and not MLFLOW_ALLOW_FILE_STORE.get():
+        return (
+            f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
+            "there), or MLFLOW_ALLOW_FILE_STORE=true"
+        )
+    if "syntax error" in str(error) and "'" in os.getcwd():
+        return (
+            f"MLflow cannot make a store while the working directory, {os.getcwd()}, has a ' in "
+            "its name: start the command in another one, or log nothing with --track False"
+        )
+    return f"MLflow cannot use {shown()!r} ({hide_password(first_line(error))}); {OTHERWISE}"
+
+
+def _begun(params: Mapping[str, Any]):
+    """Join the run that MLFLOW_RUN_ID names; return its info, None if there is none."""
+    if not (run_id := os.environ.get(RUN)):
         return None
-    info = client.get_run(run_id).info
-    if info.lifecycle_stage != "active":
-        raise InputError(f"MLFLOW_RUN_ID names the run {run_id}, which is deleted")
-    client.update_run(run_id, status="RUNNING")
-    del os.environ["MLFLOW_RUN_ID"]  # a second command in this process has a run of its own
+    run = _run(run_id, RUN, f"unset {RUN} to begin a new run")
+    info = run.info
+    delivery.check_artifacts(info.artifact_uri)
+    if info.status in ENDED:
+        for name, value in params.items():
+            held = run.data.params.get(name, str(value))
+            if held not in (str(value), shlex.quote(str(value))):
+                raise InputError(
+                    f"{RUN} names the run {run_id}, which has ended ({info.status}) with "
+                    f"{name}={held} and cannot hold {name}={value} too; unset {RUN} to begin a "
+                    "new run"
+                )
+        say(f"{RUN} names the run {run_id}, which has ended ({info.status}): it is resumed")
+    delivery.client().update_run(run_id, status="RUNNING")
+    del os.environ[RUN]  # a second command in this process has a run of its own
     return info
 
 
-def _new(experiment: str):
+def _new(usual: str):
     import mlflow
     from mlflow.tracking.context.registry import resolve_tags
 
-    client, active, tags = delivery.client(), mlflow.active_run(), {}
-    if active:
-        experiment_id = active.info.experiment_id
-        tags = {delivery.PARENT: active.info.run_id}
+    tags, client = {}, mlflow.MlflowClient()
+    if active := mlflow.active_run():
+        parent = _run(active.info.run_id, "the active run of MLflow", "end it with mlflow.end_run")
+        tags, number = {delivery.PARENT: parent.info.run_id}, parent.info.experiment_id
     else:
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
-        experiment_id = mlflow.set_experiment(name).experiment_id
-    return client.create_run(experiment_id, int(time.time() * 1000), resolve_tags(tags)).info
+        found, name = _experiment(usual)
+        number = found.experiment_id if found else _make(name)
+    delivery.check_artifacts(client.get_experiment(number).artifact_location)
+    return delivery.client().create_run(number, int(time.time() * 1000), resolve_tags(tags)).info
+
+
+def _run(run_id: str, called: str, way_out: str):
+    """Return a run of this store; raise InputError if there is none, or it is deleted."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise InputError(
+            f"{called} names the run {run_id!r}, which is not in the store {shown()}; {way_out}, "
+            "or set the MLFLOW_TRACKING_URI of its store"
+        ) from None
+    if run.info.lifecycle_stage != "active":
+        raise InputError(
+            f"{called} names the run {run_id}, which is deleted; {way_out}, or restore it: "
+            f"mlflow runs restore --run-id {run_id}"
+        )
+    return run
+
+
+def _experiment(usual: str) -> tuple[Any, str]:
+    """Return the experiment of a new run, None if it has yet to be made, and its name.
+
+    Of NAME and NUMBER, NAME counts if there is no such experiment yet; empty ones are not set.
+    """
+    from mlflow import MlflowClient
+
+    name, number = os.environ.get(NAME), os.environ.get(NUMBER)
+    if number and not name:
+        found = _numbered(number)
+    else:
+        found = MlflowClient().get_experiment_by_name(name or usual)
+    if found and name and number and found.experiment_id != number:
+        raise InputError(
+            f"{NAME} names the experiment {name!r}, which has the number {found.experiment_id}, "
+            f"but {NUMBER} is {number!r}; unset one of the two"
+        )
+    if found and found.lifecycle_stage != "active":
+        raise InputError(
+            f"the experiment {found.name!r} is deleted; restore it with `mlflow experiments "
+            f"restore -x {found.experiment_id}`, or choose another with {NAME}"
+        )
+    return found, name or usual
+
+
+def _numbered(number: str):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return MlflowClient().get_experiment(number)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise InputError(
+            f"{NUMBER} is {number!r}, but the store {shown()} has no such experiment; unset it, "
+            f"or choose an experiment with {NAME}"
+        ) from None
+
+
+def _make(name: str) -> str:
+    """Make an experiment and return its number; another command may have made it just now."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient()
+    try:
+        return client.create_experiment(name)
+    except MlflowException:
+        if not (found := client.get_experiment_by_name(name)):
+            raise
+        return found.experiment_id
 
 
 def _directory() -> Path | None:
+    """Return the directory of a store of files on this machine, None for another store."""
     import mlflow
+    from mlflow.utils.file_utils import local_file_uri_to_path
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
     address = mlflow.get_tracking_uri()
-    if not address.startswith("sqlite"):
-        return None
-    directory = Path(make_url(address).database or "").absolute().parent
-    return directory if directory.is_dir() else None
+    scheme = urlsplit(address).scheme.partition("+")[0]
+    path = None
+    if scheme == "sqlite":
+        with suppress(ArgumentError):  # MLflow will say so
+            path = make_url(address).database or ""
+    elif scheme in ("", "file"):
+        path = local_file_uri_to_path(address)
+    directory = None if path is None else Path(path).absolute().parent
+    return directory if directory and directory.is_dir() else None

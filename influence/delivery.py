@@ -2,10 +2,12 @@
 
 An operation is a dictionary that JSON can hold: `do` names the function, `run` says which run it is
 about, by its id or, where the server was away when the run began, by the key that stands in for it
-until the run is made.
+until the run is made. Nothing is logged in the background, whatever MLFLOW_ENABLE_ASYNC_LOGGING
+says: what failed there would be lost without a word.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from influence import store
+from influence.errors import InputError, first_line
 from influence.outbox import Operation
 
 KEY = "influence.key"  # the tag by which a run is known before it has an id
@@ -64,8 +66,31 @@ def away(error: BaseException) -> str:
 
 def local_root(run_id: str) -> Path | None:
     """Return where the artifacts of a run are, None where that is not on this machine."""
-    root = urlparse(_artifact_uri(run_id))
-    return Path(unquote(root.path)) if root.scheme in ("", "file") else None
+    return _place(_repository(_artifact_uri(run_id)))
+
+
+def check_artifacts(uri: str) -> None:
+    """Raise InputError if no artifacts can be written to an address: before the work, not after."""
+    from mlflow.exceptions import MlflowException
+
+    root: object = uri
+    try:
+        if root := _place(_repository(uri)):
+            root.mkdir(parents=True, exist_ok=True)
+            if not os.access(root, os.W_OK):
+                raise PermissionError("no permission to write there")
+    except (MlflowException, ImportError, OSError) as error:
+        raise InputError(
+            f"the artifacts of this run belong in {root or uri}, which cannot be used "
+            f"({first_line(error)}); mend that, choose an experiment elsewhere with "
+            "MLFLOW_EXPERIMENT_NAME, or log nothing with --track False"
+        ) from None
+
+
+def fetch(run_id: str, folder: str) -> Path:
+    """Return a folder of the artifacts of a run: where it lies, or a copy on this machine."""
+    uri = client().get_run(run_id).info.artifact_uri
+    return Path(_repository(uri).download_artifacts(folder))
 
 
 def nested(experiment: str, parent: str) -> Iterator[Any]:
@@ -76,6 +101,16 @@ def nested(experiment: str, parent: str) -> Iterator[Any]:
 def tags(run: str) -> Mapping[str, str]:
     """Return the tags of a run."""
     return client().get_run(run_of(run)).data.tags
+
+
+def is_gone(run: str) -> bool:
+    """Tell whether a run is deleted, by its id or its key, as far as the store can be asked."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client().get_run(run_of(run)).info.lifecycle_stage != "active"
+    except MlflowException as error:
+        return not away(error)
 
 
 @contextmanager
@@ -112,13 +147,14 @@ def _metrics(run_id: str, files: None, values: list[list[Any]]) -> None:
     from mlflow.entities import Metric
 
     metrics = [Metric(NOT_ALLOWED.sub("-", name), *rest) for name, *rest in values]
-    client().log_batch(run_id, metrics=metrics)
+    client().log_batch(run_id, metrics=metrics, synchronous=True)
 
 
 def _tags(run_id: str, files: None, values: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
-    client().log_batch(run_id, tags=[RunTag(name, value) for name, value in values.items()])
+    named = [RunTag(name, value) for name, value in values.items()]
+    client().log_batch(run_id, tags=named, synchronous=True)
 
 
 def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
@@ -127,7 +163,7 @@ def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
 
     there = client().get_run(run_id).data.params
     new = [Param(name, value) for name, value in values.items() if name not in there]
-    client().log_batch(run_id, params=new)
+    client().log_batch(run_id, params=new, synchronous=True)
 
 
 def _dataset(run_id: str, files: None, name: str, digest: str) -> None:
@@ -147,9 +183,26 @@ def _artifacts(run_id: str, files: Path, folder: str, tables: list[str]) -> None
         # A copy by links leaves out what is nobody's result, such as the lock of a step.
         with TemporaryDirectory(dir=files.parent, prefix=".upload-") as place:
             store.copy_tree(files, Path(place))
-            client().log_artifacts(run_id, place, folder or None)
+            _upload(run_id, place, folder)
     if tables:
         _name_tables(run_id, tables)
+
+
+def _upload(run_id: str, directory: str, folder: str) -> None:
+    """Send a directory to where the artifacts of a run are kept.
+
+    Raises InputError for what such a place refuses: its errors have no common class.
+    """
+    try:
+        client().log_artifacts(run_id, directory, folder or None)
+    except Exception as error:
+        if away(error):
+            raise
+        raise InputError(
+            f"the artifacts of run {run_id} cannot be sent to {_artifact_uri(run_id)} "
+            f"({first_line(error)}); mend that and give the same command again: what was finished "
+            "is kept"
+        ) from None
 
 
 def _name_tables(run_id: str, names: list[str]) -> None:
@@ -157,7 +210,7 @@ def _name_tables(run_id: str, names: list[str]) -> None:
     there = json.loads(client().get_run(run_id).data.tags.get(TABLES, "[]"))
     new = [{"path": name, "type": "table"} for name in names]
     value = [*there, *(table for table in new if table not in there)]
-    client().set_tag(run_id, TABLES, json.dumps(value))
+    client().set_tag(run_id, TABLES, json.dumps(value), synchronous=True)
 
 
 def _children(run_id: str, files: None, children: list[Mapping[str, Any]]) -> None:
@@ -192,6 +245,25 @@ _DO = {
     "children": _children,
     "end": _end,
 }
+
+
+def _repository(uri: str):
+    """Return what MLflow itself reads and writes the artifacts at an address with."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri)
+
+
+def _place(repository: Any) -> Path | None:
+    """Return the directory of a repository, None where that is not on this machine.
+
+    Only MLflow's own reading of an address is the place where the UI looks: it takes a plain path
+    as it is but for %23, which it decodes even there, and cuts an address with file: at a #.
+    """
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    is_local = isinstance(repository, LocalArtifactRepository)
+    return Path(repository.artifact_dir).absolute() if is_local else None
 
 
 @cache
