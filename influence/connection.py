@@ -136,18 +136,14 @@ def _usable() -> Iterator[None]:
 
 def _why_not(error: Exception) -> str:
     """Say why MLflow cannot use the store, and what can be done."""
-    import mlflow
-    from mlflow.environment_variables import MLFLOW_ALLOW_FILE_STORE
     from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
-    from mlflow.utils.uri import get_uri_scheme
 
-    address = mlflow.get_tracking_uri()
     if isinstance(error, UnsupportedModelRegistryStoreURIException):
         return (
             f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
             "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
         )
-    if get_uri_scheme(address) in ("", "file") and not MLFLOW_ALLOW_FILE_STORE.get():
+    if "MLFLOW_ALLOW_FILE_STORE" in str(error):
         return (
             f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
             "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
