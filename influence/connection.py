@@ -5,11 +5,13 @@ then MLFLOW_EXPERIMENT_NAME, then MLFLOW_EXPERIMENT_ID, which `mlflow.set_experi
 """
 
 import fcntl
+import logging
 import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +22,10 @@ from influence.steps.step import say
 
 SECONDS = "60"  # after which a server that says nothing is away
 RUN, NAME, NUMBER = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
+SAID_TWICE = {  # loggers, and the level from which what they show is raised, too
+    "mlflow.store.db.utils": logging.ERROR,
+    "mlflow.utils.databricks_utils": logging.WARNING,
+}
 ENDED = ("FINISHED", "FAILED", "KILLED")
 OTHERWISE = "set another MLFLOW_TRACKING_URI, or log nothing with --track False"
 
@@ -119,11 +125,13 @@ def _usable() -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
+        with _said_once():
+            yield
     except InputError:
         raise
     except Exception as error:
-        if why := delivery.away(error):
+        # A database that fails has the status of a server that is away, too.
+        if shown().lower().startswith("http") and (why := delivery.away(error)):
             raise InputError(
                 f"the tracking server {shown()} is away ({why}); start it, {OTHERWISE}"
             ) from None
@@ -132,6 +140,21 @@ def _usable() -> Iterator[None]:
         if not isinstance(error, kinds) or environmental(error, ""):
             raise
         raise InputError(_why_not(error)) from None
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Keep MLflow from logging what it also raises."""
+    with ExitStack() as stack:
+        for name, level in SAID_TWICE.items():
+            logger, keeps = logging.getLogger(name), partial(_is_below, level)
+            logger.addFilter(keeps)
+            stack.callback(logger.removeFilter, keeps)
+        yield
+
+
+def _is_below(level: int, record: logging.LogRecord) -> bool:
+    return record.levelno < level
 
 
 def _why_not(error: Exception) -> str:
@@ -149,12 +172,13 @@ def _why_not(error: Exception) -> str:
             "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
             "there), or MLFLOW_ALLOW_FILE_STORE=true"
         )
-    if "syntax error" in str(error) and "'" in os.getcwd():
+    if "syntax error" in str(error) and {"'", '"'} <= set(os.getcwd()):
         return (
-            f"MLflow cannot make a store while the working directory, {os.getcwd()}, has a ' in "
-            "its name: start the command in another one, or log nothing with --track False"
+            f"MLflow makes no store while the working directory, {os.getcwd()}, has both ' and \" "
+            "in its name: start the command in another one, or log nothing with --track False"
         )
-    return f"MLflow cannot use {shown()!r} ({hide_password(first_line(error))}); {OTHERWISE}"
+    why = hide_password(first_line(error)).split(". ")[0]
+    return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
 
 
 def _begun(params: Mapping[str, Any]):
