@@ -1,32 +1,22 @@
-"""How a command reaches its tracking store: the address, the first opening, the first run.
-
-Which run and experiment that is follows the environment, as in `mlflow.start_run`: MLFLOW_RUN_ID,
-then MLFLOW_EXPERIMENT_NAME, then MLFLOW_EXPERIMENT_ID, which `mlflow.set_experiment` sets too.
-"""
+"""How a command reaches its tracking store: the address and the first opening."""
 
 import fcntl
 import logging
 import os
-import shlex
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from influence import delivery
 from influence.errors import InputError, environmental, first_line, hide_password
-from influence.steps.step import say
 
 SECONDS = "60"  # after which a server that says nothing is away
-RUN, NAME, NUMBER = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 SAID_TWICE = {  # loggers, and the level from which what they show is raised, too
     "mlflow.store.db.utils": logging.ERROR,
     "mlflow.utils.databricks_utils": logging.WARNING,
 }
-ENDED = ("FINISHED", "FAILED", "KILLED")
 OTHERWISE = "set another MLFLOW_TRACKING_URI, or log nothing with --track False"
 
 
@@ -61,20 +51,6 @@ def connect() -> str:
     return mlflow.get_tracking_uri()
 
 
-def begin(experiment: str, params: Mapping[str, Any]) -> tuple[str, str]:
-    """Begin the first run of a command; return its id and its experiment's.
-
-    It is the one that MLFLOW_RUN_ID names, as `mlflow run` sets it, or a new one, below the active
-    run if there is one, else in the experiment that the environment names, else in `experiment`.
-    `params`: what the command will log, which may not contradict what an ended run holds.
-
-    Raises InputError if the store cannot be used, or holds no such run or experiment.
-    """
-    with opened():
-        info = _begun(params) or _new(experiment)
-    return info.run_id, info.experiment_id
-
-
 @contextmanager
 def opening() -> Iterator[None]:
     """Let commands that start at once open a local store one after the other.
@@ -100,16 +76,6 @@ def shown() -> str:
     import mlflow
 
     return hide_password(mlflow.get_tracking_uri())
-
-
-def number_of(experiment: str) -> str:
-    """Return the number of the experiment that `begin` would take, "0" if it has yet to be made.
-
-    Raises InputError if it is deleted.
-    """
-    with opened():
-        found, _ = _experiment(experiment)
-    return found.experiment_id if found else "0"
 
 
 @contextmanager
@@ -179,119 +145,6 @@ def _why_not(error: Exception) -> str:
         )
     why = hide_password(first_line(error)).split(". ")[0]
     return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
-
-
-def _begun(params: Mapping[str, Any]):
-    """Join the run that MLFLOW_RUN_ID names; return its info, None if there is none."""
-    if not (run_id := os.environ.get(RUN)):
-        return None
-    run = _run(run_id, RUN, f"unset {RUN} to begin a new run")
-    info = run.info
-    delivery.check_artifacts(info.artifact_uri)
-    if info.status in ENDED:
-        for name, value in params.items():
-            held = run.data.params.get(name, str(value))
-            if held not in (str(value), shlex.quote(str(value))):
-                raise InputError(
-                    f"{RUN} names the run {run_id}, which has ended ({info.status}) with "
-                    f"{name}={held} and cannot hold {name}={value} too; unset {RUN} to begin a "
-                    "new run"
-                )
-        say(f"{RUN} names the run {run_id}, which has ended ({info.status}): it is resumed")
-    delivery.client().update_run(run_id, status="RUNNING")
-    del os.environ[RUN]  # a second command in this process has a run of its own
-    return info
-
-
-def _new(usual: str):
-    import mlflow
-    from mlflow.tracking.context.registry import resolve_tags
-
-    tags, client = {}, mlflow.MlflowClient()
-    if active := mlflow.active_run():
-        parent = _run(active.info.run_id, "the active run of MLflow", "end it with mlflow.end_run")
-        tags, number = {delivery.PARENT: parent.info.run_id}, parent.info.experiment_id
-    else:
-        found, name = _experiment(usual)
-        number = found.experiment_id if found else _make(name)
-    delivery.check_artifacts(client.get_experiment(number).artifact_location)
-    return delivery.client().create_run(number, int(time.time() * 1000), resolve_tags(tags)).info
-
-
-def _run(run_id: str, called: str, way_out: str):
-    """Return a run of this store; raise InputError if there is none, or it is deleted."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = MlflowClient().get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        raise InputError(
-            f"{called} names the run {run_id!r}, which is not in the store {shown()}; {way_out}, "
-            "or set the MLFLOW_TRACKING_URI of its store"
-        ) from None
-    if run.info.lifecycle_stage != "active":
-        raise InputError(
-            f"{called} names the run {run_id}, which is deleted; {way_out}, or restore it: "
-            f"mlflow runs restore --run-id {run_id}"
-        )
-    return run
-
-
-def _experiment(usual: str) -> tuple[Any, str]:
-    """Return the experiment of a new run, None if it has yet to be made, and its name.
-
-    Of NAME and NUMBER, NAME counts if there is no such experiment yet; empty ones are not set.
-    """
-    from mlflow import MlflowClient
-
-    name, number = os.environ.get(NAME), os.environ.get(NUMBER)
-    if number and not name:
-        found = _numbered(number)
-    else:
-        found = MlflowClient().get_experiment_by_name(name or usual)
-    if found and name and number and found.experiment_id != number:
-        raise InputError(
-            f"{NAME} names the experiment {name!r}, which has the number {found.experiment_id}, "
-            f"but {NUMBER} is {number!r}; unset one of the two"
-        )
-    if found and found.lifecycle_stage != "active":
-        raise InputError(
-            f"the experiment {found.name!r} is deleted; restore it with `mlflow experiments "
-            f"restore -x {found.experiment_id}`, or choose another with {NAME}"
-        )
-    return found, name or usual
-
-
-def _numbered(number: str):
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return MlflowClient().get_experiment(number)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        raise InputError(
-            f"{NUMBER} is {number!r}, but the store {shown()} has no such experiment; unset it, "
-            f"or choose an experiment with {NAME}"
-        ) from None
-
-
-def _make(name: str) -> str:
-    """Make an experiment and return its number; another command may have made it just now."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    client = MlflowClient()
-    try:
-        return client.create_experiment(name)
-    except MlflowException:
-        if not (found := client.get_experiment_by_name(name)):
-            raise
-        return found.experiment_id
 
 
 def _directory() -> Path | None:

@@ -7,7 +7,6 @@ says: what failed there would be lost without a word.
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from influence import store
+from influence import places, store
 from influence.errors import InputError, first_line
 from influence.outbox import Operation
 
@@ -66,31 +65,12 @@ def away(error: BaseException) -> str:
 
 def local_root(run_id: str) -> Path | None:
     """Return where the artifacts of a run are, None where that is not on this machine."""
-    return _place(_repository(_artifact_uri(run_id)))
-
-
-def check_artifacts(uri: str) -> None:
-    """Raise InputError if no artifacts can be written to an address: before the work, not after."""
-    from mlflow.exceptions import MlflowException
-
-    root: object = uri
-    try:
-        if root := _place(_repository(uri)):
-            root.mkdir(parents=True, exist_ok=True)
-            if not os.access(root, os.W_OK):
-                raise PermissionError("no permission to write there")
-    except (MlflowException, ImportError, OSError) as error:
-        raise InputError(
-            f"the artifacts of this run belong in {root or uri}, which cannot be used "
-            f"({first_line(error)}); mend that, choose an experiment elsewhere with "
-            "MLFLOW_EXPERIMENT_NAME, or log nothing with --track False"
-        ) from None
+    return places.directory(_artifact_uri(run_id))
 
 
 def fetch(run_id: str, folder: str) -> Path:
     """Return a folder of the artifacts of a run: where it lies, or a copy on this machine."""
-    uri = client().get_run(run_id).info.artifact_uri
-    return Path(_repository(uri).download_artifacts(folder))
+    return places.fetch(client().get_run(run_id).info.artifact_uri, folder)
 
 
 def nested(experiment: str, parent: str) -> Iterator[Any]:
@@ -245,25 +225,6 @@ _DO = {
     "children": _children,
     "end": _end,
 }
-
-
-def _repository(uri: str):
-    """Return what MLflow itself reads and writes the artifacts at an address with."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    return get_artifact_repository(uri)
-
-
-def _place(repository: Any) -> Path | None:
-    """Return the directory of a repository, None where that is not on this machine.
-
-    Only MLflow's own reading of an address is the place where the UI looks: it takes a plain path
-    as it is but for %23, which it decodes even there, and cuts an address with file: at a #.
-    """
-    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-
-    is_local = isinstance(repository, LocalArtifactRepository)
-    return Path(repository.artifact_dir).absolute() if is_local else None
 
 
 @cache

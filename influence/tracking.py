@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from influence import connection, delivery, last_word, outbox, stopping, store
+from influence import connection, delivery, first_run, last_word, outbox, stopping, store
 from influence.config import ExecutionConfig
 from influence.errors import InputError, Terminated, first_line
 from influence.outbox import Outbox
@@ -249,7 +249,7 @@ def _command(config: ExecutionConfig) -> Iterator[Run]:
     with ExitStack() as stack:
         stack.enter_context(stopping.stoppable())
         with stopping.shielded():
-            run_id, experiment = connection.begin(EXPERIMENT, config.knobs())
+            run_id, experiment = first_run.begin(EXPERIMENT, config.knobs())
             marker = workdir / RUNNING / run_id
             opened = Run(run_id, experiment, str(marker))
             try:
@@ -361,7 +361,7 @@ def where(port: int = 5000) -> str:
     InputError if the store cannot be used, or the experiment is deleted.
     """
     server = connection.connect()
-    number = connection.number_of(EXPERIMENT)
+    number = first_run.number_of(EXPERIMENT)
     page = f"{server or f'http://127.0.0.1:{port}'}/#/experiments/{number}/runs"
     store_address = shlex.quote(connection.shown())
     begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {store_address}"

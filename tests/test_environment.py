@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from entrypoints import train
-from influence import command, delivery, stopping, tracking
+from influence import command, places, stopping, tracking
 from influence.config import ExecutionConfig
 from influence.errors import InputError
 from tests import project
@@ -159,8 +159,8 @@ def test_an_experiment_s_own_place_for_artifacts_is_read_as_mlflow_reads_it(
 @pytest.mark.parametrize("location", ["s3://bucket/x#y", "mlflow-artifacts:/x", "ftp://host/x"])
 def test_a_place_elsewhere_is_not_taken_for_a_directory(environment, tmp_path, location):
     environment(TRACKING_URI="http://127.0.0.1:1")  # nobody is asked
-    delivery.check_artifacts(location)
-    assert delivery._place(delivery._repository(location)) is None
+    places.check(location)
+    assert places.directory(location) is None
     assert not any(path.is_dir() for path in tmp_path.iterdir())
 
 
