@@ -48,7 +48,7 @@ def _begun(params: Mapping[str, Any]):
     """Join the run that MLFLOW_RUN_ID names; return its info, None if there is none."""
     if not (run_id := os.environ.get(RUN)):
         return None
-    run = _run(run_id, RUN, f"unset {RUN} to begin a new run")
+    run = _run(f"{RUN} names the run", run_id, f"unset {RUN} to begin a new run")
     info = run.info
     places.check(info.artifact_uri)
     if info.status in ENDED:
@@ -72,7 +72,8 @@ def _new(usual: str):
 
     tags, client = {}, mlflow.MlflowClient()
     if active := mlflow.active_run():
-        parent = _run(active.info.run_id, "the active run of MLflow", "end it with mlflow.end_run")
+        way_out = "end it with mlflow.end_run()"
+        parent = _run("MLflow has the active run", active.info.run_id, way_out)
         tags, number = {delivery.PARENT: parent.info.run_id}, parent.info.experiment_id
     else:
         found, name = _experiment(usual)
@@ -81,7 +82,7 @@ def _new(usual: str):
     return delivery.client().create_run(number, int(time.time() * 1000), resolve_tags(tags)).info
 
 
-def _run(run_id: str, called: str, way_out: str):
+def _run(said: str, run_id: str, way_out: str):
     """Return a run of this store; raise InputError if there is none, or it is deleted."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -92,12 +93,12 @@ def _run(run_id: str, called: str, way_out: str):
         if error.error_code not in NOT_THERE:
             raise
         raise InputError(
-            f"{called} names the run {run_id!r}, which is not in the store {shown()}; {way_out}, "
+            f"{said} {run_id!r}, which is not in the store {shown()}; {way_out}, "
             "or set the MLFLOW_TRACKING_URI of its store"
         ) from None
     if run.info.lifecycle_stage != "active":
         raise InputError(
-            f"{called} names the run {run_id}, which is deleted; {way_out}, or restore it: "
+            f"{said} {run_id}, which is deleted; {way_out}, or restore it: "
             f"mlflow runs restore --run-id {run_id}"
         )
     return run
