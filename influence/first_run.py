@@ -16,6 +16,7 @@ from influence.errors import InputError, hide_password
 from influence.steps.step import say
 
 RUN, NAME, NUMBER = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
+SOURCE = "mlflow.source.type"
 ENDED = ("FINISHED", "FAILED", "KILLED")
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: no such id can be
 
@@ -25,7 +26,7 @@ def begin(experiment: str, params: Mapping[str, Any]) -> tuple[str, str]:
 
     It is the one that MLFLOW_RUN_ID names, as `mlflow run` sets it, or a new one, below the active
     run if there is one, else in the experiment that the environment names, else in `experiment`.
-    `params`: what the command will log, which may not contradict what an ended run holds.
+    `params`: what the command will log, which may not contradict what a run holds already.
 
     Raises InputError if the store cannot be used, or holds no such run or experiment.
     """
@@ -51,19 +52,26 @@ def _begun(params: Mapping[str, Any]):
     run = _run(f"{RUN} names the run", run_id, f"unset {RUN} to begin a new run")
     info = run.info
     places.check(info.artifact_uri)
+    begun_by_mlflow_run = run.data.tags.get(SOURCE) == "PROJECT" and info.status == "RUNNING"
+    if not begun_by_mlflow_run:  # which has logged the params of this command, as typed
+        _check_params(run, params)
     if info.status in ENDED:
-        for name, value in params.items():
-            held = run.data.params.get(name, str(value))
-            if held not in (str(value), shlex.quote(str(value))):
-                pair = hide_password(f"{name}={held} and cannot hold {name}={value} too")
-                raise InputError(
-                    f"{RUN} names the run {run_id}, which has ended ({info.status}) with {pair}; "
-                    f"unset {RUN} to begin a new run"
-                )
         say(f"{RUN} names the run {run_id}, which has ended ({info.status}): it is resumed")
     delivery.client().update_run(run_id, status="RUNNING")
     del os.environ[RUN]  # a second command in this process has a run of its own
     return info
+
+
+def _check_params(run: Any, params: Mapping[str, Any]) -> None:
+    """Raise InputError for a param that a run holds with another value: it cannot change."""
+    for name, value in params.items():
+        held = run.data.params.get(name, str(value))
+        if held not in (str(value), shlex.quote(str(value))):
+            pair = hide_password(f"{name}={held} and cannot hold {name}={value} too")
+            raise InputError(
+                f"{RUN} names the run {run.info.run_id} ({run.info.status}), which holds {pair}; "
+                f"unset {RUN} to begin a new run"
+            )
 
 
 def _new(usual: str):

@@ -1,6 +1,7 @@
 """The environment counts as in MLflow: same store, experiment, run and files, or one sentence."""
 
 import os
+import runpy
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from influence import command, places, stopping, tracking
 from influence.config import ExecutionConfig
 from influence.errors import InputError
 from tests import project
+from tests.test_outbox import Served
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 SETTINGS = ("RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME", "ALLOW_FILE_STORE", "TRACKING_URI")
@@ -177,6 +179,34 @@ def test_a_place_that_no_artifacts_can_be_written_to_ends_a_command_before_its_w
     assert not MlflowClient().search_runs(["1"])
 
 
+@pytest.mark.server
+def test_a_server_keeps_artifacts_where_mlflow_looks_for_them_in_any_directory(
+    environment, logged, monkeypatch, new_store, tmp_path
+):
+    root = tmp_path / 'it\'s #1 "q" füß'
+    root.mkdir()
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    server = Served(root, new_store)
+    server.start()
+    try:
+        address = f"http://127.0.0.1:{server.port}"
+        environment(TRACKING_URI=address, HTTP_REQUEST_MAX_RETRIES="0")
+        run = logged()
+        MlflowClient().log_text(run.info.run_id, "theirs", "theirs.txt")
+        assert files(run) == {"ours.txt", "theirs.txt"}
+        fetched = tracking.resolve(f"runs:/{run.info.run_id}/")
+        assert (fetched / "ours.txt").read_text() == "ours"
+        (kept,) = (root / "artifacts").rglob("ours.txt")
+        assert kept.with_name("theirs.txt").read_text() == "theirs"
+        assert f"{address}/#/experiments/{run.info.experiment_id}/runs?" in tracking.where()
+        MlflowClient().delete_experiment(run.info.experiment_id)
+        with pytest.raises(InputError, match=f"restore -x {run.info.experiment_id}`"):
+            tracking.where()
+    finally:
+        server.kill()
+
+
 def test_a_library_that_a_place_needs_is_named_and_nothing_is_lost(
     environment, logged, monkeypatch
 ):
@@ -280,6 +310,19 @@ def test_our_experiment_deleted_and_restored_goes_on(environment, refused, logge
     assert logged().info.experiment_id == number
 
 
+def test_where_names_no_page_of_a_deleted_experiment(environment, logged, monkeypatch, capsys):
+    number = logged().info.experiment_id
+    monkeypatch.delitem(sys.modules, "entrypoints.where", raising=False)
+    runpy.run_module("entrypoints.where", run_name="__main__")
+    assert f"/#/experiments/{number}/runs?" in capsys.readouterr().out
+    MlflowClient().delete_experiment(number)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("entrypoints.where", run_name="__main__")
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith("influence: the experiment 'influence' is deleted; restore it with")
+
+
 def test_the_experiment_that_a_notebook_has_set_is_taken_and_stays_set(
     environment, logged, monkeypatch
 ):
@@ -310,18 +353,27 @@ def test_a_run_that_is_named_is_joined_wherever_it_is(environment, two, logged, 
     assert ("it is resumed" in capsys.readouterr().err) == (status != "RUNNING")
 
 
-def test_an_ended_run_takes_the_same_params_again_but_no_others(
-    environment, logged, refused, tmp_path
+@pytest.mark.parametrize("status", ["FINISHED", "RUNNING"])
+def test_a_run_takes_the_same_params_again_but_no_others(
+    environment, logged, refused, tmp_path, status
 ):
     first = logged(threads=1)
     environment(RUN_ID=first.info.run_id)
     assert logged(threads=1).info.run_id == first.info.run_id
+    MlflowClient().update_run(first.info.run_id, status=status)
     environment(RUN_ID=first.info.run_id)
     said = refused()  # with the usual number of threads
-    assert first.info.run_id in said and "threads=1 and cannot hold threads=0" in said
+    assert f"{first.info.run_id} ({status}), which holds threads=1 and cannot hold thr" in said
     assert "unset MLFLOW_RUN_ID" in said
     after = MlflowClient().get_run(first.info.run_id)
-    assert after.info.status == "FINISHED" and after.data.params["threads"] == "1"
+    assert after.info.status == status and after.data.params["threads"] == "1"
+
+
+def test_what_mlflow_run_has_typed_counts_as_the_same(environment, logged):
+    run_id = MlflowClient().create_run("0", tags={"mlflow.source.type": "PROJECT"}).info.run_id
+    MlflowClient().log_param(run_id, "threads", "1.0")
+    environment(RUN_ID=run_id)
+    assert logged(threads=1).info.run_id == run_id
 
 
 @pytest.mark.parametrize("run_id", [ABSENT, "../../etc", "no run", "ä"])
