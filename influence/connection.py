@@ -1,17 +1,23 @@
-"""How a command reaches its tracking store: the address, the first opening, the first run."""
+"""How a command reaches its tracking store: the address and the first opening."""
 
 import fcntl
+import logging
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from influence import delivery
-from influence.errors import InputError, hide_password
+from influence.errors import InputError, environmental, first_line, hide_password
 
 SECONDS = "60"  # after which a server that says nothing is away
+SAID_TWICE = {  # loggers, and the level from which what they show is raised, too
+    "mlflow.store.db.utils": logging.ERROR,
+    "mlflow.utils.databricks_utils": logging.WARNING,
+}
+OTHERWISE = "set another MLFLOW_TRACKING_URI, or log nothing with --track False"
 
 
 def connect() -> str:
@@ -24,7 +30,10 @@ def connect() -> str:
     import mlflow
 
     address = mlflow.get_tracking_uri()
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{shown()!r} is no address of a store ({error}); {OTHERWISE}") from None
     if parts.scheme not in ("http", "https"):
         return ""
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
@@ -40,17 +49,6 @@ def connect() -> str:
     os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password)
     mlflow.set_tracking_uri(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
     return mlflow.get_tracking_uri()
-
-
-def begin(experiment: str) -> tuple[str, str]:
-    """Begin the first run of a command; return its id and its experiment's.
-
-    It is the one that `mlflow run` has begun, or a new one, below the active run if there is one.
-    Raises InputError if the server does not answer.
-    """
-    with _reached(), opening():
-        info = _begun() or _new(experiment)
-    return info.run_id, info.experiment_id
 
 
 @contextmanager
@@ -80,60 +78,89 @@ def shown() -> str:
     return hide_password(mlflow.get_tracking_uri())
 
 
-def number_of(experiment: str) -> str:
-    """Return the number of an experiment, "0" where there is none yet."""
-    with _reached(), opening():
-        found = delivery.client().get_experiment_by_name(experiment)
-    return found.experiment_id if found else "0"
+@contextmanager
+def opened() -> Iterator[None]:
+    """Open the store; raise InputError where it cannot be used, be it away or no store at all."""
+    with _usable(), opening():
+        yield
 
 
 @contextmanager
-def _reached() -> Iterator[None]:
-    """Raise InputError where the server does not answer."""
+def _usable() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
-        yield
+        with _said_once():
+            yield
+    except InputError:
+        raise
     except Exception as error:
-        if not (why := delivery.away(error)):
+        # A database that fails has the status of a server that is away, too.
+        if shown().lower().startswith("http") and (why := delivery.away(error)):
+            raise InputError(
+                f"the tracking server {shown()} is away ({why}); start it, {OTHERWISE}"
+            ) from None
+        # ValueError: what MLflow raises for a setting of the environment that it cannot read.
+        kinds = (MlflowException, SQLAlchemyError, ImportError, OSError, ValueError)
+        if not isinstance(error, kinds) or environmental(error, ""):
             raise
-        raise InputError(
-            f"the tracking server {shown()} is away ({why}); start it, set another "
-            "MLFLOW_TRACKING_URI, or log nothing with --track False"
-        ) from None
+        raise InputError(_why_not(error)) from None
 
 
-def _begun():
-    """Join the run that `mlflow run` has begun; return its info, None if there is none."""
-    client = delivery.client()
-    if not (run_id := os.environ.get("MLFLOW_RUN_ID")):
-        return None
-    info = client.get_run(run_id).info
-    if info.lifecycle_stage != "active":
-        raise InputError(f"MLFLOW_RUN_ID names the run {run_id}, which is deleted")
-    client.update_run(run_id, status="RUNNING")
-    del os.environ["MLFLOW_RUN_ID"]  # a second command in this process has a run of its own
-    return info
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Keep MLflow from logging what it also raises."""
+    with ExitStack() as stack:
+        for name, level in SAID_TWICE.items():
+            logger, keeps = logging.getLogger(name), partial(_is_below, level)
+            logger.addFilter(keeps)
+            stack.callback(logger.removeFilter, keeps)
+        yield
 
 
-def _new(experiment: str):
-    import mlflow
-    from mlflow.tracking.context.registry import resolve_tags
+def _is_below(level: int, record: logging.LogRecord) -> bool:
+    return record.levelno < level
 
-    client, active, tags = delivery.client(), mlflow.active_run(), {}
-    if active:
-        experiment_id = active.info.experiment_id
-        tags = {delivery.PARENT: active.info.run_id}
-    else:
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment)
-        experiment_id = mlflow.set_experiment(name).experiment_id
-    return client.create_run(experiment_id, int(time.time() * 1000), resolve_tags(tags)).info
+
+def _why_not(error: Exception) -> str:
+    """Say why MLflow cannot use the store, and what can be done."""
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+
+    if isinstance(error, UnsupportedModelRegistryStoreURIException):
+        return (
+            f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
+            "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
+        )
+    if "MLFLOW_ALLOW_FILE_STORE" in str(error):
+        return (
+            f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
+            "there), or MLFLOW_ALLOW_FILE_STORE=true"
+        )
+    if "syntax error" in str(error) and {"'", '"'} <= set(os.getcwd()):
+        return (
+            f"MLflow makes no store while the working directory, {os.getcwd()}, has both ' and \" "
+            "in its name: start the command in another one, or log nothing with --track False"
+        )
+    why = hide_password(first_line(error)).split(". ")[0]
+    return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
 
 
 def _directory() -> Path | None:
+    """Return the directory of a store of files on this machine, None for another store."""
     import mlflow
+    from mlflow.utils.file_utils import local_file_uri_to_path
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
     address = mlflow.get_tracking_uri()
-    if not address.startswith("sqlite"):
-        return None
-    directory = Path(make_url(address).database or "").absolute().parent
-    return directory if directory.is_dir() else None
+    scheme = urlsplit(address).scheme.partition("+")[0]
+    path = None
+    if scheme == "sqlite":
+        with suppress(ArgumentError):  # MLflow will say so
+            path = make_url(address).database or ""
+    elif scheme in ("", "file"):
+        path = local_file_uri_to_path(address)
+    directory = None if path is None else Path(path).absolute().parent
+    return directory if directory and directory.is_dir() else None

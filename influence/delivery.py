@@ -2,7 +2,8 @@
 
 An operation is a dictionary that JSON can hold: `do` names the function, `run` says which run it is
 about, by its id or, where the server was away when the run began, by the key that stands in for it
-until the run is made.
+until the run is made. Nothing is logged in the background, whatever MLFLOW_ENABLE_ASYNC_LOGGING
+says: what failed there would be lost without a word.
 """
 
 import json
@@ -13,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlparse
 
-from influence import store
+from influence import places, store
+from influence.errors import InputError, first_line
 from influence.outbox import Operation
 
 KEY = "influence.key"  # the tag by which a run is known before it has an id
@@ -64,8 +65,12 @@ def away(error: BaseException) -> str:
 
 def local_root(run_id: str) -> Path | None:
     """Return where the artifacts of a run are, None where that is not on this machine."""
-    root = urlparse(_artifact_uri(run_id))
-    return Path(unquote(root.path)) if root.scheme in ("", "file") else None
+    return places.directory(_artifact_uri(run_id))
+
+
+def fetch(run_id: str, folder: str) -> Path:
+    """Return a folder of the artifacts of a run: where it lies, or a copy on this machine."""
+    return places.fetch(client().get_run(run_id).info.artifact_uri, folder)
 
 
 def nested(experiment: str, parent: str) -> Iterator[Any]:
@@ -76,6 +81,16 @@ def nested(experiment: str, parent: str) -> Iterator[Any]:
 def tags(run: str) -> Mapping[str, str]:
     """Return the tags of a run."""
     return client().get_run(run_of(run)).data.tags
+
+
+def is_gone(run: str) -> bool:
+    """Tell whether a run is deleted, by its id or its key, as far as the store can be asked."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client().get_run(run_of(run)).info.lifecycle_stage != "active"
+    except MlflowException as error:
+        return not away(error)
 
 
 @contextmanager
@@ -112,13 +127,14 @@ def _metrics(run_id: str, files: None, values: list[list[Any]]) -> None:
     from mlflow.entities import Metric
 
     metrics = [Metric(NOT_ALLOWED.sub("-", name), *rest) for name, *rest in values]
-    client().log_batch(run_id, metrics=metrics)
+    client().log_batch(run_id, metrics=metrics, synchronous=True)
 
 
 def _tags(run_id: str, files: None, values: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
-    client().log_batch(run_id, tags=[RunTag(name, value) for name, value in values.items()])
+    named = [RunTag(name, value) for name, value in values.items()]
+    client().log_batch(run_id, tags=named, synchronous=True)
 
 
 def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
@@ -127,7 +143,7 @@ def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
 
     there = client().get_run(run_id).data.params
     new = [Param(name, value) for name, value in values.items() if name not in there]
-    client().log_batch(run_id, params=new)
+    client().log_batch(run_id, params=new, synchronous=True)
 
 
 def _dataset(run_id: str, files: None, name: str, digest: str) -> None:
@@ -147,9 +163,26 @@ def _artifacts(run_id: str, files: Path, folder: str, tables: list[str]) -> None
         # A copy by links leaves out what is nobody's result, such as the lock of a step.
         with TemporaryDirectory(dir=files.parent, prefix=".upload-") as place:
             store.copy_tree(files, Path(place))
-            client().log_artifacts(run_id, place, folder or None)
+            _upload(run_id, place, folder)
     if tables:
         _name_tables(run_id, tables)
+
+
+def _upload(run_id: str, directory: str, folder: str) -> None:
+    """Send a directory to where the artifacts of a run are kept.
+
+    Raises InputError for what such a place refuses: its errors have no common class.
+    """
+    try:
+        client().log_artifacts(run_id, directory, folder or None)
+    except Exception as error:
+        if away(error):
+            raise
+        raise InputError(
+            f"the artifacts of run {run_id} cannot be sent to {_artifact_uri(run_id)} "
+            f"({first_line(error)}); mend that and give the same command again: what was finished "
+            "is kept"
+        ) from None
 
 
 def _name_tables(run_id: str, names: list[str]) -> None:
@@ -157,7 +190,7 @@ def _name_tables(run_id: str, names: list[str]) -> None:
     there = json.loads(client().get_run(run_id).data.tags.get(TABLES, "[]"))
     new = [{"path": name, "type": "table"} for name in names]
     value = [*there, *(table for table in new if table not in there)]
-    client().set_tag(run_id, TABLES, json.dumps(value))
+    client().set_tag(run_id, TABLES, json.dumps(value), synchronous=True)
 
 
 def _children(run_id: str, files: None, children: list[Mapping[str, Any]]) -> None:

@@ -19,7 +19,7 @@ _pending: list[int] = []  # the first signal, from its arrival on
 
 def starter() -> int:
     """Return the id of the `mlflow run` that has started this process, 0 if there is none."""
-    return os.getppid() if BEGUN in os.environ else 0
+    return os.getppid() if os.environ.get(BEGUN) else 0
 
 
 @contextmanager

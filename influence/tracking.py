@@ -4,10 +4,11 @@ What is logged goes straight to a local store, and by way of an outbox to a serv
 """
 
 import re
+import shlex
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from influence import connection, delivery, last_word, outbox, stopping, store
+from influence import connection, delivery, first_run, last_word, outbox, stopping, store
 from influence.config import ExecutionConfig
 from influence.errors import InputError, Terminated, first_line
 from influence.outbox import Outbox
@@ -36,6 +37,10 @@ NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
 _outbox: ContextVar[Outbox | None] = ContextVar("outbox", default=None)
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
+
+
+class Deleted(InputError):
+    """A run that is logged to is no more."""
 
 
 class Run:
@@ -159,8 +164,9 @@ class Run:
         self._put("dataset", name=name, digest=digest)
 
     def end(self, status: str) -> None:
-        """End this run as FINISHED, FAILED or KILLED."""
-        self._put("end", status=status, ended=_now())
+        """End this run as FINISHED, FAILED or KILLED; one that was deleted has ended already."""
+        with suppress(Deleted):
+            self._put("end", status=status, ended=_now())
 
     def begin(self, tags: Mapping[str, Any]) -> "Run":
         """Begin a run nested in this one."""
@@ -182,7 +188,16 @@ class Run:
             return None
         operation = {"do": do, "run": self.id, **given} | ({"lock": self.lock} if self.lock else {})
         box = _outbox.get()
-        return box.put(operation, files) if box else delivery.send(operation, files)
+        try:
+            return box.put(operation, files) if box else delivery.send(operation, files)
+        except Exception as error:
+            about = given.get("parent", self.id)  # of a run that has yet to be made
+            if isinstance(error, InputError) or not delivery.is_gone(about):
+                raise
+            raise Deleted(
+                f"the run {delivery.run_of(about)} was deleted while this command logged to it; "
+                "give the same command again for a new run: what was finished is kept"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -219,7 +234,7 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
                 opened = parent.begin({MARKER: parent.marker, **tags})
                 stack.enter_context(_ending(opened))
         else:
-            opened = stack.enter_context(_command(Path(config.workdir).absolute()))
+            opened = stack.enter_context(_command(config))
             opened.tag(**tags)
         stack.enter_context(_set(_current, opened))
         opened.params(**config.knobs())
@@ -227,13 +242,14 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
 
 
 @contextmanager
-def _command(workdir: Path) -> Iterator[Run]:
+def _command(config: ExecutionConfig) -> Iterator[Run]:
     """Open the first run of a command, which holds a file that says that the command lives."""
+    workdir = Path(config.workdir).absolute()
     server, starter = connection.connect(), stopping.starter()
     with ExitStack() as stack:
         stack.enter_context(stopping.stoppable())
         with stopping.shielded():
-            run_id, experiment = connection.begin(EXPERIMENT)
+            run_id, experiment = first_run.begin(EXPERIMENT, config.knobs())
             marker = workdir / RUNNING / run_id
             opened = Run(run_id, experiment, str(marker))
             try:
@@ -328,15 +344,12 @@ def resolve(reference: str) -> Path:
         if not path.is_dir():
             raise InputError(f"there is no directory {path}")
         return path
-    import mlflow
-
     run_id, _, folder = reference.removeprefix("runs:/").partition("/")
     if not FOLDER.fullmatch(folder) or ".." in folder.split("/"):
         raise InputError(f"{reference!r} names no folder of a run; write runs:/<id>/training")
     try:
-        # Not the reference itself: MLflow would copy even what is already on this machine.
-        root = delivery.client().get_run(run_id).info.artifact_uri
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{root}/{folder}"))
+        # Not by the reference itself: MLflow would copy even what is already on this machine.
+        return delivery.fetch(run_id, folder)
     except Exception as error:  # the store's errors have no common class
         raise InputError(f"{reference} cannot be read from MLflow: {first_line(error)}") from None
 
@@ -344,12 +357,14 @@ def resolve(reference: str) -> Path:
 def where(port: int = 5000) -> str:
     """Return how to look at the curves: the command that starts the UI, and the page to open.
 
-    The page shows charts at once; a new browser would open on another mode of the UI.
+    The page shows charts at once; a new browser would open on another mode of the UI. Raises
+    InputError if the store cannot be used, or the experiment is deleted.
     """
     server = connection.connect()
-    number = connection.number_of(EXPERIMENT)
+    number = first_run.number_of(EXPERIMENT)
     page = f"{server or f'http://127.0.0.1:{port}'}/#/experiments/{number}/runs"
-    begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {connection.shown()}"
+    store_address = shlex.quote(connection.shown())
+    begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {store_address}"
     return (
         f"\nSee the curves:{'' if server else begin}\n"
         f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"

@@ -58,7 +58,10 @@ CORE = [
     *("nlu_tables", "joint", "nlu"),
 ]
 DOORS = {
-    "mlflow": {f"influence.{name}" for name in ("tracking", "delivery", "connection")},
+    "mlflow": {
+        f"influence.{name}"
+        for name in ("tracking", "first_run", "connection", "delivery", "places")
+    },
     "optuna": {f"influence.{name}" for name in ("search", "search_study", "patience")},
     "ray": {"influence.workers"},
     "datasets": {"influence.sources"},
@@ -110,8 +113,10 @@ DIRECTION = [
         "command",
         "studies",
         "outbox",
+        "places",
         "delivery",
         "connection",
+        "first_run",
         "last_word",
         "tracking",
         "artifacts",

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 @pytest.fixture(scope="module")
 def artifacts(tracking_store) -> Path:
     """The artifacts of a run, beside which lies what is no part of it."""
-    mlflow.set_experiment("influence")
-    with mlflow.start_run() as run:
+    # Not by `set_experiment`, which would send the runs of all later tests there.
+    number = mlflow.get_experiment_by_name("influence").experiment_id
+    with mlflow.start_run(experiment_id=number) as run:
         mlflow.log_text("x", "training/deep/a.txt")
-    mlflow.set_experiment("Default")
     found = Path(tracking.Run(run.info.run_id).where(""))
     for place in (found.parent, found.parent.parent):
         (place / "secret").mkdir(exist_ok=True)
