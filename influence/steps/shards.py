@@ -153,13 +153,13 @@ def traces(
 def _cut(
     parts: Iterator[pd.DataFrame], bounds: Sequence[tuple[int, int]]
 ) -> Iterator[pd.DataFrame]:
-    """Yield rows in pieces with these bounds, from parts with others."""
+    """Yield rows in pieces with these bounds, each from where the last ended; parts have others."""
     held = next(parts)
     for start, end in bounds:
-        while held.index[-1] < end - 1:
+        while len(held) < end - start:
             held = pd.concat([held, next(parts)])
-        yield held.loc[start : end - 1]
-        held = held.loc[end:] if held.index[-1] >= end else held.iloc[-1:]
+        yield held.iloc[: end - start]
+        held = held.iloc[end - start :]
 
 
 def _trail_entropies(source: Saved, split: str) -> np.ndarray:
