@@ -91,6 +91,11 @@ def percent(fraction: float) -> float:
     return round(100 * fraction, 6)
 
 
+def subset_of(directory: Path, percent: float, draw: int = 0) -> Path:
+    """Return where a sample keeps the dataset that this much pruning leaves."""
+    return directory / f"subsets/percent-{percent:.9g}/draw-{draw}"
+
+
 def _sample(
     config: SampleStep, arm, scored: Path, manifest: dict, directory: Path
 ) -> Generator[Record, None, dict]:
@@ -211,11 +216,7 @@ def _write_kept(cuts: dict, source: Saved, directory: Path) -> None:
         for fraction, draws in cuts.items()
         for draw, kept in enumerate(draws)
     }
-    at = {
-        directory / f"subsets/percent-{pruned:g}/draw-{draw}": kept
-        for (pruned, draw), kept in rows.items()
-    }
-    save_subsets(source, at)
+    save_subsets(source, {subset_of(directory, *cut): kept for cut, kept in rows.items()})
     with rows_file(directory / "kept.parquet") as add:
         for (pruned, draw), kept in rows.items():
             for part in source.tables("train", ["id"]):
