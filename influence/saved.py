@@ -205,7 +205,7 @@ def chosen(part: tuple[int, pa.Table], rows: np.ndarray) -> pa.Table:
     """Return those of ascending `rows` of a split that are in this part of `Saved.tables`."""
     start, table = part
     first, end = np.searchsorted(rows, [start, start + len(table)])
-    return table.take(pa.array(rows[first:end] - start))
+    return table.take(pa.array(rows[first:end] - start, pa.int64()))
 
 
 @contextmanager

@@ -79,8 +79,9 @@ def test_fractions_are_sorted_and_single():
 
 
 def test_fractions_that_are_the_same_percent_are_one():
-    assert config.fractions("0.3,0.5,0.30000000000000004") == (0.1 + 0.2, 0.5)
+    assert config.fractions("0.5,0.30000000000000004,0.3") == (0.3, 0.5)
     assert config.fractions("0.333333,0.3333331") == (0.333333, 0.3333331)
+    assert [str(value) for value in config.fractions("-0.0,0.0007")] == ["0.0", "0.0007"]
 
 
 def test_every_knob_has_a_line_of_help():

@@ -99,6 +99,15 @@ def test_a_subset_that_fills_the_part_that_ends_the_train_set_is_written(tmp_pat
     ]
 
 
+def test_nothing_kept_of_many_parts_is_a_dataset_without_train_rows(tmp_path):
+    whole = pieces.write(tmp_path / "whole", 20, 4)
+    saved.save_subsets(whole, {tmp_path / "none": np.array([])}, 3)
+    none = saved.open_saved(tmp_path / "none")
+    assert (none.count("train"), none.count("validation")) == (0, 4)
+    assert none.columns("train") == whole.columns("train")
+    assert none.digest == saved.digest_of(none.dataset().splits, pieces.NAMES)
+
+
 def test_a_subset_of_a_subset_is_that_of_the_whole(tmp_path):
     whole = pieces.write(tmp_path / "whole", 20, 4)
     saved.save_subsets(whole, {tmp_path / "one": np.arange(1, 20)}, 3)

@@ -1,5 +1,7 @@
 """Whatever the size of the parts in which arrays are looked at, what comes of them is the same."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from influence.rules import linear_map
 from influence.sampling import Arm, Floor
 from influence.trace import Meter
 from tests import architectures, pieces
-from tests.test_trace import examples, measured, meter
+from tests.test_trace import STEPS, examples, measured, meter
 
 
 def first_of_each(ranked: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
@@ -100,12 +102,17 @@ def test_no_examples_have_no_predictions():
 
 
 @pytest.mark.parametrize("at_once", range(1, 8))
-def test_a_pass_does_not_depend_on_the_batches_that_a_checkpoint_is_opened_for(at_once):
+def test_a_pass_does_not_depend_on_the_batches_that_a_checkpoint_is_opened_for(
+    at_once, monkeypatch
+):
     tokens, labels = examples("bert", 7)
     rows, budget = np.arange(7), int(tokens.lengths.max())
     right = measured(meter("bert").measure(tokens, labels, rows, budget))
+    opened, build = [], architectures.build
+    monkeypatch.setattr(architectures, "build", lambda *a: opened.append(a) or build(*a))
     streamed = meter("bert", streamed=True).measure(tokens, labels, rows, budget, at_once=at_once)
-    found = measured(streamed)
+    found, count = measured(streamed), len(list(batches.budget_batches(tokens.lengths, budget)))
+    assert len(opened) == len(STEPS) * math.ceil(count / at_once) and count > 3
     assert found.keys() == right.keys()
     assert all(np.array_equal(found[key], right[key]) for key in right)
 

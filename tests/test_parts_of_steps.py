@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -17,7 +17,7 @@ from influence.planning import RunPlan, compute
 from influence.specs import ScoreSpec
 from influence.steps import findings, rounds, shards
 from influence.steps.inputs import encode, open_tokens
-from influence.steps.sample import fill, subset_of
+from influence.steps.sample import fill, fraction, percent, subset_of
 from influence.steps.score import _Kept
 from influence.steps.search import Scored, _save_subset
 from influence.trials import Trial
@@ -172,11 +172,11 @@ def scored(root: Path, rows: int, part: int) -> Path:
     return root
 
 
-@few
+@settings(max_examples=12)
 @given(pieces.sizes(least=3), st.integers(1, 2))
 def test_a_sample_is_the_same_in_parts_and_in_the_order_of_its_subsets(size, draws):
     part, rows = size
-    asked = (0.0, 0.3, 1 - 3 / rows, 1 - 3.5 / (rows + 1))
+    asked = (0.0, 0.3, 0.33333, 0.333333, 0.3333333, 1 - 3 / rows, max(0.0, 1 - 3.5 / rows))
     config = SampleStep(fractions=",".join(map(repr, asked)), floor=0, groups="kind")
     asked = fractions(config.fractions)
     orders = [np.random.default_rng(draw).permutation(rows) for draw in range(draws)]
@@ -198,6 +198,8 @@ def test_a_sample_is_the_same_in_parts_and_in_the_order_of_its_subsets(size, dra
         for (percent, draw), own in kept.groupby(["percent_pruned", "draw"]):
             subset = saved.open_saved(subset_of(made, percent, draw))
             assert subset.array("train", "id").tolist() == own["id"].tolist()
+        percents = sorted(path.name for path in made.glob("subsets/*"))
+        assert len(percents) == len(asked) and "percent-33.33333" in percents
         assert np.load(made / "order.npy").tolist() == [order.tolist() for order in orders]
 
 
@@ -276,7 +278,24 @@ def test_a_trace_that_is_cut_and_joined_is_the_same(counts, data):
     assert joined.take(rows).runs[0].whole["observations"].shape == (7, len(rows))
 
 
-def test_a_step_of_no_rows_has_no_tokens_left_over(tmp_path):
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 99_999))
+@example(1 / 6, 9)
+@example(0.0007, 5000)
+def test_a_fraction_and_the_percent_that_names_it_leave_as_many_examples(asked, rows):
+    (value,) = fractions(repr(min(asked, 0.99999999)))
+    assert fraction(percent(value)) == value and abs(value - asked) < 1e-8
+    counts = [sampling.kept_count(rows, own) for own in (value, fraction(percent(value)))]
+    assert counts[0] == counts[1]
+
+
+@given(st.integers(1, 99_999), st.floats(0, 1), st.floats(0, 1))
+def test_a_turn_prunes_from_what_is_left_to_the_very_count(rows, first, second):
+    before, after = sorted((max(1, round(rows * first)), max(1, round(rows * second))))[::-1]
+    (value,) = fractions(repr(1 - after / before))
+    assert sampling.kept_count(before, value) == after
+
+
+def test_scores_of_no_rows_are_a_table_without_rows(tmp_path):
     source = pieces.write(tmp_path / "data", 0, 4)
     findings.write_scores(source, "train", {"el2n": np.zeros(0)}, tmp_path)
     empty = pd.read_parquet(tmp_path / "scores.parquet")

@@ -91,6 +91,11 @@ def percent(fraction: float) -> float:
     return round(100 * fraction, 6)
 
 
+def fraction(percent: float) -> float:
+    """Return the very fraction that `percent` names, which leaves as many examples."""
+    return round(percent / 100, 8)
+
+
 def subset_of(directory: Path, percent: float, draw: int = 0) -> Path:
     """Return where a sample keeps the dataset that this much pruning leaves."""
     return directory / f"subsets/percent-{percent:.9g}/draw-{draw}"
