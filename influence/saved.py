@@ -23,7 +23,7 @@ SPLITS = ("train", "validation", "test")
 HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
 FACTS = ("name", "label_names", "digest", "dropped", "notes")
 PART = 16384  # rows that are in memory at a time
-Add = Callable[[pa.Table], None]
+Add = Callable[[pa.Table], None]  # adds rows to a file
 
 
 @dataclass(frozen=True, eq=False)

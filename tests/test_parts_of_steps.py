@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from safetensors.numpy import save_file
 
 from influence import batches, dynamics, models, records, sampling, saved, space, store
 from influence.config import FitConfig, SampleStep, fractions
+from influence.evaluation import Point
 from influence.planning import RunPlan, compute
 from influence.specs import ScoreSpec
 from influence.steps import findings, rounds, shards
+from influence.steps.evaluate import retrain_point
 from influence.steps.inputs import encode, open_tokens
 from influence.steps.sample import fill, fraction, percent, subset_of
 from influence.steps.score import _Kept
@@ -280,12 +283,33 @@ def test_a_trace_that_is_cut_and_joined_is_the_same(counts, data):
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 99_999))
 @example(1 / 6, 9)
-@example(0.0007, 5000)
+@example(0.059, 500)
 def test_a_fraction_and_the_percent_that_names_it_leave_as_many_examples(asked, rows):
     (value,) = fractions(repr(min(asked, 0.99999999)))
     assert fraction(percent(value)) == value and abs(value - asked) < 1e-8
     counts = [sampling.kept_count(rows, own) for own in (value, fraction(percent(value)))]
     assert counts[0] == counts[1]
+
+
+def test_the_curve_is_retrained_on_the_very_subset_that_the_sample_holds(tmp_path, monkeypatch):
+    (tmp_path / "scored/tokenizer").mkdir(parents=True)
+    train = pd.DataFrame({"id": map(str, range(500)), "text": "x", "label": [0, 1] * 250})
+    whole = saved.Dataset("made", train, train, train, ("a", "b"), "", {})
+    saved.save(whole, tmp_path / "scored/data")
+    config = SampleStep(fractions="0.059")  # times 100, to six decimals, by 100: a bit more
+    list(fill(config, tmp_path / "scored", [np.arange(500)[::-1]], tmp_path / "sample"))
+    (directory,) = (tmp_path / "sample/subsets").glob("*/draw-0")
+    taken = []
+
+    def retrain(place, kept, number):
+        taken.append(np.sort(kept))
+        return Point(5.8, number, len(kept), 1, 0.0, {})
+
+    monkeypatch.setitem(retrain_point.__globals__, "retrain", retrain)  # the package hides it
+    point = retrain_point(SimpleNamespace(source=tmp_path / "sample"), 5.9, 0)
+    assert (point.percent_pruned, point.kept) == (5.9, 471)
+    subset = saved.open_saved(directory).array("train", "id")
+    assert subset.tolist() == [str(row) for row in taken[0]]
 
 
 @given(st.integers(1, 99_999), st.floats(0, 1), st.floats(0, 1))
