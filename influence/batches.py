@@ -117,18 +117,18 @@ def pad_values(starts: np.ndarray, lengths: np.ndarray, values: np.ndarray, fill
 
 
 def training_batches(
-    lengths: np.ndarray, batch_size: int, seed: int, epoch: int
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int, pool: int = POOL
 ) -> Iterator[np.ndarray]:
     """Yield one epoch of shuffled batches whose examples have similar lengths.
 
-    The order depends on seed and epoch alone. Examples are shuffled, cut into pools of 50 batches,
-    sorted by length inside a pool, cut into batches, and the batches shuffled.
+    The order depends on seed and epoch alone. Examples are shuffled, cut into pools of `pool`
+    batches, sorted by length inside a pool, cut into batches, and the batches shuffled.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
-    for start in range(0, len(order), POOL * batch_size):
-        pool = order[start : start + POOL * batch_size]
-        pool[:] = pool[np.argsort(lengths[pool], kind="stable")]
+    for start in range(0, len(order), pool * batch_size):
+        some = order[start : start + pool * batch_size]
+        some[:] = some[np.argsort(lengths[some], kind="stable")]
     for batch in generator.permutation(-(-len(order) // batch_size)):
         yield order[batch * batch_size : (batch + 1) * batch_size]
 
@@ -147,7 +147,7 @@ def budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     start = 0
     while start < len(order):
         # Lengths ascend, so the padded size of order[start:end] is its last length times its count.
-        counts = np.arange(1, len(order) - start + 1)[: budget + 1]
+        counts = np.arange(1, min(len(order) - start, budget + 1) + 1)
         sizes = lengths[order[start : start + len(counts)]] * counts
         end = start + max(1, int(np.searchsorted(sizes, budget, side="right")))
         yield order[start:end]

@@ -55,14 +55,14 @@ def squared_norm(
     return _dot(gram(rows), gram(columns))
 
 
-def token_products(factor: Tensor) -> Products:
+def token_products(factor: Tensor, many: int = MANY) -> Products:
     """Return the inner products of the tokens of an example, each pair at least once.
 
-    The matrix of the products is symmetric. Of many tokens only its lower half and its upper left
-    quarter are made; of few all of it, as several small products cost more.
+    The matrix of the products is symmetric. Of `many` tokens only its lower half and its upper left
+    quarter are made; of fewer all of it, as several small products cost more.
     """
     tokens = _tokens(factor) if factor.is_floating_point() else factor
-    if tokens.shape[1] < MANY:
+    if tokens.shape[1] < many:
         return (_products(tokens, tokens),)
     half = tokens.shape[1] // 2
     first = tokens[:, :half]

@@ -350,10 +350,13 @@ def names(text: str) -> tuple[str, ...]:
 def fractions(text: str) -> tuple[float, ...]:
     """Parse `fractions` into ascending numbers in [0, 1).
 
+    They have eight decimals, and so six as the percents that results are named by: else 0.3 and
+    0.1 + 0.2 would be two of one name, and what a name says could leave another number of examples.
+
     Raises InputError for what is not a number, out of range, or for an empty list.
     """
     try:
-        values = sorted({float(part) for part in names(text)})
+        values = sorted({round(float(part), 8) + 0.0 for part in names(text)})  # + 0.0: no -0.0
     except ValueError:
         raise InputError(f"fractions must be numbers such as 0.1,0.3, not {text!r}") from None
     if not values or not all(0 <= value < 1 for value in values):

@@ -24,6 +24,7 @@ PARENT = "mlflow.parentRunId"
 TABLES = "mlflow.loggedArtifacts"  # the tag from which the UI knows tables
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
 TEMPORARY = (429, 502, 503, 504)  # of HTTP
+PAGE = 1000  # runs that are asked for at a time
 
 _ids: dict[str, str] = {}  # of the runs that are known by a key
 
@@ -75,7 +76,20 @@ def fetch(run_id: str, folder: str) -> Path:
 
 def nested(experiment: str, parent: str) -> Iterator[Any]:
     """Yield the runs below a run."""
-    yield from _search(experiment, f"tags.`{PARENT}` = '{parent}'")
+    yield from search(experiment, f"tags.`{PARENT}` = '{parent}'")
+
+
+def search(experiment: str, query: str, page: int = PAGE) -> Iterator[Any]:
+    """Yield all runs of an experiment that a query finds, of which a store gives a page at a time.
+
+    Whoever changes what the query looks at has to have them all first.
+    """
+    token = None
+    while True:
+        some = client().search_runs([experiment], query, max_results=page, page_token=token)
+        yield from some
+        if not (token := some.token):
+            return
 
 
 def tags(run: str) -> Mapping[str, str]:
@@ -114,7 +128,7 @@ def _create(
     key: str, again: bool, experiment: str, parent: str, started: int, tags: Mapping[str, str]
 ) -> str:
     """Make a nested run and return its id."""
-    found = _search(experiment, f"tags.`{KEY}` = '{key}'") if again else iter(())
+    found = search(experiment, f"tags.`{KEY}` = '{key}'") if again else iter(())
     run = next(found, None) or client().create_run(
         experiment, started, {**tags, PARENT: run_of(parent)}
     )
@@ -230,15 +244,6 @@ _DO = {
 @cache
 def _artifact_uri(run_id: str) -> str:
     return client().get_run(run_id).info.artifact_uri
-
-
-def _search(experiment: str, query: str) -> Iterator[Any]:
-    token = None
-    while True:
-        page = client().search_runs([experiment], query, max_results=1000, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
 
 
 def _unreachable(error: Any) -> str:

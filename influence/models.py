@@ -130,17 +130,19 @@ def autocast(device: torch.device, enabled: bool, cache: bool = True) -> Iterato
         yield
 
 
-def predict(model: nn.Module, tokens: batches.Tokens) -> np.ndarray:
+def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 0) -> np.ndarray:
     """Return fp32 logits (examples, classes) in the order of `tokens`, in eval mode.
 
-    The mode is restored afterwards, and no random number is drawn.
+    The mode is restored afterwards, and no random number is drawn. `batch_tokens` 0: as many
+    tokens at once as usual.
     """
     device, training = next(model.parameters()).device, model.training
     # Kept on the device: to fetch every batch would wait for it.
     logits = torch.empty((len(tokens), model.config.num_labels), device=device)
     model.eval()
     with torch.inference_mode():
-        for rows in batches.budget_batches(tokens.lengths, batches.usual_tokens(device)):
+        budget = batch_tokens or batches.usual_tokens(device)
+        for rows in batches.budget_batches(tokens.lengths, budget):
             out = model(**batches.collate(tokens, rows, device)).logits
             logits[batches.sent(torch.from_numpy(rows), device)] = out.float()
     model.train(training)

@@ -109,6 +109,7 @@ def bootstrap_change(
     seed: int,
     resamples: int = 1000,
     level: float = LEVEL,
+    block: int = BLOCK,
 ) -> tuple[float, float, float]:
     """Return the relative change of a rate, low and high end of its paired bootstrap interval.
 
@@ -121,7 +122,7 @@ def bootstrap_change(
     columns = np.stack([np.stack([_columns(rows) for rows in stack]) for stack in (before, after)])
     rng = np.random.default_rng(seed)
     seeds = rng.integers(len(before), size=(resamples, 1, len(before)))
-    blocks = _resampled_sums(columns, resamples, rng)
+    blocks = _resampled_sums(columns, resamples, rng, block)
     values = np.concatenate([_rates(sums)[metric] for sums in blocks])
     drawn = np.take_along_axis(values, seeds, axis=2).mean(2)
     # Percentiles among the values themselves: interpolating towards inf would give nan.
@@ -202,10 +203,11 @@ def _resampled_sums(
     columns: Float[np.ndarray, "stacks seeds utterances columns"],
     resamples: int,
     rng: np.random.Generator,
+    block: int,
 ) -> Iterator[Float[np.ndarray, "resamples stacks seeds columns"]]:
     """Yield the sums of resamples, block by block: how often each utterance is drawn, times it."""
     utterances = columns.shape[2]
-    size = max(1, BLOCK // utterances)
+    size = max(1, block // utterances)
     for start in range(0, resamples, size):
         count = min(size, resamples - start)
         drawn = rng.integers(utterances, size=(count, utterances))

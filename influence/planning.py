@@ -95,7 +95,7 @@ def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
     return {"forward": forward, "backward": backward}
 
 
-def compute(spec: ScoreSpec, trace: Trace) -> Examples:
+def compute(spec: ScoreSpec, trace: Trace, block: int = BLOCK) -> Examples:
     """Return one value per example: the score of each run that reaches the window, combined.
 
     A score that was given from elsewhere is returned as it is.
@@ -104,7 +104,8 @@ def compute(spec: ScoreSpec, trace: Trace) -> Examples:
     """
     if str(spec) in trace.given:
         return trace.given[str(spec)].astype(np.float64)
-    runs = [_compute_run(spec, trace, run, chosen) for run, chosen in _select(spec, trace.runs)]
+    selected = _select(spec, trace.runs)
+    runs = [_compute_run(spec, trace, run, chosen, block) for run, chosen in selected]
     combine = np.sum if REGISTRY[spec.name].combine == "sum" else np.mean
     return combine(runs, axis=0)
 
@@ -237,7 +238,7 @@ def _plan_run(reads) -> RunPlan:
     return RunPlan({step: frozenset(names) for step, names in at.items()}, over, frozenset(whole))
 
 
-def _compute_run(spec, trace: Trace, run: RunTrace, chosen) -> np.ndarray:
+def _compute_run(spec, trace: Trace, run: RunTrace, chosen, block: int) -> np.ndarray:
     """Score one run block by block: blocks bound the memory of the 64-bit copies."""
     score, key = REGISTRY[spec.name], window_key(spec)
     if lacking := _lacking(spec, trace, run, chosen):
@@ -245,11 +246,11 @@ def _compute_run(spec, trace: Trace, run: RunTrace, chosen) -> np.ndarray:
             f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {lacking}; "
             f"score again with {spec} among the scores"
         )
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(trace.labels), BLOCK)]
+    starts = range(0, max(len(trace.labels), 1), block)  # of no examples one block
     return np.concatenate(
         [
             score.function(**{n: _read(n, rows, trace, run, chosen, key) for n in score.needs})
-            for rows in blocks
+            for rows in (slice(start, start + block) for start in starts)
         ]
     )
 

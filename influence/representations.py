@@ -10,13 +10,19 @@ from influence.shapes import Float
 COMPONENTS = 50  # principal ones: what a two-dimensional map is made of
 
 
-def represent(model: nn.Module, tokens: Tokens) -> Float[np.ndarray, "examples width"]:
-    """Return the mean over real tokens of the encoder's last hidden states, in eval mode."""
+def represent(
+    model: nn.Module, tokens: Tokens, batch_tokens: int = 0
+) -> Float[np.ndarray, "examples width"]:
+    """Return the mean over real tokens of the encoder's last hidden states, in eval mode.
+
+    `batch_tokens` 0: as many tokens at once as usual.
+    """
     device, encoder = next(model.parameters()).device, model.base_model
     found: np.ndarray | None = None
     model.eval()
     with torch.inference_mode():
-        for part in budget_batches(tokens.lengths, usual_tokens(device)):
+        budget = batch_tokens or usual_tokens(device)
+        for part in budget_batches(tokens.lengths, budget):
             inputs = collate(tokens, part, device)
             hidden = encoder(**inputs).last_hidden_state.float()
             real = inputs["attention_mask"].unsqueeze(-1)

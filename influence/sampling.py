@@ -204,15 +204,15 @@ def _check_recall(recall, labels) -> np.ndarray:
     return recall
 
 
-def _protected(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
+def _protected(ranked: np.ndarray, floors: Sequence[Floor], part: int = PART) -> np.ndarray:
     """Tell which places of an order hold the first examples of a group that a floor keeps."""
     front = np.zeros(len(ranked), dtype=bool)
     for floor in floors:
         missing = np.minimum(np.bincount(floor.groups), floor.count)
-        for start in range(0, len(ranked), PART):
+        for start in range(0, len(ranked), part):
             if not missing.any():  # as a rule after the first part
                 break
-            positions, counts = by_group(floor.groups[ranked[start : start + PART]])
+            positions, counts = by_group(floor.groups[ranked[start : start + part]])
             found = np.minimum(missing[: len(counts)], counts)
             begins = np.cumsum(counts) - counts
             for begin, count in zip(begins, found, strict=True):

@@ -23,6 +23,7 @@ SPLITS = ("train", "validation", "test")
 HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
 FACTS = ("name", "label_names", "digest", "dropped", "notes", "source")
 PART = 16384  # rows that are in memory at a time
+Add = Callable[[pa.Table], None]  # adds rows to a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,25 +85,49 @@ class Saved:
         """Return one column of a split, such as the labels."""
         return self.read(split, [column])[column].to_numpy()
 
-    def parts(self, split: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Yield a split in parts of at most PART rows; the index counts the rows of the split."""
-        file, start = pq.ParquetFile(self._path(split)), 0
-        wanted = None if columns is None else list(columns)
-        for group in range(file.metadata.num_row_groups):  # written with PART rows at most
-            rows = file.read_row_group(group, wanted).to_pandas(ignore_metadata=True)
+    def parts(
+        self, split: str, columns: Sequence[str] | None = None, part: int = PART
+    ) -> Iterator[pd.DataFrame]:
+        """Yield a split in parts of at most `part` rows; the index counts the rows of the split.
+
+        None of them is empty, except the only one of a split without rows.
+        """
+        for start, table in self.tables(split, columns, part):
+            rows = table.to_pandas(ignore_metadata=True)
             yield rows.set_axis(pd.RangeIndex(start, start + len(rows)))
-            start += len(rows)
+
+    def tables(
+        self, split: str, columns: Sequence[str] | None = None, part: int = PART
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the number of its first row and the rows of each part, see `parts`.
+
+        All have the types of the file. In pandas, those of a part depend on what is in it: where a
+        column holds nothing, it has no type at all.
+        """
+        wanted = None if columns is None else list(columns)
+        with pq.ParquetFile(self._path(split)) as file:
+            start = 0
+            for group in range(file.metadata.num_row_groups):  # of any size: files are replaced
+                rows = file.read_row_group(group, wanted)
+                for first in range(0, len(rows), part):
+                    yield start + first, rows.slice(first, part)
+                start += len(rows)
+            if not start:
+                yield 0, file.read(wanted)
 
     def take(
-        self, split: str, rows: np.ndarray, columns: Sequence[str] | None = None
+        self,
+        split: str,
+        rows: np.ndarray,
+        columns: Sequence[str] | None = None,
+        part: int = PART,
     ) -> pd.DataFrame:
         """Return the rows of a split at these places, in their order."""
+        rows = np.asarray(rows, dtype=np.int64)
         wanted = np.unique(rows)
-        found = [
-            part.loc[wanted[(wanted >= part.index[0]) & (wanted <= part.index[-1])]]
-            for part in self.parts(split, columns)
-        ]
-        return pd.concat(found).loc[rows].reset_index(drop=True)
+        found = [chosen(some, wanted) for some in self.tables(split, columns, part)]
+        table = pa.concat_tables(found).unify_dictionaries()
+        return table.take(np.searchsorted(wanted, rows)).to_pandas(ignore_metadata=True)
 
     def dataset(self) -> Dataset:
         """Return all of it in memory."""
@@ -137,7 +162,7 @@ def open_saved(directory: Path) -> Saved:
     return found
 
 
-def save(dataset: Dataset, directory: Path) -> None:
+def save(dataset: Dataset, directory: Path, part: int = PART) -> None:
     """Write {train,validation,test}.parquet, then dataset.json: its presence means complete.
 
     The hub's `datasets.load_dataset(directory)` reads it too, with the class names.
@@ -145,26 +170,30 @@ def save(dataset: Dataset, directory: Path) -> None:
     (directory / "dataset.json").unlink(missing_ok=True)
     for split, rows in dataset.splits.items():
         with replacing(directory / f"{split}.parquet") as temporary:
-            pq.write_table(_table(rows, dataset.label_names), temporary, row_group_size=PART)
+            pq.write_table(_table(rows, dataset.label_names), temporary, row_group_size=part)
     facts = {name: getattr(dataset, name) for name in FACTS}
     facts["digest"] = digest_of(dataset.splits, dataset.label_names)
     write_json(directory / "dataset.json", {**facts, "files": _files(directory)})
 
 
-def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray]) -> None:
+def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray], part: int = PART) -> None:
     """Write a dataset per directory: the train rows given, and the whole's validation and test.
 
     `kept`: ascending rows of train for each. The train set goes by once, in parts.
     """
+    hashed, columns = {directory: Digest() for directory in kept}, whole.hashed("train")
     with ExitStack() as stack:
-        written = {directory: stack.enter_context(_train_file(directory)) for directory in kept}
-        hashed = {directory: Digest() for directory in kept}
-        for part in whole.parts("train"):
+        written: dict[Path, Add] = {}
+        for directory in kept:
+            (directory / "dataset.json").unlink(missing_ok=True)
+            file = rows_file(directory / "train.parquet", part)
+            written[directory] = stack.enter_context(file)
+        for some in whole.tables("train", part=part):
             for directory, rows in kept.items():
-                ends = np.searchsorted(rows, [part.index[0], part.index[-1] + 1])
-                chosen = part.loc[rows[slice(*ends)]]
-                hashed[directory].add("train", chosen)
-                written[directory](_table(chosen, whole.label_names))
+                own = chosen(some, rows)
+                digested = own.select(columns).to_pandas(ignore_metadata=True)
+                hashed[directory].add("train", digested)
+                written[directory](own)
     for directory in kept:
         for split in SPLITS[1:]:
             link(whole.directory / f"{split}.parquet", directory / f"{split}.parquet")
@@ -178,6 +207,39 @@ def told(dataset: Dataset | Saved) -> list[str]:
     """Return what there is to say of a dataset: what was read, left out, cut and decided."""
     dropped = [f"left out {count} {what}" for what, count in dataset.dropped.items()]
     return [*filter(None, [dataset.source]), *dropped, *dataset.notes]
+
+
+def chosen(part: tuple[int, pa.Table], rows: np.ndarray) -> pa.Table:
+    """Return those of ascending `rows` of a split that are in this part of `Saved.tables`."""
+    start, table = part
+    first, end = np.searchsorted(rows, [start, start + len(table)])
+    return table.take(pa.array(rows[first:end] - start, pa.int64()))
+
+
+@contextmanager
+def rows_file(path: Path, part: int = PART) -> Iterator[Add]:
+    """Give a function that adds rows to a Parquet file, which is there whole or not at all.
+
+    The rows lie in groups of `part`, however many come at a time. The first ones, which may be
+    none, say which columns there are.
+    """
+    with replacing(path) as temporary, ExitStack() as stack:
+        writers: list[pq.ParquetWriter] = []
+        waiting: list[pa.Table] = []
+
+        def add(rows: pa.Table) -> None:
+            if not writers:
+                writers.append(stack.enter_context(pq.ParquetWriter(temporary, rows.schema)))
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= part:
+                table = pa.concat_tables(waiting)
+                whole = len(table) // part * part
+                writers[0].write_table(table.slice(0, whole), row_group_size=part)
+                waiting[:] = [table.slice(whole)]
+
+        yield add
+        if sum(map(len, waiting)):
+            writers[0].write_table(pa.concat_tables(waiting))
 
 
 def texts_of(rows: pd.DataFrame) -> list[str]:
@@ -213,30 +275,6 @@ class Digest:
         columns = [[*key, column.hexdigest()] for key, column in sorted(self.columns.items())]
         text = json.dumps([columns, list(label_names)])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-@contextmanager
-def _train_file(directory: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Give a function that adds rows to `train.parquet`, which is there whole or not at all."""
-    (directory / "dataset.json").unlink(missing_ok=True)
-    waiting: list[pa.Table] = []
-    with replacing(directory / "train.parquet") as temporary, ExitStack() as stack:
-        writers: list[pq.ParquetWriter] = []
-
-        def write() -> None:
-            table = pa.concat_tables(waiting)
-            waiting.clear()
-            if not writers:
-                writers.append(stack.enter_context(pq.ParquetWriter(temporary, table.schema)))
-            writers[0].write_table(table, row_group_size=PART)
-
-        def add(rows: pa.Table) -> None:
-            waiting.append(rows)
-            if sum(map(len, waiting)) >= PART:
-                write()
-
-        yield add
-        write()
 
 
 def _files(directory: Path) -> dict[str, str]:

@@ -99,10 +99,12 @@ class Meter:
         rows: np.ndarray,
         batch_tokens: int,
         precision: str = "",
+        at_once: int = AT_ONCE,
     ) -> Measured:
         """Measure the examples `rows`; row i of every array of the result is example `rows[i]`.
 
-        `precision` is that of the meter unless it is given.
+        `precision` is that of the meter unless it is given; `at_once`: batches that a streamed
+        checkpoint is opened for.
         """
         if not self.residents:  # no score asked for reads a checkpoint
             return Measured({}, {})
@@ -113,7 +115,7 @@ class Meter:
             if not self.streamed:  # hooks stay attached between batches
                 for number in range(len(self.residents)):
                     attached.enter_context(self.opened(number).attached())
-            for group in _in_groups(parts, AT_ONCE if self.streamed else 1):
+            for group in _in_groups(parts, at_once if self.streamed else 1):
                 self._group(tokens, labels, rows, group, cast, found)
         return found.measured()
 

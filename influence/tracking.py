@@ -309,7 +309,7 @@ def _describe(experiment: str) -> None:
 
 def _end_orphans(experiment: str, ended: set[Path]) -> None:
     """End the runs of commands that are no more, as the files that they held say, or `ended`."""
-    left = delivery.client().search_runs([experiment], "attributes.status = 'RUNNING'")
+    left = list(delivery.search(experiment, "attributes.status = 'RUNNING'"))
     tagged = {run.info.run_id: Path(run.data.tags.get(MARKER, "")) for run in left}
     # A store may be shared: what else a tag names is not ours to open, let alone to remove.
     markers = {run: path for run, path in tagged.items() if path.parent.name == RUNNING}

@@ -70,12 +70,12 @@ def used_rows(
         restore()
 
 
-def _used(ids: np.ndarray, size: int, *others: int) -> np.ndarray:
+def _used(ids: np.ndarray, size: int, *others: int, part: int = PART) -> np.ndarray:
     """Return the different ids, ascending; in parts, as there may be too many to copy."""
     seen = np.zeros(size, dtype=bool)
     seen[list(others)] = True
-    for start in range(0, len(ids), PART):
-        seen[read(ids, slice(start, start + PART))] = True
+    for start in range(0, len(ids), part):
+        seen[read(ids, slice(start, start + part))] = True
     return np.flatnonzero(seen)
 
 

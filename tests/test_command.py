@@ -86,6 +86,12 @@ def test_fractions_are_sorted_and_single():
     assert config.fractions("0.5, 0.1,0.5") == (0.1, 0.5)
 
 
+def test_fractions_that_are_the_same_percent_are_one():
+    assert config.fractions("0.5,0.30000000000000004,0.3") == (0.3, 0.5)
+    assert config.fractions("0.333333,0.3333331") == (0.333333, 0.3333331)
+    assert [str(value) for value in config.fractions("-0.0,0.0007")] == ["0.0", "0.0007"]
+
+
 def test_every_knob_has_a_line_of_help():
     for kind in config.STEPS.values():
         for field in dataclasses.fields(kind):

@@ -280,12 +280,12 @@ def test_the_interval_brackets_the_direct_change(metric):
     assert low < change < high
 
 
-def test_the_size_of_a_block_changes_nothing(monkeypatch):
+def test_the_size_of_a_block_changes_nothing():
     before, after = frames(31, 2, 0.3), frames(31, 2, 0.6, start=10)
     found = nlu_metrics.bootstrap_change(before, after, "f_semer", 5, 40)
-    for block in (1, 31 * 7):
-        monkeypatch.setattr(nlu_metrics, "BLOCK", block)
-        assert nlu_metrics.bootstrap_change(before, after, "f_semer", 5, 40) == found
+    for block in (1, *(31 * resamples + more for resamples in range(1, 8) for more in (-1, 0, 1))):
+        blocks = nlu_metrics.bootstrap_change(before, after, "f_semer", 5, 40, block=block)
+        assert blocks == found, block
 
 
 def test_a_seed_fixes_the_draws_and_another_draws_anew():

@@ -11,10 +11,9 @@ from tests import tiny
 
 
 @pytest.fixture
-def whole(tmp_path, monkeypatch) -> saved.Saved:
-    monkeypatch.setattr(saved, "PART", 16)  # so that 121 rows are eight parts
+def whole(tmp_path) -> saved.Saved:
     dataset = data.load(str(tiny.write(tmp_path / "talk", tiny.frames())))
-    saved.save(dataset, tmp_path / "saved")
+    saved.save(dataset, tmp_path / "saved", part=16)  # so that 121 rows are eight parts
     return saved.open_saved(tmp_path / "saved")
 
 

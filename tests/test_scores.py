@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence import planning, scores
+from influence import scores
 from influence.planning import compute
 from influence.records import load_trace, save_trace
 from influence.scores import QUANTITIES, REGISTRY
@@ -53,11 +53,17 @@ def test_a_score_needs_only_what_it_plans(spec):
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_a_score_is_the_same_in_blocks(spec, monkeypatch):
+def test_a_score_is_the_same_in_blocks(spec):
     trace = make_trace()
     whole = compute(spec, trace)
-    monkeypatch.setattr(planning, "BLOCK", 7)
-    np.testing.assert_allclose(compute(spec, trace), whole)
+    for block in (*range(1, 8), EXAMPLES - 1, EXAMPLES, EXAMPLES + 1):
+        np.testing.assert_allclose(compute(spec, trace, block), whole)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_a_score_of_no_examples_is_empty(spec):
+    none = make_trace().take(np.array([], dtype=int))
+    assert compute(spec, none).shape == (0,)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)

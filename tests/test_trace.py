@@ -119,7 +119,6 @@ def test_a_model_with_rules_takes_the_fast_path():
 
 @pytest.mark.parametrize("name", ["bert", "deberta-v2"])
 def test_checkpoints_that_are_opened_one_by_one_give_the_same(name, monkeypatch):
-    monkeypatch.setattr(trace, "AT_ONCE", 2)
     tokens, labels = examples(name)
     rows, opened = np.arange(len(tokens)), []
     build = architectures.build
@@ -128,7 +127,7 @@ def test_checkpoints_that_are_opened_one_by_one_give_the_same(name, monkeypatch)
     right = measured(kept.measure(tokens, labels, rows, batch_tokens=30))
     assert len(opened) == len(STEPS)
     streamed = meter(name, streamed=True)
-    found = measured(streamed.measure(tokens, labels, rows, batch_tokens=30))
+    found = measured(streamed.measure(tokens, labels, rows, batch_tokens=30, at_once=2))
     assert len(opened) > 2 * len(STEPS) and not streamed.kept
     assert found.keys() == right.keys() and streamed.slow == kept.slow
     assert all(np.array_equal(found[key], right[key]) for key in right)

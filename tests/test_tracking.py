@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from influence import tracking
+from influence import delivery, tracking
 from influence.errors import InputError
 
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
@@ -68,3 +68,14 @@ PARTS = st.sampled_from(
 def test_no_reference_leads_outside_of_the_artifacts_of_its_run(artifacts, folder):
     found = resolve(artifacts, folder)
     assert found is None or found.resolve().is_relative_to(artifacts.resolve())
+
+
+def test_all_runs_are_found_whatever_the_size_of_a_page(tracking_store):
+    client = delivery.client()
+    experiment = client.create_experiment("pages")
+    made = {client.create_run(experiment).info.run_id for _ in range(6)}
+    for page in range(1, 8):
+        found = [run.info.run_id for run in delivery.search(experiment, "", page)]
+        assert len(found) == 6 and set(found) == made
+    none = delivery.search(experiment, "attributes.status = 'FAILED'", 1)
+    assert list(none) == []

@@ -76,3 +76,10 @@ def arrays(trace):
         yield from (v for steps in (*run.at.values(), *run.over.values()) for v in steps.values())
         yield from run.whole.values()
     yield from (trace.ids, trace.labels, trace.trail_entropies, trace.held_out_logits)
+
+
+def named(run):
+    """Every array of a run with its name."""
+    for quantity, by in (*run.at.items(), *run.over.items()):
+        yield from ((f"{quantity}/{key}", values) for key, values in by.items())
+    yield from run.whole.items()

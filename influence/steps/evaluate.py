@@ -16,7 +16,7 @@ from influence.sampling import kept_count
 from influence.saved import open_saved
 from influence.steps import retraining
 from influence.steps.retraining import Place, retrain
-from influence.steps.sample import groups_of
+from influence.steps.sample import fraction, groups_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
 
 CODE = (*retraining.CODE, "sampling", "steps/evaluate")
@@ -83,7 +83,7 @@ def retrain_point(place: Place, percent: float, number: int) -> Point:
     """Retrain the subset of a sample that `percent` pruned leaves, under seed `number`."""
     orders = np.load(place.source / "order.npy", mmap_mode="r")
     order = orders[number % len(orders)]
-    point = retrain(place, order[: kept_count(len(order), percent / 100)], number)
+    point = retrain(place, order[: kept_count(len(order), fraction(percent))], number)
     return replace(point, percent_pruned=percent)
 
 

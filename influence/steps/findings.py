@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from influence import confident, dynamics, flips, models, representations, stability, store
 from influence.config import TrainConfig
 from influence.records import Trace
-from influence.saved import Saved
+from influence.saved import Saved, rows_file
 from influence.shapes import Float
 from influence.specs import ScoreSpec, hardness
 from influence.steps.inputs import HELD_OUT, encode
@@ -23,24 +22,19 @@ RANKED = 20_000  # examples at most by which scores are compared with each other
 Columns = Mapping[str, Float[np.ndarray, " examples"]]
 
 
-def ranked_rows(examples: int) -> np.ndarray:
+def ranked_rows(examples: int, most: int = RANKED) -> np.ndarray:
     """Return the rows by which scores are compared with each other, ascending."""
-    chosen = np.random.default_rng(0).permutation(examples)[:RANKED]
+    chosen = np.random.default_rng(0).permutation(examples)[:most]
     return np.sort(chosen)
 
 
 def write_scores(source: Saved, split: str, columns: Columns, directory: Path) -> None:
     """Leave `scores.parquet` (id, label, one column per score) and `<score>.npy`."""
-    with store.replacing(directory / "scores.parquet") as temporary:
-        writer: pq.ParquetWriter | None = None
+    with rows_file(directory / "scores.parquet") as add:
         for part in source.parts(split, ["id", "label"]):
-            rows = slice(part.index[0], part.index[-1] + 1)
+            rows = slice(part.index.start, part.index.stop)
             values = {name: values[rows] for name, values in columns.items()}
-            table = pa.Table.from_pandas(part.assign(**values), preserve_index=False)
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-        assert writer is not None  # a split without rows is refused on loading
-        writer.close()
+            add(pa.Table.from_pandas(part.assign(**values), preserve_index=False))
     for name, values in columns.items():
         np.save(directory / f"{name}.npy", values)
 
@@ -163,12 +157,12 @@ def _named(source: Saved, split: str) -> pd.DataFrame:
     return source.read(split, [name for name in dynamics.NAMING if name in there])
 
 
-def _smallest_ids(source: Saved, split: str) -> np.ndarray:
+def _smallest_ids(source: Saved, split: str, most: int = MAPPED) -> np.ndarray:
     """Return the rows of the smallest ids: ids are hashes, so that these are a fair sample."""
     found = pd.Series([], dtype="str")
     for part in source.parts(split, ["id"]):
         both = pd.concat([found, part["id"]])
-        found = both.sort_values(kind="stable").head(MAPPED)
+        found = both.sort_values(kind="stable").head(most)
     return found.index.to_numpy(dtype=np.int64)
 
 

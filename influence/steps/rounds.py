@@ -9,7 +9,7 @@ from influence import sampling, store
 from influence.config import SampleConfig, SampleStep, fractions
 from influence.saved import open_saved
 from influence.steps.sample import CODE as SAMPLING
-from influence.steps.sample import described, fill
+from influence.steps.sample import described, fill, subset_of
 from influence.steps.step import Record, Steps, Task, perform
 
 CODE = (*SAMPLING, "steps/rounds")
@@ -25,7 +25,7 @@ def turns(config: SampleConfig, scored: Path) -> list[float]:
 def subset(sampled: Path) -> Path:
     """Return the dataset that a sample of one fraction leaves, of its draws the first."""
     (percent,) = store.read_manifest(sampled, "sample")["percents"]
-    return sampled / f"subsets/percent-{percent:g}/draw-0"
+    return subset_of(sampled, percent)
 
 
 def join(config: SampleStep, scored: Path, turned: Sequence[Path]) -> Steps:

@@ -1,20 +1,18 @@
 """sample: from scores to the examples that stay, at every fraction."""
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from influence import flips, rules, sampling, specs, store
 from influence.columns import listed
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
 from influence.evaluation import CLASS
-from influence.saved import Dataset, Saved, open_saved, save_subsets
+from influence.saved import Dataset, Saved, chosen, open_saved, rows_file, save_subsets
 from influence.steps.findings import flips_of
 from influence.steps.inputs import read_scored, recall_of
 from influence.steps.step import Record, Steps, Task, inherited, perform
@@ -91,6 +89,16 @@ def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.Data
 def percent(fraction: float) -> float:
     """Return a fraction as percent, without binary crumbs: 0.07 is 7."""
     return round(100 * fraction, 6)
+
+
+def fraction(percent: float) -> float:
+    """Return the very fraction that `percent` names, which leaves as many examples."""
+    return round(percent / 100, 8)
+
+
+def subset_of(directory: Path, percent: float, draw: int = 0) -> Path:
+    """Return where a sample keeps the dataset that this much pruning leaves."""
+    return directory / f"subsets/percent-{percent:.9g}/draw-{draw}"
 
 
 def _sample(
@@ -207,28 +215,19 @@ def floors_of(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor
 
 
 def _write_kept(cuts: dict, source: Saved, directory: Path) -> None:
-    """Leave `subsets/` and `kept.parquet`; the train set goes by in parts."""
+    """Leave `subsets/` and `kept.parquet`, the ids of one subset after another, in parts."""
     rows = {
         (percent(fraction), draw): np.sort(kept)
         for fraction, draws in cuts.items()
         for draw, kept in enumerate(draws)
     }
-    at = {
-        directory / f"subsets/percent-{pruned:g}/draw-{draw}": kept
-        for (pruned, draw), kept in rows.items()
-    }
-    save_subsets(source, at)
-    with store.replacing(directory / "kept.parquet") as path, ExitStack() as stack:
-        writer: pq.ParquetWriter | None = None
-        for part in source.parts("train", ["id"]):
-            for (pruned, draw), kept in rows.items():
-                ends = np.searchsorted(kept, [part.index[0], part.index[-1] + 1])
-                chosen = part.loc[kept[slice(*ends)]].reset_index(drop=True)
-                chosen.insert(0, "percent_pruned", pruned)
-                chosen.insert(1, "draw", draw)
-                table = pa.Table.from_pandas(chosen, preserve_index=False)
-                writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
-                writer.write_table(table)
+    save_subsets(source, {subset_of(directory, *cut): kept for cut, kept in rows.items()})
+    with rows_file(directory / "kept.parquet") as add:
+        for (pruned, draw), kept in rows.items():
+            for part in source.tables("train", ["id"]):
+                ids = chosen(part, kept)["id"]
+                told = (np.full(len(ids), value) for value in (pruned, draw))
+                add(pa.table([*told, ids], ["percent_pruned", "draw", "id"]))
 
 
 def _write_shares(

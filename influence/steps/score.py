@@ -1,6 +1,5 @@
 """score: from checkpoints to one number per example and score."""
 
-import math
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from influence.saved import open_saved
 from influence.specs import ScoreSpec, parse_spec
 from influence.steps import findings
 from influence.steps.inputs import cache_of, read_runs
-from influence.steps.shards import Pass, do_not_fit, run_pass, traces
+from influence.steps.shards import Pass, bounds_of, do_not_fit, run_pass, traces
 from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
 CODE = (
@@ -28,7 +27,6 @@ CODE = (
 )
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
-SHARDS = 16  # where the sizes that are sensible allow: work for all workers, and for their number
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
 
 
@@ -147,8 +145,7 @@ def _score(
         self_check=config.self_check,
     )
     examples = source.count(split)
-    size = config.shard_size or min(max(math.ceil(examples / SHARDS), 256), 4096)
-    bounds = [(start, min(start + size, examples)) for start in range(0, examples, size)]
+    bounds = bounds_of(examples, config.shard_size)
     checked, seconds = run_pass(work, bounds, engine)
     let_go()
     exports = names(config.export)
@@ -232,8 +229,9 @@ class _Kept:
         return {str(spec): self.values[str(spec)] for spec in specs}
 
     def most_doubted(self) -> pd.DataFrame:
-        everyone = pd.concat(self.doubted, ignore_index=True)
-        return everyone.sort_values("doubt", ascending=False, kind="stable").head(self.examples)
+        everyone = pd.concat(self.doubted)
+        ranked = everyone.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
+        return ranked.head(self.examples)
 
     def sampled(self) -> Trace:
         return records.join(self.traces)

@@ -1,6 +1,7 @@
 """A pass over a split in shards: each is measured anywhere, into a file of its own."""
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from influence.trace import (
 )
 
 COMPARED = 256  # examples that bf16 and fp32 rank both
+SHARDS = 16  # where the sizes that are sensible allow: work for all workers, and for their number
+SMALLEST, LARGEST = 256, 4096  # examples of a shard
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ def do_not_fit(training: Path, plans: Sequence[RunPlan], engine: Engine) -> bool
         "more than half of the memory that is free: each is read again for every few batches"
     )
     return True
+
+
+def bounds_of(examples: int, size: int = 0) -> list[tuple[int, int]]:
+    """Return first row and end of each shard of `size` examples; 0: of a size that is sensible."""
+    size = size or min(max(math.ceil(examples / SHARDS), SMALLEST), LARGEST)
+    return [(start, min(start + size, examples)) for start in range(0, examples, size)]
 
 
 def run_pass(
@@ -153,13 +162,13 @@ def traces(
 def _cut(
     parts: Iterator[pd.DataFrame], bounds: Sequence[tuple[int, int]]
 ) -> Iterator[pd.DataFrame]:
-    """Yield rows in pieces with these bounds, from parts with others."""
+    """Yield rows in pieces with these bounds, each from where the last ended; parts have others."""
     held = next(parts)
     for start, end in bounds:
-        while held.index[-1] < end - 1:
+        while len(held) < end - start:
             held = pd.concat([held, next(parts)])
-        yield held.loc[start : end - 1]
-        held = held.loc[end:] if held.index[-1] >= end else held.iloc[-1:]
+        yield held.iloc[: end - start]
+        held = held.iloc[end - start :]
 
 
 def _trail_entropies(source: Saved, split: str) -> np.ndarray:
