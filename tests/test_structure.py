@@ -18,7 +18,7 @@ MODULES = {
 }
 CORE = [
     *("assistant", "sources", "columns", "examples", "perturb", "saved", "data"),
-    *("batches", "models"),
+    *("batches", "compatibility", "models"),
     *(
         "vocabulary",
         "training",
@@ -77,6 +77,7 @@ DIRECTION = [
     *("examples", "perturb", "saved", "data"),
     *(
         "batches",
+        "compatibility",
         "layers",
         "models",
         "vocabulary",
