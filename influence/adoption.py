@@ -21,7 +21,7 @@ TOKENIZER = (  # a folder with one of these holds a tokenizer
     *("sentencepiece.bpe.model", "tokenizer.model"),
 )
 BEYOND_CHANCE = 1.645  # standard errors: 5 % of the models that know nothing come so far
-FAR_BETTER = 3.0  # standard errors by which another order of the classes must fit better
+FAR = 3.0  # standard errors: more than luck, also if looked for
 WHOLE = 1e-6  # how far from a whole number the end of an epoch may be
 
 
@@ -84,8 +84,12 @@ def identity(found: Sequence[Adopted]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> None:
-    """Raise InputError if the checkpoints number the classes in another way than the dataset."""
+def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> list[str]:
+    """Return how the classes are called in the checkpoints, if otherwise than in the dataset.
+
+    Raises InputError if they are numbered in another way.
+    """
+    told: dict[str, None] = {}
     for one in found:
         config = _read(one.path / "config.json", "config of a model")
         try:
@@ -95,6 +99,11 @@ def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> None:
                 f"{one.path / 'config.json'} is no config of a model ({error})"
             ) from None
         check_numbers(str(one.path), names, label_names)
+        own = [names.get(number, "") for number in range(len(label_names))]
+        saying = [f"LABEL_{number}" for number in range(len(own))] != own and any(own)
+        if saying and list(map(_plain, own)) != list(map(_plain, label_names)):
+            told[f"{', '.join(own)} of the checkpoints are {', '.join(label_names)} here"] = None
+    return list(told)
 
 
 def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence[str]) -> None:
@@ -164,9 +173,21 @@ def by_chance(counts: np.ndarray) -> float:
 
 def beats_chance(counts: np.ndarray) -> bool:
     """Tell whether predictions have something to do with the labels: a one-sided test at 5 %."""
-    expected, examples = by_chance(counts), counts.sum()
-    error = math.sqrt(expected * (1 - expected) / examples)
-    return bool(np.trace(counts) / examples - expected > BEYOND_CHANCE * error)
+    chance, examples = by_chance(counts), counts.sum()
+    error = math.sqrt(chance * (1 - chance) / examples)
+    return bool(np.trace(counts) / examples - chance > BEYOND_CHANCE * error)
+
+
+def keeps_its_word(counts: np.ndarray, sure: float) -> bool:
+    """Tell whether predictions are right about as often as the model says that they are.
+
+    `sure`: the mean probability of the predicted classes, which on the examples that a model was
+    trained on is no more than its accuracy. Through the tokenizer of another model it is far more:
+    a word is then always read as the same other one, so that even chance may be beaten a little.
+    """
+    right, chance = np.trace(counts) / counts.sum(), by_chance(counts)
+    error = math.sqrt(max(sure * (1 - sure), 0.0) / counts.sum())
+    return bool(right - chance >= (sure - chance) / 2 or sure - right <= FAR * error)
 
 
 def check_order(path: Path, counts: np.ndarray, label_names: Sequence[str]) -> None:
@@ -179,7 +200,7 @@ def check_order(path: Path, counts: np.ndarray, label_names: Sequence[str]) -> N
     moved = order != np.arange(len(order))
     before, after = np.diag(counts)[moved].sum(), counts[moved, order[moved]].sum()
     most = after > counts[moved].sum() / 2 and beats_chance(counts[:, order])
-    if most and after - before > FAR_BETTER * math.sqrt(before + after):
+    if most and after - before > FAR * math.sqrt(before + after):
         right, otherwise = np.trace(counts), counts[np.arange(len(order)), order].sum()
         read = ", ".join(label_names[label] for label in np.argsort(order))
         raise InputError(

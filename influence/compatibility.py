@@ -81,8 +81,8 @@ def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -
         try:
             with torch.inference_mode():
                 model(**inputs)
-        except (IndexError, RuntimeError) as error:
-            if SAID_TOO_LARGE.search(str(error)):
+        except Exception as error:  # whatever a model of others says to what it cannot read
+            if isinstance(error, MemoryError) or SAID_TOO_LARGE.search(str(error)):
                 raise
             return False
         return True
@@ -175,7 +175,7 @@ def _refusal(model: nn.Module, row: dict[str, torch.Tensor]) -> str:
     try:
         with torch.inference_mode():
             model(**row)
-    except (IndexError, RuntimeError) as error:
+    except Exception as error:
         return first_line(error)
     return "not even its first tokens"
 

@@ -140,12 +140,20 @@ def open_checkpoint(directory: Path) -> nn.Module:
             return _open_with_mlp(config, directory)
         with _quiet():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                directory, dtype=torch.float32, output_loading_info=True, use_safetensors=True
+                directory,
+                dtype=torch.float32,
+                output_loading_info=True,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # checked below, in a sentence
             )
     except (*UNREADABLE, RuntimeError, KeyError) as error:
         raise InputError(f"{directory} is no complete checkpoint: {_first_line(error)}") from None
-    wrong = [*loading["missing_keys"], *loading["mismatched_keys"]]
-    if wrong:
+    for key, there, needed in loading["mismatched_keys"]:
+        raise InputError(
+            f"{directory} is no checkpoint of the model in its config.json, with "
+            f"{model.config.num_labels} classes: its {key} is {tuple(there)}, not {tuple(needed)}"
+        )
+    if wrong := list(loading["missing_keys"]):
         raise InputError(
             f"{directory} is not a checkpoint of a whole classifier: {wrong[0]} is missing in it"
         )
@@ -262,7 +270,11 @@ def _pretrained(config: ModelConfig, labels: dict, head: bool) -> tuple[nn.Modul
                 **cut,
             )
     except UNREADABLE as error:
-        raise InputError(f"model {config.model!r} cannot be loaded: {_first_line(error)}") from None
+        safe = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
+        why = "" if safe else "; weights must be safetensors, others are not opened"
+        raise InputError(
+            f"model {config.model!r} cannot be loaded: {_first_line(error)}{why}"
+        ) from None
     _check_loaded(config.model, model, loading, head)
     made = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
     return model, f"{classifier(model)}.weight" not in made
@@ -294,9 +306,10 @@ def _check_layers(config: ModelConfig, there: int) -> None:
 
 
 def _open(kind, model: str):
+    source = _source(model)
     try:
         with _quiet():
-            return kind.from_pretrained(_source(model), trust_remote_code=False)
+            return kind.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved "

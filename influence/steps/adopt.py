@@ -4,7 +4,6 @@ Checkpoints can give every score that weights give. Training dynamics give the s
 logits at the ends of epochs, and a table of scores gives these scores alone.
 """
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +21,22 @@ from influence.training import steps_per_epoch
 
 
 def check(config: TrainConfig, dataset: Dataset) -> list[str]:
-    """Return how the examples are known; raise InputError if `adopt` does not fit the dataset."""
+    """Return by what examples and classes are known to be those of the dataset.
+
+    Raises InputError if what `adopt` names does not fit it.
+    """
     if found := _checkpoints(config):
-        adoption.check_labels(found, dataset.label_names)
-        return []
+        return adoption.check_labels(found, dataset.label_names)
     return _given(config, dataset.train)[2]
 
 
 def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str]:
     """Return what is worth saying of what `adopt` names and its model.
 
-    Checkpoints must be of one training and belong with their tokenizer and the dataset: what one of
-    them says of the train set has to do with its labels, and fits them in no other order of the
-    classes. `paired`: weights, tokenizer and texts are known to be of one training, which may have
-    learned nothing yet. Raises InputError otherwise.
+    Checkpoints must be of one training and belong with their tokenizer and the dataset: what the
+    last says of the train set has to do with its labels, as much as it says itself, and fits them
+    in no other order of the classes. `paired`: weights, tokenizer and texts are known to be of one
+    training, which may have learned nothing yet. Raises InputError otherwise.
     """
     found, tokenizer = _checkpoints(config), tokenizer_of(config, dataset)
     if not found:
@@ -49,23 +50,31 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
             f"{len(names)}: {', '.join(names)}"
         )
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits)
-    rows = compatibility.sample(dataset.train)
-    tokens, labels = encode(tokenizer, rows, config), rows["label"].to_numpy()
-
-    def counted(one: nn.Module) -> np.ndarray:
-        return adoption.confusion(labels, models.predict(one, tokens).argmax(1), len(names))
-
-    counts = counted(model)
-    right, chance = np.trace(counts) / counts.sum(), adoption.by_chance(counts)
-    adoption.check_order(last, counts, names)
-    told = f"{last} fits the labels of {right:.1%} of {len(rows)} train examples"
-    earlier = (counted(_open(one.path, tokenizer)) for one in reversed(found[:-1]))
-    if not paired and not any(map(adoption.beats_chance, itertools.chain([counts], earlier))):
-        raise InputError(
-            f"{told}, no more than guesses do ({chance:.1%}), nor does any checkpoint before it; "
-            "give the tokenizer and the dataset that they were trained with, or train them longer"
-        )
+    told = _check_predictions(config, last, model, tokenizer, dataset, paired)
     return [*notes, told, *_retrained(config, tokenizer, names, model)]
+
+
+def _check_predictions(
+    config: TrainConfig, last: Path, model: nn.Module, tokenizer, dataset: Dataset, paired: bool
+) -> str:
+    """Return how well the last checkpoint, whose training is furthest, fits the train labels."""
+    rows = compatibility.sample(dataset.train)
+    logits = models.predict(model, encode(tokenizer, rows, config)).astype(np.float64)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    sure = float((1 / odds.sum(1)).mean())
+    names, labels = dataset.label_names, rows["label"].to_numpy()
+    counts = adoption.confusion(labels, logits.argmax(1), len(names))
+    adoption.check_order(last, counts, names)
+    right, chance = np.trace(counts) / counts.sum(), adoption.by_chance(counts)
+    told = f"{last} fits the labels of {right:.1%} of {len(rows)} train examples"
+    fits = adoption.beats_chance(counts) and adoption.keeps_its_word(counts, sure)
+    if not fits and not paired:
+        raise InputError(
+            f"{told}, guesses would {chance:.1%}, and by its own probabilities it should {sure:.1%}"
+            ": give the tokenizer and the dataset that it was trained with, or leave it out if it "
+            "has learned nothing"
+        )
+    return told
 
 
 def identity(config: TrainConfig) -> str:
