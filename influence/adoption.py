@@ -178,8 +178,10 @@ def beats_chance(counts: np.ndarray) -> bool:
     return bool(np.trace(counts) / examples - chance > BEYOND_CHANCE * error)
 
 
-def keeps_its_word(counts: np.ndarray, sure: float) -> bool:
+def keeps_its_word(counts: np.ndarray, sure: float, share: float = 0.5) -> bool:
     """Tell whether predictions are right about as often as the model says that they are.
+
+    That is, as far beyond chance as this share of it at least, or no further off than by luck.
 
     `sure`: the mean probability of the predicted classes, which on the examples that a model was
     trained on is no more than its accuracy. Through the tokenizer of another model it is far more:
@@ -187,19 +189,21 @@ def keeps_its_word(counts: np.ndarray, sure: float) -> bool:
     """
     right, chance = np.trace(counts) / counts.sum(), by_chance(counts)
     error = math.sqrt(max(sure * (1 - sure), 0.0) / counts.sum())
-    return bool(right - chance >= (sure - chance) / 2 or sure - right <= FAR * error)
+    return bool(right - chance >= share * (sure - chance) or sure - right <= FAR * error)
 
 
-def check_order(path: Path, counts: np.ndarray, label_names: Sequence[str]) -> None:
+def check_order(path: Path, counts: np.ndarray, sure: float, label_names: Sequence[str]) -> None:
     """Raise InputError if the predictions fit the labels far better with classes in another order.
 
     That is so if, among the examples of the classes that change places in the best order, most are
-    right then, and more than before by three standard errors. `counts` as `confusion` gives them.
+    right then, and more than before by three standard errors; and if the model is then right about
+    as often as it says. `counts` as `confusion` gives them, `sure` as for `keeps_its_word`.
     """
     order = _best_order(counts)  # of each label its class number in the model
     moved = order != np.arange(len(order))
     before, after = np.diag(counts)[moved].sum(), counts[moved, order[moved]].sum()
-    most = after > counts[moved].sum() / 2 and beats_chance(counts[:, order])
+    fits = beats_chance(counts[:, order]) and keeps_its_word(counts[:, order], sure, 0.75)
+    most = fits and after > counts[moved].sum() / 2
     if most and after - before > FAR * math.sqrt(before + after):
         right, otherwise = np.trace(counts), counts[np.arange(len(order)), order].sum()
         read = ", ".join(label_names[label] for label in np.argsort(order))

@@ -64,7 +64,7 @@ def _check_predictions(
     sure = float((1 / odds.sum(1)).mean())
     names, labels = dataset.label_names, rows["label"].to_numpy()
     counts = adoption.confusion(labels, logits.argmax(1), len(names))
-    adoption.check_order(last, counts, names)
+    adoption.check_order(last, counts, sure, names)
     right, chance = np.trace(counts) / counts.sum(), adoption.by_chance(counts)
     told = f"{last} fits the labels of {right:.1%} of {len(rows)} train examples"
     fits = adoption.beats_chance(counts) and adoption.keeps_its_word(counts, sure)
