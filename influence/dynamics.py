@@ -109,8 +109,6 @@ def read_values(path: Path) -> pd.DataFrame:
         )
     values = table[found].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     named = next((name for name in usual if _names_all(table[name])), usual[0])
-    if (table[named].isna() | ~table[named].astype(str).str.strip().astype(bool)).any():
-        raise InputError(f"{path} holds an example without a name in the column {named!r}")
     values.index = pd.Index(table[named].astype(str))
     if (wrong := ~(values.abs() <= np.finfo(np.float32).max).all(axis=1)).any():
         raise InputError(

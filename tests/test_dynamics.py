@@ -327,13 +327,6 @@ def test_a_table_of_scores_is_known_by_its_first_column_without_repeats(tmp_path
     assert found.tolist() == list(range(121))
 
 
-def test_a_score_without_a_name_is_refused(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("sample_id,aum\n1,2\n,3\n")
-    with pytest.raises(InputError, match="holds an example without a name in the column 'sample_"):
-        dynamics.read_values(path)
-
-
 def broken(tmp_path: Path, name: str, content: str) -> Path:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
