@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tokenizers import BertWordPieceTokenizer
 from transformers import AutoModel, BertTokenizerFast, PreTrainedTokenizerFast
 
-from influence import compatibility, joint, models
-from influence.config import ModelConfig
+from influence import cluster, compatibility, data, joint, models, steps
+from influence.config import ModelConfig, TrainStep
 from influence.errors import InputError
 from tests import architectures, tiny
 
@@ -20,23 +19,12 @@ TABLES = {"bert": 64, "roberta": 62, "gpt2": 64, "distilbert": 64, "albert": 64,
 NO_TABLE = ("llama", "modernbert")
 
 
-def tokens_of(texts: list[str]):
-    wordpiece = BertWordPieceTokenizer()
-    wordpiece.train_from_iterator(texts, vocab_size=200)
-    return wordpiece._tokenizer
-
-
-TOKENS = tokens_of(FRAMES["train"]["text"].tolist())
+TOKENS = architectures.tokens_of(FRAMES["train"]["text"].tolist())
 SIZE = TOKENS.get_vocab_size()
 
 
-def folder(at: Path, name: str = "bert", tokenizer: bool = True, **changes) -> Path:
-    """Save an encoder of 64 positions as people have them, with its tokenizer or without."""
-    model = architectures.build(name, **{"vocab_size": SIZE} | changes)
-    model.base_model.save_pretrained(at)
-    if tokenizer:
-        BertTokenizerFast(tokenizer_object=TOKENS).save_pretrained(at)
-    return at
+def folder(at: Path, name: str = "bert", tokenizer: bool = True) -> Path:
+    return architectures.save(at, TOKENS, name, tokenizer)
 
 
 def checked(at: Path, splits: dict[str, pd.DataFrame] = FRAMES, unseen: bool = False, **knobs):
@@ -82,6 +70,18 @@ def test_a_length_that_no_text_reaches_is_no_fault_unless_texts_are_to_come(tmp_
         checked(tmp_path, unseen=True, max_length=128)
 
 
+def test_a_stack_that_is_kept_must_read_whatever_it_is_told(tmp_path):
+    given = {"dataset": "assistant:500", "task": "nlu", "stack": True, "max_length": 64}
+    texts = data.load("assistant:500", task="nlu").train["text"].tolist()
+    at = architectures.save(tmp_path / "encoder", architectures.tokens_of(texts))
+    given |= {"model": str(at), "track": False, "workdir": str(tmp_path / "work"), "device": "cpu"}
+    for length in (128, 2000):
+        config = TrainStep(**given | {"max_length": length})
+        with cluster.engine(config) as engine, pytest.raises(InputError, match="max_length=64 or"):
+            list(steps.train(config, engine))
+    assert not (tmp_path / "work").exists()
+
+
 @pytest.mark.parametrize("name", NO_TABLE)
 def test_a_model_without_a_table_of_positions_reads_texts_of_any_length(tmp_path, name):
     assert checked(folder(tmp_path, name), with_long("train"), max_length=128) == []
@@ -124,7 +124,9 @@ def test_a_tokenizer_of_other_texts_is_refused(tmp_path, declared):
     folder(tmp_path, tokenizer=False)
     kind = BertTokenizerFast if declared else PreTrainedTokenizerFast
     pad = {} if declared else {"pad_token": "[PAD]"}  # and no word on what stands for the unknown
-    kind(tokenizer_object=tokens_of(["αβγ δεζ ηθι"] * 9), **pad).save_pretrained(tmp_path)
+    kind(tokenizer_object=architectures.tokens_of(["αβγ δεζ ηθι"] * 9), **pad).save_pretrained(
+        tmp_path
+    )
     with pytest.raises(InputError, match="next to nothing of the texts: 100% of the tokens"):
         checked(tmp_path)
 
