@@ -79,8 +79,12 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
 
 
 def identity(found: Sequence[Adopted]) -> str:
-    """Return a digest of all weights and configs, and of what is known of each checkpoint."""
-    facts = [(one.step, one.epoch, one.learning_rate, _digests(one.path)) for one in found]
+    """Return a digest of weights, configs, tokenizers and of what is known of each checkpoint."""
+    facts: list[Any] = [
+        (one.step, one.epoch, one.learning_rate, _digests(one.path, "*.safetensors"))
+        for one in found
+    ]
+    facts.append(_digests(found[0].path.parent))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -292,6 +296,7 @@ def _losses(path: Path) -> dict[int, Any]:
     return {row["step"]: row["loss"] for row in rows if "loss" in row and "step" in row}
 
 
-def _digests(path: Path) -> dict[str, str]:
-    files = [path / "config.json", *sorted(path.glob("*.safetensors"))]
+def _digests(path: Path, weights: str = "") -> dict[str, str]:
+    kept = [path / name for name in ("config.json", *TOKENIZER) if (path / name).is_file()]
+    files = [*kept, *(sorted(path.glob(weights)) if weights else ())]
     return {file.name: file_digest(file) for file in files}

@@ -252,6 +252,16 @@ def test_what_will_be_retrained_instead_is_said(tmp_path, folder, dataset, capsy
     assert "retrainings will be of model=tiny, from scratch" in capsys.readouterr().err
 
 
+def test_an_import_with_another_tokenizer_is_another_training(tmp_path, folder, dataset):
+    one = train(dataset, tmp_path / "work", adopt=str(folder))
+    tokenizer = checkpoints(folder)[-1] / "tokenizer.json"
+    content = json.loads(tokenizer.read_text())
+    content["normalizer"] = None
+    tokenizer.write_text(json.dumps(content))
+    two = train(dataset, tmp_path / "work", adopt=str(folder))
+    assert one != two and "Lowercase" not in (two / "tokenizer/tokenizer.json").read_text()
+
+
 # known answers
 
 

@@ -327,6 +327,12 @@ def test_a_table_of_scores_is_known_by_its_first_column_without_repeats(tmp_path
     assert found.tolist() == list(range(121))
 
 
+def test_scores_alone_cannot_be_completed_to_a_stack(tmp_path):
+    path = values_of(tmp_path / "aum_values.csv", np.arange(121))
+    with pytest.raises(InputError, match="stack=true completes the last checkpoint, but adopt="):
+        adopt(path, "assistant:500", tmp_path / "work", task="nlu", stack=True)
+
+
 def broken(tmp_path: Path, name: str, content: str) -> Path:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,16 @@ import pandas as pd
 from safetensors.numpy import save_file
 from torch import nn
 
-from influence import adoption, compatibility, dynamics, evaluation, models, planning, store
+from influence import (
+    adoption,
+    compatibility,
+    dynamics,
+    evaluation,
+    joint,
+    models,
+    planning,
+    store,
+)
 from influence.adoption import Adopted
 from influence.config import TrainConfig
 from influence.errors import InputError
@@ -27,6 +36,11 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     """
     if found := _checkpoints(config):
         return adoption.check_labels(found, dataset.label_names)
+    if config.stack:
+        raise InputError(
+            f"stack=true completes the last checkpoint, but adopt={config.adopt} holds none; give "
+            "a folder of checkpoints, or stack=false"
+        )
     return _given(config, dataset.train)[2]
 
 
@@ -49,7 +63,11 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
             f"{last} tells {model.config.num_labels} classes apart, but the dataset has "
             f"{len(names)}: {', '.join(names)}"
         )
-    notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits)
+    unseen = config.stack  # a stack that is kept reads what it is told later
+    notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
+    if config.stack:
+        joint.check_tokenizer(str(last), tokenizer)
+        notes += models.check_start(config, tokenizer, names, dataset.splits, unseen)
     told = _check_predictions(config, last, model, tokenizer, dataset, paired)
     return [*notes, told, *_retrained(config, tokenizer, names, model)]
 
