@@ -123,10 +123,10 @@ def _check_rows(
     highest = int(max(tokenizer.pad_token_id, *used))
     if highest >= rows:
         raise InputError(
-            f"the tokenizer of {name} gives token {highest} "
-            f"({tokenizer.convert_ids_to_tokens(highest)!r}), but the model has embeddings for "
-            f"tokens 0 to {rows - 1}; save the tokenizer that the weights were trained with, or "
-            "the model after resize_token_embeddings"
+            f"the tokenizer gives token {highest} "
+            f"({tokenizer.convert_ids_to_tokens(highest)!r}), but {name} has embeddings for tokens "
+            f"0 to {rows - 1}; save the tokenizer that the weights were trained with, or the model "
+            "after resize_token_embeddings"
         )
 
 
