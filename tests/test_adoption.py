@@ -51,7 +51,7 @@ def trained(tmp_path_factory, dataset) -> Path:
 @pytest.fixture
 def folder(tmp_path, trained) -> Path:
     """Its last two checkpoints as a Trainer leaves them, the tokenizer beside the last."""
-    at = tmp_path / "elsewhere"
+    at = path = tmp_path / "elsewhere"
     for step in run(trained)["checkpoints"][-2:]:
         path = at / f"checkpoint-{step['step']}"
         shutil.copytree(trained / f"runs/0/step-{step['step']:06d}", path)
@@ -145,7 +145,7 @@ def renumber(folder: Path, order: tuple[int, ...]) -> None:
     for path in checkpoints(folder):
         model = models.open_checkpoint(path)
         with torch.no_grad():
-            for weights in (model.classifier.weight, model.classifier.bias):
+            for weights in model.get_submodule("classifier").parameters():
                 weights.copy_(weights[list(order)].clone())
         model.config.id2label = {number: f"LABEL_{number}" for number in range(3)}
         models.save(model, path)
