@@ -6,16 +6,20 @@ One added line; after `trainer.train()` the scores are those of
 `python -m entrypoints.score --training training --score vog,el2n,tracin`.
 """
 
+import copy
 import json
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from influence import adoption, cluster, data, steps, store, tracking
+from influence import adoption, cluster, compatibility, data, models, steps, store, tracking
 from influence.config import DataConfig, TrainStep
 from influence.errors import InputError
+from influence.saved import Dataset
 
 SCHEDULES = {"constant", "linear"}
 
@@ -25,7 +29,8 @@ class KeepCheckpoints(TrainerCallback):
 
     The dataset is named as on the command line, since scores need the texts and labels themselves
     and not what a script has made of them. Raises InputError, before any step is trained, for a
-    dataset that cannot be read or whose classes are numbered otherwise than the model's.
+    dataset that cannot be read or whose classes are numbered otherwise than the model's, and for
+    texts that the model cannot read.
     """
 
     def __init__(self, directory: str | Path, checkpoints: int = 10, **knobs: Any) -> None:
@@ -33,13 +38,20 @@ class KeepCheckpoints(TrainerCallback):
         self.directory, self.checkpoints, self.knobs = Path(directory), checkpoints, knobs
         self.kept = self.directory.with_name(f"{self.directory.name}.checkpoints")
 
-    def on_train_begin(self, args, state, control, model=None, **kwargs) -> None:
+    def on_train_begin(self, args, state, control, model=None, processing_class=None, **kwargs):
         """Read the dataset, and lay down at which steps weights are kept."""
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.knobs)
         dataset = data.load(**config.knobs(DataConfig))
         adoption.check_numbers("the model", model.config.id2label, dataset.label_names)
+        if processing_class is not None:
+            _check_belongs(model, processing_class, config.max_length, dataset)
+        elif (name := self.knobs.get("model") or model.name_or_path or "tiny") in models.SCRATCH:
+            raise InputError(
+                f"this Trainer has no tokenizer, and that of model={name} cannot be its model's; "
+                "give Trainer(processing_class=tokenizer), or KeepCheckpoints(model=...)"
+            )
         shutil.rmtree(self.kept, ignore_errors=True)
         spread = range(1, self.checkpoints + 1)
         self.steps = {max(1, round(state.max_steps * n / self.checkpoints)) for n in spread}
@@ -69,7 +81,8 @@ class KeepCheckpoints(TrainerCallback):
             track=False,
         )
         with cluster.engine(config) as engine:
-            made = tracking.Run("").follow(steps.train(config, engine))
+            trained = steps.train(config, engine, paired=processing_class is not None)
+            made = tracking.Run("").follow(trained)
         with store.replacing(self.directory) as temporary:
             shutil.copytree(made, temporary)
         for path in (self.kept, Path(config.workdir)):
@@ -84,6 +97,16 @@ class KeepCheckpoints(TrainerCallback):
             noted = {"step": state.global_step, "learning_rate": rate}
             written = {"epoch": state.epoch, "log_history": [noted]}
             (at / adoption.STATE).write_text(json.dumps(written), encoding="utf-8")
+
+
+def _check_belongs(model, tokenizer, max_length: int, dataset: Dataset) -> None:
+    """Raise InputError if the model cannot read the texts through its tokenizer, as it will be."""
+    with tempfile.TemporaryDirectory() as at:
+        tokenizer.save_pretrained(at)
+        read = models.read_tokenizer(at, "of the Trainer")
+    on_cpu = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()
+    for note in compatibility.check("the model", on_cpu, read, max_length, dataset.splits):
+        print(note, file=sys.stderr)
 
 
 def _fit_of(args, model) -> dict[str, Any]:

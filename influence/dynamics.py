@@ -8,7 +8,7 @@ https://github.com/asappresearch/aum) leaves `aum_values.csv` with the columns s
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,9 @@ def write_cartography(
 def read_values(path: Path) -> pd.DataFrame:
     """Read scores made elsewhere: a CSV with a column of names and columns named as scores.
 
-    The names are in `sample_id`, as AUM writes them, or in another usual column. Returns one column
-    per score, by name. Raises InputError if there is no such column or no known score.
+    The names are in `sample_id`, as AUM writes them, or in another usual column, the first without
+    repeats. Returns one column per score, by name. Raises InputError if there is no such column or
+    no known score.
     """
     table = read_file(path).table
     usual = [name for name in ("sample_id", *NAMES, "id") if name in table.columns]
@@ -107,7 +108,8 @@ def read_values(path: Path) -> pd.DataFrame:
             f"a column named as a score, such as aum; there is {', '.join(sorted(REGISTRY))}"
         )
     values = table[found].apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    values.index = pd.Index(table[usual[0]].astype(str))
+    named = next((name for name in usual if _names_all(table[name])), usual[0])
+    values.index = pd.Index(table[named].astype(str))
     if (wrong := ~(values.abs() <= np.finfo(np.float32).max).all(axis=1)).any():
         raise InputError(
             f"{path}: the scores of {int(wrong.sum())} examples are no finite numbers of 32 bits, "
@@ -124,25 +126,41 @@ def write_aum(path: Path, names: Sequence[str], aum: Float[np.ndarray, " example
 
 
 def places(train: pd.DataFrame, names: Sequence[str], source: Path) -> Int[np.ndarray, " examples"]:
-    """Return where in `names` each train example is.
+    """Return where in `names` each train example is, by the first column of `matches`."""
+    return next(iter(matches(train, names, source).values()))
 
-    The examples are known by the first of these columns whose values are all among `names`: `id`,
-    the usual columns of names (guid, pairID, ...), `source_row`, the number of the row in its file.
-    Raises InputError if there is none.
+
+def matches(
+    train: pd.DataFrame, names: Sequence[str], source: Path
+) -> dict[str, Int[np.ndarray, " examples"]]:
+    """Return where in `names` each train example is, by each column that names them all.
+
+    A column does if it has no repeats and its values are all among `names`. In order: `id`, the
+    usual columns of names (guid, pairID, ...), `source_row`, the number of the row in its file.
+    Where none does, whole numbers count as the same in any form: 7, 7.0 and 007. Raises InputError
+    if there is none.
     """
-    index = pd.Index(np.asarray(names, dtype=str))
-    missing = {}
-    for column in _naming(train):
-        found = index.get_indexer(train[column].astype(str))
-        if (found >= 0).all():
-            return found
-        missing[column] = train[column][found < 0]
-    column, absent = min(missing.items(), key=lambda pair: len(pair[1]))
-    raise InputError(
-        f"{source} names its examples {', '.join(index[:SHOWN])}, ..., which are the values of no "
-        f"column of train; nearest is {column!r}, of which {len(absent)} of {len(train)} are "
-        f"missing, such as {absent.iloc[0]}"
-    )
+    for form in (_text, _number):
+        index = pd.Index([form(name) for name in names])
+        columns = {name: pd.Index([form(v) for v in train[name]]) for name in _naming(train)}
+        found = {
+            name: index.get_indexer(values)
+            for name, values in columns.items()
+            if index.is_unique and values.is_unique and not _counts_from_one(name, values, index)
+        }
+        if whole := {name: at for name, at in found.items() if (at >= 0).all()}:
+            return whole
+    raise InputError(_no_column(train, pd.Index([str(name) for name in names]), source))
+
+
+def matched(columns: Mapping[str, np.ndarray], column: str, names: int, source: Path) -> str:
+    """Return a sentence on which column the examples were found by, of all that `matches` gives."""
+    at = columns[column]
+    others = [name for name in columns if (columns[name] != at).any()]
+    told = f"{len(at)} examples are matched to {source} by the column {column!r}"
+    if others:
+        told += f" ({', '.join(map(repr, others))} would match them otherwise)"
+    return told + (f"; it names {names - len(at)} others too" if names > len(at) else "")
 
 
 def names_of(train: pd.DataFrame) -> Shaped[np.ndarray, " examples"]:
@@ -153,9 +171,17 @@ def names_of(train: pd.DataFrame) -> Shaped[np.ndarray, " examples"]:
     """
     *usual, row = [name for name in _naming(train) if name != "id"] or [""]
     for column in (*usual, row):
-        if column and train[column].is_unique and train[column].notna().all():
+        if column and _names_all(train[column]):
             return train[column].astype(str).to_numpy(dtype=str)
     return train["id"].to_numpy(dtype=str)
+
+
+def by_gold(
+    columns: Mapping[str, np.ndarray], dynamics: Dynamics, labels: Int[np.ndarray, " examples"]
+) -> str:
+    """Return the first of `columns` by which the gold classes are the labels, else the first."""
+    fitting = [name for name, at in columns.items() if not _differ(dynamics.gold[at], labels)]
+    return (fitting or list(columns))[0]
 
 
 def by_label(dynamics: Dynamics, at: np.ndarray, labels: Int[np.ndarray, " examples"]) -> Logits:
@@ -165,12 +191,12 @@ def by_label(dynamics: Dynamics, at: np.ndarray, labels: Int[np.ndarray, " examp
     """
     gold, classes = dynamics.gold[at], dynamics.logits.shape[-1]
     pairs = np.unique(np.stack([labels, gold]), axis=1)
-    if classes <= labels.max() or len(pairs[0]) != len(set(pairs[0])):
+    if classes <= labels.max() or _differ(gold, labels) == "labels":
         raise InputError(
             f"the dynamics tell {classes} classes apart, and their gold classes are not the labels "
             "of this dataset under other numbers; were they made from other labels?"
         )
-    if len(set(pairs[1])) != len(pairs[1]):
+    if _differ(gold, labels):
         raise InputError("the dynamics give two labels of this dataset one gold class")
     order = np.full(classes, -1)
     order[pairs[0]] = pairs[1]
@@ -231,6 +257,56 @@ def _reordered(table: pd.DataFrame, first: pd.DataFrame, path: Path) -> pd.DataF
 def _check_different(names: pd.Index, path: Path) -> None:
     if names.has_duplicates:
         raise InputError(f"{path} holds {names[names.duplicated()][0]!r} twice")
+
+
+def _names_all(column: pd.Series) -> bool:
+    return bool(column.notna().all() and column.is_unique)
+
+
+def _differ(gold: np.ndarray, labels: np.ndarray) -> str:
+    """Return which of the two tells classes apart that are one in the other, "" for neither."""
+    pairs = np.unique(np.stack([labels, gold]), axis=1)
+    if len(pairs[0]) != len(set(pairs[0])):
+        return "labels"
+    return "gold" if len(pairs[1]) != len(set(pairs[1])) else ""
+
+
+def _text(value: Any) -> str:
+    return str(value)
+
+
+def _number(value: Any) -> str:
+    """Write a whole number in its shortest form, anything else as it is."""
+    found = re.fullmatch(r"(-?)0*(\d+)(\.0*)?", str(value))
+    return f"{found[1]}{found[2]}" if found else str(value)
+
+
+def _counts_from_one(column: str, rows: pd.Index, names: pd.Index) -> bool:
+    """Tell whether the names seem to be the numbers of the rows, but counted from 1."""
+    both = names.append(rows)
+    if column != "source_row" or not len(names) or not both.str.fullmatch(r"\d{1,15}").all():
+        return False
+    numbers = names.astype(np.int64)
+    from_one = numbers.min() == 1 and numbers.max() == len(numbers)
+    return bool(from_one and numbers.max() > rows.astype(np.int64).max())
+
+
+def _no_column(train: pd.DataFrame, index: pd.Index, source: Path) -> str:
+    """Say what comes nearest to naming the examples as `source` does, and what is wrong with it."""
+    start = f"{source} names its examples {', '.join(index[:SHOWN])}, ..., which "
+    missing = {}
+    for column in _naming(train):
+        values = pd.Index(train[column].astype(str))
+        if _counts_from_one(column, values, index):
+            return start + "seem to be rows counted from 1; source_row counts them from 0"
+        missing[column] = train[column][~values.isin(index)]
+    column, absent = min(missing.items(), key=lambda pair: len(pair[1]))
+    if not len(absent):
+        return start + f"are the values of {column!r}, but that has the same for several examples"
+    return (
+        f"{start}are the values of no column of train; nearest is {column!r}, of which "
+        f"{len(absent)} of {len(train)} are missing, such as {absent.iloc[0]}"
+    )
 
 
 def _naming(train: pd.DataFrame) -> list[str]:

@@ -49,7 +49,11 @@ def train_and_score(
 def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
     """Train, score, and sample and evaluate by every arm; log and return how they compare."""
     arms = steps.parse_arms(config.arms)
-    check = partial(steps.check_sample, config)
+
+    def check(dataset: Dataset) -> None:
+        steps.check_sample(config, dataset)
+        steps.check_retraining(config, config.retrain_with, dataset)
+
     scores = train_and_score(config, engine, steps.wanted(config.score, arms), check)
     done = {str(arm): sample_and_evaluate(config, engine, scores, str(arm)) for arm in arms}
     if config.equal_steps:
@@ -112,7 +116,9 @@ def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
     if config.scores:
         scores = tracking.resolve(config.scores)
     else:
-        scores = train_and_score(config, engine, config.score or steps.score_list(config))
+        check = partial(steps.check_retraining, config, config.retrain_with)
+        asked = config.score or steps.score_list(config)
+        scores = train_and_score(config, engine, asked, check)
     scored = steps.open_scored(config, scores)
     study = steps.open_study(config, scored)
     shown = search_artifacts.study_run(opened, study)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from influence import batches, models, slots
 from influence.batches import Tokens, sent
 from influence.config import FitConfig, ModelConfig
+from influence.errors import InputError
 from influence.training import loop, steps_per_epoch
 
 IGNORED = -100  # the tag of what is no first token of a word
@@ -69,6 +70,15 @@ class Joint(nn.Module):
         return Outputs(self.intent_head(self.dropout(mean)), self.tag_head(self.dropout(states)))
 
 
+def check_tokenizer(model: str, tokenizer) -> None:
+    """Raise InputError if a tokenizer does not tell where in a text its tokens are."""
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"task=nlu tags words, but the tokenizer of model {model!r} does not tell where its "
+            "tokens are; name a model with a fast tokenizer (tokenizer.json)"
+        )
+
+
 def read_words(tokenizer, texts: Sequence[str], max_length: int) -> Words:
     """Tokenise texts as the classifier does; words are what blanks separate."""
     import pandas as pd
@@ -86,7 +96,7 @@ def build(
     config: ModelConfig, tokenizer, intents: Sequence[str], tags: Sequence[str], seed: int
 ) -> Joint:
     """Return a model on the encoder that `config` names; the heads depend on `seed`."""
-    classifier = models.build(config, tokenizer, ("0", "1"), seed)
+    classifier = models.build(config, tokenizer, ("0", "1"), seed, head=False)
     return Joint(classifier.base_model, intents, tags).eval()
 
 

@@ -81,7 +81,7 @@ def alike(texts: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
     """Say which labels differ by case, white space or Unicode form alone."""
     groups: dict[str, list[str]] = {}
     for text in texts:
-        groups.setdefault(_plain(text), []).append(text)
+        groups.setdefault(plain(text), []).append(text)
     return [
         f"labels {' and '.join(map(repr, group))} differ by case, white space or Unicode form "
         f"alone ({', '.join(str(sizes[text]) for text in group)} train rows) and are different "
@@ -93,8 +93,13 @@ def alike(texts: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
 
 def like(text: str, texts: Sequence[str]) -> str:
     """Say which of `texts` a label differs from by case, white space or Unicode form alone."""
-    found = [other for other in texts if _plain(other) == _plain(text)]
+    found = [other for other in texts if plain(other) == plain(text)]
     return f", though {found[0]!r} differs by case or white space alone" if found else ""
+
+
+def plain(text: str) -> str:
+    """Return a label without what does not show: case, white space, Unicode form."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def ordered(labels: pd.Series) -> list[str]:
@@ -108,10 +113,6 @@ def ordered(labels: pd.Series) -> list[str]:
     if all(map(WHOLE.fullmatch, texts)):
         texts.sort(key=int)
     return texts
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def _label_text(value: object, name: str) -> str:

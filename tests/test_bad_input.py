@@ -17,7 +17,7 @@ import pytest
 
 from influence import command, models, store
 from influence.config import ModelConfig, SampleStep, ScoreStep, TrainStep
-from tests import project, tiny
+from tests import architectures, project, tiny
 
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -242,6 +242,62 @@ def test_a_model_directory_that_is_damaged(refused, made, tmp_path, file, conten
         (saved / file).write_bytes(content)
     said = refused("train", dataset=made.dataset, **{**SHORT, "model": saved, "layers": 0})
     assert str(saved) in said and expected in said
+
+
+@pytest.fixture
+def encoder(tmp_path) -> Path:
+    """A pretrained encoder of 64 positions with its tokenizer, and a dataset of one long text."""
+    tokens = architectures.tokens_of(tiny.frames()["train"]["text"].tolist())
+    return architectures.save(tmp_path / "encoder", tokens)
+
+
+def long_talk(root: Path) -> Path:
+    test = tiny.frames()["test"]
+    test.loc[3, "text"] = " ".join([test.loc[3, "text"]] * 40)
+    return write(root / "long", test=test)
+
+
+@pytest.mark.parametrize("step", ["train", "main", "search"])
+def test_texts_longer_than_the_positions_of_the_model(refused, tmp_path, encoder, step):
+    given = tiny.FAST | {"model": encoder, "layers": 0, "max_length": 128}
+    said = refused(step, dataset=long_talk(tmp_path), **given)
+    assert "positions for 64 tokens" in said and "max_length=64 or less" in said
+    assert not [*(tmp_path / "work").glob("train-*")]
+
+
+@pytest.mark.parametrize("step", ["main", "search"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("model={encoder}&layers=0&max_length=128", "give max_length=64 or less"),
+        ("model={bare}&layers=0", "has no tokenizer"),
+        ("model=nobody/nothing&layers=0", "unknown model 'nobody/nothing'"),
+        ("layers=9", "layers=9 is too many"),
+    ],
+)
+def test_a_model_to_retrain_that_does_not_work_is_told_before_training(
+    refused, tmp_path, encoder, step, change, expected
+):
+    bare = shutil.copytree(encoder, tmp_path / "bare")
+    for file in bare.glob("tokenizer*"):
+        file.unlink()
+    change = change.format(encoder=encoder, bare=bare)
+    said = refused(step, dataset=long_talk(tmp_path), retrain_with=change, **tiny.FAST)
+    assert expected in said
+    assert not [*(tmp_path / "work").glob("train-*")]
+
+
+@pytest.mark.parametrize(("step", "given"), [("evaluate", "sample"), ("search", "scores")])
+def test_a_model_to_retrain_that_does_not_work_on_what_was_scored(
+    refused, made, tmp_path, encoder, step, given
+):
+    for file in encoder.glob("tokenizer*"):
+        file.unlink()
+    change = f"model={encoder}&layers=0"
+    assert "has no tokenizer" in refused(
+        step, **{given: getattr(made, given), "retrain_with": change}
+    )
+    assert not [*(tmp_path / "work").glob("evaluate-*"), *(tmp_path / "work").glob("retrainings")]
 
 
 # names and numbers
@@ -507,10 +563,12 @@ def test_a_refused_run_is_marked_failed(refused, made):
 
 
 def test_a_worker_process_sends_its_sentence_back(made, tmp_path):
-    settings = {**SHORT, "layers": 9, "runs": 2, "workers": 2, "threads": 1, "track": "false"}
-    done = project.launch_step("train", dataset=made.dataset, workdir=tmp_path, **settings)
+    settings = {"score": "tracin", "tracin_layers": "no such", "shard_size": 50, "workers": 2}
+    done = project.launch_step(
+        "score", training=made.training, workdir=tmp_path, threads=1, track="false", **settings
+    )
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].endswith("layers=9 is too many")
+    assert "no parameter name fits 'no such'" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,135 @@ def test_without_names_of_their_own_examples_are_rows_of_their_file(tmp_path):
     assert found[:5].tolist() == [0, 1, 2, 4, 5]
 
 
+def numbered(tmp_path: Path, **columns) -> str:
+    """Write the dataset with more columns in train, the values of each by row."""
+    frames = tiny.frames()
+    frames["train"] = frames["train"].assign(**columns)
+    return str(tiny.write(tmp_path / "numbered", frames))
+
+
+def values_of(path: Path, names, aum=None) -> Path:
+    pd.DataFrame({"sample_id": names, "aum": np.arange(121) / 7 if aum is None else aum}).to_csv(
+        path, index=False
+    )
+    return path
+
+
+def test_a_column_with_repeats_names_no_example(tmp_path, capsys):
+    """The number of a sentence in its document, say, whose values are also numbers of rows."""
+    dataset = numbered(tmp_path, index=np.arange(121) % 5, idx=np.arange(121) // 2)
+    path = values_of(tmp_path / "aum_values.csv", np.arange(121))
+    training = adopt(path, dataset, tmp_path / "work")
+    said = f"121 examples are matched to {path} by the column 'source_row'\n"
+    assert said in capsys.readouterr().err
+    found = table(score(training, "aum", tmp_path / "work"))["aum"]
+    assert found.nunique() == 121 and np.allclose(found, np.arange(121) / 7)
+
+
+def test_repeats_alone_are_said_to_be_why_no_column_names_the_examples(tmp_path):
+    dataset = numbered(tmp_path, idx=[f"s{row % 5}" for row in range(121)])
+    path = tmp_path / "aum_values.csv"
+    path.write_text("sample_id,aum\n" + "".join(f"s{row},1\n" for row in range(5)))
+    with pytest.raises(InputError, match="values of 'idx', but that has the same for several"):
+        adopt(path, dataset, tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("names", "theirs"),
+    [
+        (np.arange(121), [f"{row:04d}" for row in range(121)]),
+        ([f"{row:04d}" for row in range(121)], np.arange(121)),
+        (np.arange(121), np.arange(121.0)),
+        (np.arange(121) + 0.5, np.arange(121) + 0.5),
+        ([f"x{row}" for row in range(121)], [f"x{row}" for row in range(121)]),
+    ],
+)
+def test_a_number_is_the_same_name_however_it_is_written(tmp_path, names, theirs):
+    order = np.random.default_rng(0).permutation(121)
+    train = data.load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train
+    train = train.assign(uid=np.asarray(names)[order]).drop(columns="source_row")
+    read = [str(name) for name in np.asarray(theirs)]
+    assert dynamics.places(train, read, tmp_path).tolist() == order.tolist()
+
+
+def test_names_that_differ_in_zeros_alone_stay_apart(tmp_path):
+    train = data.load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train.head(2)
+    found = dynamics.places(train.assign(uid=["07", "7"]), ["7", "07", "8"], tmp_path)
+    assert found.tolist() == [1, 0]
+
+
+def test_a_column_with_gaps_names_no_example(tmp_path):
+    dataset = numbered(tmp_path, idx=[None, *range(120)])
+    found = dynamics.places(data.load(dataset).train, [str(n) for n in range(121)], tmp_path)
+    assert found.tolist() == list(range(121))
+
+
+def cartography(tmp_path: Path, gold: np.ndarray) -> Path:
+    logits = np.eye(3, dtype=np.float32)[gold][None]
+    names = [str(row) for row in range(len(gold))]
+    dynamics.write_cartography(tmp_path / "made", [(names, gold, logits)])
+    return tmp_path / "made"
+
+
+def test_the_gold_classes_tell_which_of_two_columns_names_the_examples(tmp_path, capsys):
+    """Both are numbers from 0 to 120: of the rows, and in another order."""
+    other = np.random.default_rng(1).permutation(121)
+    dataset = numbered(tmp_path, index=other)
+    labels = data.load(dataset).train["label"].to_numpy()
+    by_index = np.empty(121, dtype=int)
+    by_index[other] = labels
+    for number, (column, gold) in enumerate({"source_row": labels, "index": by_index}.items()):
+        path = cartography(tmp_path / str(number), gold)
+        training = adopt(path, dataset, tmp_path / "work")
+        assert f"by the column {column!r}" in (said := capsys.readouterr().err)
+        assert "would match them otherwise" in said
+        assert table(score(training, "el2n@1", tmp_path / "work"))["el2n@1"].nunique() == 1
+
+
+def test_scores_say_which_of_two_columns_they_were_matched_by(tmp_path, capsys):
+    dataset = numbered(tmp_path, index=np.arange(121)[::-1])
+    path = values_of(tmp_path / "aum_values.csv", np.arange(121))
+    training = adopt(path, dataset, tmp_path / "work")
+    assert "by the column 'index' ('source_row' would match them otherwise)" in (
+        capsys.readouterr().err
+    )
+    found = table(score(training, "aum", tmp_path / "work"))["aum"]
+    assert np.allclose(found, np.arange(121)[::-1] / 7)
+
+
+def test_examples_that_train_does_not_have_are_counted(tmp_path, capsys):
+    dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
+    path = values_of(tmp_path / "aum_values.csv", np.arange(150), np.arange(150))
+    adopt(path, dataset, tmp_path / "work")
+    assert "'source_row'; it names 29 others too" in capsys.readouterr().err
+
+
+def test_rows_that_are_counted_from_one_are_refused(tmp_path):
+    """Also if the first row is none of train, so that every number would be found."""
+    frames = tiny.frames()
+    frames["train"].loc[0, "text"] = " "
+    dataset = str(tiny.write(tmp_path / "talk", frames))
+    path = values_of(tmp_path / "aum_values.csv", np.arange(1, 122))
+    with pytest.raises(InputError, match="rows counted from 1; source_row counts them from 0"):
+        adopt(path, dataset, tmp_path / "work")
+
+
+def test_a_table_of_scores_is_known_by_its_first_column_without_repeats(tmp_path):
+    dataset = numbered(tmp_path, uid=[f"u{row}" for row in range(121)])
+    content = {"index": np.arange(121) % 5, "uid": [f"u{row}" for row in range(121)]}
+    path = tmp_path / "mine.csv"
+    pd.DataFrame(content | {"aum": np.arange(121)}).iloc[::-1].to_csv(path, index=False)
+    training = adopt(path, dataset, tmp_path / "work")
+    found = table(score(training, "aum", tmp_path / "work"))["aum"]
+    assert found.tolist() == list(range(121))
+
+
+def test_scores_alone_cannot_be_completed_to_a_stack(tmp_path):
+    path = values_of(tmp_path / "aum_values.csv", np.arange(121))
+    with pytest.raises(InputError, match="stack=true completes the last checkpoint, but adopt="):
+        adopt(path, "assistant:500", tmp_path / "work", task="nlu", stack=True)
+
+
 def broken(tmp_path: Path, name: str, content: str) -> Path:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ MODULES = {
 CORE = [
     *("assistant", "readers", "sources", "columns", "labels", "examples", "tagging", "perturb"),
     *("saved", "data"),
-    *("batches", "models"),
+    *("batches", "compatibility", "models"),
     *(
         "vocabulary",
         "training",
@@ -81,6 +81,7 @@ DIRECTION = [
     *("labels", "examples", "tagging", "perturb", "saved", "data"),
     *(
         "batches",
+        "compatibility",
         "layers",
         "models",
         "vocabulary",
@@ -197,9 +198,9 @@ def test_all_code_that_can_change_a_result_is_in_its_fingerprint_or_in_one_befor
     assert reached(f"steps.{step}") - neutral <= set().union(*code.values())
 
 
-ABSENT = (  # from a machine with torch, transformers, pandas and pyarrow alone
+ABSENT = (  # from a machine with torch, transformers, scikit-learn, pandas and pyarrow alone
     *("accelerate", "beartype", "cleanlab", "datasets", "jaxtyping", "matplotlib", "mlflow"),
-    *("optuna", "plotly", "psycopg", "ray", "scipy", "sklearn", "sqlalchemy"),
+    *("optuna", "plotly", "psycopg", "ray", "sqlalchemy"),
 )
 
 

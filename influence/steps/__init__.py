@@ -9,9 +9,10 @@ from influence.steps.rounds import join, subset, turns
 from influence.steps.sample import check_sample, parse_arms, sample
 from influence.steps.score import score, wanted
 from influence.steps.search import check_search, open_scored, open_study, score_list, search
-from influence.steps.train import train
+from influence.steps.train import check_retraining, train
 
 __all__ = [
+    "check_retraining",
     "check_sample",
     "check_search",
     "evaluate",

@@ -9,8 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
+from torch import nn
 
-from influence import adoption, dynamics, evaluation, models, planning, store
+from influence import (
+    adoption,
+    compatibility,
+    dynamics,
+    evaluation,
+    joint,
+    models,
+    planning,
+    store,
+)
 from influence.adoption import Adopted
 from influence.config import TrainConfig
 from influence.errors import InputError
@@ -19,12 +29,70 @@ from influence.steps.inputs import GIVEN_LOGITS, GIVEN_SCORES, encode, read_chec
 from influence.training import steps_per_epoch
 
 
-def check(config: TrainConfig, dataset: Dataset) -> None:
-    """Raise InputError if what `adopt` names does not fit the dataset."""
+def check(config: TrainConfig, dataset: Dataset) -> list[str]:
+    """Return by what examples and classes are known to be those of the dataset.
+
+    Raises InputError if what `adopt` names does not fit it.
+    """
     if found := _checkpoints(config):
-        adoption.check_labels(found, dataset.label_names)
-    elif config.adopt:
-        _given(config, dataset.train)
+        return adoption.check_labels(found, dataset.label_names)
+    if config.stack:
+        raise InputError(
+            f"stack=true completes the last checkpoint, but adopt={config.adopt} holds none; give "
+            "a folder of checkpoints, or stack=false"
+        )
+    return _given(config, dataset.train)[2]
+
+
+def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str]:
+    """Return what is worth saying of what `adopt` names and its model.
+
+    Checkpoints must be of one training and belong with their tokenizer and the dataset: what the
+    last says of the train set has to do with its labels, as much as it says itself, and fits them
+    in no other order of the classes. `paired`: weights, tokenizer and texts are known to be of one
+    training, which may have learned nothing yet. Raises InputError otherwise.
+    """
+    found, tokenizer = _checkpoints(config), tokenizer_of(config, dataset)
+    if not found:
+        return models.check_start(config, tokenizer, dataset.label_names, dataset.splits)
+    adoption.check_same(found)
+    last, name = found[-1].path, f"checkpoint {found[-1].path}"
+    model, names = _open(last, tokenizer), dataset.label_names
+    if model.config.num_labels != len(names):
+        raise InputError(
+            f"{last} tells {model.config.num_labels} classes apart, but the dataset has "
+            f"{len(names)}: {', '.join(names)}"
+        )
+    unseen = config.stack  # a stack that is kept reads what it is told later
+    notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
+    if config.stack:
+        joint.check_tokenizer(str(last), tokenizer)
+        notes += models.check_start(config, tokenizer, names, dataset.splits, unseen)
+    told = _check_predictions(config, last, model, tokenizer, dataset, paired)
+    return [*notes, told, *_retrained(config, tokenizer, names, model)]
+
+
+def _check_predictions(
+    config: TrainConfig, last: Path, model: nn.Module, tokenizer, dataset: Dataset, paired: bool
+) -> str:
+    """Return how well the last checkpoint, whose training is furthest, fits the train labels."""
+    rows = compatibility.sample(dataset.train)
+    logits = models.predict(model, encode(tokenizer, rows, config)).astype(np.float64)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    sure = float((1 / odds.sum(1)).mean())
+    names, labels = dataset.label_names, rows["label"].to_numpy()
+    counts = adoption.confusion(labels, logits.argmax(1), len(names))
+    adoption.check_order(last, counts, sure, names)
+    right, chance = np.trace(counts) / counts.sum(), adoption.by_chance(counts)
+    told = f"{last} fits the labels of {right:.1%} of {len(rows)} train examples"
+    fits = adoption.beats_chance(counts) and adoption.keeps_its_word(counts, sure)
+    if not fits and not paired:
+        raise InputError(
+            f"{told}, guesses would {chance:.1%}, and by its own probabilities it should {sure:.1%}"
+            ": give the tokenizer and the dataset that it was trained with, or leave it out if it "
+            "has learned nothing"
+        )
+    return told
 
 
 def identity(config: TrainConfig) -> str:
@@ -52,10 +120,26 @@ def expected(config: TrainConfig, examples: int) -> planning.RunInfo:
 
 
 def tokenizer_of(config: TrainConfig, dataset: Dataset):
-    """Return the tokenizer of the model, or the one that was saved beside adopted checkpoints."""
+    """Return the tokenizer that was saved beside adopted checkpoints, or else that of the model.
+
+    Raises InputError if there are several, or if there is none and `model` is one from scratch,
+    whose tokenizer cannot be that of checkpoints made elsewhere.
+    """
     found = _checkpoints(config)
-    if found and (found[-1].path / "tokenizer_config.json").is_file():
-        return models.open_tokenizer(found[-1].path)
+    if found and (places := adoption.tokenizer_folders(_path(config), found)):
+        read = {place: models.read_tokenizer(place, str(place)) for place in places}
+        digests = {models.tokenizer_digest(tokenizer) for tokenizer in read.values()}
+        if len(digests) > 1:
+            raise InputError(
+                f"{_path(config)} holds {len(digests)} tokenizers, in "
+                f"{', '.join(place.name for place in places)}; keep the one of the checkpoints"
+            )
+        return read[places[0]]
+    if found and config.model in models.SCRATCH:
+        raise InputError(
+            f"the checkpoints under {_path(config)} have no tokenizer, and model={config.model} "
+            "cannot be theirs; give model=<the model they come from>, or save their tokenizer there"
+        )
     return models.load_tokenizer(config, texts_of(dataset.train))
 
 
@@ -73,12 +157,13 @@ def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
 
 
 def _leave_checkpoints(at: Path, tokenizer: Path, config: TrainConfig, dataset, found) -> dict:
-    model, tokenizer = models.open_checkpoint(found[-1].path), models.open_tokenizer(tokenizer)
+    tokenizer = models.open_tokenizer(tokenizer)
+    model = _open(found[-1].path, tokenizer)
     tokens = encode(tokenizer, dataset.validation, config)
     labels, names = dataset.validation["label"].to_numpy(), dataset.label_names
     values = evaluation.metrics(models.predict(model, tokens), labels, names)
     for one in found:
-        models.save(models.open_checkpoint(one.path), at / f"step-{one.step:06d}")
+        models.save(_open(one.path, tokenizer), at / f"step-{one.step:06d}")
     np.save(at / "observations.npy", np.zeros((0, len(dataset.train)), dtype=bool))
     shown = {f"validation/{n}": v for n, v in values.items() if not n.startswith("recall/")}
     return {
@@ -91,7 +176,7 @@ def _leave_checkpoints(at: Path, tokenizer: Path, config: TrainConfig, dataset, 
 
 
 def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> dict:
-    logits, values = _given(config, train)
+    logits, values, _ = _given(config, train)
     labels = train["label"].to_numpy()
     ends = _ends(config, len(logits), len(train))
     by_step = {str(end["step"]): epoch for end, epoch in zip(ends, logits, strict=True)}
@@ -106,16 +191,45 @@ def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> dict:
     return made | {"history": history, "recall": {}, "weights": False, "given": list(values)}
 
 
-def _given(config: TrainConfig, train: pd.DataFrame) -> tuple[dynamics.Logits, pd.DataFrame]:
-    """Return the logits (epochs, examples, classes) and the scores that are given; one is empty."""
-    path = _path(config)
+def _given(
+    config: TrainConfig, train: pd.DataFrame
+) -> tuple[dynamics.Logits, pd.DataFrame, list[str]]:
+    """Return logits (epochs, examples, classes) and scores, one of them empty, and what to say."""
+    path, labels = _path(config), train["label"].to_numpy()
     if path.is_file():
         values = dynamics.read_values(path)
-        found = values.iloc[dynamics.places(train, values.index.tolist(), path)]
-        return np.zeros((0, len(train), 1), dtype=np.float32), found
-    read = dynamics.read_cartography(path)
-    at = dynamics.places(train, read.names, path)
-    return dynamics.by_label(read, at, train["label"].to_numpy()), pd.DataFrame(index=train.index)
+        columns = dynamics.matches(train, values.index.tolist(), path)
+        column, count = next(iter(columns)), len(values)
+        logits, found = np.zeros((0, len(train), 1), dtype=np.float32), values.iloc[columns[column]]
+    else:
+        read = dynamics.read_cartography(path)
+        columns = dynamics.matches(train, read.names, path)
+        column, count = dynamics.by_gold(columns, read, labels), len(read.names)
+        logits = dynamics.by_label(read, columns[column], labels)
+        found = pd.DataFrame(index=train.index)
+    return logits, found, [dynamics.matched(columns, column, count, path)]
+
+
+def _open(checkpoint: Path, tokenizer) -> nn.Module:
+    """Return a checkpoint; one that names no token for padding gets that of its tokenizer."""
+    model = models.open_checkpoint(checkpoint)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) -> list[str]:
+    """Say that retrainings will be of another model than the adopted one, if `model` names none."""
+    if config.model not in models.SCRATCH:
+        return []
+    other = models.build(config, tokenizer, names, 0)
+    shapes = [{name: w.shape for name, w in one.state_dict().items()} for one in (model, other)]
+    if shapes[0] == shapes[1]:
+        return []
+    return [
+        f"retrainings will be of model={config.model}, from scratch, and not of the "
+        f"{model.config.model_type} that was imported; name that with model or retrain_with"
+    ]
 
 
 def _checkpoints(config: TrainConfig) -> tuple[Adopted, ...]:

@@ -17,7 +17,7 @@ from influence.saved import open_saved
 from influence.steps import retraining
 from influence.steps.retraining import Place, retrain
 from influence.steps.sample import fraction, groups_of
-from influence.steps.step import Record, Steps, Task, inherited, perform
+from influence.steps.step import Record, Steps, Task, inherited, perform, say
 
 CODE = (*retraining.CODE, "sampling", "steps/evaluate")
 SHOWN = ("accuracy", "macro_f1", "loss", "calibration_error")
@@ -35,6 +35,9 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     """
     manifest = store.read_manifest(sampled, "sample")
     task = Task("evaluate", config.knobs(EvaluateConfig), {"sample": manifest["fingerprint"]}, CODE)
+    if not store.is_finished(task.directory(config.workdir)):
+        for note in retraining.check(config, sampled, "sample"):
+            say(f"evaluate: {note}")
 
     def work(directory: Path) -> Generator[Record, None, dict]:
         return _evaluate(config, sampled, manifest, engine, directory)

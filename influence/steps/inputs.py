@@ -17,8 +17,8 @@ from influence.saved import Saved, open_saved
 
 # The modules that every training depends on, the scored one and each retraining.
 TRAINING = (
-    *("batches", "evaluation", "joint", "layers", "models", "nlu", "nlu_metrics", "saved"),
-    *("slots", "steps/inputs", "training", "vocabulary"),
+    *("batches", "compatibility", "evaluation", "joint", "layers", "models", "nlu"),
+    *("nlu_metrics", "saved", "slots", "steps/inputs", "training", "vocabulary"),
 )
 
 

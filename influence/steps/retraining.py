@@ -23,7 +23,7 @@ from influence import (
 from influence.cluster import Engine, hold, settled
 from influence.config import EvaluateConfig, FitConfig, changed
 from influence.evaluation import Point
-from influence.saved import Saved, open_saved, texts_of
+from influence.saved import SPLITS, Saved, open_saved, texts_of
 from influence.steps.inputs import TRAINING, cache_of, open_tokens
 
 Split = Literal["validation", "test"]
@@ -64,6 +64,24 @@ def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine:
 def retrained(manifest: Mapping[str, Any], config: EvaluateConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
     return changed(FitConfig(**manifest["fit"]), config.retrain_with)
+
+
+def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
+    """Return what is worth saying of the model that is retrained on what `source` holds.
+
+    Raises InputError, before anything is retrained, if it does not belong with its tokenizer and
+    the texts.
+    """
+    manifest = store.read_manifest(source, step)
+    fit, dataset = retrained(manifest, config), open_saved(source / "data")
+    if fit.model in models.SCRATCH:
+        return models.check_start(fit, None, dataset.label_names, {})
+    tokenizer = _tokenizer(source, manifest, fit, dataset)
+    if manifest["task"] == "nlu":
+        joint.check_tokenizer(fit.model, tokenizer)
+    texts = [name for name in ("text", "text_pair") if name in dataset.columns("train")]
+    splits = {split: dataset.read(split, texts) for split in SPLITS}
+    return models.check_start(fit, tokenizer, dataset.label_names, splits)
 
 
 def retrain(place: Place, kept: np.ndarray, number: int) -> Point:

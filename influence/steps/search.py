@@ -20,7 +20,7 @@ from influence.steps import retraining
 from influence.steps.inputs import read_scored, recall_of
 from influence.steps.retraining import Place, retrain
 from influence.steps.score import possible
-from influence.steps.step import Record, Task, inherited, perform
+from influence.steps.step import Record, Task, inherited, perform, say
 from influence.steps.train import expected
 from influence.trials import Trial
 
@@ -76,7 +76,8 @@ def check_search(config: SearchStep) -> None:
 def open_scored(config: SearchStep, directory: Path) -> Scored:
     """Read a scores directory and derive the space that `config` leaves of it.
 
-    Raises InputError for a score that it does not hold, and for an unknown rule.
+    Raises InputError for a score that it does not hold, for an unknown rule, and for a model to
+    retrain that does not belong with its tokenizer and the texts.
     """
     manifest = read_scored(directory)
     store.verify(directory, manifest)
@@ -85,6 +86,8 @@ def open_scored(config: SearchStep, directory: Path) -> Scored:
             f"metric=frame_accuracy is of task=nlu, but {directory} scores a classifier; choose "
             "accuracy or macro_f1"
         )
+    for note in retraining.check(config, directory, "score"):
+        say(f"search: {note}")
     columns = _columns(config.score, manifest["scores"], directory)
     frame = pd.read_parquet(directory / "scores.parquet", columns=["label", *columns])
     labels = frame["label"].to_numpy()

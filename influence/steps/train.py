@@ -7,9 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from influence import data, models, nlu, planning, specs, store, training
+from influence import data, joint, models, nlu, planning, specs, store, training
 from influence.cluster import Engine, has_bf16, settled
-from influence.config import DataConfig, FitConfig, TrainConfig, TrainStep, names
+from influence.config import (
+    DataConfig,
+    FitConfig,
+    ModelConfig,
+    TrainConfig,
+    TrainStep,
+    changed,
+    names,
+    narrow,
+)
 from influence.errors import InputError
 from influence.saved import Dataset, save, told
 from influence.steps import adopt as adopting
@@ -32,6 +41,7 @@ def train(
     engine: Engine,
     score: str = "",
     check: Callable[[Dataset], None] | None = None,
+    paired: bool = False,
 ) -> Steps:
     """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
 
@@ -41,7 +51,8 @@ def train(
     With `folds` also `held_out.npy`, what models that have not seen an example say of it.
     With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
     Raises InputError before any training if it could not give one of the scores in `score`; `check`
-    is called with the dataset and may raise it too.
+    is called with the dataset and may raise it too. `paired`: what is adopted is known to have been
+    trained on this dataset with the tokenizer beside it.
     """
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     dataset = data.load(**config.knobs(DataConfig))
@@ -66,10 +77,14 @@ def train(
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "model": models.identity(config)}
     if config.adopt:
-        adopting.check(config, dataset)
+        for note in adopting.check(config, dataset):
+            say(f"train: {note}")
         inputs["adopted"] = adopting.identity(config)
     knobs |= {"dataset": dataset.name, "task": config.task}
     task = Task("train", knobs, inputs, CODE)
+    if not store.is_finished(task.directory(config.workdir)):
+        for note in _check_model(config, dataset, paired):
+            say(f"train: {note}")
     return (
         yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
     )
@@ -95,6 +110,37 @@ def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]
             )
         )
     return tuple(infos)
+
+
+def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -> None:
+    """Raise InputError if what shall be retrained afterwards does not belong together.
+
+    That the trained model does is checked as it is trained.
+    """
+    fit = changed(narrow(config, FitConfig), retrain_with)
+    if not config.adopt and fit.knobs(ModelConfig) == config.knobs(ModelConfig):
+        return
+    tokenizer = None  # one made for a model from scratch belongs to it
+    if fit.model not in models.SCRATCH:
+        own = (fit.model, fit.vocabulary) == (config.model, config.vocabulary)
+        tokenizer = (
+            adopting.tokenizer_of(config, dataset) if own else models.load_tokenizer(fit, [])
+        )
+        if config.task == "nlu":
+            joint.check_tokenizer(fit.model, tokenizer)
+    models.check_start(fit, tokenizer, dataset.label_names, dataset.splits)
+
+
+def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]:
+    if config.adopt:
+        return adopting.check_model(config, dataset, paired)
+    tokenizer = None
+    if config.model not in models.SCRATCH:
+        tokenizer = models.load_tokenizer(config, [])
+        if config.task == "nlu":
+            joint.check_tokenizer(config.model, tokenizer)
+    unseen = config.stack  # a stack that is kept reads what it is told later
+    return models.check_start(config, tokenizer, dataset.label_names, dataset.splits, unseen)
 
 
 def _train(
