@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from influence import columns, examples, perturb, slots, sources, tagging
-from influence.errors import InputError
+from influence.errors import InputError, listed
 from influence.saved import Dataset, digest_of, open_saved
 
 
@@ -92,10 +92,10 @@ def _source(found: sources.Found, roles: dict[str, str]) -> str:
         origin if origin.startswith(role) else f"{origin} (as {role})"
         for role, origin in found.origins.items()
     ]
-    parts = [f"reads {sources.listed(used)} of {sources.listed(files)}"]
+    parts = [f"reads {listed(used)} of {listed(files)}"]
     aside = columns.left_aside(found.rows["train"].table, roles.values())
-    parts += [f"leaves aside the columns {sources.listed(aside)}"] if aside else []
-    parts += [f"does not use {sources.listed(found.unused)}"] if found.unused else []
+    parts += [f"leaves aside the columns {listed(aside)}"] if aside else []
+    parts += [f"does not use {listed(found.unused)}"] if found.unused else []
     return "; ".join(parts)
 
 

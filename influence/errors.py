@@ -2,6 +2,7 @@
 
 import errno
 import re
+from collections.abc import Iterable
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What libraries say of it that have no number of their own: Rust's, sqlite and NumPy.
@@ -10,6 +11,7 @@ SAID_FULL = re.compile(
     r"|\d+ requested and \d+ written"
 )
 SAID_TOO_LARGE = re.compile(r"(CUDA|MPS|HIP)\b.* out of memory|can't allocate memory")  # torch
+SHOWN = 5  # names in a sentence
 UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
@@ -54,6 +56,14 @@ def first_line(error: BaseException) -> str:
 def hide_password(text: str) -> str:
     """Return a text in which no address has a password: user:***@host."""
     return re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a sentence shows them, the first few of many."""
+    shown = [name if name.isprintable() else repr(name) for name in names]
+    if len(shown) > SHOWN + 1:
+        shown = [*shown[:SHOWN], f"{len(shown) - SHOWN} more"]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
 def choose(kind: str, name: str, offered: object) -> str:

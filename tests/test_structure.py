@@ -17,7 +17,17 @@ MODULES = {
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
 CORE = [
-    *("assistant", "readers", "sources", "columns", "labels", "examples", "tagging", "perturb"),
+    *(
+        "assistant",
+        "readers",
+        "folders",
+        "sources",
+        "columns",
+        "labels",
+        "examples",
+        "tagging",
+        "perturb",
+    ),
     *("saved", "data"),
     *("batches", "compatibility", "models"),
     *(
@@ -77,7 +87,16 @@ DOORS = {
 # Each may import those before it, not those after it.
 DIRECTION = [
     *("errors", "packages", "shapes", "config", "store"),
-    *("assistant_grammar", "templates", "assistant", "readers", "sources", "columns", "slots"),
+    *(
+        "assistant_grammar",
+        "templates",
+        "assistant",
+        "readers",
+        "folders",
+        "sources",
+        "columns",
+        "slots",
+    ),
     *("labels", "examples", "tagging", "perturb", "saved", "data"),
     *(
         "batches",
