@@ -94,7 +94,7 @@ def _source(found: sources.Found, roles: dict[str, str]) -> str:
     ]
     parts = [f"reads {listed(used)} of {listed(files)}"]
     aside = columns.left_aside(found.rows["train"].table, roles.values())
-    parts += [f"leaves aside the columns {listed(aside)}"] if aside else []
+    parts += [f"leaves aside {listed(aside)}"] if aside else []
     parts += [f"does not use {listed(found.unused)}"] if found.unused else []
     return "; ".join(parts)
 

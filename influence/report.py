@@ -62,7 +62,7 @@ def page(
     verdicts = [verdict, *compared.notes]
     return _render(
         title=f"Which of the {len(table):,} examples of {manifest['dataset']['name']} are needed?",
-        facts=[size, *told(dataset)],
+        facts=[size, _data(dataset)],
         verdicts=verdicts,
         warnings=warnings,
         parts=[part for part in parts if part is not None],
@@ -96,7 +96,7 @@ def study_page(
     ]
     return _render(
         title=question,
-        facts=[facts, *filter(None, [open_saved(scored / "data").source])],
+        facts=[facts, f"Data: {open_saved(scored / 'data').source}"],
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
         parts=parts,
@@ -125,7 +125,7 @@ def search_page(directory: Path, scored: Path, command: str) -> str:
     )
     return _render(
         title=f"How much of {name} can be pruned?",
-        facts=[facts, *told(dataset)],
+        facts=[facts, _data(dataset)],
         verdicts=[found["verdict"]],
         warnings=[],
         parts=parts,
@@ -151,6 +151,11 @@ def _remedies(
         knobs["floor"],
         knobs["seed"],
     )
+
+
+def _data(dataset: Dataset) -> str:
+    """Say what was read, left out and decided of a dataset."""
+    return f"Data: {'; '.join(told(dataset))}"
 
 
 def _render(**values: Any) -> str:

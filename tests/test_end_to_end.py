@@ -167,7 +167,7 @@ def test_what_was_read_is_a_tag_and_stands_in_the_report(study):
             assert run.data.tags["data"].startswith(source)
     (main,) = [run for run in study.runs if run.data.tags["step"] == "main"]
     page = Path(mlflow.artifacts.download_artifacts(f"runs:/{main.info.run_id}/report.html"))
-    assert f'<p class="facts">{source}' in html.unescape(page.read_text())
+    assert f'<p class="facts">Data: {source}' in html.unescape(page.read_text())
 
 
 def test_the_experiment_says_how_to_read_it(study):

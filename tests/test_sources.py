@@ -443,7 +443,7 @@ def test_what_is_guessed_is_said_with_what_was_left_aside(tmp_path):
     assert dataset.label_names == ("Atheism", "Climate")
     assert dataset.source == (
         "reads text 'Tweet' and label 'Target' of train.csv, validation.csv and test.csv; leaves "
-        "aside the columns 'Stance' (3 labels), 'Comment' (texts) and 'Agreed' (2 labels)"
+        "aside 'Stance' (3 labels), 'Comment' (texts) and 'Agreed' (2 labels)"
     )
     pair = data.load(path, text_column="Tweet", pair_column="Comment", label_column="Stance")
     assert "reads text 'Tweet', second text 'Comment' and label 'Stance' of" in pair.source
