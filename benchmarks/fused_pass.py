@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.measuring import bars, machine, medians, write
-from influence import data, models
+from influence import data, tokenizers
 from influence.batches import encode
 from influence.cluster import keep_freed_memory
 from influence.config import ModelConfig
@@ -56,7 +56,7 @@ def named_lengths(text: str) -> tuple[str, np.ndarray]:
     if text.isdigit():
         return f"{text} tokens", np.full(BATCH, int(text))
     dataset, config = data.load(text, max_train=1000), ModelConfig(model="minilm")
-    tokenizer = models.load_tokenizer(config, [])
+    tokenizer = tokenizers.load_tokenizer(config, [])
     rows = dataset.train.head(BATCH)
     return f"{dataset.name}, padded", encode(tokenizer, rows, config.max_length, False).lengths
 

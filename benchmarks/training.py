@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.measuring import bars, machine, write
-from influence import data, evaluation, models, training
+from influence import data, evaluation, models, tokenizers, training
 from influence.batches import Tokens, encode
 from influence.cluster import has_bf16, keep_freed_memory
 from influence.config import FitConfig
@@ -100,7 +100,7 @@ class Inputs:
     def __init__(self, config: FitConfig, dataset) -> None:
         """Tokenise once."""
         self.names = dataset.label_names
-        self.tokenizer = models.load_tokenizer(config, dataset.train["text"].tolist())
+        self.tokenizer = tokenizers.load_tokenizer(config, dataset.train["text"].tolist())
         self.types = "token_type_ids" in self.tokenizer.model_input_names
         self.tokens, self.labels = self._of(config, dataset.train)
         self.test, self.test_labels = self._of(config, dataset.test)

@@ -16,7 +16,17 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from influence import adoption, cluster, compatibility, data, models, steps, store, tracking
+from influence import (
+    adoption,
+    cluster,
+    compatibility,
+    data,
+    pretrained,
+    steps,
+    store,
+    tokenizers,
+    tracking,
+)
 from influence.config import DataConfig, TrainStep
 from influence.errors import InputError
 from influence.saved import Dataset
@@ -45,9 +55,10 @@ class KeepCheckpoints(TrainerCallback):
         config = TrainStep(**self.knobs)
         dataset = data.load(**config.knobs(DataConfig))
         adoption.check_numbers("the model", model.config.id2label, dataset.label_names)
+        name = self.knobs.get("model") or model.name_or_path or "tiny"
         if processing_class is not None:
             _check_belongs(model, processing_class, config.max_length, dataset)
-        elif (name := self.knobs.get("model") or model.name_or_path or "tiny") in models.SCRATCH:
+        elif name in pretrained.SCRATCH:
             raise InputError(
                 f"this Trainer has no tokenizer, and that of model={name} cannot be its model's; "
                 "give Trainer(processing_class=tokenizer), or KeepCheckpoints(model=...)"
@@ -103,7 +114,7 @@ def _check_belongs(model, tokenizer, max_length: int, dataset: Dataset) -> None:
     """Raise InputError if the model cannot read the texts through its tokenizer, as it will be."""
     with tempfile.TemporaryDirectory() as at:
         tokenizer.save_pretrained(at)
-        read = models.read_tokenizer(at, "of the Trainer")
+        read = tokenizers.read_tokenizer(at, "of the Trainer")
     on_cpu = model if model.device.type == "cpu" else copy.deepcopy(model).cpu()
     for note in compatibility.check("the model", on_cpu, read, max_length, dataset.splits):
         print(note, file=sys.stderr)

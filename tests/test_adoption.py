@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from influence import adoption, cluster, models, steps
+from influence import adoption, cluster, models, steps, tokenizers
 from influence.config import TrainStep
 from influence.errors import InputError
 from tests import tiny
@@ -196,7 +196,7 @@ def rename(folder: Path, names: tuple[str, ...]) -> None:
 
 def other_weights(first: Path) -> None:
     """Save a checkpoint of two layers beside those of one."""
-    tokenizer = models.open_tokenizer(first.parent / checkpoints(first.parent)[-1].name)
+    tokenizer = tokenizers.open_tokenizer(first.parent / checkpoints(first.parent)[-1].name)
     config = TrainStep(**LEARNED | {"layers": 2})
     models.save(models.build(config, tokenizer, NAMES, 0), first)
 
@@ -225,7 +225,7 @@ def test_a_checkpoint_at_the_start_is_accepted_beside_one_that_has_learned(
     tmp_path, folder, dataset
 ):
     first, last = checkpoints(folder)
-    config, tokenizer = TrainStep(**LEARNED), models.open_tokenizer(last)
+    config, tokenizer = TrainStep(**LEARNED), tokenizers.open_tokenizer(last)
     models.save(models.build(config, tokenizer, NAMES, 3), first)
     first.rename(folder / "checkpoint-0")
     adopted = train(dataset, tmp_path / "work", adopt=str(folder))
@@ -233,7 +233,7 @@ def test_a_checkpoint_at_the_start_is_accepted_beside_one_that_has_learned(
 
 
 def test_a_checkpoint_that_has_learned_nothing_is_refused(folder, dataset):
-    tokenizer = models.open_tokenizer(checkpoints(folder)[-1])
+    tokenizer = tokenizers.open_tokenizer(checkpoints(folder)[-1])
     for path in checkpoints(folder):
         models.save(models.build(TrainStep(**LEARNED), tokenizer, NAMES, 3), path)
     refused(folder, dataset, "leave it out if it has learned nothing")

@@ -15,7 +15,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from influence import command, models, store
+from influence import command, models, store, tokenizers
 from influence.config import ModelConfig, SampleStep, ScoreStep, TrainStep
 from tests import architectures, project, tiny
 
@@ -212,7 +212,7 @@ def test_more_layers_than_the_model_has(refused, made):
 def test_a_model_for_other_classes(refused, made, tmp_path):
     """A checkpoint fine-tuned for five classes where the dataset has three."""
     saved = tmp_path / "model"
-    tokenizer = models.open_tokenizer(made.training / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(made.training / "tokenizer")
     tokenizer.save_pretrained(saved)
     config = ModelConfig(model="tiny", layers=1)
     models.save(models.build(config, tokenizer, tuple("abcde"), 0), saved)
@@ -233,7 +233,7 @@ def test_a_model_for_other_classes(refused, made, tmp_path):
 )
 def test_a_model_directory_that_is_damaged(refused, made, tmp_path, file, content, expected):
     saved = tmp_path / "model"
-    tokenizer = models.open_tokenizer(made.training / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(made.training / "tokenizer")
     tokenizer.save_pretrained(saved)
     models.save(models.build(ModelConfig(model="tiny"), tokenizer, tuple("abc"), 0), saved)
     if content is None:
@@ -475,7 +475,7 @@ def test_a_checkpoint_from_another_model(refused, made, changed):
     """One under a manifest of its own, but for other classes than the dataset's."""
 
     def exchange(training: Path) -> None:
-        tokenizer = models.open_tokenizer(training / "tokenizer")
+        tokenizer = tokenizers.open_tokenizer(training / "tokenizer")
         other = models.build(ModelConfig(model="tiny", layers=1), tokenizer, tuple("abcde"), 0)
         for path in training.glob("runs/0/step-*"):
             models.save(other, path)

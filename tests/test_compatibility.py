@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from transformers import AutoModel, BertTokenizerFast, PreTrainedTokenizerFast
 
-from influence import cluster, compatibility, data, joint, models, steps
+from influence import cluster, compatibility, data, joint, models, steps, tokenizers
 from influence.config import ModelConfig, TrainStep
 from influence.errors import InputError
 from tests import architectures, tiny
@@ -29,7 +29,7 @@ def folder(at: Path, name: str = "bert", tokenizer: bool = True) -> Path:
 
 def checked(at: Path, splits: dict[str, pd.DataFrame] = FRAMES, unseen: bool = False, **knobs):
     config = ModelConfig(model=str(at), **{"max_length": 16} | knobs)
-    tokenizer = models.load_tokenizer(config, [])
+    tokenizer = tokenizers.load_tokenizer(config, [])
     return models.check_start(config, tokenizer, NAMES, splits, unseen)
 
 
@@ -115,7 +115,7 @@ def test_a_tokenizer_without_padding_pads_with_the_end_or_says_so(tmp_path):
         checked(tmp_path)
     PreTrainedTokenizerFast(tokenizer_object=TOKENS, eos_token="[SEP]").save_pretrained(tmp_path)
     assert checked(tmp_path) == []
-    tokenizer = models.load_tokenizer(ModelConfig(model=str(tmp_path)), [])
+    tokenizer = tokenizers.load_tokenizer(ModelConfig(model=str(tmp_path)), [])
     assert tokenizer.pad_token == "[SEP]"
 
 
@@ -197,7 +197,7 @@ def test_a_trained_head_is_taken_over_and_said_but_no_joint_model_needs_it(tmp_p
     ]
     assert checked(tmp_path, head="mlp") == []
     config = ModelConfig(model=str(tmp_path))
-    tokenizer = models.load_tokenizer(config, [])
+    tokenizer = tokenizers.load_tokenizer(config, [])
     made = joint.build(config, tokenizer, ["a", "b", "c", "d"], ["O"], 0)
     assert made.intent_head.out_features == 4
     with pytest.raises(InputError, match="needed for 4 classes"):
@@ -206,7 +206,7 @@ def test_a_trained_head_is_taken_over_and_said_but_no_joint_model_needs_it(tmp_p
 
 def test_padding_that_changes_what_a_decoder_says_is_refused(tmp_path):
     folder(tmp_path, "gpt2")
-    tokenizer = models.load_tokenizer(ModelConfig(model=str(tmp_path)), [])
+    tokenizer = tokenizers.load_tokenizer(ModelConfig(model=str(tmp_path)), [])
     model = architectures.build("gpt2", vocab_size=SIZE)
     asked = ("it", model, tokenizer, 16, FRAMES)
     model.config.pad_token_id = tokenizer.pad_token_id
@@ -218,7 +218,7 @@ def test_padding_that_changes_what_a_decoder_says_is_refused(tmp_path):
 
 def test_a_model_is_left_as_it_was(tmp_path):
     model = architectures.build("bert", vocab_size=SIZE).train()
-    tokenizer = models.load_tokenizer(ModelConfig(model=str(folder(tmp_path))), [])
+    tokenizer = tokenizers.load_tokenizer(ModelConfig(model=str(folder(tmp_path))), [])
     compatibility.check("it", model, tokenizer, 16, FRAMES)
     assert model.training
 

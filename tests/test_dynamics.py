@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from influence import cluster, data, dynamics, saved, steps, store
+from influence import cluster, data, dynamics, saved, steps, store, tokenizers
 from influence.config import SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
 from tests import tiny
@@ -426,7 +426,7 @@ def test_pvi_of_a_test_set_is_its_definition(trained, tmp_path):
         c["step"] for c in manifest["runs"][0]["checkpoints"] if c["epoch"] == 2 and c["series"]
     )
     read = saved.open_saved(trained / "data").dataset()
-    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     model = models.open_checkpoint(trained / f"runs/0/step-{last:06d}")
     tokens = encode(tokenizer, read.test, TrainStep(**manifest["knobs"]))
     logits = torch.tensor(models.predict(model, tokens)).double().log_softmax(1).numpy()

@@ -16,9 +16,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from entrypoints import evaluate, main, sample, score, train
-from influence import batches, data, models, saved, scores, tracking
+from influence import batches, data, models, saved, scores, tokenizers, tracking
 from influence.config import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
-from influence.models import MINILM_PACKAGE
+from influence.pretrained import MINILM_PACKAGE
 from influence.records import load_trace
 from tests import project, tiny
 
@@ -430,7 +430,7 @@ def test_the_three_layer_head_reopens_with_the_logits_of_the_trace(tmp_path, dir
     step, stored = load_trace(scored / FIRST).runs[0].at["logits"].popitem()
     model = models.open_checkpoint(training / f"runs/0/step-{step:06d}")
     assert [layer.out_features for layer in model.classifier[::3]] == [8, 8, 3]
-    tokenizer = models.open_tokenizer(training / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(training / "tokenizer")
     tokens = batches.encode(
         tokenizer, saved.open_saved(training / "data").dataset().train, 16, True
     )

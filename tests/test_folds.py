@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from cleanlab.rank import get_label_quality_scores
 
-from influence import cluster, confident, models, saved, steps, store, training
+from influence import cluster, confident, models, saved, steps, store, tokenizers, training
 from influence.config import ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.steps.inputs import encode
@@ -62,7 +62,7 @@ def test_folds_divide_the_examples_and_each_class_evenly():
 
 def test_held_out_logits_are_those_of_a_model_trained_on_the_other_folds(config, trained):
     read = saved.open_saved(trained / "data").dataset()
-    tokenizer = models.open_tokenizer(trained / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     tokens, labels = encode(tokenizer, read.train, config), read.train["label"].to_numpy()
     place = training.folds(labels, 3, config.seed)
     others, own = np.flatnonzero(place != 1), np.flatnonzero(place == 1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from influence import batches, models
+from influence import batches, models, pretrained, tokenizers
 from influence.config import FitConfig, ModelConfig
 from influence.errors import InputError
 from tests import architectures
@@ -16,13 +16,14 @@ from tests import architectures
 TEXTS = ["one two three", "two three", "three four one two", "four"]
 NAMES = ("yes", "no", "maybe")
 real = pytest.mark.skipif(
-    importlib.util.find_spec(models.MINILM_PACKAGE) is None, reason="the extra minilm is not there"
+    importlib.util.find_spec(pretrained.MINILM_PACKAGE) is None,
+    reason="the extra minilm is not there",
 )
 
 
 def made(**knobs):
     config = ModelConfig(**{"model": "tiny", "layers": 1, **knobs})
-    tokenizer = models.load_tokenizer(config, TEXTS)
+    tokenizer = tokenizers.load_tokenizer(config, TEXTS)
     return models.build(config, tokenizer, NAMES, 0), tokenizer
 
 
@@ -38,7 +39,7 @@ def test_scratch_models_have_the_sizes_of_their_names(name, layers, width):
 
 def test_the_head_is_drawn_by_the_seed():
     config = ModelConfig(model="tiny", layers=1)
-    tokenizer = models.load_tokenizer(config, TEXTS)
+    tokenizer = tokenizers.load_tokenizer(config, TEXTS)
     weights = [models.build(config, tokenizer, NAMES, seed).classifier.weight for seed in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
@@ -115,7 +116,7 @@ def test_a_checkpoint_of_another_size_is_refused(tmp_path):
 
 def test_unknown_models_and_too_many_layers_are_refused():
     with pytest.raises(InputError, match="unknown model 'tinny'"):
-        models.load_tokenizer(ModelConfig(model="tinny"), TEXTS)
+        tokenizers.load_tokenizer(ModelConfig(model="tinny"), TEXTS)
     with pytest.raises(InputError, match="has 2 layers"):
         made(layers=3)
 
@@ -137,20 +138,20 @@ def test_the_packaged_encoder_is_verified_and_cut():
 @pytest.mark.real
 @real
 def test_another_encoder_in_the_package_is_refused(monkeypatch):
-    monkeypatch.setattr(models, "MINILM_SHA256", "0" * 64)
+    monkeypatch.setattr(pretrained, "MINILM_SHA256", "0" * 64)
     with pytest.raises(InputError, match="sha256 differs"):
         made(model="minilm")
 
 
 def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setattr(models, "MINILM_PACKAGE", "no_such_package")
+    monkeypatch.setattr(pretrained, "MINILM_PACKAGE", "no_such_package")
     with pytest.raises(InputError, match="optional extra"):
         made(model="minilm")
 
 
 def test_a_local_model_is_identified_by_its_files(tmp_path):
     models.save(made()[0], tmp_path)
-    one = models.identity(ModelConfig(model=str(tmp_path)))
-    assert one and models.identity(ModelConfig(model="tiny")) == ""
+    one = pretrained.identity(ModelConfig(model=str(tmp_path)))
+    assert one and pretrained.identity(ModelConfig(model="tiny")) == ""
     (Path(tmp_path) / "config.json").write_text("{}")
-    assert models.identity(ModelConfig(model=str(tmp_path))) != one
+    assert pretrained.identity(ModelConfig(model=str(tmp_path))) != one

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from influence import joint, models, nlu, slots
+from influence import joint, nlu, slots, tokenizers
 from influence.config import FitConfig
 from influence.errors import InputError
 from influence.nlu_metrics import Parses, outcomes, rates
@@ -36,7 +36,7 @@ def frame(size=48) -> pd.DataFrame:
 
 @cache
 def tokenizer():
-    return models.load_tokenizer(CONFIG, frame()["text"].tolist())
+    return tokenizers.load_tokenizer(CONFIG, frame()["text"].tolist())
 
 
 @cache

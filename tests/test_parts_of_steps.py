@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from influence import batches, dynamics, models, records, sampling, saved, space, store
+from influence import batches, dynamics, records, sampling, saved, space, store, tokenizers
 from influence.config import FitConfig, SampleStep, fractions
 from influence.evaluation import Point
 from influence.planning import RunPlan, compute
@@ -155,7 +155,7 @@ def test_cartography_is_written_shard_by_shard_as_at_once(size, part):
 def test_the_tokens_on_disk_are_those_of_all_rows_at_once(size):
     part, rows = size
     config = FitConfig(model="tiny", max_length=6)
-    tokenizer = models.load_tokenizer(config, ["text 0 1 2 3 x", "x text"])
+    tokenizer = tokenizers.load_tokenizer(config, ["text 0 1 2 3 x", "x text"])
     with TemporaryDirectory() as name:
         source = pieces.write(Path(name) / "data", rows, part)
         made = open_tokens(source, "train", tokenizer, config, Path(name) / "tokens")

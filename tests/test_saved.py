@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence import batches, data, models, saved
+from influence import batches, data, saved, tokenizers
 from influence.config import FitConfig
 from influence.steps.inputs import encode, open_tokens
 from tests import tiny
@@ -61,7 +61,7 @@ def test_the_digest_does_not_depend_on_the_parts(whole):
 
 def test_tokens_are_made_once_and_are_those_of_all_rows_at_once(whole, tmp_path, monkeypatch):
     config = FitConfig(model="tiny", max_length=8)
-    tokenizer = models.load_tokenizer(config, saved.texts_of(whole.read("train")))
+    tokenizer = tokenizers.load_tokenizer(config, saved.texts_of(whole.read("train")))
     made = open_tokens(whole, "train", tokenizer, config, tmp_path / "tokens")
     at_once = encode(tokenizer, whole.read("train"), config)
     assert isinstance(made.ids, np.memmap)
@@ -83,9 +83,9 @@ def test_tokens_are_made_once_and_are_those_of_all_rows_at_once(whole, tmp_path,
 
 def test_a_tokenizer_keeps_its_digest_whatever_it_was_last_asked(whole):
     config = FitConfig(model="tiny")
-    tokenizer = models.load_tokenizer(config, saved.texts_of(whole.read("train")))
-    before = models.tokenizer_digest(tokenizer)
+    tokenizer = tokenizers.load_tokenizer(config, saved.texts_of(whole.read("train")))
+    before = tokenizers.tokenizer_digest(tokenizer)
     tokenizer(["some text"], truncation=True, max_length=4, padding=True)
-    assert models.tokenizer_digest(tokenizer) == before
-    other = models.load_tokenizer(config, ["quite other words"])
-    assert models.tokenizer_digest(other) != before
+    assert tokenizers.tokenizer_digest(tokenizer) == before
+    other = tokenizers.load_tokenizer(config, ["quite other words"])
+    assert tokenizers.tokenizer_digest(other) != before

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from influence.config import ModelConfig
 from influence.errors import InputError
-from influence.models import load_tokenizer
 from influence.slots import (
     Span,
     align,
@@ -19,6 +18,7 @@ from influence.slots import (
     trail,
     trail_entropies,
 )
+from influence.tokenizers import load_tokenizer
 
 WORDS = ("play", "Hey", "Jude", "by", "beatles", "now")
 TAGS = ("O", "B-song", "I-song", "O", "B-artist", "O")

@@ -29,7 +29,7 @@ CORE = [
         "perturb",
     ),
     *("saved", "data"),
-    *("batches", "compatibility", "models"),
+    *("batches", "compatibility", "pretrained", "tokenizers", "models"),
     *(
         "vocabulary",
         "training",
@@ -102,6 +102,8 @@ DIRECTION = [
         "batches",
         "compatibility",
         "layers",
+        "pretrained",
+        "tokenizers",
         "models",
         "vocabulary",
         "training",

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from influence import batches, cluster, models, training
+from influence import batches, cluster, models, tokenizers, training
 from influence.config import FitConfig, TrainConfig
 
 WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
@@ -18,7 +18,7 @@ def data():
     texts = [
         " ".join(generator.choice(kinds[label], size=1 + i % 5)) for i, label in enumerate(labels)
     ]
-    tokenizer = models.load_tokenizer(FitConfig(**TINY), texts)
+    tokenizer = tokenizers.load_tokenizer(FitConfig(**TINY), texts)
     return tokenizer, batches.encode(tokenizer, pd.DataFrame({"text": texts}), 16, True), labels
 
 

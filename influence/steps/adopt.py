@@ -19,7 +19,9 @@ from influence import (
     joint,
     models,
     planning,
+    pretrained,
     store,
+    tokenizers,
 )
 from influence.adoption import Adopted
 from influence.config import TrainConfig
@@ -127,20 +129,20 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
     """
     found = _checkpoints(config)
     if found and (places := adoption.tokenizer_folders(_path(config), found)):
-        read = {place: models.read_tokenizer(place, str(place)) for place in places}
-        digests = {models.tokenizer_digest(tokenizer) for tokenizer in read.values()}
+        read = {place: tokenizers.read_tokenizer(place, str(place)) for place in places}
+        digests = {tokenizers.tokenizer_digest(tokenizer) for tokenizer in read.values()}
         if len(digests) > 1:
             raise InputError(
                 f"{_path(config)} holds {len(digests)} tokenizers, in "
                 f"{', '.join(place.name for place in places)}; keep the one of the checkpoints"
             )
         return read[places[0]]
-    if found and config.model in models.SCRATCH:
+    if found and config.model in pretrained.SCRATCH:
         raise InputError(
             f"the checkpoints under {_path(config)} have no tokenizer, and model={config.model} "
             "cannot be theirs; give model=<the model they come from>, or save their tokenizer there"
         )
-    return models.load_tokenizer(config, texts_of(dataset.train))
+    return tokenizers.load_tokenizer(config, texts_of(dataset.train))
 
 
 def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
@@ -157,7 +159,7 @@ def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
 
 
 def _leave_checkpoints(at: Path, tokenizer: Path, config: TrainConfig, dataset, found) -> dict:
-    tokenizer = models.open_tokenizer(tokenizer)
+    tokenizer = tokenizers.open_tokenizer(tokenizer)
     model = _open(found[-1].path, tokenizer)
     tokens = encode(tokenizer, dataset.validation, config)
     labels, names = dataset.validation["label"].to_numpy(), dataset.label_names
@@ -220,7 +222,7 @@ def _open(checkpoint: Path, tokenizer) -> nn.Module:
 
 def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) -> list[str]:
     """Say that retrainings will be of another model than the adopted one, if `model` names none."""
-    if config.model not in models.SCRATCH:
+    if config.model not in pretrained.SCRATCH:
         return []
     other = models.build(config, tokenizer, names, 0)
     shapes = [{name: w.shape for name, w in one.state_dict().items()} for one in (model, other)]

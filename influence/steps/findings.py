@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from influence import confident, dynamics, flips, models, representations, stability, store
+from influence import (
+    confident,
+    dynamics,
+    flips,
+    models,
+    representations,
+    stability,
+    store,
+    tokenizers,
+)
 from influence.config import TrainConfig
 from influence.records import Trace
 from influence.saved import Saved, rows_file
@@ -110,7 +119,7 @@ def write_map(source: Saved, split: str, training: Path, manifest: dict, device:
     config = TrainConfig(**manifest["knobs"])
     rows = np.sort(_smallest_ids(source, split))
     chosen = source.take(split, rows)
-    tokens = encode(models.open_tokenizer(training / "tokenizer"), chosen, config)
+    tokens = encode(tokenizers.open_tokenizer(training / "tokenizer"), chosen, config)
     last = manifest["runs"][0]["checkpoints"][-1]["step"]
     model = models.open_checkpoint(training / f"runs/0/step-{last:06d}").to(device)
     found = representations.principal(representations.represent(model, tokens))

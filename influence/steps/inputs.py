@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence import batches, models, store
+from influence import batches, store, tokenizers
 from influence.config import ModelConfig
 from influence.errors import InputError
 from influence.planning import RunInfo
@@ -18,7 +18,8 @@ from influence.saved import Saved, open_saved
 # The modules that every training depends on, the scored one and each retraining.
 TRAINING = (
     *("batches", "compatibility", "evaluation", "joint", "layers", "models", "nlu"),
-    *("nlu_metrics", "saved", "slots", "steps/inputs", "training", "vocabulary"),
+    *("nlu_metrics", "pretrained", "saved", "slots", "steps/inputs", "tokenizers", "training"),
+    "vocabulary",
 )
 
 
@@ -33,7 +34,7 @@ def open_inputs(
     """Return tokens and labels (examples,) of one split of a step directory of this workdir."""
     source, tokenizer = (
         open_saved(directory / "data"),
-        models.open_tokenizer(directory / "tokenizer"),
+        tokenizers.open_tokenizer(directory / "tokenizer"),
     )
     tokens = open_tokens(source, split, tokenizer, config, cache_of(directory))
     return tokens, source.array(split, "label")
@@ -51,7 +52,7 @@ def open_tokens(
 
     They are kept in `cache` under a name made of the rows, the tokenizer and the length.
     """
-    knobs = {"max_length": config.max_length, "tokenizer": models.tokenizer_digest(tokenizer)}
+    knobs = {"max_length": config.max_length, "tokenizer": tokenizers.tokenizer_digest(tokenizer)}
     key = store.fingerprint("tokens", knobs, {"rows": source.files[split]}, ("batches",))
     at = cache / key
     with store.locked(at):

@@ -17,7 +17,9 @@ from influence import (
     models,
     nlu,
     nlu_metrics,
+    pretrained,
     store,
+    tokenizers,
     training,
 )
 from influence.cluster import Engine, hold, settled
@@ -74,7 +76,7 @@ def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
     """
     manifest = store.read_manifest(source, step)
     fit, dataset = retrained(manifest, config), open_saved(source / "data")
-    if fit.model in models.SCRATCH:
+    if fit.model in pretrained.SCRATCH:
         return models.check_start(fit, None, dataset.label_names, {})
     tokenizer = _tokenizer(source, manifest, fit, dataset)
     if manifest["task"] == "nlu":
@@ -163,8 +165,8 @@ def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, datase
     """Open the tokenizer of the scored model; another model has one of its own."""
     scored = FitConfig(**manifest["fit"])
     if (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary):
-        return models.open_tokenizer(source / "tokenizer")
-    return models.load_tokenizer(fit, texts_of(dataset.read("train")))
+        return tokenizers.open_tokenizer(source / "tokenizer")
+    return tokenizers.load_tokenizer(fit, texts_of(dataset.read("train")))
 
 
 def _classifier(
@@ -225,5 +227,5 @@ def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int)
     knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
     if opened.task == "nlu":
         knobs |= {"task": "nlu", "threshold": place.threshold}
-    inputs = {"dataset": opened.digest, "kept": kept, "model": models.identity(opened.fit)}
+    inputs = {"dataset": opened.digest, "kept": kept, "model": pretrained.identity(opened.fit)}
     return store.fingerprint("retraining", knobs, inputs, CODE)

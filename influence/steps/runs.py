@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from influence import batches, evaluation, models, store, training
+from influence import batches, evaluation, models, store, tokenizers, training
 from influence.config import TrainConfig
 from influence.saved import Saved, open_saved
 from influence.steps import unfinished
@@ -28,7 +28,7 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
     tokens, labels = open_inputs(directory, "train", config)
     validation = open_inputs(directory, "validation", config)
     dataset = open_saved(directory / "data")
-    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
     plan = training.schedule(config, len(tokens), first=run == 0)
     kept = directory / store.UNFINISHED / f"runs/{run}"
     (files := kept / "files").mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
         return
     tokens, labels = open_inputs(directory, "train", config)
     names = open_saved(directory / "data").label_names
-    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
     unseen = training.folds(labels, config.folds, config.seed) == fold
     rows = np.flatnonzero(~unseen)
     state = final.with_name(f"{fold}.safetensors")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from influence import models, slots, store
+from influence import models, slots, store, tokenizers
 from influence.cluster import Engine, free_memory, hold
 from influence.config import TrainConfig
 from influence.errors import InputError
@@ -203,7 +203,7 @@ def _open(work: Pass):
         for resident in _residents(work, run, plan, classes)
     ]
     labels = open_saved(work.training / "data").array(work.split, "label")
-    tokenizer = models.open_tokenizer(work.training / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(work.training / "tokenizer")
     config = TrainConfig(**manifest["knobs"])
     meter = Meter(residents, work.tracin_layers, work.streamed, work.precision, work.device)
     return meter, tokenizer, labels, config

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from influence import data, joint, models, nlu, planning, specs, store, training
+from influence import (
+    data,
+    joint,
+    models,
+    nlu,
+    planning,
+    pretrained,
+    specs,
+    store,
+    tokenizers,
+    training,
+)
 from influence.cluster import Engine, has_bf16, settled
 from influence.config import (
     DataConfig,
@@ -75,7 +86,7 @@ def train(
         check(dataset)
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
-    inputs = {"dataset": dataset.digest, "model": models.identity(config)}
+    inputs = {"dataset": dataset.digest, "model": pretrained.identity(config)}
     if config.adopt:
         for note in adopting.check(config, dataset):
             say(f"train: {note}")
@@ -121,10 +132,10 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
     if not config.adopt and fit.knobs(ModelConfig) == config.knobs(ModelConfig):
         return
     tokenizer = None  # one made for a model from scratch belongs to it
-    if fit.model not in models.SCRATCH:
+    if fit.model not in pretrained.SCRATCH:
         own = (fit.model, fit.vocabulary) == (config.model, config.vocabulary)
         tokenizer = (
-            adopting.tokenizer_of(config, dataset) if own else models.load_tokenizer(fit, [])
+            adopting.tokenizer_of(config, dataset) if own else tokenizers.load_tokenizer(fit, [])
         )
         if config.task == "nlu":
             joint.check_tokenizer(fit.model, tokenizer)
@@ -135,8 +146,8 @@ def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]
     if config.adopt:
         return adopting.check_model(config, dataset, paired)
     tokenizer = None
-    if config.model not in models.SCRATCH:
-        tokenizer = models.load_tokenizer(config, [])
+    if config.model not in pretrained.SCRATCH:
+        tokenizer = tokenizers.load_tokenizer(config, [])
         if config.task == "nlu":
             joint.check_tokenizer(config.model, tokenizer)
     unseen = config.stack  # a stack that is kept reads what it is told later
@@ -178,7 +189,7 @@ def _train_stack(
     directory: Path, config: TrainConfig, dataset: Dataset, last: int, device: str
 ) -> None:
     """Add the joint models to the first run's last checkpoint, in `stack/`."""
-    tokenizer = models.open_tokenizer(directory / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
     fit = FitConfig(**config.knobs(FitConfig))
     names = dataset.label_names
     classifier = models.open_checkpoint(directory / f"runs/0/step-{last:06d}")
