@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence import conclusions, evaluation, flips, nlu_tables, specs, store
+from influence import conclusions, evaluation, flips, nlu_tables, specs, store, tracking
 from influence.conclusions import Comparison
 from influence.evaluation import AT_EQUAL_STEPS
 from influence.saved import open_saved, told
@@ -125,7 +125,9 @@ def comparison(
         return compared
     from influence import plots, report
 
-    run.tag(**{"mlflow.note.content": compared.said[0]})
+    page = run.curves()
+    link = f"\n\n[All curves over one another]({page}) by percent pruned." if page else ""
+    run.tag(**{"mlflow.note.content": compared.said[0] + link})
     tag_data(run, scores)
     run.log_dataset(**first["dataset"])
     figures = {"pruning_curves": plots.pruning_curves(compared.summary)}
@@ -144,6 +146,8 @@ def comparison(
     samples = {arm: sample for arm, (sample, _) in done.items() if arm != AT_EQUAL_STEPS}
     run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
     print(f"The whole story, for a browser: {run.where('report.html')}\n")
+    if page:
+        print(f"All curves over one another, in the MLflow UI: {tracking.home()}/{page}\n")
     return compared
 
 

@@ -3,6 +3,7 @@
 What is logged goes straight to a local store, and by way of an outbox to a server (`outbox`).
 """
 
+import json
 import re
 import shlex
 import time
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -33,6 +35,8 @@ FOLDER = re.compile(r"[\w./ -]*")  # MLflow decodes the rest of an address, such
 MARKER = "process"  # the tag that says which file a living command holds
 RUNNING = "running"  # the folder of these files
 PENDING = "pending-"  # begins the key of a run that no server has made yet
+CURVE = "curve/accuracy"  # the metric that a curve is, at percent pruned as its steps
+CLASSIC = "workflowType=machine_learning"  # a new browser would open the UI in another mode
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
 _outbox: ContextVar[Outbox | None] = ContextVar("outbox", default=None)
@@ -143,6 +147,17 @@ class Run:
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""
         self._log_file(text, name, [])
+
+    def curves(self) -> str:
+        """Return the page of the UI, from # on, where the curves below this run are; "" if none."""
+        if not self.is_made:
+            return ""
+        try:
+            return _curves(self.experiment, delivery.run_of(self.id))
+        except Exception as error:
+            if not delivery.away(error):
+                raise
+            return ""
 
     def where(self, name: str) -> str:
         """Return the path of an artifact, its address where the store is not on this machine."""
@@ -354,6 +369,11 @@ def resolve(reference: str) -> Path:
         raise InputError(f"{reference} cannot be read from MLflow: {first_line(error)}") from None
 
 
+def home(port: int = 5000) -> str:
+    """Return the address of the UI: the server's, or where `mlflow ui` shows a local store."""
+    return connection.connect() or f"http://127.0.0.1:{port}"
+
+
 def where(port: int = 5000) -> str:
     """Return how to look at the curves: the command that starts the UI, and the page to open.
 
@@ -362,14 +382,39 @@ def where(port: int = 5000) -> str:
     """
     server = connection.connect()
     number = first_run.number_of(EXPERIMENT)
-    page = f"{server or f'http://127.0.0.1:{port}'}/#/experiments/{number}/runs"
+    pages = [f"#/experiments/{number}/runs?{CLASSIC}&compareRunsMode=CHART"]
+    newest = next(delivery.search(number, "tags.step = 'main'", page=1), None)
+    pages += [_curves(number, newest.info.run_id)] if newest else []
     store_address = shlex.quote(connection.shown())
     begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {store_address}"
-    return (
-        f"\nSee the curves:{'' if server else begin}\n"
-        f"then open        {page}?workflowType=machine_learning&compareRunsMode=CHART\n"
-        "and press + beside the newest run: the curves of its arms lie over one another.\n"
+    shown = [f"{home(port)}/{page}" for page in pages if page]
+    return f"\nSee all runs:{'' if server else begin}\nthen open      {shown[0]}\n" + "".join(
+        f"newest curves  {page}\n" for page in shown[1:]
     )
+
+
+def _curves(experiment: str, parent: str) -> str:
+    """Return the page of the UI on which the curves below a run lie over one another, "" if none.
+
+    It begins with #, so that it is a link within the UI, too.
+    """
+    runs = [
+        run.info.run_id
+        for run in delivery.nested(experiment, parent)
+        if run.data.tags.get("step") == "evaluate"
+    ]
+    if not runs:
+        return ""
+    asked = {
+        "runs": runs,
+        "metric": CURVE,
+        "experiments": [experiment],
+        "plot_metric_keys": [CURVE],
+    }
+    query = "&".join(
+        f"{name}={quote(json.dumps(value, separators=(',', ':')))}" for name, value in asked.items()
+    )
+    return f"#/metric?{query}&x_axis=step&{CLASSIC}"
 
 
 def _metrics(record: Record, moment: int) -> list[list[Any]]:

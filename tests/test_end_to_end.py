@@ -4,9 +4,11 @@ import dataclasses
 import html
 import importlib
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import mlflow
 import numpy as np
@@ -168,6 +170,17 @@ def test_what_was_read_is_a_tag_and_stands_in_the_report(study):
     (main,) = [run for run in study.runs if run.data.tags["step"] == "main"]
     page = Path(mlflow.artifacts.download_artifacts(f"runs:/{main.info.run_id}/report.html"))
     assert f'<p class="facts">Data: {source}' in html.unescape(page.read_text())
+
+
+def test_all_curves_lie_over_one_another_on_one_page_of_the_ui(study):
+    (main,) = [run for run in study.runs if run.data.tags["step"] == "main"]
+    curves = {run.info.run_id for run in study.runs if run.data.tags["step"] == "evaluate"}
+    note = main.data.tags["mlflow.note.content"]
+    (page,) = re.findall(r"\[All curves over one another\]\((#/metric\?[^)]*)\)", note)
+    asked = {name: value[0] for name, value in parse_qs(page.partition("?")[2]).items()}
+    assert set(json.loads(asked["runs"])) == curves
+    assert json.loads(asked["metric"]) == "curve/accuracy" and asked["x_axis"] == "step"
+    assert json.loads(asked["experiments"]) == [main.info.experiment_id]
 
 
 def test_the_experiment_says_how_to_read_it(study):
