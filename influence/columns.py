@@ -29,6 +29,7 @@ SLOTS = ("slots", "slot_tags", "tags", "ner_tags", "bio")
 # texts if so many values have so many words on average and most differ.
 REPEATED, MANY_LABELS = 5, 500
 LOOKED_AT, WORDS = 1000, 3
+MANY = 40  # columns in a message
 RESERVED = ("id", "text", "text_pair", "label")
 
 
@@ -37,6 +38,8 @@ def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]
 
     Raises InputError for a named column that is not there, or if none has a usual name.
     """
+    if not len(rows.columns):
+        raise InputError("train holds no examples")
     for knob, name in {"text_column": text, "pair_column": pair, "label_column": label}.items():
         if name and name not in rows.columns:
             raise InputError(f"{knob}={name!r} is not among the columns {listed(rows)}")
@@ -77,8 +80,16 @@ def find_nlu(rows: pd.DataFrame, text: str, domain: str, intent: str, slots: str
                 f"task=nlu needs {knob}, and no column has a usual name for it; give one of "
                 f"{listed(rows)}"
             )
-    roles = find(rows, text or _first(TEXTS, usual, {domain, intent, slots}), "", domain)
-    return {"text": roles["text"], "label": domain, "intent": intent, "slots": slots}
+    if len({domain, intent, slots}) < 3:
+        raise InputError(
+            f"task=nlu needs different columns for domain, intent and slots, not {domain!r}, "
+            f"{intent!r} and {slots!r}; without domains, classify the intents (task=classify, "
+            "label_column) or copy their column under another name"
+        )
+    text = find(rows, text or _first(TEXTS, usual, {domain, intent, slots}), "", domain)["text"]
+    if text in (intent, slots):
+        raise InputError(f"text_column={text!r} is also the column of intents or slots")
+    return {"text": text, "label": domain, "intent": intent, "slots": slots}
 
 
 def left_aside(rows: pd.DataFrame, used: Collection[str]) -> list[str]:
@@ -111,8 +122,9 @@ def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
 
 
 def listed(rows: pd.DataFrame) -> str:
-    """Return the column names as a message shows them."""
-    return ", ".join(map(repr, rows.columns))
+    """Return the column names as a message shows them, the first of very many."""
+    more = [f"{len(rows.columns) - MANY} more"] if len(rows.columns) > MANY else []
+    return ", ".join([*map(repr, rows.columns[:MANY]), *more])
 
 
 def _usual(rows: pd.DataFrame) -> dict[str, str]:
@@ -128,6 +140,8 @@ def _first(names: tuple[str, ...], usual: dict[str, str], taken: set[str]) -> st
 def _looks_like(column: pd.Series) -> str:
     """Say what a column may be: "texts", "7 labels" or "" for neither."""
     values = column.dropna()
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object).infer_objects()
     if values.dtype == object and not values.map(lambda one: isinstance(one, str | int)).all():
         return ""  # lists, objects, fractions
     if pd.api.types.is_float_dtype(values) and not (values % 1 == 0).all():

@@ -1,5 +1,6 @@
 """A dataset: loaded from anywhere into one frozen record, cut, capped and perturbed."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pandas as pd
 from influence import columns, examples, perturb, slots, sources, tagging
 from influence.errors import InputError, listed
 from influence.saved import Dataset, digest_of, open_saved
+
+LONGEST = 60  # characters of the name of a class in a sentence
 
 
 def load(
@@ -50,6 +53,12 @@ def load(
     Raises InputError if anything named is not there or the rest is no classification task.
     """
     _check_sizes(validation_fraction, max_train, max_test)
+    dataset = os.path.expanduser(dataset)  # a shell leaves the ~ of name=~/folder as it is
+    if task == "nlu" and pair_column:
+        raise InputError(f"pair_column={pair_column!r} is for task=classify: a request is one text")
+    for knob, name in {"intent_column": intent_column, "slots_column": slots_column}.items():
+        if name and task != "nlu":
+            raise InputError(f"{knob}={name!r} is for task=nlu")
     named = any((dataset_config, text_column, pair_column, label_column, unlabelled != "auto"))
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
@@ -223,6 +232,7 @@ def _missing_classes(splits: dict[str, pd.DataFrame], names: tuple[str, ...]) ->
         present = set(rows["label"])
         missing = [name for code, name in enumerate(names) if code not in present]
         if missing:
-            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            first = [name[:LONGEST] if name.isprintable() else repr(name) for name in missing[:5]]
+            shown = ", ".join(first) + (", ..." if len(missing) > 5 else "")
             notes.append(f"{len(missing)} of {len(names)} classes have no {split} rows: {shown}")
     return notes

@@ -15,6 +15,7 @@ from influence.readers import Rows
 
 ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
 FLIPPED = "flipped"  # the column that says which labels are known to be wrong
+TRUTHS = {"true", "1", "1.0", "false", "0", "0.0", "", "nan", "none", "<na>"}
 NAMED_BY = {role: f"{role}_column" for role in ("text", "intent", "slots")}
 NAMED_BY["text_pair"] = "pair_column"
 
@@ -49,7 +50,7 @@ def from_sources(
     names = [by_number.get(text, text) for text in classes]
     sizes = splits["train"]["label"].value_counts()
     named_sizes = {name: int(sizes[text]) for name, text in zip(names, classes, strict=True)}
-    notes += labels.alike(names, named_sizes)
+    notes += [*labels.alike(names, named_sizes), *labels.fractions(names)]
     splits = {role: _encoded(rows, role, classes) for role, rows in splits.items()}
     return Examples(splits, tuple(names), dropped, tuple(notes))
 
@@ -64,12 +65,17 @@ def _renamed(source: Rows, columns: dict[str, str], split: str) -> pd.DataFrame:
     rows = source.table
     for name in columns.values():
         if name not in rows.columns:
-            raise InputError(f"{split} lacks the column {name!r}, it has {listed(rows)}")
+            other = "" if split == "train" else f"; name another split with {split}_split"
+            raise InputError(f"{split} lacks the column {name!r}, it has {listed(rows)}{other}")
     rows = rename(rows, columns)
     if ROW not in rows:
         rows[ROW] = np.arange(len(rows))
-    if FLIPPED in rows:  # from a CSV: "False", which is true
-        rows[FLIPPED] = rows[FLIPPED].astype("str").str.lower().isin(("true", "1", "1.0"))
+    if FLIPPED in rows:
+        said = rows[FLIPPED].astype("str").str.lower()  # of a CSV: "False", which is true
+        if set(said.dropna()) <= TRUTHS:
+            rows[FLIPPED] = said.isin(("true", "1", "1.0"))
+        else:  # a column of the user's own
+            rows = rows.rename(columns={FLIPPED: f"source_{FLIPPED}"})
     rows["label"] = labels.label_texts(rows["label"], columns["label"])
     for role in _texts(columns):
         names = source.class_names.get(columns[role], [])

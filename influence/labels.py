@@ -24,7 +24,8 @@ FEW = 0.05  # the largest share of a split, ...
 SMALL = 0.5  # ... and the largest part of a class of usual size, that counts as few rows
 # Classes that are named here may have been meant otherwise.
 DOUBTFUL = {"-1", "-", "--", "?", "n/a", "na", "nan", "nil", "no label", "none", "null", "unknown"}
-DOUBTFUL |= {"unlabeled", "unlabelled"}
+DOUBTFUL |= {"unlabeled", "unlabelled", "\\n", "<na>", "#n/a", "nat"}
+FRACTIONS = 10  # classes that are numbers with fractions and are pointed out
 WHOLE = re.compile(r"-?[0-9]{1,999}")
 SHOWN = 5
 
@@ -53,10 +54,11 @@ def without_label(
     }
     there = set().union(*counts.values())
     named = {str(number): text for number, text in enumerate(class_names)}
-    if asked != AUTO:
-        return _asked(names(asked), counts, named), []
+    meant = set() if asked == AUTO else _asked(asked, counts, named)
     if class_names:
-        _check_numbers(there, class_names)
+        _check_numbers(there - meant, class_names)
+    if asked != AUTO:
+        return meant, []
     reasons = {
         MISSING: _why_missing(counts, class_names),
         NO_MAJORITY: "no majority in SNLI and MultiNLI" if _is_nli(counts["train"]) else "",
@@ -82,12 +84,25 @@ def alike(texts: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for text in texts:
         groups.setdefault(plain(text), []).append(text)
-    return [
+    pointed = [
         f"labels {' and '.join(map(repr, group))} differ by case, white space or Unicode form "
         f"alone ({', '.join(str(sizes[text]) for text in group)} train rows) and are different "
         "classes"
         for group in groups.values()
         if len(group) > 1
+    ]
+    more = [f"{len(pointed) - SHOWN} more groups of labels differ so"] * (len(pointed) > SHOWN)
+    return [*pointed[:SHOWN], *more]
+
+
+def fractions(texts: Sequence[str]) -> list[str]:
+    """Say if the classes are so many numbers with fractions that they are measured, not named."""
+    numbers = [re.fullmatch(r"[-+]?\d*\.?\d+", text) for text in texts]
+    if len(texts) < FRACTIONS or not all(numbers) or not any("." in text for text in texts):
+        return []
+    return [
+        f"the labels are {len(texts)} numbers with fractions, such as {texts[0]} and {texts[1]}, "
+        "each a class of its own; round them if they are grades on a scale"
     ]
 
 
@@ -135,13 +150,13 @@ def _label_text(value: object, name: str) -> str:
     return "" if not text.strip() else re.sub(r"^(-?\d+)\.0+$", r"\1", text)
 
 
-def _asked(
-    listed: Sequence[str], counts: Mapping[str, Counter], named: Mapping[str, str]
-) -> set[str]:
-    """Return the labels that were asked for, by their own text or by the name of their class."""
+def _asked(asked: str, counts: Mapping[str, Counter], named: Mapping[str, str]) -> set[str]:
+    """Return the labels that were asked for, by the name of their class or else as they stand."""
     there = sorted(set().union(*counts.values()))
-    meant = {text for text in there if text in listed or named.get(text) in listed}
-    unknown = [text for text in listed if text not in meant | {named.get(one) for one in meant}]
+    by_name = {text: text for text in there} | {named[t]: t for t in there if t in named}
+    listed = [asked] if asked in by_name else names(asked)  # a label may have a comma
+    meant = {by_name[text] for text in listed if text in by_name}
+    unknown = [text for text in listed if text not in by_name]
     if unknown:
         known = [named.get(text, text) for text in there]
         more = ", ..." if len(known) > SHOWN else ""

@@ -144,8 +144,15 @@ class _Delimited:
     def table(self) -> _Table:
         csv.field_size_limit(2**31 - 1)  # by default a text of 131,072 characters is an error
         with _open_text(self.path, newline="") as file:
+            header = next(csv.reader(file, delimiter=self.separator), [])
+            blanks = any(field.startswith(" ") for field in header[1:])  # label, text
+        with _open_text(self.path, newline="") as file:
             reader = csv.reader(
-                self._remembered(file), strict=True, delimiter=self.separator, quoting=self.quoting
+                self._remembered(file),
+                strict=True,
+                delimiter=self.separator,
+                quoting=self.quoting,
+                skipinitialspace=blanks,
             )
             try:
                 return self._rows(reader)
@@ -154,6 +161,8 @@ class _Delimited:
 
     def _rows(self, reader) -> _Table:
         header = next(reader, None)
+        if header == ["sep=", ""]:  # a spreadsheet's note to itself
+            header = next(reader, None)
         if not header:
             raise ValueError("the file has no header line")
         self._check(header)
@@ -169,7 +178,9 @@ class _Delimited:
                 if len(self.lines) > 1 and self._could_be_rows(len(header)):
                     swallowed.append((reader.line_num - len(self.lines) + 1, reader.line_num))
             self.lines.clear()
-        return _Table(pd.DataFrame(rows, columns=header, dtype="str"), swallowed)
+        frame = pd.DataFrame(rows, columns=header, dtype="str")
+        named = [bool(name) or (frame.iloc[:, at] != "").any() for at, name in enumerate(header)]
+        return _Table(frame.loc[:, named], swallowed)  # a spreadsheet's empty columns have no names
 
     def _check(self, header: list[str]) -> None:
         """Raise ValueError for a header that tells of another encoding or separator."""
@@ -204,9 +215,10 @@ class _Delimited:
 def _read_json(path: Path) -> Rows:
     with _open_text(path) as file:
         first = next(filter(str.strip, file), "")
-        text = "" if _is_json(first) else first + file.read()
-    if first.lstrip().startswith("["):
-        records = _array(text or first)
+        is_array = first.lstrip().startswith("[")
+        text = first + file.read() if is_array or not _is_json(first) else ""
+    if is_array:
+        records = _arrays(text)
     elif text and _is_json(text):  # one object over several lines
         records = _of_object(json.loads(text))
     else:
@@ -238,13 +250,19 @@ def _lines(path: Path) -> Iterator[dict]:
             yield _checked(record, f"line {number}", "\\ud" in line.lower())
 
 
-def _array(text: str) -> list[dict]:
-    """Return the objects of an array."""
-    try:
-        elements = json.loads(text)
-    except NOT_JSON as error:
-        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", error)
-        raise ValueError(f"line {line} is not JSON ({reason})") from error
+def _arrays(text: str) -> list[dict]:
+    """Return the objects of an array, or of one array after another, as appended batches are."""
+    decoder, elements, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        try:
+            found, at = decoder.raw_decode(text, at)
+        except NOT_JSON as error:
+            line = text.count("\n", 0, getattr(error, "pos", 0)) + 1
+            raise ValueError(f"line {line} is not JSON ({getattr(error, 'msg', error)})") from error
+        if not isinstance(found, list):
+            raise ValueError(f"line {text.count(chr(10), 0, at) + 1} is no array, as the first is")
+        elements += found
+        at = next((place for place in range(at, len(text)) if not text[place].isspace()), len(text))
     suspect = "\\ud" in text.lower()
     for number, element in enumerate(elements, start=1):
         if not isinstance(element, dict):
