@@ -98,7 +98,7 @@ def _source(found: sources.Found, roles: dict[str, str]) -> str:
     named = {"text_pair": "second text", "label": "label"}
     used = [f"{named.get(role, role)} {column!r}" for role, column in roles.items()]
     files = [
-        origin if origin.startswith(role) else f"{origin} (as {role})"
+        origin if origin.removeprefix("data/").startswith(role) else f"{origin} (as {role})"
         for role, origin in found.origins.items()
     ]
     parts = [f"reads {listed(used)} of {listed(files)}"]

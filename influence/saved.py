@@ -256,6 +256,21 @@ def digest_of(splits: Mapping[str, pd.DataFrame], label_names: Sequence[str]) ->
     return found.of(label_names)
 
 
+def digest_of_rest(dataset: Dataset) -> str:
+    """Return a digest of all that `digest_of` leaves out: other columns, and what there is to say.
+
+    No training depends on it, but what is kept beside a training does, such as the groups by which
+    pruning is judged.
+    """
+    hashed = hashlib.blake2b(json.dumps(told(dataset)).encode(), digest_size=16)
+    for split, rows in dataset.splits.items():
+        for name in sorted(set(rows.columns) - {*HASHED, "text", "text_pair"}, key=str):
+            hashed.update(f"{split} {name}".encode())
+            texts = rows[name].astype("str").fillna("").to_numpy(dtype=object)
+            hashed.update(pd.util.hash_array(texts).tobytes())
+    return hashed.hexdigest()
+
+
 class Digest:
     """The digest of a dataset, of which the rows of a split come in parts."""
 
@@ -268,13 +283,19 @@ class Digest:
         for name in (name for name in HASHED if name in rows):
             column = self.columns.setdefault((split, name), hashlib.blake2b(digest_size=16))
             values = rows[name].tolist()
-            column.update("".join(f"{json.dumps(value)}\n" for value in values).encode())
+            lines = (f"{json.dumps(value, default=_plain)}\n" for value in values)
+            column.update("".join(lines).encode())
 
     def of(self, label_names: Sequence[str]) -> str:
         """Return the digest of all that was added: 32 hexadecimal digits."""
         columns = [[*key, column.hexdigest()] for key, column in sorted(self.columns.items())]
         text = json.dumps([columns, list(label_names)])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of a value of a column of the user's, such as a list or a date."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 def _files(directory: Path) -> dict[str, str]:

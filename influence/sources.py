@@ -37,12 +37,12 @@ def read(dataset: str, config: str, seed: int, train: str, validation: str, test
     which the usual ones also stand for dev, val and the like. Raises InputError for what is not
     there or cannot be read.
     """
-    splits, everything = _splits(dataset, config, seed)
+    splits, everything = _splits(dataset, config, seed, train)
     roles = _roles(dataset, list(splits), train, validation, test)
-    used = {origin for name in roles.values() for origin in splits[name].origins}
+    used = {origin for name in roles.values() for origin in splits[name].names}
     return Found(
         {role: splits[name].read() for role, name in roles.items()},
-        {role: listed(splits[name].origins) for role, name in roles.items()},
+        {role: splits[name].said for role, name in roles.items()},
         tuple(origin for origin in everything if origin not in used),
     )
 
@@ -58,7 +58,9 @@ def name_of(dataset: str) -> str:
     return path.resolve().name if path.is_dir() else dataset
 
 
-def _splits(dataset: str, config: str, seed: int) -> tuple[Mapping[str, Split], list[str]]:
+def _splits(
+    dataset: str, config: str, seed: int, train: str
+) -> tuple[Mapping[str, Split], list[str]]:
     """Return the splits by name, and the origins of all that is there, used or not."""
     name, _, size = dataset.partition(":")
     path = Path(os.path.expanduser(dataset))
@@ -70,7 +72,7 @@ def _splits(dataset: str, config: str, seed: int) -> tuple[Mapping[str, Split], 
     if is_directory and folders.is_saved_to_disk(path):
         return _of_rows(_saved_to_disk(path.resolve()))
     if is_directory:
-        return folders.splits(path.resolve())
+        return _directory(path.resolve(), train)
     if path.exists() or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", dataset):
         given = f"{path.absolute()}{' (a file)' if path.is_file() else ''}" if dataset else "''"
         raise InputError(f"dataset {given} is no directory; give {POSSIBLE}")
@@ -78,7 +80,25 @@ def _splits(dataset: str, config: str, seed: int) -> tuple[Mapping[str, Split], 
 
 
 def _of_rows(readers: Mapping[str, Callable[[], Rows]]) -> tuple[dict[str, Split], list[str]]:
-    return {name: Split((name,), reader) for name, reader in readers.items()}, list(readers)
+    return {name: Split((name,), name, reader) for name, reader in readers.items()}, list(readers)
+
+
+def _directory(directory: Path, train: str) -> tuple[Mapping[str, Split], list[str]]:
+    """Return the splits of a folder, or, of a snapshot of the hub, those of its folder `data`.
+
+    All are taken from one place: the folder itself if it has the train split, else `data`.
+    """
+    found, everything = folders.splits(directory)
+    there, inner = list(found), directory / "data"
+    name = str(directory)
+    if _named(name, "train", train, there) or _with_one_affix(name, there).get(train):
+        return found, everything
+    others, names = folders.splits(inner, "data/") if inner.is_dir() else ({}, [])
+    if others:
+        return others, [*names, *(one for one in everything if one.split("/")[0] != "data")]
+    if not found:
+        raise InputError(folders.nothing(directory))
+    return found, everything
 
 
 def _assistant(size: str, seed: int) -> dict[str, Callable[[], Rows]]:
@@ -155,6 +175,8 @@ def _roles(
         if roles["validation"]:
             name = roles["validation"]
             hint = f" (test_split={name} tests on {name} and cuts another one from train)"
+        elif len(there) == 1:
+            hint = "; it has one split alone, so give train and test rows in files of their own"
         raise InputError(
             f"dataset {dataset!r} has no split {test!r}, only {shown}; name one with test_split"
             + hint

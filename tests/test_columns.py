@@ -32,6 +32,25 @@ def test_a_name_as_it_stands_wins_over_one_in_capitals_or_with_blanks(tmp_path):
     assert "reads text 'text' and label ' Label ' of" in dataset.source
 
 
+def test_a_column_of_categories_is_looked_at_like_any_other(tmp_path):
+    rows = pd.DataFrame({"text": list("abcdefghijkl"), "label": [0, 1] * 6})
+    rows["lang"] = pd.Categorical(["en"] * 12)
+    rows["kind"] = pd.Categorical(["x", "y"] * 6)
+    dataset = data.load(write(tmp_path, train=rows, validation=rows, test=rows))
+    assert "leaves aside 'kind' (2 labels)" in dataset.source and "lang" not in dataset.source
+
+
+def test_a_message_shows_no_more_than_some_columns(tmp_path):
+    rows = pd.DataFrame({f"column {n}": ["x"] for n in range(500)})
+    assert load_error(write(tmp_path, train=rows, test=rows)).endswith("'column 39', 460 more")
+
+
+def test_a_split_without_columns_holds_no_examples(tmp_path):
+    for split in SPLITS:
+        (tmp_path / f"{split}.json").write_text("[]")
+    assert load_error(str(tmp_path)) == "train holds no examples"
+
+
 def test_named_columns_win_over_usual_ones(tmp_path):
     rows = pd.DataFrame(
         {"text": ["a", "b"], "label": [0, 1], "body": ["c", "d"], "kind": ["x", "y"], "id": [7, 8]}

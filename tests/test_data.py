@@ -79,6 +79,23 @@ def test_a_fraction_outside_0_to_1_is_an_error(tmp_path, fraction):
     assert "validation_fraction" in load_error(str(tmp_path), validation_fraction=fraction)
 
 
+def test_a_folder_may_be_given_from_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved.save(data.load(three_splits(tmp_path / "plain")), tmp_path / "kept")
+    assert (
+        data.load("~/kept").train["id"].tolist()
+        == data.load(str(tmp_path / "kept")).train["id"].tolist()
+    )
+    assert "source_id" not in data.load("~/kept").train
+
+
+def test_parameters_of_the_other_task_are_refused(tmp_path):
+    path = three_splits(tmp_path)
+    assert "intent_column='x' is for task=nlu" in load_error(path, intent_column="x")
+    assert "slots_column='x' is for task=nlu" in load_error(path, slots_column="x")
+    assert "pair_column='x' is for task=classify" in load_error(path, pair_column="x", task="nlu")
+
+
 # caps
 
 
@@ -394,6 +411,18 @@ def test_lists_of_words_and_numbered_tags_are_read_by_the_names_of_the_tags(tmp_
     assert found.train["text"].tolist()[1] == "play hey\xa0jude 1 now"
     assert set(found.train["slots"]) == {"O B-title I-title I-title B-time_of_day"}
     assert [note.split(":")[0] for note in found.notes] == ["train", "validation", "test"]
+
+
+def test_one_column_for_two_roles_of_a_voice_assistant_is_refused(tmp_path):
+    splits = {
+        split: nlu_rows(8, offset).drop(columns="domain")
+        for split, offset in (("train", 0), ("validation", 50), ("test", 90))
+    }
+    path = write(tmp_path / "talk", **splits)
+    given = {"label_column": "label", "intent_column": "label", "slots_column": "slots"}
+    assert "different columns for domain, intent and slots" in load_error(path, task="nlu", **given)
+    given["intent_column"] = "text"
+    assert "text_column='text' is also" in load_error(path, task="nlu", text_column="text", **given)
 
 
 def test_a_dataset_without_slots_is_no_voice_assistant_s(tmp_path):

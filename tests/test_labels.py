@@ -133,6 +133,34 @@ def test_labels_that_mean_no_label_can_be_listed(tmp_path):
     assert "unlabelled='c' is the label of no row; there is '-', '?', 'a', 'b'" in message
 
 
+def test_the_name_of_a_class_goes_before_the_number_of_another(tmp_path):
+    stars = ["1", "2", "3", "4", "5"]
+    named(tmp_path, [0, 1, 2, 3, 4] * 3, stars)
+    assert data.load(str(tmp_path), unlabelled="3").label_names == ("1", "2", "4", "5")
+    named(tmp_path, [0, 1, 2, 3, 4, 6] * 3, stars)
+    assert "label 6 has no class name" in load_error(str(tmp_path), unlabelled="3")
+
+
+def test_a_label_with_a_comma_can_be_left_out(tmp_path):
+    assert data.load(labelled(tmp_path, ["a,b", "c", "d"] * 3), unlabelled="a,b").label_names == (
+        "c",
+        "d",
+    )
+
+
+def test_measurements_as_labels_are_pointed_out(tmp_path):
+    grades = [f"{n / 10:.1f}" for n in range(51)] * 2
+    (note,) = data.load(labelled(tmp_path, grades, ending="csv")).notes
+    assert note.startswith("the labels are 51 numbers with fractions, such as 0 and 0.1")
+    assert data.load(labelled(tmp_path / "b", ["0.5", "1.0"] * 3, ending="csv")).notes == ()
+
+
+def test_very_many_labels_that_look_alike_are_a_few_sentences(tmp_path):
+    labels = [f"{letter}{n}" for n in range(40) for letter in "aA"] * 2
+    notes = data.load(labelled(tmp_path, labels, ending="csv")).notes
+    assert len(notes) == 6 and notes[-1] == "35 more groups of labels differ so"
+
+
 def test_a_class_can_be_left_out_by_its_name(tmp_path):
     named(tmp_path, repeated((0, 3), (1, 3), (2, 3)), ["no", "yes", "unsure"])
     assert data.load(str(tmp_path), unlabelled="unsure").label_names == ("no", "yes")

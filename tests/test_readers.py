@@ -56,6 +56,27 @@ def test_json_is_an_object_per_line_an_array_or_an_object_of_columns(tmp_path, c
     assert read(tmp_path / f"train.{ending}").to_dict("records") == ROWS
 
 
+def test_arrays_of_appended_batches_are_all_read(tmp_path):
+    batches = [json.dumps(ROWS), json.dumps(ROWS[:1], indent=1), json.dumps(ROWS[1:])]
+    (tmp_path / "train.jsonl").write_text("\n".join(batches) + "\n")
+    assert read(tmp_path / "train.jsonl").to_dict("records") == [*ROWS, *ROWS[:1], *ROWS[1:]]
+    (tmp_path / "train.jsonl").write_text(batches[0] + "\nxx{{{\n")
+    assert "line 2 is not JSON" in refused(tmp_path / "train.jsonl")
+    (tmp_path / "train.jsonl").write_text(batches[0] + '\n{"text": "a"}\n')
+    assert "line 2 is no array, as the first is" in refused(tmp_path / "train.jsonl")
+
+
+def test_what_a_spreadsheet_adds_is_no_data(tmp_path):
+    (tmp_path / "train.csv").write_text("sep=,\nv1,v2,,\nham,a b,,\nspam,c,,\n")
+    assert read(tmp_path / "train.csv").to_dict("list") == {
+        "v1": ["ham", "spam"],
+        "v2": ["a b", "c"],
+    }
+    (tmp_path / "train.csv").write_text('label, text\npos, "hello, you"\nneg, bye\n')
+    table = read(tmp_path / "train.csv")
+    assert table["text"].tolist() == ["hello, you", "bye"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -370,7 +370,10 @@ def test_a_link_to_nothing_is_named_where_it_would_be_read(tmp_path):
 
 def test_a_missing_part_is_named(tmp_path):
     write(tmp_path, **{"train-00000-of-00003": examples(3), "train-00002-of-00003": examples(3)})
+    write(tmp_path, test=examples(4), **{"unsupervised-00001-of-00002": examples(3)})
     assert "2 of 3 files of train: number 1 is missing" in load_error(str(tmp_path))
+    examples(3).to_parquet(tmp_path / "train-00001-of-00003.parquet")
+    assert "does not use unsupervised-00001-of-00002.parquet" in data.load(str(tmp_path)).source
 
 
 def test_parts_with_other_columns_or_class_names_are_refused(tmp_path):
@@ -394,6 +397,73 @@ def test_a_snapshot_of_the_hub_is_a_dataset(tmp_path):
     found, source = sizes(tmp_path)
     assert found == [5, 7, 3] and "train-00000-of-00001.parquet" in source
     assert data.load(str(tmp_path)).name == tmp_path.name
+
+
+def test_all_splits_come_from_one_place(tmp_path):
+    one, two, three, four = parts(4)
+    write(tmp_path / "data", "csv", train=one, validation=two, test=three)
+    write(tmp_path, "csv", test=four)
+    found, source = sizes(tmp_path)
+    assert found == [5, 7, 3]
+    assert "of data/train.csv" in source and "data/test.csv; does not use test.csv" in source
+    write(tmp_path, "csv", Train=four, val=two)  # now the folder itself has a train split
+    found, source = sizes(tmp_path)
+    assert found == [2, 7, 2] and source.endswith("does not use data")
+
+
+def test_a_folder_named_data_without_any_changes_nothing(tmp_path):
+    one, two, three, _ = parts(4)
+    write(tmp_path, "csv", snli_train=one, snli_dev=two, snli_test=three)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "vocab.txt").write_text("a")
+    assert sizes(tmp_path)[0] == [5, 7, 3]
+
+
+def test_the_files_of_a_split_s_folder_are_named_and_none_is_read_twice(tmp_path):
+    one, two, three, four = parts(4)
+    write(tmp_path, "csv", validation=three, test=four)
+    write(tmp_path / "train", "csv", clean=one, raw=two)
+    (tmp_path / "train" / "more.xlsx").write_text("")
+    found, source = sizes(tmp_path)
+    assert found == [12, 3, 2]
+    assert "of train/ (2 files: clean.csv and raw.csv)" in source
+    assert source.endswith("does not use train/more.xlsx")
+    write(tmp_path / "train", raw=two)
+    message = load_error(str(tmp_path))
+    assert f"{tmp_path / 'train'} holds raw.csv and raw.parquet: keep one of them" in message
+
+
+def test_folds_that_share_their_rows_are_pointed_out(tmp_path):
+    rows = examples(50)
+    for fold in range(5):
+        write(tmp_path, "csv", **{f"train_{fold}": rows[rows.index % 5 != fold]})
+        write(tmp_path, "csv", **{f"test_{fold}": rows[rows.index % 5 == fold]})
+    (note,) = [note for note in data.load(str(tmp_path)).notes if "folds" in note]
+    assert note.startswith("100% of the rows of train stand in more than one of its 5 files")
+    one = data.load(str(tmp_path), train_split="train_2", test_split="test_2")
+    assert len(one.test) == 10 and not any("folds" in note for note in one.notes)
+
+
+def test_parts_may_be_empty_and_objects_may_lack_what_is_missing(tmp_path):
+    write(tmp_path, "csv", validation=examples(4), test=examples(4))
+    for folder, ending in (("train.csv", "csv"), ("train.json", "json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"part-0.{ending}").write_text("")
+        if ending == "csv":
+            examples(6).to_csv(tmp_path / folder / "part-1.csv", index=False)
+            assert len(data.load(str(tmp_path)).train) == 6
+            (tmp_path / folder).rename(tmp_path / ".old")
+        else:
+            lines = ['{"text": "a", "label": 0, "more": 1}', '{"text": "b", "label": 1}']
+            for number, line in enumerate(lines, start=1):
+                (tmp_path / folder / f"part-{number}.json").write_text(line)
+            assert data.load(str(tmp_path)).train["text"].tolist() == ["a", "b"]
+
+
+def test_one_split_alone_shows_what_is_needed(tmp_path):
+    assert "train and test rows in files of their own" in load_error(
+        write(tmp_path, data=examples(9))
+    )
 
 
 def test_a_folder_of_folders_with_data_shows_the_way(tmp_path):

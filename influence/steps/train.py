@@ -31,7 +31,7 @@ from influence.config import (
     narrow,
 )
 from influence.errors import InputError
-from influence.saved import Dataset, save, told
+from influence.saved import Dataset, digest_of_rest, save, told
 from influence.steps import adopt as adopting
 from influence.steps.inputs import HELD_OUT, TRAINING, read_checkpoints
 from influence.steps.runs import checkpoint, train_fold, train_run
@@ -86,7 +86,8 @@ def train(
         check(dataset)
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
-    inputs = {"dataset": dataset.digest, "model": pretrained.identity(config)}
+    inputs = {"dataset": dataset.digest, "rest": digest_of_rest(dataset)}
+    inputs["model"] = pretrained.identity(config)
     if config.adopt:
         for note in adopting.check(config, dataset):
             say(f"train: {note}")
