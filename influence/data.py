@@ -73,11 +73,11 @@ def load(
     train = found.rows["train"].table
     if task == "nlu":
         roles = columns.find_nlu(train, text_column, label_column, intent_column, slots_column)
-        rows = {split: tagging.joined(one, roles) for split, one in found.rows.items()}
+        joined = {split: tagging.joined(one, roles) for split, one in found.rows.items()}
+        found = replace(found, rows=joined)
     else:
         roles = columns.find(train, text_column, pair_column, label_column)
-        rows = found.rows
-    usable = examples.from_sources(rows, roles, unlabelled)
+    usable = examples.from_sources(found.rows, roles, unlabelled)
     splits, notes = _with_validation(usable.splits, validation_fraction, data_seed)
     whole = Dataset(
         "/".join(filter(None, [sources.name_of(dataset), dataset_config])),

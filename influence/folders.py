@@ -45,12 +45,12 @@ class Split:
 class Way(NamedTuple):
     """Files that make a split together, or one folder of such.
 
-    `lacking`: the number of a file that is missing; `count`: of how many.
+    `lacking`: the number of a file that is missing; `total`: of how many.
     """
 
     paths: Sequence[Path]
     lacking: int | None = None
-    count: int = 0
+    total: int = 0
 
 
 def is_saved_to_disk(directory: Path) -> bool:
@@ -172,7 +172,7 @@ def _read_split(directory: Path, name: str, ways: Sequence[Way]) -> Rows:
     way = ways[0]
     if way.lacking is not None:
         raise InputError(
-            f"{directory} holds {len(way.paths)} of {way.count} files of {name}: number "
+            f"{directory} holds {len(way.paths)} of {way.total} files of {name}: number "
             f"{way.lacking} is missing"
         )
     paths = [path for one in way.paths for path in (_inside(one) if one.is_dir() else [one])]

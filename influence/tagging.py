@@ -29,6 +29,9 @@ FIRST = re.compile(rf"{KIND}{SIGN}(?P<label>.+)", ANY_CASE)
 LAST = re.compile(rf"(?P<label>.+){SIGN}{KIND}", ANY_CASE)
 ALONE = re.compile(r"(?P<label>.+)")  # a label and nothing on the word's place in its slot
 LIKE_BIO = re.compile(rf"[BIbi]({SIGN}.*)?|.+{SIGN}[BI]")
+# "['play', 'some']", as pandas writes a list into a CSV; NumPy leaves out the commas.
+QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+WRITTEN = re.compile(r"""\[\s*(?:(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*,?\s*)+\]""")
 LISTED = re.compile(r"[^\s,;|\[\]()'\"]+")
 
 
@@ -71,6 +74,11 @@ def joined(rows: Rows, columns: Mapping[str, str]) -> Rows:
     }
     table = rows.table
     texts = {name: _texts(table[name], clean[name]) for name in clean if name in table}
+    text = columns["text"]
+    if text in texts and _are_lists(texts[text]):
+        said = f"the texts of {text!r} are lists of words that were written as texts"
+        rows = rows._replace(notes=(*rows.notes, said))
+        texts[text] = texts[text].map(_words, na_action="ignore")
     return rows._replace(table=table.assign(**texts))
 
 
@@ -117,6 +125,19 @@ def _texts(column: pd.Series, clean: Callable[[str], str]) -> pd.Series:
         for value in column
     ]
     return pd.Series(texts, column.index, dtype=object) if column.dtype == object else column
+
+
+def _are_lists(column: pd.Series) -> bool:
+    """Tell whether all texts of a column are what pandas or NumPy write for a list of words."""
+    there = column.dropna()
+    return len(there) > 0 and all(
+        isinstance(text, str) and WRITTEN.fullmatch(text.strip()) for text in there
+    )
+
+
+def _words(text: str) -> str:
+    found = (match[1] or match[2] for match in QUOTED.finditer(text))
+    return " ".join("\xa0".join(word.split()) for word in found)
 
 
 def _rows(frame: pd.DataFrame, separate: Callable[[str], list[str]]) -> Iterator[Row]:

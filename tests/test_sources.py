@@ -406,9 +406,9 @@ def test_all_splits_come_from_one_place(tmp_path):
     found, source = sizes(tmp_path)
     assert found == [5, 7, 3]
     assert "of data/train.csv" in source and "data/test.csv; does not use test.csv" in source
-    write(tmp_path, "csv", Train=four, val=two)  # now the folder itself has a train split
+    write(tmp_path, "csv", Train=one, val=two)  # now the folder itself has a train split
     found, source = sizes(tmp_path)
-    assert found == [2, 7, 2] and source.endswith("does not use data")
+    assert found == [5, 7, 2] and source.endswith("does not use data")
 
 
 def test_a_folder_named_data_without_any_changes_nothing(tmp_path):

@@ -6,13 +6,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence import nlu, slots, tagging
+from influence import data, nlu, slots, tagging
 from influence.errors import InputError
 from influence.nlu_metrics import outcomes
+from tests.tables import write
 
 WORDS = ("play", "hey", "jude", "by", "beatles", "now")
 BIO = "O B-song I-song O B-by.artist_name O"
 LABELS = ["a", "b", "a-b", "fromloc.city_name", "O", "I-a"]
+
+
+def test_words_that_were_written_as_lists_are_words(tmp_path):
+    rows = pd.DataFrame(
+        {
+            "tokens": ["['play', 'some', \"don't\"]", "['stop']"] * 4,
+            "slots": ["['O', 'O', 'B-song']", "['O']"] * 4,
+            "intent": ["play", "stop"] * 4,
+            "domain": ["music", "home"] * 4,
+        }
+    )
+    path = write(tmp_path, "csv", train=rows, validation=rows, test=rows)
+    dataset = data.load(path, task="nlu", text_column="tokens")
+    assert dataset.train["text"].tolist()[:2] == ["play some don't", "stop"]
+    assert dataset.train["slots"].tolist()[:2] == ["O O B-song", "O"]
+    assert "the texts of 'tokens' are lists of words that were written as texts" in dataset.notes
 
 
 def frame(*rows: tuple[str, str], **columns) -> pd.DataFrame:

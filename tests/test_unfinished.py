@@ -7,6 +7,7 @@ import pytest
 
 from influence import cluster, models, steps, store
 from influence.config import TrainStep
+from influence.saved import open_saved
 from influence.steps import runs
 from tests import tiny
 from tests.faults import differences
@@ -108,3 +109,26 @@ def test_what_an_unfinished_training_keeps_is_no_part_of_its_result(tmp_path, mo
     assert not (tmp_path / "copy" / store.UNFINISHED).exists()
     assert trained(asked) == directory
     assert not (directory / store.UNFINISHED).exists()
+
+
+def test_a_training_is_reused_only_with_the_columns_and_the_facts_that_it_was_made_with(tmp_path):
+    dataset = tiny.write(tmp_path / "talk", tiny.frames())
+    given = {"workdir": str(tmp_path / "work"), "track": False, "workers": 1, "threads": 1}
+    config = TrainStep(dataset=str(dataset), **given, **tiny.FAST)
+
+    def trained() -> Path:
+        with cluster.engine(config) as engine:
+            return finish(steps.train(config, engine))
+
+    first = trained()
+    assert trained() == first
+    rows = tiny.frames()["train"].assign(speaker="child")
+    rows.to_csv(dataset / "train.csv", index=False)
+    second = trained()
+    assert second != first
+    assert set(open_saved(second / "data").array("train", "speaker")) == {"child"}
+    rows.loc[len(rows)] = ["a text", None, "child"]
+    rows.to_csv(dataset / "train.csv", index=False)
+    third = trained()
+    assert open_saved(third / "data").dropped == {"train rows without a label": 1}
+    assert open_saved(third / "data").digest == open_saved(first / "data").digest
