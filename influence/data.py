@@ -86,11 +86,16 @@ def load(
         digest="",
         dropped=usable.dropped,
         notes=(*sources.notes(found), *usable.notes, *notes),
-        source=_source(found, roles),
+        source=_source(found, roles | _flags(splits["train"])),
     )
     whole = _checked(whole, task)
     capped = _capped(whole, max_train, max_test, data_seed)
     return _perturbed(capped, task, label_noise, imbalance, data_seed)
+
+
+def _flags(train: pd.DataFrame) -> dict[str, str]:
+    """Return the column that is read as known wrong labels, as a role, where there is one."""
+    return {"known wrong labels": examples.FLIPPED} if examples.FLIPPED in train else {}
 
 
 def _source(found: sources.Found, roles: dict[str, str]) -> str:

@@ -256,7 +256,7 @@ def digest_of(splits: Mapping[str, pd.DataFrame], label_names: Sequence[str]) ->
     return found.of(label_names)
 
 
-def digest_of_rest(dataset: Dataset) -> str:
+def digest_of_rest(dataset: Dataset, part: int = PART) -> str:
     """Return a digest of all that `digest_of` leaves out: other columns, and what there is to say.
 
     No training depends on it, but what is kept beside a training does, such as the groups by which
@@ -266,8 +266,9 @@ def digest_of_rest(dataset: Dataset) -> str:
     for split, rows in dataset.splits.items():
         for name in sorted(set(rows.columns) - {*HASHED, "text", "text_pair"}, key=str):
             hashed.update(f"{split} {name}".encode())
-            texts = rows[name].astype("str").fillna("").to_numpy(dtype=object)
-            hashed.update(pd.util.hash_array(texts).tobytes())
+            for start in range(0, len(rows), part):  # as texts, rows are large
+                texts = rows[name].iloc[start : start + part].astype("str").fillna("")
+                hashed.update(pd.util.hash_array(texts.to_numpy(dtype=object)).tobytes())
     return hashed.hexdigest()
 
 

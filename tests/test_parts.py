@@ -131,6 +131,25 @@ def test_the_digest_does_not_depend_on_parts(size, part):
                 digest.add(split, some)
         assert digest.of(pieces.NAMES) == whole.digest
         assert whole.digest == saved.digest_of(whole.dataset().splits, pieces.NAMES)
+        read = whole.dataset()
+        assert saved.digest_of_rest(read, part) == saved.digest_of_rest(read)
+
+
+def test_the_digest_of_the_rest_tells_other_columns_apart_and_not_those_of_the_digest():
+    rest = {}
+    for name, change in {
+        "same": {},
+        "day": {"day": "2020-01-01"},
+        "tags": {"tags": [["other"]] * 12},
+        "more": {"more": 1},
+        "label": {"label": 0},
+    }.items():
+        few = {"validation": pieces.frame(4), "test": pieces.frame(3)}
+        train = pieces.frame(12).assign(**change)
+        made = saved.Dataset("x", train, **few, label_names=pieces.NAMES, digest="", dropped={})
+        rest[name] = saved.digest_of_rest(made)
+    assert rest["same"] == rest["label"]
+    assert len({rest[name] for name in ("same", "day", "tags", "more")}) == 4
 
 
 @few

@@ -98,6 +98,7 @@ def test_flags_of_wrong_labels_are_truths_in_every_format(tmp_path, ending):
     frame = pd.DataFrame({"text": list("abc"), "label": [0, 1, 1], "flipped": [True, False, None]})
     dataset = data.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
     assert dataset.train["flipped"].tolist() == [True, False, False]
+    assert "reads text 'text', label 'label' and known wrong labels 'flipped' of" in dataset.source
 
 
 @pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": []}', b'{"info": {"features": 3}}'])
