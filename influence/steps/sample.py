@@ -1,5 +1,6 @@
 """sample: from scores to the examples that stay, at every fraction."""
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from influence import flips, rules, sampling, specs, store
 from influence.columns import listed
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
-from influence.evaluation import CLASS
+from influence.evaluation import CLASS, GROUPED, group_metric
 from influence.saved import Dataset, Saved, chosen, open_saved, rows_file, save_subsets
 from influence.steps.findings import flips_of
 from influence.steps.inputs import read_scored, recall_of
@@ -71,8 +72,8 @@ def check_sample(config: SampleConfig, dataset: Dataset, task: str = "classify")
 def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.DataFrame:
     """Return the columns by whose values pruning is judged, as text; "missing" for none.
 
-    Raises InputError for a column that the split lacks, that is called as the classes are, or whose
-    values are lists or tables or more than 50.
+    Raises InputError for a column that the split lacks, that is called as the classes are, whose
+    values are lists or objects or more than 50, or that cannot be told from another column's value.
     """
     for name in columns:
         if name == CLASS:
@@ -90,7 +91,14 @@ def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.Data
             )
     texts = {name: rows[name].astype("str").str.strip() for name in columns}
     found = {name: text.mask(text.isna() | (text == ""), "missing") for name, text in texts.items()}
-    return pd.DataFrame(found, index=rows.index)
+    groups = pd.DataFrame(found, index=rows.index)
+    metrics = [group_metric(name, value) for name in groups for value in groups[name].unique()]
+    if twice := [metric for metric, count in Counter(metrics).items() if count > 1]:
+        raise InputError(
+            f"groups={','.join(columns)!r} cannot tell in {split} whose value "
+            f"{twice[0].removeprefix(GROUPED)!r} is; rename one of the columns"
+        )
+    return groups
 
 
 def _values(rows: pd.DataFrame, split: str, name: str) -> int:
