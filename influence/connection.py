@@ -29,7 +29,14 @@ def connect() -> str:
     """
     import mlflow
 
-    address = mlflow.get_tracking_uri()
+    try:
+        address = mlflow.get_tracking_uri()
+        address.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the address of the store has a name that is not UTF-8 ({bytes_of(error.object)}): "
+            f"start the command in another directory, {OTHERWISE}"
+        ) from None
     try:
         parts = urlsplit(address)
     except ValueError as error:
@@ -69,6 +76,19 @@ def opening() -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def bytes_of(name: str) -> str:
+    """Return a name that is not UTF-8 as it can be printed, byte by byte where it must be."""
+    try:
+        return repr(os.fsencode(name))[1:]
+    except UnicodeEncodeError:  # half a pair of surrogates, which no name of a file has
+        return repr(name)
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name can be written as UTF-8: that of a file may be any bytes."""
+    return name.isascii() or name == name.encode(errors="ignore").decode()
 
 
 def shown() -> str:
@@ -137,6 +157,12 @@ def _why_not(error: Exception) -> str:
             f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
             "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
             "there), or MLFLOW_ALLOW_FILE_STORE=true"
+        )
+    if "surrogates not allowed" in str(error) and not is_text(os.getcwd()):
+        return (
+            f"the working directory, {bytes_of(os.getcwd())}, has a name that is not UTF-8, which "
+            "MLflow cannot store: start the command in another one, or log nothing with "
+            "--track False"
         )
     if "syntax error" in str(error) and {"'", '"'} <= set(os.getcwd()):
         return (

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from entrypoints import train
 from influence import command, places, stopping, tracking
-from influence.config import ExecutionConfig
+from influence.config import ExecutionConfig, TrainStep
 from influence.errors import InputError
 from tests import project
 from tests.test_outbox import Served
@@ -533,6 +533,57 @@ def test_no_new_store_can_be_made_in_a_directory_with_both_quotes(
     assert f'{tmp_path}/it\'s "q", has both \' and " in its name' in refused()
     environment(TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")  # one that is there already
     assert f"{tmp_path}/nowhere" in refused()
+
+
+# Names that are not UTF-8
+
+ODD = os.fsdecode(b"b\xfcro")
+
+
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("place", ["workdir", "above", "working directory"])
+def test_a_workdir_whose_name_is_not_utf_8_is_refused(
+    environment, monkeypatch, tmp_path, track, place
+):
+    (tmp_path / ODD).mkdir()
+    given = {"workdir": str(tmp_path / ODD), "above": f"{ODD}/work", "working directory": "work"}
+    if place == "working directory":
+        monkeypatch.chdir(tmp_path / ODD)
+    with pytest.raises(InputError) as error:
+        train.main(TrainStep(dataset="nowhere", workdir=given[place], track=track))
+    said = str(error.value)
+    assert said.startswith(f"workdir is '{tmp_path}/b\\xfcro") and "is not UTF-8; give a" in said
+    assert os.listdir(tmp_path / ODD) == []
+
+
+@pytest.mark.parametrize("address", ["", "sqlite:///{}/mlflow.db", "sqlite:///{}/b\udcfcro/x.db"])
+def test_a_store_in_a_directory_whose_name_is_not_utf_8_is_refused(
+    environment, refused, monkeypatch, tmp_path, address
+):
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)
+    environment(TRACKING_URI=address.format(tmp_path))
+    said = refused()
+    assert "b\\xfcro" in said and "not UTF-8" in said and "another" in said
+    assert "--track False" in said and os.listdir() == []
+
+
+def test_without_a_store_the_working_directory_may_have_any_name(environment, logged, monkeypatch):
+    os.mkdir(ODD)
+    monkeypatch.chdir(ODD)
+    with tracking.run(ExecutionConfig(workdir="/work", track=False), "n", "", "train") as opened:
+        assert not opened.id
+
+
+def test_a_dataset_whose_name_is_not_utf_8_is_refused_only_where_it_would_be_stored(
+    environment, tmp_path
+):
+    given = {"dataset": str(tmp_path / ODD), "workdir": str(tmp_path / "work")}
+    with pytest.raises(InputError, match=r"^dataset is '.*b\\xfcro', which is not UTF-8, and MLf"):
+        train.main(TrainStep(**given))
+    assert MlflowClient().search_runs(["0"]) == []
+    with pytest.raises(InputError, match="is no directory"):
+        train.main(TrainStep(**given, track=False))
 
 
 def test_what_is_logged_is_there_at_once_whatever_mlflow_does_in_the_background(
