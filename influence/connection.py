@@ -93,9 +93,7 @@ def is_text(name: str) -> bool:
 
 def shown() -> str:
     """Return the address of the store without a password."""
-    import mlflow
-
-    return hide_password(mlflow.get_tracking_uri())
+    return hide_password(_address())
 
 
 @contextmanager
@@ -152,6 +150,12 @@ def _why_not(error: Exception) -> str:
             f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
             "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
         )
+    if database := _bare_database():
+        return (
+            f"{shown()!r} is {'a file' if database.exists() else 'the name of a file'}, and MLflow "
+            "takes a path for a folder of files: set MLFLOW_TRACKING_URI="
+            f"sqlite:///{database} if it is a database of SQLite"
+        )
     if "MLFLOW_ALLOW_FILE_STORE" in str(error):
         return (
             f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
@@ -173,20 +177,47 @@ def _why_not(error: Exception) -> str:
     return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
 
 
+def in_memory() -> bool:
+    """Tell whether the store is a database of SQLite in memory, which ends with the process."""
+    from sqlalchemy.engine import make_url
+
+    if urlsplit(_address()).scheme.partition("+")[0] != "sqlite":
+        return False
+    url = make_url(_address())
+    name = url.database or ":memory:"
+    return ":memory:" in name or url.query.get("mode") == "memory"
+
+
+def _bare_database() -> Path | None:
+    """Return the file of a database whose path alone was given as the address, None of another."""
+    path = _path()
+    if path is None or urlsplit(_address()).scheme.partition("+")[0] == "sqlite":
+        return None
+    named = not path.exists() and path.suffix in (".db", ".sqlite", ".sqlite3")
+    return path.absolute() if named or path.is_file() else None
+
+
 def _directory() -> Path | None:
     """Return the directory of a store of files on this machine, None for another store."""
-    import mlflow
+    path = _path()
+    directory = None if path is None else path.absolute().parent
+    return directory if directory and directory.is_dir() else None
+
+
+def _path() -> Path | None:
+    """Return the path of a store of files on this machine, None for another store."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
-    address = mlflow.get_tracking_uri()
-    scheme = urlsplit(address).scheme.partition("+")[0]
-    path = None
+    scheme = urlsplit(_address()).scheme.partition("+")[0]
     if scheme == "sqlite":
         with suppress(ArgumentError):  # MLflow will say so
-            path = make_url(address).database or ""
-    elif scheme in ("", "file"):
-        path = local_file_uri_to_path(address)
-    directory = None if path is None else Path(path).absolute().parent
-    return directory if directory and directory.is_dir() else None
+            return Path(make_url(_address()).database or "")
+    return Path(local_file_uri_to_path(_address())) if scheme in ("", "file") else None
+
+
+def _address() -> str:
+    import mlflow
+
+    return mlflow.get_tracking_uri()

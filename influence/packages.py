@@ -63,6 +63,8 @@ def _broken(error: BaseException) -> str:
         modules.append(unread)
     if not modules or (isinstance(error, SyntaxError) and modules[-1] != unread):
         return ""
+    if not _distribution(modules[-1]) and not PathFinder.find_spec(modules[-1].split(".")[0]):
+        return ""  # a script that a package runs, as that of a migration, and no import
     if isinstance(error, ModuleNotFoundError) and _is_standard(error.name or ""):
         return (
             f"the Python of {sys.executable} has no module {error.name!r}, which "

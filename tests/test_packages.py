@@ -260,6 +260,16 @@ def test_a_compiled_file_that_was_cut_off_is_named_by_its_package(here):
     assert said("fake").startswith("fake 9.9 cannot be imported (EOFError: marshal data too short)")
 
 
+def test_a_script_that_a_package_runs_is_no_import_that_failed(here):
+    code = "def run():\n    exec(compile('1 / 0', 'env.py', 'exec'), {'__name__': 'env_py'})"
+    install(here, "fake", code)
+    import fake  # pyright: ignore[reportMissingImports]
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fake.run()
+    assert packages.unusable(caught.value) == ""
+
+
 # Bugs
 
 
