@@ -1,5 +1,6 @@
 """What a finished step leaves in MLflow: its directory, readable tables, pictures, its dataset."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from influence.studies import Study
 from influence.tracking import Run
 
 LONGEST = 5000  # characters of a tag
+LONGEST_NAME = 100  # bytes of the name of a file, of which most file systems take 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +204,15 @@ def _assistant(run: Run, curves: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]", "-", text)
+    """Return a text as the name of a file; one that is too long or changed gets a digest.
+
+    Without it, `a b` and `a-b` would have the same file.
+    """
+    plain = re.sub(r"[^\w.-]", "-", text)
+    if plain == text and len(text.encode()) <= LONGEST_NAME:
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{plain.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
 
 
 def _read_shares(directory: Path) -> pd.DataFrame:

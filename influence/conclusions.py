@@ -5,7 +5,7 @@ only if the interval at 1 - 5 % / comparisons leaves out 0 (Bonferroni), wider t
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,7 +153,10 @@ def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.Dat
     out 0. What has no test examples has no row.
     """
     rows = []
-    measured = {name: found for name in points if (found := _group_of(str(name)))}
+    known = {
+        pair for own in shares.values() for pair in zip(own["group"], own["label"], strict=True)
+    }
+    measured = {name: found for name in points if (found := _group_of(str(name), known))}
     for arm, own in points.groupby("arm", sort=False):
         full = own[own["percent_pruned"] == 0].set_index("seed")
         keys = ["percent_pruned", "group", "label"]
@@ -238,14 +241,22 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, ends], axis=1).assign(clear=clear)
 
 
-def _group_of(metric: str) -> tuple[str, str] | None:
-    """Return the group and the label that a metric is about, None for others."""
+def _group_of(metric: str, known: Collection[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the group and the label that a metric is about, None for others.
+
+    `known`: the groups and labels that there are. Both may contain the `=` between them, so that a
+    column `city=Rome` is told from the values of a column `city` by what there is alone.
+    """
     recall, _, label = metric.partition("test/recall/")
     if not recall and label:
         return CLASS, label
     other, _, pair = metric.partition(GROUPED)
-    column, found, value = pair.partition("=")
-    return (column, value) if not other and found else None
+    column, cut, value = pair.partition("=")
+    if other or not cut:
+        return None
+    fitting = [group for group in {group for group, _ in known} if pair.startswith(f"{group}=")]
+    pairs = [(group, pair.removeprefix(f"{group}=")) for group in fitting] or [(column, value)]
+    return max(pairs, key=lambda found: (found in known, len(found[0])))
 
 
 def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -29,7 +29,14 @@ def connect() -> str:
     """
     import mlflow
 
-    address = mlflow.get_tracking_uri()
+    try:
+        address = mlflow.get_tracking_uri()
+        address.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the address of the store has a name that is not UTF-8 ({bytes_of(error.object)}): "
+            f"start the command in another directory, {OTHERWISE}"
+        ) from None
     try:
         parts = urlsplit(address)
     except ValueError as error:
@@ -71,11 +78,22 @@ def opening() -> Iterator[None]:
         os.close(handle)
 
 
+def bytes_of(name: str) -> str:
+    """Return a name that is not UTF-8 as it can be printed, byte by byte where it must be."""
+    try:
+        return repr(os.fsencode(name))[1:]
+    except UnicodeEncodeError:  # half a pair of surrogates, which no name of a file has
+        return repr(name)
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name can be written as UTF-8: that of a file may be any bytes."""
+    return name.isascii() or name == name.encode(errors="ignore").decode()
+
+
 def shown() -> str:
     """Return the address of the store without a password."""
-    import mlflow
-
-    return hide_password(mlflow.get_tracking_uri())
+    return hide_password(_address())
 
 
 @contextmanager
@@ -132,11 +150,23 @@ def _why_not(error: Exception) -> str:
             f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
             "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
         )
+    if database := _bare_database():
+        return (
+            f"{shown()!r} is {'a file' if database.exists() else 'the name of a file'}, and MLflow "
+            "takes a path for a folder of files: set MLFLOW_TRACKING_URI="
+            f"sqlite:///{database} if it is a database of SQLite"
+        )
     if "MLFLOW_ALLOW_FILE_STORE" in str(error):
         return (
             f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
             "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
             "there), or MLFLOW_ALLOW_FILE_STORE=true"
+        )
+    if "surrogates not allowed" in str(error) and not is_text(os.getcwd()):
+        return (
+            f"the working directory, {bytes_of(os.getcwd())}, has a name that is not UTF-8, which "
+            "MLflow cannot store: start the command in another one, or log nothing with "
+            "--track False"
         )
     if "syntax error" in str(error) and {"'", '"'} <= set(os.getcwd()):
         return (
@@ -147,20 +177,47 @@ def _why_not(error: Exception) -> str:
     return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
 
 
+def in_memory() -> bool:
+    """Tell whether the store is a database of SQLite in memory, which ends with the process."""
+    from sqlalchemy.engine import make_url
+
+    if urlsplit(_address()).scheme.partition("+")[0] != "sqlite":
+        return False
+    url = make_url(_address())
+    name = url.database or ":memory:"
+    return ":memory:" in name or url.query.get("mode") == "memory"
+
+
+def _bare_database() -> Path | None:
+    """Return the file of a database whose path alone was given as the address, None of another."""
+    path = _path()
+    if path is None or urlsplit(_address()).scheme.partition("+")[0] == "sqlite":
+        return None
+    named = not path.exists() and path.suffix in (".db", ".sqlite", ".sqlite3")
+    return path.absolute() if named or path.is_file() else None
+
+
 def _directory() -> Path | None:
     """Return the directory of a store of files on this machine, None for another store."""
-    import mlflow
+    path = _path()
+    directory = None if path is None else path.absolute().parent
+    return directory if directory and directory.is_dir() else None
+
+
+def _path() -> Path | None:
+    """Return the path of a store of files on this machine, None for another store."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
-    address = mlflow.get_tracking_uri()
-    scheme = urlsplit(address).scheme.partition("+")[0]
-    path = None
+    scheme = urlsplit(_address()).scheme.partition("+")[0]
     if scheme == "sqlite":
         with suppress(ArgumentError):  # MLflow will say so
-            path = make_url(address).database or ""
-    elif scheme in ("", "file"):
-        path = local_file_uri_to_path(address)
-    directory = None if path is None else Path(path).absolute().parent
-    return directory if directory and directory.is_dir() else None
+            return Path(make_url(_address()).database or "")
+    return Path(local_file_uri_to_path(_address())) if scheme in ("", "file") else None
+
+
+def _address() -> str:
+    import mlflow
+
+    return mlflow.get_tracking_uri()

@@ -12,7 +12,7 @@ from typing import Any
 
 from influence import connection, delivery, places
 from influence.connection import shown
-from influence.errors import InputError, hide_password
+from influence.errors import InputError, first_line, hide_password
 from influence.steps.step import say
 
 RUN, NAME, NUMBER = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
@@ -32,6 +32,11 @@ def begin(experiment: str, params: Mapping[str, Any]) -> tuple[str, str]:
     """
     with connection.opened():
         info = _begun(params) or _new(experiment)
+    if connection.in_memory():
+        say(
+            f"the store {shown()} is in memory, so what is logged is gone when this command ends; "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db keeps it"
+        )
     return info.run_id, info.experiment_id
 
 
@@ -120,6 +125,8 @@ def _experiment(usual: str) -> tuple[Any, str]:
     from mlflow import MlflowClient
 
     name, number = os.environ.get(NAME), os.environ.get(NUMBER)
+    if name and not connection.is_text(name):
+        raise InputError(f"{NAME} is {connection.bytes_of(name)}, not UTF-8; give another name")
     if number and not name:
         found = _numbered(number)
     else:
@@ -160,7 +167,12 @@ def _make(name: str) -> str:
     client = MlflowClient()
     try:
         return client.create_experiment(name)
-    except MlflowException:
-        if not (found := client.get_experiment_by_name(name)):
+    except MlflowException as error:
+        if found := client.get_experiment_by_name(name):
+            return found.experiment_id
+        if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
-        return found.experiment_id
+        raise InputError(
+            f"{NAME} names an experiment that MLflow cannot make ({first_line(error)}): "
+            f"{name[:50]!r}{'...' * (len(name) > 50)}; give another name"
+        ) from None

@@ -51,7 +51,7 @@ def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
     arms = steps.parse_arms(config.arms)
 
     def check(dataset: Dataset) -> None:
-        steps.check_sample(config, dataset)
+        steps.check_sample(config, dataset, config.task)
         steps.check_retraining(config, config.retrain_with, dataset)
 
     scores = train_and_score(config, engine, steps.wanted(config.score, arms), check)

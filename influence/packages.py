@@ -5,16 +5,20 @@ and often where nobody asked for it: transformers imports torchvision, torchaudi
 soon as they are there.
 """
 
+import dis
+import os
 import re
 import shlex
 import sys
+import sysconfig
 import tomllib
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import resolve_name
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 from influence.errors import InputError, first_line
 
@@ -30,7 +34,7 @@ def unusable(error: BaseException) -> str:
     """
     found, asked = "", isinstance(error, InputError)
     for one, is_cause in _chain(error):
-        sentence = _broken(one) or ("" if asked else _lacking(one))
+        sentence = _shadowed(one) or _broken(one) or ("" if asked else _lacking(one))
         if sentence and (is_cause or not found):
             found = sentence
     return found
@@ -53,21 +57,81 @@ def _chain(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
 
 def _broken(error: BaseException) -> str:
     """Return a sentence if the exception came out of a package while that was imported."""
-    frames = _beyond(error)
-    ends = [at for at, frame in enumerate(frames, 1) if frame.f_code.co_name == "<module>"]
-    modules = [_module(frame) for frame in frames[: max(ends, default=0)]]
-    if isinstance(error, SyntaxError):  # of a file that has no frame
-        if not (module := _module_at(error.filename or "")):
-            return ""
-        modules.append(module)
-    if not modules:
+    modules = [_module(frame) for frame in _imported(_beyond(error))]
+    unread = _unread(error)
+    if unread and not _is_ours(unread) and not _is_standard(unread):
+        modules.append(unread)
+    if not modules or (isinstance(error, SyntaxError) and modules[-1] != unread):
         return ""
+    if not _distribution(modules[-1]) and not PathFinder.find_spec(modules[-1].split(".")[0]):
+        return ""  # a script that a package runs, as that of a migration, and no import
     if isinstance(error, ModuleNotFoundError) and _is_standard(error.name or ""):
         return (
             f"the Python of {sys.executable} has no module {error.name!r}, which "
             f"{_named(modules[-1])} needs; take a Python that was built with it"
         )
-    return _advice(modules, f"{_named(modules[-1])} cannot be imported ({_reason(error)})")
+    what = f"{_named(modules[-1])} cannot be imported ({_reason(error)})"
+    if not isinstance(error, ImportError) and (names := _settings(modules[-1], str(error))):
+        return f"{what}; correct or unset {' and '.join(names)} in the environment"
+    return _advice(modules, what)
+
+
+def _shadowed(error: BaseException) -> str:
+    """Return a sentence if a module that the exception is about comes from a file in the way.
+
+    Such a file, often a script of the user's, has the name of an installed package or of a module
+    of Python itself, and lies before it on the path. To install that again would not help.
+    """
+    modules = [_module(frame) for frame in _imported(_after_ours(error))]
+    modules.append(_unread(error))
+    if isinstance(error, ImportError):
+        modules.append(error.name or "")
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        modules.append(error.obj.__name__)
+    for top in dict.fromkeys(module.split(".")[0] for module in modules if module):
+        spec, proper = PathFinder.find_spec(top), _proper(top)
+        if top in OURS or not spec or not proper or not spec.origin or not proper.origin:
+            continue
+        if os.path.realpath(spec.origin) != os.path.realpath(proper.origin):
+            found = None if _is_standard(top) else _distribution(top)
+            version = f"the installed {found.version}" if found else "Python itself"
+            return f"{top} is taken from {spec.origin}, not from {version}: {_out_of(spec.origin)}"
+    return ""
+
+
+def _proper(top: str) -> ModuleSpec | None:
+    """Return where a module lies that was installed or is Python's own, whatever is on the path."""
+    if _is_standard(top):
+        places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+        return PathFinder.find_spec(top, [*places, *(f"{at}/lib-dynload" for at in places)])
+    found = _distribution(top)
+    return PathFinder.find_spec(top, [str(found.locate_file(""))]) if found else None
+
+
+def _out_of(origin: str) -> str:
+    """Return how a file in the way gets out of it."""
+    places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    given = {os.path.realpath(place) for place in places if place}
+    if given & {os.path.realpath(parent) for parent in Path(origin).parents}:
+        return "rename it or take it off PYTHONPATH"
+    return "rename it or start the command in another directory"
+
+
+def _settings(module: str, message: str) -> list[str]:
+    """Return the variables of the environment that a package could not read, as it says.
+
+    Their values are not shown: one may be a password.
+    """
+    begin = f"{module.split('.')[0].upper()}_"
+    given = {name: value for name, value in os.environ.items() if name.startswith(begin)}
+    return [
+        name
+        for name, value in sorted(given.items())
+        if any(
+            re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message, re.IGNORECASE)
+            for word in filter(None, (name, value.strip()))
+        )
+    ]
 
 
 def _lacking(error: BaseException) -> str:
@@ -110,14 +174,79 @@ def _advice(modules: Sequence[str], what: str) -> str:
 
 def _beyond(error: BaseException) -> list[FrameType]:
     """Return the frames after the last one of ours, without those of the standard library."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [at for at, frame in enumerate(frames) if _module(frame).split(".")[0] in OURS]
-    later = frames[max(ours, default=-1) + 1 :]
     return [
         frame
-        for frame in later
+        for frame in _after_ours(error)
         if not _is_standard(_module(frame)) and not frame.f_code.co_filename.startswith("<")
     ]
+
+
+def _after_ours(error: BaseException) -> list[FrameType]:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [at for at, frame in enumerate(frames) if _is_ours(_module(frame))]
+    return frames[max(ours, default=-1) + 1 :]
+
+
+def _imported(frames: Sequence[FrameType]) -> Sequence[FrameType]:
+    """Return the frames up to the last one of a module that was being imported."""
+    ends = [at for at, frame in enumerate(frames, 1) if frame.f_code.co_name == "<module>"]
+    return frames[: max(ends, default=0)]
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] in OURS
+
+
+def _unread(error: BaseException) -> str:
+    """Return the module whose file is damaged or no Python, so that no frame is of it; "" if none.
+
+    The exception of a file with NUL bytes does not say which it is, nor that of a compiled one.
+    """
+    steps = list(traceback.walk_tb(error.__traceback__))
+    if isinstance(error, SyntaxError) and error.filename:
+        return _module_at(error.filename)
+    for frame, _ in reversed(steps):
+        if not frame.f_code.co_filename.startswith("<frozen importlib"):
+            break
+        if isinstance(spec := frame.f_locals.get("spec"), ModuleSpec):
+            return spec.name
+    if error.__traceback__ and "null bytes" in str(error):
+        return next((name for name in _asked(error) if _holds_nul(name)), "")
+    return ""
+
+
+def _asked(error: BaseException) -> Iterator[str]:
+    """Yield the names of the modules that the import which failed asked for, parents first."""
+    last = error.__traceback__
+    while last and last.tb_next:
+        last = last.tb_next
+    if last is None:
+        return
+    every = dis.get_instructions(last.tb_frame.f_code)
+    code = [one for one in every if one.opname != "EXTENDED_ARG"]
+    at = next((n for n, one in enumerate(code) if one.offset == last.tb_lasti), 0)
+    if code[at].opname != "IMPORT_NAME":
+        return
+    level, parts = (one.argval for one in code[at - 2 : at])
+    package = last.tb_frame.f_globals.get("__package__") or ""
+    name = resolve_name("." * level + code[at].argval, package)
+    words = name.split(".")
+    yield from (".".join(words[: count + 1]) for count in range(len(words)))
+    yield from (f"{name}.{part}" for part in parts or ())
+
+
+def _holds_nul(module: str) -> bool:
+    """Tell whether the file of a module has NUL bytes; looked for without importing any."""
+    spec, name = None, ""
+    for word in module.split("."):
+        name = f"{name}.{word}" if name else word
+        spec = PathFinder.find_spec(
+            name, list(spec.submodule_search_locations or ()) if spec else None
+        )
+        if spec is None:
+            return False
+    path = Path(spec.origin or "") if spec else Path()
+    return path.suffix == ".py" and path.is_file() and b"\0" in path.read_bytes()
 
 
 def _module(frame: FrameType) -> str:
@@ -125,14 +254,13 @@ def _module(frame: FrameType) -> str:
 
 
 def _module_at(file: str) -> str:
-    """Return the package of a file, "" of one of ours or of none."""
+    """Return the package or module that a file is a part of, "" of none."""
     path = Path(file).resolve()
     roots = [root for entry in sys.path if path.is_relative_to(root := Path(entry).resolve())]
     if not path.is_file() or not roots:
         return ""
     nearest = max(roots, key=lambda root: len(root.parts))
-    name = path.relative_to(nearest).parts[0].removesuffix(".py")
-    return "" if name in OURS or _is_standard(name) else name
+    return path.relative_to(nearest).parts[0].removesuffix(".py")
 
 
 def _is_standard(module: str) -> bool:

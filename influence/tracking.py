@@ -237,8 +237,9 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
     same workdir left running, because it was killed or its machine went down, is ended as KILLED;
     what it could not deliver to a server that was away is delivered.
 
-    Raises InputError if the store is a server and does not answer.
+    Raises InputError if the store is a server and does not answer, or for a name that is not UTF-8.
     """
+    _check_names(config)
     if not config.track:
         yield Run("")
         return
@@ -254,6 +255,22 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
         stack.enter_context(_set(_current, opened))
         opened.params(**config.knobs())
         yield opened
+
+
+def _check_names(config: ExecutionConfig) -> None:
+    """Raise InputError for a name that only its file system takes: steps and MLflow write UTF-8."""
+    workdir = str(Path(config.workdir).absolute())
+    if not connection.is_text(workdir):
+        raise InputError(
+            f"workdir is {connection.bytes_of(workdir)}, a name that is not UTF-8; give a workdir "
+            "elsewhere, or rename the directory"
+        )
+    for name, value in config.knobs().items():
+        if config.track and not connection.is_text(str(value)):
+            raise InputError(
+                f"{name} is {connection.bytes_of(str(value))}, which is not UTF-8, and MLflow "
+                "cannot store it; rename it, or log nothing with --track False"
+            )
 
 
 @contextmanager

@@ -157,6 +157,17 @@ def test_groups_of_another_column_are_judged_like_classes():
     )
 
 
+def test_a_column_may_be_called_like_a_column_and_its_value():
+    table = points((50,), random=(0.9,))
+    columns = ["group", "label", "percent_pruned", "kept_share", "before"]
+    rows = [("city=Rome", "yes", 0.4), ("city", "Rome", 0.5), ("city", "Rome=no", 0.6)]
+    shares = pd.DataFrame([(*row[:2], 50.0, row[2], 60) for row in rows], columns=columns)
+    for group, label, _ in rows:
+        table[f"test/group/{group}={label}"] = 0.9
+    found = by_class(table, {"random": shares})
+    assert list(zip(found["group"], found["label"], found["kept_share"], strict=True)) == rows
+
+
 def test_a_model_that_learned_nothing_is_told_apart_from_pruning_that_does_no_harm():
     table = points(random=(0.5, 0.5), full=0.501, vog__easy=(0.5, 0.5))
     (said,) = untrained(table, guessing=0.5)

@@ -13,8 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from entrypoints import train
-from influence import command, places, stopping, tracking
-from influence.config import ExecutionConfig
+from influence import command, connection, places, stopping, tracking
+from influence.config import ExecutionConfig, TrainStep
 from influence.errors import InputError
 from tests import project
 from tests.test_outbox import Served
@@ -533,6 +533,115 @@ def test_no_new_store_can_be_made_in_a_directory_with_both_quotes(
     assert f'{tmp_path}/it\'s "q", has both \' and " in its name' in refused()
     environment(TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")  # one that is there already
     assert f"{tmp_path}/nowhere" in refused()
+
+
+@pytest.mark.parametrize("allowed", ["true", "false"])
+@pytest.mark.parametrize("address", ["{}/mlflow.db", "mlflow.db", "file://{}/mlflow.db"])
+def test_a_database_given_by_its_path_alone_is_told_its_address(
+    environment, refused, tmp_path, address, allowed
+):
+    environment(TRACKING_URI=address.format(tmp_path), ALLOW_FILE_STORE=allowed)
+    said = refused()
+    assert "is a file" in said and f"MLFLOW_TRACKING_URI=sqlite:///{tmp_path}/mlflow.db if" in said
+
+
+def test_a_database_that_is_yet_to_be_is_told_its_address_too(environment, refused, tmp_path):
+    environment(TRACKING_URI=f"{tmp_path}/new.db")
+    said = refused()
+    assert "is the name of a file, and MLflow takes a path for a folder" in said
+    assert f"MLFLOW_TRACKING_URI=sqlite:///{tmp_path}/new.db" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("long" * 150, ["maximum length of 500", f"{'long' * 150!r}"[:51] + "'..."]),
+        (os.fsdecode(b"b\xfcro"), ["is 'b\\xfcro', not UTF-8"]),
+    ],
+    ids=["long", "bytes"],
+)
+def test_an_experiment_of_an_impossible_name_needs_another_name(environment, refused, name, parts):
+    environment(EXPERIMENT_NAME=name)
+    said = refused()
+    assert all(part in said for part in ["MLFLOW_EXPERIMENT_NAME ", *parts]), said
+    assert said.endswith("; give another name") and "MLFLOW_TRACKING_URI" not in said
+
+
+@pytest.mark.parametrize(
+    ("address", "gone"),
+    [
+        ("sqlite://", True),
+        ("sqlite:///:memory:", True),
+        ("sqlite:///file:x?mode=memory&uri=true", True),
+        ("sqlite:///mlflow.db", False),
+        ("./mlruns", False),
+        ("http://127.0.0.1:1", False),
+    ],
+)
+def test_a_store_in_memory_is_told_from_one_that_stays(environment, address, gone):
+    environment(TRACKING_URI=address)
+    assert connection.in_memory() is gone
+
+
+def test_what_is_logged_into_memory_is_said_to_be_gone_at_the_end(
+    environment, logged, monkeypatch, capsys
+):
+    logged()
+    assert "in memory" not in capsys.readouterr().err
+    monkeypatch.setattr(connection, "in_memory", lambda: True)
+    logged()
+    assert "is in memory, so what is logged is gone when this" in capsys.readouterr().err
+
+
+# Names that are not UTF-8
+
+ODD = os.fsdecode(b"b\xfcro")
+
+
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("place", ["workdir", "above", "working directory"])
+def test_a_workdir_whose_name_is_not_utf_8_is_refused(
+    environment, monkeypatch, tmp_path, track, place
+):
+    (tmp_path / ODD).mkdir()
+    given = {"workdir": str(tmp_path / ODD), "above": f"{ODD}/work", "working directory": "work"}
+    if place == "working directory":
+        monkeypatch.chdir(tmp_path / ODD)
+    with pytest.raises(InputError) as error:
+        train.main(TrainStep(dataset="nowhere", workdir=given[place], track=track))
+    said = str(error.value)
+    assert said.startswith(f"workdir is '{tmp_path}/b\\xfcro") and "is not UTF-8; give a" in said
+    assert os.listdir(tmp_path / ODD) == []
+
+
+@pytest.mark.parametrize("address", ["", "sqlite:///{}/mlflow.db", "sqlite:///{}/b\udcfcro/x.db"])
+def test_a_store_in_a_directory_whose_name_is_not_utf_8_is_refused(
+    environment, refused, monkeypatch, tmp_path, address
+):
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)
+    environment(TRACKING_URI=address.format(tmp_path))
+    said = refused()
+    assert "b\\xfcro" in said and "not UTF-8" in said and "another" in said
+    assert "--track False" in said and os.listdir() == []
+
+
+def test_without_a_store_the_working_directory_may_have_any_name(environment, logged, monkeypatch):
+    os.mkdir(ODD)
+    monkeypatch.chdir(ODD)
+    with tracking.run(ExecutionConfig(workdir="/work", track=False), "n", "", "train") as opened:
+        assert not opened.id
+
+
+def test_a_dataset_whose_name_is_not_utf_8_is_refused_only_where_it_would_be_stored(
+    environment, tmp_path
+):
+    given = {"dataset": str(tmp_path / ODD), "workdir": str(tmp_path / "work")}
+    with pytest.raises(InputError, match=r"^dataset is '.*b\\xfcro', which is not UTF-8, and MLf"):
+        train.main(TrainStep(**given))
+    assert MlflowClient().search_runs(["0"]) == []
+    with pytest.raises(InputError, match="is no directory"):
+        train.main(TrainStep(**given, track=False))
 
 
 def test_what_is_logged_is_there_at_once_whatever_mlflow_does_in_the_background(

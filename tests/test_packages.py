@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,118 @@ def test_a_module_that_python_was_built_without_is_told(here, monkeypatch):
         f"the Python of {sys.executable} has no module '_lzma', which fake 9.9 needs; take a "
         "Python that was built with it"
     )
+
+
+# Files in the way, settings and damage
+
+
+SHADOWS = {
+    "a script of that name": "import fake as f\nf.Frame",
+    "names that are not there": "",
+    "something that fails": "1 / 0",
+    "no Python": "this is no Python",
+    "NUL bytes": "\0\0\0",
+}
+
+
+@pytest.mark.parametrize("code", SHADOWS.values(), ids=SHADOWS)
+@pytest.mark.parametrize("use", ["from fake import Frame", "import fake\nfake.Frame"])
+def test_a_file_in_the_way_of_a_package_is_named_and_not_the_package(here, monkeypatch, code, use):
+    install(here / "installed", "fake", "Frame = 1")
+    (here / "shadow").mkdir()
+    (here / "shadow/fake.py").write_text(code)
+    monkeypatch.syspath_prepend(here / "installed")
+    exec(use, {"__name__": "tests.code"})
+    del sys.modules["fake"]
+    monkeypatch.syspath_prepend(here / "shadow")
+    right = f"fake is taken from {here}/shadow/fake.py, not from the installed 9.9: rename it or "
+    for place, way_out in (
+        (f"{here}/shadow", "take it off PYTHONPATH"),
+        ("", "start the command in another directory"),
+    ):
+        monkeypatch.setenv("PYTHONPATH", place)
+        with pytest.raises(Exception) as caught:  # noqa: B017, PT011
+            exec(compile(use, __file__, "exec"), {"__name__": "tests.code"})
+        assert packages.unusable(caught.value) == right + way_out
+        sys.modules.pop("fake", None)
+
+
+def test_a_file_in_the_way_is_named_whoever_imports_it(here, monkeypatch):
+    install(here / "installed", "fake", "from fake.parts import Frame")
+    install(here / "installed", "fake_model", "import fake.parts", needs="fake")
+    (here / "shadow").mkdir()
+    (here / "shadow/fake.py").write_text("x = 1")
+    monkeypatch.syspath_prepend(here / "installed")
+    monkeypatch.syspath_prepend(here / "shadow")
+    assert said("fake_model").startswith(f"fake is taken from {here}/shadow/fake.py, not from the")
+
+
+def test_a_file_in_the_way_of_a_module_of_python_is_named(here, monkeypatch):
+    monkeypatch.setattr(packages, "_is_standard", lambda module: module in ("wave", "json"))
+    (here / "wave.py").write_text("x = 1")
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with pytest.raises(ImportError) as caught:
+        exec("from wave import Wave_read", {"__name__": "tests.code"})
+    assert packages.unusable(caught.value).startswith(
+        f"wave is taken from {here}/wave.py, not from Python itself: rename it or "
+    )
+    del sys.modules["wave"]
+
+
+def test_a_package_that_is_developed_elsewhere_is_in_nobody_s_way(here, monkeypatch):
+    install(here / "installed", "fake", "")
+    (here / "installed/fake/__init__.py").unlink()
+    (here / "installed/fake").rmdir()
+    (here / "source/fake").mkdir(parents=True)
+    (here / "source/fake/__init__.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(here / "installed")
+    monkeypatch.syspath_prepend(here / "source")
+    assert said("fake").startswith("fake 9.9 cannot be imported (ZeroDivisionError: division by ze")
+
+
+def test_a_setting_that_a_package_cannot_read_is_named_without_its_value(here, monkeypatch):
+    monkeypatch.setenv("FAKE_LEVEL", "quiet")
+    monkeypatch.setenv("FAKE_OTHER", "loud")
+    install(here, "fake", "raise ValueError(\"Unknown level: 'QUIET'\")")
+    assert said("fake") == (
+        "fake 9.9 cannot be imported (ValueError: Unknown level: 'QUIET'); correct or unset "
+        "FAKE_LEVEL in the environment"
+    )
+    monkeypatch.setenv("FAKE_LEVEL", "normal")
+    assert said("fake").endswith(f"{AGAIN} fake")
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["import fake.part", "from fake import part", "from fake.part import x", "import fake_on"],
+)
+def test_a_file_of_nul_bytes_is_named_by_its_package(here, use):
+    install(here, "fake", "")
+    install(here, "fake_on", "from fake import part", needs="fake")
+    (here / "fake/part.py").write_bytes(bytes(100))
+    with pytest.raises(SyntaxError) as caught:
+        exec(compile(use, __file__, "exec"), {"__name__": "tests.code"})
+    assert packages.unusable(caught.value) == (
+        "fake 9.9 cannot be imported (SyntaxError: source code string cannot contain null bytes); "
+        f"{AGAIN} fake"
+    )
+
+
+def test_a_compiled_file_that_was_cut_off_is_named_by_its_package(here):
+    install(here, "fake", "x = 1")
+    path = Path(py_compile.compile(str(here / "fake/__init__.py")))
+    path.write_bytes(path.read_bytes()[:20])
+    assert said("fake").startswith("fake 9.9 cannot be imported (EOFError: marshal data too short)")
+
+
+def test_a_script_that_a_package_runs_is_no_import_that_failed(here):
+    code = "def run():\n    exec(compile('1 / 0', 'env.py', 'exec'), {'__name__': 'env_py'})"
+    install(here, "fake", code)
+    import fake  # pyright: ignore[reportMissingImports]
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fake.run()
+    assert packages.unusable(caught.value) == ""
 
 
 # Bugs

@@ -45,7 +45,7 @@ def join(config: SampleStep, scored: Path, turned: Sequence[Path]) -> Steps:
 
     def work(directory: Path) -> Generator[Record, None, dict]:
         orders = [_joined(scored, turned)]
-        yield from fill(config, scored, orders, directory)
+        yield from fill(config, scored, orders, directory, manifest["task"])
         return described(config, arm, orders, manifest)
 
     return (yield from perform(task, config.workdir, work))

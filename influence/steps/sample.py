@@ -1,5 +1,6 @@
 """sample: from scores to the examples that stay, at every fraction."""
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from influence import flips, rules, sampling, specs, store
 from influence.columns import listed
 from influence.config import SampleConfig, SampleStep, fractions, names
 from influence.errors import InputError
-from influence.evaluation import CLASS
+from influence.evaluation import CLASS, GROUPED, group_metric
 from influence.saved import Dataset, Saved, chosen, open_saved, rows_file, save_subsets
 from influence.steps.findings import flips_of
 from influence.steps.inputs import read_scored, recall_of
@@ -61,9 +62,9 @@ def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
     return tuple(dict.fromkeys(arms))
 
 
-def check_sample(config: SampleConfig, dataset: Dataset) -> None:
+def check_sample(config: SampleConfig, dataset: Dataset, task: str = "classify") -> None:
     """Raise InputError for a fraction that leaves too few examples, and for unusable groups."""
-    _check_fractions(config, floors_of(config, dataset.train), len(dataset.train))
+    _check_fractions(config, floors_of(config, dataset.train, task), len(dataset.train))
     for split in ("train", "test"):
         groups_of(dataset.splits[split], split, names(config.groups))
 
@@ -71,19 +72,44 @@ def check_sample(config: SampleConfig, dataset: Dataset) -> None:
 def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.DataFrame:
     """Return the columns by whose values pruning is judged, as text; "missing" for none.
 
-    Raises InputError for a column that the split lacks or that has more than 50 values.
+    Raises InputError for a column that the split lacks, that is called as the classes are, whose
+    values are lists or objects or more than 50, or that cannot be told from another column's value.
     """
     for name in columns:
+        if name == CLASS:
+            way_out = "rename the column" if name in rows else "leave it out"
+            raise InputError(
+                f"groups names {CLASS!r}, which is what the classes are called, by which pruning "
+                f"is judged anyway; {way_out}"
+            )
         if name not in rows:
             raise InputError(f"groups names {name!r}, which {split} lacks; it has {listed(rows)}")
-        if (count := rows[name].nunique()) > GROUPS:
+        if (count := _values(rows, split, name)) > GROUPS:
             raise InputError(
                 f"groups names {name!r}, which has {count} values in {split}; name columns of at "
                 f"most {GROUPS}"
             )
     texts = {name: rows[name].astype("str").str.strip() for name in columns}
     found = {name: text.mask(text.isna() | (text == ""), "missing") for name, text in texts.items()}
-    return pd.DataFrame(found, index=rows.index)
+    groups = pd.DataFrame(found, index=rows.index)
+    metrics = [group_metric(name, value) for name in groups for value in groups[name].unique()]
+    if twice := [metric for metric, count in Counter(metrics).items() if count > 1]:
+        raise InputError(
+            f"groups={','.join(columns)!r} cannot tell in {split} whose value "
+            f"{twice[0].removeprefix(GROUPED)!r} is; rename one of the columns"
+        )
+    return groups
+
+
+def _values(rows: pd.DataFrame, split: str, name: str) -> int:
+    """Return how many values a column has; raise InputError if they are no single ones."""
+    try:
+        return rows[name].nunique()
+    except TypeError:  # lists, arrays and mappings have no hash
+        raise InputError(
+            f"groups names {name!r}, whose values in {split} are lists or objects; name columns of "
+            "texts, numbers, or true and false"
+        ) from None
 
 
 def percent(fraction: float) -> float:
@@ -106,14 +132,14 @@ def _sample(
 ) -> Generator[Record, None, dict]:
     store.verify(scored, manifest)
     orders = _orders(config, arm, scored, manifest)
-    yield from fill(config, scored, orders, directory)
+    yield from fill(config, scored, orders, directory, manifest["task"])
     return described(config, arm, orders, manifest)
 
 
 def _orders(config: SampleStep, arm, scored: Path, manifest: dict) -> list[np.ndarray]:
     """Return the order of every draw, one alone where nothing is drawn and nothing tied."""
     source = open_saved(scored / "data")
-    floors = floors_of(config, _judged(source, "train", ()))
+    floors = floors_of(config, _judged(source, "train", ()), manifest["task"])
     labels = floors[0].groups
 
     def hardness() -> dict[str, np.ndarray]:
@@ -142,13 +168,18 @@ def _orders(config: SampleStep, arm, scored: Path, manifest: dict) -> list[np.nd
 
 
 def fill(
-    config: SampleConfig, scored: Path, orders: list[np.ndarray], directory: Path
+    config: SampleConfig,
+    scored: Path,
+    orders: list[np.ndarray],
+    directory: Path,
+    task: str = "classify",
 ) -> Generator[Record, None, None]:
     """Leave in `directory` what the fractions cut from these orders of the scored train set."""
     source, groups = open_saved(scored / "data"), names(config.groups)
     train = _judged(source, "train", groups)
+    values_of = groups_of(train, "train", groups)
     groups_of(_judged(source, "test", groups), "test", groups)
-    floors = floors_of(config, train)
+    floors = floors_of(config, train, task)
     cuts = {
         f: [sampling.cut(order, f, floors) for order in orders] for f in fractions(config.fractions)
     }
@@ -157,7 +188,7 @@ def fill(
     np.save(directory / "order.npy", np.stack(orders).astype(np.int32))
     _write_kept(cuts, source, directory)
     divided = {CLASS: (train["label"].to_numpy(), source.label_names)}
-    for name, values in groups_of(train, "train", groups).items():
+    for name, values in values_of.items():
         divided[str(name)] = pd.factorize(values, sort=True)
     shares = _write_shares(cuts, divided, directory)
     shares = shares[shares["group"] == CLASS]
@@ -203,10 +234,13 @@ def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dic
     return found
 
 
-def floors_of(config: SampleConfig, train: pd.DataFrame) -> tuple[sampling.Floor, ...]:
-    """Return what is protected of every class and, where there are intents, of every intent."""
+def floors_of(config: SampleConfig, train: pd.DataFrame, task: str) -> tuple[sampling.Floor, ...]:
+    """Return what is protected of every class and, with task nlu, of every intent.
+
+    A classifier's dataset may have a column `intent`, too: of whatever values, which nobody checks.
+    """
     classes = sampling.Floor(train["label"].to_numpy(), config.floor)
-    if "intent" in train:
+    if task == "nlu":
         intents = pd.factorize(train["intent"])[0]
         return (classes, sampling.Floor(intents, config.intent_floor, "intent_floor"))
     if config.intent_floor:
