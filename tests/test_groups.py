@@ -155,6 +155,26 @@ def test_whatever_has_one_value_per_example_is_a_group():
     assert found["text"].tolist() == ["a", "missing", "missing"]
 
 
+@pytest.mark.parametrize("kind", ["int64", "Int64", "float64", "Float64", "float32", "object"])
+def test_a_number_has_the_same_name_in_every_split(kind):
+    rows = pd.DataFrame({"speaker": pd.Series([0, 1, 2000000], dtype=kind)})
+    found = groups_of(rows, "train", ["speaker"])
+    assert found["speaker"].tolist() == ["0", "1", "2000000"]
+
+
+def test_numbers_that_are_not_whole_or_missing_stay_what_they_are():
+    rows = pd.DataFrame({"share": [0.1, -0.0, np.nan, np.inf, 1e16, -2.5]})
+    found = groups_of(rows, "test", ["share"])["share"].tolist()
+    assert found == ["0.1", "0", "missing", "inf", "10000000000000000", "-2.5"]
+
+
+def test_a_column_of_numbers_of_which_test_misses_some_is_one_group(tmp_path):
+    splits = dataset(tmp_path, speaker=[1, 2, 3]).splits
+    splits["test"] = splits["test"].assign(speaker=splits["test"]["speaker"].where(lambda n: n < 3))
+    found = [set(groups_of(splits[s], s, ["speaker"])["speaker"]) for s in ("train", "test")]
+    assert found == [{"1", "2", "3"}, {"1", "2", "missing"}]
+
+
 # Intents
 
 

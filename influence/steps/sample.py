@@ -89,7 +89,7 @@ def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.Data
                 f"groups names {name!r}, which has {count} values in {split}; name columns of at "
                 f"most {GROUPS}"
             )
-    texts = {name: rows[name].astype("str").str.strip() for name in columns}
+    texts = {name: _texts(rows[name]) for name in columns}
     found = {name: text.mask(text.isna() | (text == ""), "missing") for name, text in texts.items()}
     groups = pd.DataFrame(found, index=rows.index)
     metrics = [group_metric(name, value) for name in groups for value in groups[name].unique()]
@@ -99,6 +99,15 @@ def groups_of(rows: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.Data
             f"{twice[0].removeprefix(GROUPED)!r} is; rename one of the columns"
         )
     return groups
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Return values as text, and 1 as such where a value is missing and pandas holds it as 1.0."""
+    texts = values.astype("str").str.strip()
+    if not pd.api.types.is_float_dtype(values):
+        return texts
+    whole = (values % 1 == 0).fillna(False).astype(bool)
+    return texts.mask(whole, (values + 0.0).map("{:.0f}".format, na_action="ignore"))
 
 
 def _values(rows: pd.DataFrame, split: str, name: str) -> int:
