@@ -7,11 +7,12 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from influence import adoption, cluster, models, steps, tokenizers
-from influence.config import TrainStep
+from influence.config import EvaluateStep, SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
 from tests import tiny
 
@@ -260,6 +261,71 @@ def test_an_import_with_another_tokenizer_is_another_training(tmp_path, folder, 
     tokenizer.write_text(json.dumps(content))
     two = train(dataset, tmp_path / "work", adopt=str(folder))
     assert one != two and "Lowercase" not in (two / "tokenizer/tokenizer.json").read_text()
+
+
+def with_other_numbers(folder: Path) -> None:
+    """Give the words other numbers in tokenizer and embeddings, which changes no prediction."""
+    last = checkpoints(folder)[-1]
+    before = tokenizers.open_tokenizer(last).get_vocab()
+    shuffle(last, 0)
+    after = tokenizers.open_tokenizer(last).get_vocab()
+    for path in checkpoints(folder):
+        model = models.open_checkpoint(path)
+        table = model.get_input_embeddings().weight
+        with torch.no_grad():
+            rows = table[[before[word] for word in after]].clone()
+            table[list(after.values())] = rows
+        models.save(model, path)
+
+
+def points(training: Path, workdir: Path, **knobs) -> Path:
+    """Score a training, prune half of its examples at random, and retrain under one seed."""
+    here = HERE | {"workdir": str(workdir)}
+    scoring = ScoreStep(score="random", training=str(training), **here)
+    sampling = SampleStep(arm="random", fractions="0.5", draws=1, **here)
+    evaluating = EvaluateStep(seeds=1, **here, **knobs)
+    with cluster.engine(scoring) as engine:
+        scored = last_of(steps.score(scoring, training, engine))
+        sampled = last_of(steps.sample(sampling, scored))
+        return last_of(steps.evaluate(evaluating, sampled, engine))
+
+
+def last_of(records) -> Path:
+    while True:
+        try:
+            next(records)
+        except StopIteration as end:
+            return end.value
+
+
+def test_retrainings_of_an_import_are_not_those_of_a_model_with_another_tokenizer(
+    tmp_path, folder, dataset
+):
+    with_other_numbers(folder)
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    made = {
+        "own": points(train(dataset, both, epochs=2), both),
+        "imported": points(train(dataset, both, epochs=2, adopt=str(folder)), both),
+        "alone": points(train(dataset, alone, epochs=2, adopt=str(folder)), alone),
+    }
+    loss = {name: pd.read_csv(at / "points.csv")["test/loss"].tolist() for name, at in made.items()}
+    assert loss["imported"] == loss["alone"] and loss["imported"] != loss["own"]
+    assert len(list((both / "retrainings").glob("*/point.json"))) == 4
+
+
+def test_another_model_under_the_same_name_is_retrained_anew(tmp_path, folder, dataset):
+    named = shutil.copytree(checkpoints(folder)[-1], tmp_path / "named")
+    training = train(dataset, tmp_path / "work", epochs=1)
+    again = {"retrain_with": f"model={named}&layers=0"}
+    first = points(training, tmp_path / "work", **again)
+    model = models.open_checkpoint(named)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(0.5)
+    models.save(model, named)
+    second = points(training, tmp_path / "work", **again)
+    assert pd.read_csv(first / "points.csv")["test/loss"].tolist() != (
+        pd.read_csv(second / "points.csv")["test/loss"].tolist()
+    )
 
 
 # known answers
