@@ -198,7 +198,9 @@ def keeps_its_word(counts: np.ndarray, sure: float, share: float = 0.5) -> bool:
     return bool(right - chance >= share * (sure - chance) or sure - right <= FAR * error)
 
 
-def check_order(path: Path, counts: np.ndarray, sure: float, label_names: Sequence[str]) -> None:
+def check_order(
+    model: str | Path, counts: np.ndarray, sure: float, label_names: Sequence[str]
+) -> None:
     """Raise InputError if the predictions fit the labels far better with classes in another order.
 
     That is so if, among the examples of the classes that change places in the best order, most are
@@ -214,7 +216,7 @@ def check_order(path: Path, counts: np.ndarray, sure: float, label_names: Sequen
         right, otherwise = np.trace(counts), counts[np.arange(len(order)), order].sum()
         read = ", ".join(label_names[label] for label in np.argsort(order))
         raise InputError(
-            f"{path} fits the labels of {right / counts.sum():.0%} of {counts.sum()} train "
+            f"{model} fits the labels of {right / counts.sum():.0%} of {counts.sum()} train "
             f"examples as numbered, but of {otherwise / counts.sum():.0%} with its classes read as "
             f"{read} (the dataset has {', '.join(label_names)}); give the labels the order of the "
             "checkpoint, as by numbers"

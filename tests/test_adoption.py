@@ -328,6 +328,68 @@ def test_another_model_under_the_same_name_is_retrained_anew(tmp_path, folder, d
     )
 
 
+def trained_model(folder: Path, at: Path, order: tuple[int, ...], names: tuple[str, ...]) -> Path:
+    """Save the last checkpoint as a model to start from: its class k is that of order[k] here."""
+    renumber(folder, order)
+    rename(folder, names)
+    return shutil.copytree(checkpoints(folder)[-1], at)
+
+
+def started(dataset: str, workdir: Path, model: Path) -> Path:
+    """Train from a model for a step too small to change what it says."""
+    small = {"epochs": 1, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    return train(dataset, workdir, model=str(model), layers=0, **small)
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (1, 0, 2)])
+def test_a_trained_head_gets_the_order_of_the_dataset_by_its_names(
+    tmp_path, folder, dataset, capsys, order
+):
+    names = tuple(NAMES[number].upper() for number in order)
+    model = trained_model(folder, tmp_path / "model", order, names)
+    assert accuracy(started(dataset, tmp_path / "work", model)) == 1
+    said = f"its classes {', '.join(names)} get the order of the dataset: music, timer, weather\n"
+    assert said in capsys.readouterr().err
+
+
+def test_a_model_to_retrain_gets_the_order_of_the_dataset_as_well(tmp_path, folder, dataset):
+    model = trained_model(folder, tmp_path / "model", (2, 0, 1), ("weather", "music", "timer"))
+    training = train(dataset, tmp_path / "work", epochs=1)
+    small = f"model={model}&layers=0&learning_rate=1e-9&head_learning_rate=1e-9"
+    made = points(training, tmp_path / "work", retrain_with=small)
+    assert pd.read_csv(made / "points.csv")["test/accuracy"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("LABEL_0", "LABEL_1", "LABEL_2"), "of 100% with its classes read as weather, music, "),
+        (("a", "b", "c"), "of 100% with its classes read as weather, music, timer "),
+        (("weather", "b", "c"), "model '.*' numbers its classes weather, b, c, the dataset music,"),
+        (NAMES, "of 100% with its classes read as weather, music, timer "),
+    ],
+)
+def test_a_trained_head_whose_classes_cannot_be_put_in_order_is_refused(
+    tmp_path, folder, dataset, names, said
+):
+    model, work = trained_model(folder, tmp_path / "model", (2, 0, 1), names), tmp_path / "work"
+    with pytest.raises(InputError, match=said):
+        started(dataset, work, model)
+    assert not work.exists()
+    training = train(dataset, work, epochs=1)
+    with pytest.raises(InputError, match=said):
+        points(training, work, retrain_with=f"model={model}&layers=0")
+    assert not (work / "retrainings").exists()
+
+
+def test_another_head_in_its_place_leaves_the_order_of_a_trained_one_alone(
+    tmp_path, folder, dataset, capsys
+):
+    model = trained_model(folder, tmp_path / "model", (2, 0, 1), ("weather", "b", "c"))
+    train(dataset, tmp_path / "work", model=str(model), layers=0, epochs=1, head="mlp")
+    assert "trained head" not in capsys.readouterr().err
+
+
 # known answers
 
 

@@ -104,6 +104,7 @@ DIRECTION = [
         "layers",
         "pretrained",
         "tokenizers",
+        "adoption",
         "models",
         "vocabulary",
         "training",
@@ -113,7 +114,7 @@ DIRECTION = [
         "records",
     ),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
-    *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
+    *("representations", "confident", "stability", "suspects", "costs", "dynamics"),
     *(
         "conclusions",
         "remedies",

@@ -81,8 +81,8 @@ def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
     tokenizer = _tokenizer(source, manifest, fit, dataset)
     if manifest["task"] == "nlu":
         joint.check_tokenizer(fit.model, tokenizer)
-    texts = [name for name in ("text", "text_pair") if name in dataset.columns("train")]
-    splits = {split: dataset.read(split, texts) for split in SPLITS}
+    read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
+    splits = {split: dataset.read(split, read) for split in SPLITS}
     return models.check_start(fit, tokenizer, dataset.label_names, splits)
 
 
