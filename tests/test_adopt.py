@@ -156,6 +156,167 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
         assert adoption.identity((found,))
 
 
+def empty(folder: Path, states: dict[str, dict | None]) -> Path:
+    """Make folders that pass for checkpoints, each with its Trainer's state or without."""
+    for name, state in states.items():
+        path = folder / name
+        path.mkdir(parents=True)
+        (path / "config.json").write_text("{}")
+        (path / "model.safetensors").write_text("")
+        if state is not None:
+            (path / adoption.STATE).write_text(json.dumps(state))
+    return folder
+
+
+def trainers(steps: range, logged: dict[int, float], every: int = 8, **more) -> dict[str, dict]:
+    """Return what a Trainer notes at these steps, `logged`: the learning rates by step."""
+    return {
+        f"checkpoint-{step}": {
+            "global_step": step,
+            "epoch": step / every,
+            "log_history": [
+                {"step": at, "learning_rate": rate} for at, rate in logged.items() if at <= step
+            ],
+            "max_steps": steps[-1],
+            **more,
+        }
+        for step in steps
+    }
+
+
+def rates(found) -> list[float]:
+    return [one.learning_rate for one in found]
+
+
+def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
+    states = trainers(range(8, 65, 8), {4: 0.6, 24: 0.4, 56: 0.1})
+    found = adoption.find(empty(tmp_path, states), 3, 9.0)
+    assert rates(found)[:3] == pytest.approx([0.56, 0.48, 0.4])
+    assert rates(found)[3:7] == pytest.approx([0.325, 0.25, 0.175, 0.1])
+    assert [one.rate_is for one in found] == [
+        *("line", "line", "noted", "line", "line", "line", "noted", "nearest")
+    ]
+    (said,) = adoption.told(tmp_path, found)
+    assert said.startswith("no learning rate is noted at step 8, 16, 32, 40, 48, ..., which")
+
+
+def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
+    """The rate that a Trainer notes at a step is that of the step before in its schedule."""
+    linear = {step: 1 - (step - 1) / 64 for step in (35, 50)}
+    found = adoption.find(empty(tmp_path, trainers(range(8, 65, 8), linear)), 3, 9.0)
+    assert rates(found) == pytest.approx([1 - (step - 1) / 64 for step in range(8, 65, 8)])
+    assert "from the line through those noted at other steps" in adoption.told(tmp_path, found)[0]
+
+
+@pytest.mark.parametrize("logged", [{35: 0.5}, {35: 0.5, 36: 0.5}])
+def test_one_rate_alone_is_that_of_all_and_it_is_said(tmp_path, logged):
+    found = adoption.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
+    assert rates(found) == [0.5] * 8
+    assert "from the nearest of those noted at other" in adoption.told(tmp_path, found)[0]
+
+
+def test_without_any_rate_noted_all_weigh_alike_and_it_is_said(tmp_path):
+    found = adoption.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
+    assert rates(found) == [0.25] * 8
+    said = "no learning rate is noted beside any checkpoint: TracIn weighs all alike, with 0.25"
+    assert adoption.told(tmp_path, found) == [said]
+
+
+def test_a_rate_noted_at_every_step_needs_no_word(tmp_path):
+    states = trainers(range(8, 65, 8), {step: 1 / step for step in range(1, 65)})
+    found = adoption.find(empty(tmp_path, states), 3, 9.0)
+    assert rates(found) == [1 / step for step in range(8, 65, 8)]
+    assert adoption.told(tmp_path, found) == []
+
+
+EVERY = {step: 0.1 for step in range(1, 65)}
+
+
+def test_models_beside_the_checkpoints_are_left_aside_and_named(tmp_path):
+    states = trainers(range(8, 33, 8), EVERY)
+    final = {**states["checkpoint-32"], "global_step": 500}
+    more = {"bert-v2": None, "checkpoint-32-best": states["checkpoint-32"], "out-7": final}
+    found = adoption.find(empty(tmp_path, states | more), 3, 9.0)
+    assert [one.step for one in found] == [8, 16, 24, 32]
+    assert [one.epoch for one in found] == [1, 2, 3, 4]
+    (said,) = adoption.told(tmp_path, found)
+    assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are left aside")
+
+
+def test_a_checkpoint_without_notes_takes_its_epoch_from_those_with_some(tmp_path):
+    states = trainers(range(8, 33, 8), EVERY) | {"checkpoint-40": None}
+    found = adoption.find(empty(tmp_path, states), 3, 9.0)
+    assert [(one.step, one.epoch) for one in found][-1] == (40, 5)
+
+
+def test_checkpoints_that_were_renamed_by_epochs_keep_their_steps(tmp_path):
+    for first in (0, 1):
+        states = trainers(range(8, 33, 8), EVERY).values()
+        named = {f"epoch-{n}": state for n, state in enumerate(states, first)}
+        found = adoption.find(empty(tmp_path / str(first), named), 3, 9.0)
+        assert [(one.step, one.epoch) for one in found] == [(8, 1), (16, 2), (24, 3), (32, 4)]
+
+
+def test_names_without_numbers_leave_the_steps_to_the_notes(tmp_path):
+    first, last = trainers(range(8, 17, 8), EVERY).values()
+    found = adoption.find(empty(tmp_path, {"early": first, "best": last, "base": None}), 3, 9.0)
+    assert [(one.path.name, one.step) for one in found] == [("early", 8), ("best", 16)]
+
+
+@pytest.mark.parametrize(
+    ("names", "epochs"),
+    [
+        (("epoch_1.5", "epoch_2.0"), [1.5, 2]),
+        ([f"epoch_{half / 2}" for half in range(1, 9)], [half / 2 for half in range(1, 9)]),
+        (("epoch-1", "epoch-2", "epoch-10"), [1, 2, 10]),
+        (("ep1", "ep2"), [1, 2]),
+        (("model-0.25", "model-1.0"), [0.25, 1]),
+        (("step-1", "step-2"), [1.5, 3]),
+    ],
+)
+def test_names_tell_epochs_where_nothing_is_noted(tmp_path, names, epochs):
+    found = adoption.find(empty(tmp_path, dict.fromkeys(names)), 3, 9.0)
+    assert [one.path.name for one in found] == list(names)
+    assert [one.epoch for one in found] == epochs
+    assert [("epochs" in one.series) for one in found] == [epoch % 1 == 0 for epoch in epochs]
+    read = "the numbers in the names are read as epochs completed: "
+    assert any(note.startswith(read) for note in adoption.told(tmp_path, found)) == (
+        not names[0].startswith("step")
+    )
+
+
+def of_seeds(steps: int) -> dict[str, dict]:
+    return {f"seed-{seed}": trainers(range(steps, steps + 1), EVERY).popitem()[1] for seed in "123"}
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (of_seeds(32), "seed-1 is at step 32 and epoch 4 by its .* and not as its name says"),
+        (dict.fromkeys(["seed-1", "seed-2", "seed-3"]), "several trainings by the names"),
+        (dict.fromkeys(["bert-v2", "checkpoint-8"]), "such as bert-v2 and checkpoint-8; keep"),
+        (
+            {"checkpoint-8": {"global_step": 8, "epoch": 2}, "checkpoint-9": {"global_step": 4}},
+            "checkpoint-9 is at step 4",
+        ),
+        (
+            {
+                "checkpoint-8": {"global_step": 8, "epoch": 2},
+                "checkpoint-9": {"global_step": 9, "epoch": 1},
+            },
+            "not of one training: step 9 is of epoch 1, but step 8 of 2",
+        ),
+        (
+            {f"{run}-{step}": None for run in ("a1-step", "a2-step") for step in (8, 16)},
+            "have the same step",
+        ),
+    ],
+)
+def test_folders_that_are_no_checkpoints_of_one_training_are_refused(tmp_path, states, said):
+    with pytest.raises(InputError, match=said):
+        adoption.find(empty(tmp_path, states), 3, 9.0)
+
+
 def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, dataset):
     at = tmp_path / "folder"
     shutil.copytree(folder, at)

@@ -53,6 +53,7 @@ CORE = [
         "config",
     ),
     *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
+    "trainer_state",
     *("steps", "packages"),
     *(
         "workers",
@@ -104,6 +105,7 @@ DIRECTION = [
         "layers",
         "pretrained",
         "tokenizers",
+        "trainer_state",
         "adoption",
         "models",
         "vocabulary",

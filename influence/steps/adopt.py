@@ -37,7 +37,8 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     Raises InputError if what `adopt` names does not fit it.
     """
     if found := _checkpoints(config):
-        return adoption.check_labels(found, dataset.label_names)
+        notes = [*adoption.told(_path(config), found), *_ignored(config)]
+        return [*notes, *adoption.check_labels(found, dataset.label_names)]
     if config.stack:
         raise InputError(
             f"stack=true completes the last checkpoint, but adopt={config.adopt} holds none; give "
@@ -58,12 +59,14 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
     if not found:
         return models.check_start(config, tokenizer, dataset.label_names, dataset.splits)
     adoption.check_same(found)
+    adoption.check_finite(found)
     last, name = found[-1].path, f"checkpoint {found[-1].path}"
     model, names = _open(last, tokenizer), dataset.label_names
     if model.config.num_labels != len(names):
         raise InputError(
             f"{last} tells {model.config.num_labels} classes apart, but the dataset has "
-            f"{len(names)}: {', '.join(names)}"
+            f"{len(names)}: {', '.join(names)}; give the dataset that it was trained on, with "
+            "train examples of all its classes"
         )
     unseen = config.stack  # a stack that is kept reads what it is told later
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
@@ -210,6 +213,17 @@ def _given(
         logits = dynamics.by_label(read, columns[column], labels)
         found = pd.DataFrame(index=train.index)
     return logits, found, [dynamics.matched(columns, column, count, path)]
+
+
+def _ignored(config: TrainConfig) -> list[str]:
+    """Say which parameters of a training have no effect on one that is there already."""
+    usual = TrainConfig()
+    names = ("runs", "checkpoints", "checkpoint_every")
+    other = [name for name in names if getattr(config, name) != getattr(usual, name)]
+    if not other:
+        return []
+    given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
+    return [f"{given} has no effect: adopt takes the checkpoints that are there, of one run"]
 
 
 def _open(checkpoint: Path, tokenizer) -> nn.Module:

@@ -41,6 +41,7 @@ CODE = (
     *TRAINING,
     *("adoption", "assistant", "assistant_grammar", "columns", "data", "dynamics", "examples"),
     *("folders", "labels", "perturb", "readers", "sources", "tagging", "templates"),
+    "trainer_state",
     *("steps/adopt", "steps/runs", "steps/train", "steps/unfinished"),
 )
 # of a run, in the manifest
