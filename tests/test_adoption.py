@@ -222,6 +222,75 @@ def test_checkpoints_that_are_not_of_one_training_are_refused(
     refused(folder, dataset, said)
 
 
+def plan(folder: Path, first: dict, last: dict, losses: bool) -> None:
+    for path, planned in zip(checkpoints(folder), (first, last), strict=True):
+        state = json.loads((path / adoption.STATE).read_text()) | planned
+        (path / adoption.STATE).write_text(json.dumps(state | ({} if losses else NO_LOSSES)))
+
+
+NO_LOSSES: dict = {"log_history": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [("max_steps", 96, 16), ("num_train_epochs", 12, 2), ("train_batch_size", 16, 8)],
+)
+def test_checkpoints_of_trainings_of_another_plan_are_refused(folder, dataset, name, one, other):
+    """A short training leaves those of a longer one before it in the folder of both."""
+    plan(folder, {name: other}, {name: one}, losses=False)
+    refused(folder, dataset, f"not of one training: .* note {name}={other} and {one}; keep")
+
+
+def test_a_training_that_resumed_for_longer_is_one(tmp_path, folder, dataset):
+    plan(folder, {"max_steps": 90}, {"max_steps": 96}, losses=True)
+    adopted = train(dataset, tmp_path / "work", adopt=str(folder))
+    assert len(run(adopted)["checkpoints"]) == 2
+
+
+def test_checkpoints_that_noted_other_learning_rates_are_refused(folder, dataset):
+    for path, rate in zip(checkpoints(folder), (0.1, 0.2), strict=True):
+        noted = [{"step": 4, "learning_rate": rate}]
+        state = {"epoch": int(path.name.split("-")[1]), "log_history": noted}
+        (path / adoption.STATE).write_text(json.dumps(state))
+    refused(folder, dataset, "not of one training: .* a rate of 0.1 and of 0.2 at step 4")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_checkpoint_of_a_training_that_diverged_is_named(folder, dataset, value, dtype):
+    first, _ = checkpoints(folder)
+    model = models.open_checkpoint(first).to(dtype)
+    with torch.no_grad():
+        model.get_submodule("classifier").weight[1, 2] = value
+    models.save(model, first)
+    refused(folder, dataset, f"{first.name} holds weights that are no finite.*of classifier.weight")
+
+
+def test_large_weights_are_finite(tmp_path, folder, dataset):
+    first, _ = checkpoints(folder)
+    model = models.open_checkpoint(first)
+    with torch.no_grad():
+        model.get_submodule("classifier").weight[:2] = 3e38
+    models.save(model, first)
+    adoption.check_finite(adoption.find(folder, 12, 1e-3))
+
+
+def test_what_has_no_effect_on_an_import_is_said(tmp_path, folder, dataset, capsys):
+    knobs = {"runs": 3, "checkpoints": 2, "checkpoint_every": 5}
+    train(dataset, tmp_path / "work", adopt=str(folder), **knobs)
+    said = "runs=3, checkpoints=2, checkpoint_every=5 has no effect: adopt takes what is there"
+    assert said in capsys.readouterr().err
+    train(dataset, tmp_path / "usual", adopt=str(folder), checkpoints=10)
+    assert "has no effect" not in capsys.readouterr().err
+
+
+def test_a_model_left_aside_is_named(tmp_path, folder, dataset, capsys):
+    last = checkpoints(folder)[-1]
+    shutil.copytree(last, folder / f"{last.name}-best")
+    train(dataset, tmp_path / "work", adopt=str(folder))
+    assert f"{last.name}-best in {folder} is left aside: only" in capsys.readouterr().err
+
+
 def test_a_checkpoint_at_the_start_is_accepted_beside_one_that_has_learned(
     tmp_path, folder, dataset
 ):
