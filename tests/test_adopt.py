@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from transformers import TrainerCallback
 
 from influence import adoption, cluster, data, models, steps, tokenizers
 from influence.config import ScoreStep, TrainStep
@@ -369,46 +370,169 @@ def test_a_trainer_without_a_tokenizer_needs_the_name_of_its_model(tmp_path, dat
     begun(tmp_path, dataset, model, None, model="somebody/bert")
 
 
-@pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own
-def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
-    tmp_path, trained, dataset
-):
+def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **knobs):
+    """Return a Trainer of three classes, and its model, with these callbacks."""
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    from influence.callback import KeepCheckpoints
-
     loaded = data.load(dataset)
     tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
-    config = TrainStep(dataset=dataset, **tiny.FAST)
-    model = models.build(config, tokenizer, loaded.label_names, seed=1)
+    model = models.build(
+        TrainStep(dataset=dataset, **tiny.FAST), tokenizer, loaded.label_names, seed=1
+    )
     rows = [
         {**tokenizer(text, truncation=True, max_length=16), "label": label}
         for text, label in zip(loaded.train["text"], loaded.train["label"], strict=True)
     ]
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"),
-        num_train_epochs=2,
-        per_device_train_batch_size=16,
-        save_strategy="no",
-        report_to=[],
-        use_cpu=True,
-        disable_tqdm=True,
-    )
-    at = tmp_path / "training"
-    Trainer(
+    usual: dict = {
+        "output_dir": str(tmp_path / "out"),
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 16,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    arguments = TrainingArguments(**usual | knobs)
+    made = Trainer(
         model=model,
         args=arguments,
         train_dataset=rows,
+        eval_dataset=rows,
         processing_class=tokenizer,
-        callbacks=[KeepCheckpoints(at, checkpoints=4, dataset=dataset, **_small())],
-    ).train()
+        callbacks=callbacks,
+    )
+    return made, model
+
+
+def run_of(training: Path) -> dict:
+    return json.loads((training / "runs/0/run.json").read_text())
+
+
+@pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own
+def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
+    tmp_path, trained, dataset
+):
+    from influence.callback import KeepCheckpoints
+
+    at = tmp_path / "training"
+    keeper = KeepCheckpoints(at, checkpoints=4, dataset=dataset, **_small())
+    made, model = trainer(tmp_path, trained, dataset, [keeper])
+    made.train()
     table = score(at, "vog,el2n@1,tracin", tmp_path / "work")
     assert len(table) == 121 and np.isfinite(table["vog"]).all()
     last = models.open_checkpoint(sorted((at / "runs/0").glob("step-*"))[-1])
     for name, weights in model.state_dict().items():
         assert np.array_equal(weights.numpy(), last.state_dict()[name].numpy()), name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "training", "work"]
+
+
+class Stop(TrainerCallback):
+    """Stop after a step: at once as when somebody is content, or as a machine goes down."""
+
+    def __init__(self, step: int, error: type[BaseException] | None = None) -> None:
+        self.step, self.error = step, error
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.global_step == self.step:
+            if self.error is not None:
+                raise self.error
+            control.should_training_stop = True
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("step", "kept"), [(16, [5, 8, 10, 15, 16]), (18, [5, 8, 10, 15, 16, 18]), (1, [1])]
+)
+def test_a_trainer_that_stops_early_leaves_what_it_has(tmp_path, trained, dataset, step, kept):
+    from influence.callback import KeepCheckpoints
+
+    at = tmp_path / "training"
+    keeper = KeepCheckpoints(at, checkpoints=8, dataset=dataset, **_small())
+    made, _ = trainer(tmp_path, trained, dataset, [keeper, Stop(step)], num_train_epochs=5)
+    made.train()
+    assert [one["step"] for one in run_of(at)["checkpoints"]] == kept
+    manifest = json.loads((at / "manifest.json").read_text())
+    assert manifest["fit"]["epochs"] == max(1, round(step / 8))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_with_early_stopping_leaves_a_training(tmp_path, trained, dataset):
+    from transformers import EarlyStoppingCallback
+
+    from influence.callback import KeepCheckpoints
+
+    at = tmp_path / "training"
+    keeper = KeepCheckpoints(at, dataset=dataset, **_small())
+    stopping = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    stopping |= {"metric_for_best_model": "loss", "num_train_epochs": 6}
+    made, _ = trainer(
+        tmp_path, trained, dataset, [keeper, EarlyStoppingCallback(1, 9.0)], **stopping
+    )
+    made.train()
+    assert [one["step"] for one in run_of(at)["checkpoints"]] == [5, 8, 10, 14, 16]
+
+
+RESUMABLE = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 6}
+
+
+def killed(tmp_path: Path, trained: Path, dataset: str, step: int):
+    """Let a Trainer begin whose machine goes down; return another that can resume."""
+    from influence.callback import KeepCheckpoints
+
+    def keepers():
+        return KeepCheckpoints(tmp_path / "training", checkpoints=8, dataset=dataset, **_small())
+
+    made, _ = trainer(
+        tmp_path, trained, dataset, [keepers(), Stop(step, KeyboardInterrupt)], **RESUMABLE
+    )
+    with pytest.raises(KeyboardInterrupt):
+        made.train()
+    return trainer(tmp_path, trained, dataset, [keepers()], **RESUMABLE)[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, dataset):
+    made = killed(tmp_path, trained, dataset, 23)  # resumes after step 18, with 20 kept
+    first = tmp_path / "training.checkpoints/checkpoint-4/model.safetensors"
+    weights, later = first.read_bytes(), first.parent.with_name("checkpoint-20")
+    assert later.exists()
+    (later / "stale").touch()
+    made.train(resume_from_checkpoint=True)
+    at = tmp_path / "training"
+    assert [one["step"] for one in run_of(at)["checkpoints"]] == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert [one["epoch"] for one in run_of(at)["checkpoints"]][::2] == [0.5, 1.5, 2.5, 3.5]
+    assert not list(at.rglob("stale"))
+    kept = models.open_checkpoint(at / "runs/0/step-000004").state_dict()
+    first.parent.mkdir(parents=True)
+    first.write_bytes(weights)
+    shutil.copy(at / "runs/0/step-000004/config.json", first.parent)
+    before = models.open_checkpoint(first.parent).state_dict()
+    assert all(np.array_equal(kept[name].numpy(), before[name].numpy()) for name in kept)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("lost", ["checkpoint-8", "."])
+def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once(
+    tmp_path, trained, dataset, lost
+):
+    made = killed(tmp_path, trained, dataset, 23)
+    shutil.rmtree(tmp_path / "training.checkpoints" / lost)
+    step = {"checkpoint-8": 8, ".": 4}[lost]
+    with pytest.raises(InputError, match=f"resumes after step 18, but .* lacks .* of step {step};"):
+        made.train(resume_from_checkpoint=True)
+    assert made.state.global_step == 18
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_that_starts_again_keeps_nothing_of_what_was_before(tmp_path, trained, dataset):
+    made = killed(tmp_path, trained, dataset, 23)
+    (tmp_path / "training.checkpoints/checkpoint-20").rename(
+        tmp_path / "training.checkpoints/checkpoint-21"
+    )
+    made.train()
+    steps = [one["step"] for one in run_of(tmp_path / "training")["checkpoints"]]
+    assert steps == [4, 8, 12, 16, 20, 24, 28, 32]
 
 
 def _small() -> dict:
