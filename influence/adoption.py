@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from scipy.optimize import linear_sum_assignment
 
-from influence import trainer_state
+from influence import checkpoint_names, trainer_state
 from influence.errors import InputError, first_line
 from influence.labels import plain
 from influence.store import NOT_JSON, file_digest
@@ -29,12 +27,6 @@ SHOWN = 5  # names in a sentence
 BEYOND_CHANCE = 1.645  # standard errors: 5 % of the models that know nothing come so far
 FAR = 3.0  # standard errors: more than luck, also if looked for
 WHOLE = 1e-6  # how far from a whole number the end of an epoch may be
-NUMBER = re.compile(r"\d{1,15}(\.\d{1,6})?")
-AT_END = re.compile(rf"({NUMBER.pattern})$")
-OF_EPOCHS = re.compile(
-    r"(epochs?|(?<![a-z])ep)[-_= ]?$", re.IGNORECASE
-)  # what is before such a number
-OF_TRAININGS = re.compile(r"(seed|run|fold|trial)s?[-_= ]?$", re.IGNORECASE)
 SCALES = (1, 2, 4, 5, 10, 20, 100, 1000, 1_000_000)  # steps of an epoch that make all steps whole
 
 
@@ -67,7 +59,7 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
     """
     if not folder.is_dir():
         raise InputError(f"there is no directory {folder}; adopt names a folder of checkpoints")
-    states = _chosen(folder)
+    states = checkpoint_names.chosen(folder)
     if not states:
         if adapters := sorted(folder.glob("*/adapter_config.json")):
             raise InputError(
@@ -101,23 +93,20 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
 def told(folder: Path, found: Sequence[Adopted]) -> list[str]:
     """Return what is worth saying of the checkpoints that `find` returned and of what it left."""
     notes, taken = [], {one.path for one in found}
-    if aside := [path.name for path in _models(folder) if path not in taken]:
-        some = ", ".join(aside[:SHOWN]) + (", ..." if len(aside) > SHOWN else "")
+    if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
         notes.append(
-            f"{some} in {folder} {'are' if len(aside) > 1 else 'is'} left aside: only "
+            f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} left aside: only "
             f"{found[0].path.name} and those named like it are read"
         )
     if found[0].named_by_epoch:
-        names = ", ".join(f"{one.epoch:g}" for one in found[:SHOWN])
-        notes.append(f"the numbers in the names are read as epochs completed: {names}, ...")
-    guessed = [str(one.step) for one in found if one.rate_is in ("line", "nearest")]
-    if guessed:
-        how = "line" if all(one.rate_is != "nearest" for one in found) else "nearest"
+        read = _some([f"{one.epoch:g}" for one in found])
+        notes.append(f"the numbers in the names are read as epochs completed: {read}")
+    if guessed := [one for one in found if one.rate_is in ("line", "nearest")]:
+        nearest = any(one.rate_is == "nearest" for one in guessed)
         notes.append(
-            f"no learning rate is noted at step {', '.join(guessed[:SHOWN])}"
-            f"{', ...' if len(guessed) > SHOWN else ''}, which TracIn weighs them by: it is taken "
-            f"from {'the line through' if how == 'line' else 'the nearest of'} those noted at "
-            "other steps"
+            "no learning rate, by which TracIn weighs them, is noted at step "
+            f"{_some([str(one.step) for one in guessed])}: it is taken from "
+            f"{'the nearest of' if nearest else 'the line through'} those noted at other steps"
         )
     if all(one.rate_is == "given" for one in found):
         notes.append(
@@ -298,89 +287,20 @@ def _best_order(counts: np.ndarray) -> np.ndarray:
     return order
 
 
-def _models(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if (path / "config.json").is_file())
-
-
-def _chosen(folder: Path) -> dict[Path, State | None]:
-    """Return the checkpoints of one training in a folder, each with its Trainer's state if any.
-
-    A Trainer's say themselves at which step they are. Of others only those count whose names are
-    alike but for numbers, like the Trainer's or else like most.
-    """
-    paths = _models(folder)
-    numbered = [path for path in paths if AT_END.search(path.name)]
-    if not numbered:
-        states = {path: trainer_state.read(path) for path in paths}
-        return {path: state for path, state in states.items() if state and state.step >= 0}
-    states = {path: trainer_state.read(path) for path in numbered}
-    fitting = {path for path, state in states.items() if state and _fits(path, state)}
-    alike = {_pattern(path) for path in fitting}
-    for path, state in states.items():
-        if state and path not in fitting and (not alike or _pattern(path) in alike):
-            raise InputError(
-                f"{path} is at step {state.step} and epoch {state.epoch:g} by its {STATE}, and "
-                "not as its name says; name checkpoints by their steps, such as "
-                f"checkpoint-{state.step}, and keep those of one training"
-            )
-    bare = [path for path, state in states.items() if state is None]
-    alike = alike or _commonest(folder, bare)
-    taken = fitting | {path for path in bare if _pattern(path) in alike}
-    return {path: states[path] for path in numbered if path in taken}
-
-
-def _commonest(folder: Path, paths: Sequence[Path]) -> set[str]:
-    """Return the pattern of most names; raises InputError if that is none of steps or epochs."""
-    (pattern, most), *others = Counter(map(_pattern, paths)).most_common()
-    first = next(path for path in paths if _pattern(path) == pattern)
-    if OF_TRAININGS.search(AT_END.sub("", first.name)) and most > 1:
-        raise InputError(
-            f"{folder} holds several trainings by the names of its folders, such as {first.name}; "
-            "give the folder of one, whose names end in steps, such as checkpoint-500"
-        )
-    if others and others[0][1] == most:
-        other = next(path for path in paths if _pattern(path) == others[0][0])
-        raise InputError(
-            f"{folder} holds models under names of several kinds, such as {first.name} and "
-            f"{other.name}; keep the checkpoints of one training"
-        )
-    return {pattern}
-
-
-def _pattern(path: Path) -> str:
-    return NUMBER.sub("#", path.name)
-
-
-def _number(path: Path) -> float:
-    found = AT_END.search(path.name)
-    return float(found[1]) if found else -1.0
-
-
-def _is_epoch(path: Path) -> bool:
-    """Tell whether the number in a name counts epochs: epoch-3, and anything with a decimal."""
-    found = AT_END.search(path.name)
-    return bool(found and ("." in found[1] or OF_EPOCHS.search(path.name[: found.start()])))
-
-
-def _fits(path: Path, state: State) -> bool:
-    """Tell whether a name says what the state says; epochs may be counted from 0 or 1."""
-    number = _number(path)
-    if _is_epoch(path) and state.epoch:
-        return min(abs(number - state.epoch), abs(number + 1 - state.epoch)) < 0.1
-    return state.step < 0 or number == state.step
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _steps(states: Mapping[Path, State | None]) -> dict[Path, int]:
     """Return the steps as noted or else named; those named by epochs count parts of epochs."""
-    numbers = [_number(path) for path in states]
-    per_epoch = _per_epoch(states.values()) or next(
-        (scale for scale in SCALES if all(abs(n * scale % 1) < WHOLE for n in numbers)), SCALES[-1]
-    )
+    numbers = [checkpoint_names.number(path) for path in states]
+    scale = 1.0
+    if any(map(checkpoint_names.is_epoch, states)):
+        fitting = (n for n in SCALES if all(abs(number * n % 1) < WHOLE for number in numbers))
+        scale = _per_epoch(states.values()) or next(fitting, SCALES[-1])
     return {
-        path: state.step
-        if state and state.step >= 0
-        else round(_number(path) * (per_epoch if _is_epoch(path) else 1))
-        for path, state in states.items()
+        path: state.step if state and state.step >= 0 else round(number * scale)
+        for (path, state), number in zip(states.items(), numbers, strict=True)
     }
 
 
@@ -398,14 +318,15 @@ def _described(
     rates = {step: rate for state in noted for step, rate in state.rates.items()}
     end = max((float(state.plan.get("max_steps", 0)) for state in noted), default=0.0)
     per_epoch, last = _per_epoch(noted), max(steps.values())
+    by_epoch = not per_epoch and any(map(checkpoint_names.is_epoch, states))
     found = []
     for path, state in states.items():
         step, named = steps[path], False
         epoch = step / per_epoch if per_epoch else epochs * step / max(last, 1)
         if state and state.epoch:
             epoch = state.epoch
-        elif not per_epoch and _is_epoch(path):
-            epoch, named = _number(path), True
+        elif by_epoch:
+            epoch, named = checkpoint_names.number(path), True
         rate, origin = trainer_state.rate_at(step, rates, end) if rates else (usual, "given")
         found.append(Adopted(path, step, epoch, rate, origin, named))
     return tuple(found)

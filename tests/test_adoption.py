@@ -261,7 +261,7 @@ def test_a_checkpoint_of_a_training_that_diverged_is_named(folder, dataset, valu
     first, _ = checkpoints(folder)
     model = models.open_checkpoint(first).to(dtype)
     with torch.no_grad():
-        model.get_submodule("classifier").weight[1, 2] = value
+        next(model.get_submodule("classifier").parameters())[1, 2] = value
     models.save(model, first)
     refused(folder, dataset, f"{first.name} holds weights that are no finite.*of classifier.weight")
 
@@ -270,7 +270,7 @@ def test_large_weights_are_finite(tmp_path, folder, dataset):
     first, _ = checkpoints(folder)
     model = models.open_checkpoint(first)
     with torch.no_grad():
-        model.get_submodule("classifier").weight[:2] = 3e38
+        next(model.get_submodule("classifier").parameters())[:2] = 3e38
     models.save(model, first)
     adoption.check_finite(adoption.find(folder, 12, 1e-3))
 
@@ -340,7 +340,7 @@ def with_other_numbers(folder: Path) -> None:
     after = tokenizers.open_tokenizer(last).get_vocab()
     for path in checkpoints(folder):
         model = models.open_checkpoint(path)
-        table = model.get_input_embeddings().weight
+        table: torch.Tensor = model.get_input_embeddings().weight
         with torch.no_grad():
             rows = table[[before[word] for word in after]].clone()
             table[list(after.values())] = rows

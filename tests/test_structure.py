@@ -53,7 +53,7 @@ CORE = [
         "config",
     ),
     *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
-    "trainer_state",
+    *("trainer_state", "checkpoint_names"),
     *("steps", "packages"),
     *(
         "workers",
@@ -106,6 +106,7 @@ DIRECTION = [
         "pretrained",
         "tokenizers",
         "trainer_state",
+        "checkpoint_names",
         "adoption",
         "models",
         "vocabulary",
