@@ -316,7 +316,7 @@ def _described(
     """Return the checkpoints, of ascending steps, with what is noted of all or else assumed."""
     noted = [state for state in states.values() if state]
     rates = {step: rate for state in noted for step, rate in state.rates.items()}
-    end = max((float(state.plan.get("max_steps", 0)) for state in noted), default=0.0)
+    end = max((state.plan.get("max_steps", 0.0) for state in noted), default=0.0)
     per_epoch, last = _per_epoch(noted), max(steps.values())
     by_epoch = not per_epoch and any(map(checkpoint_names.is_epoch, states))
     found = []
@@ -336,14 +336,14 @@ def _difference(one: State, other: State) -> str:
     """Return what two states note that cannot be of one training, "" for nothing."""
     shared = sorted(one.losses.keys() & other.losses.keys())
     for step in shared:
-        if one.losses[step] != other.losses[step]:
+        if str(one.losses[step]) != str(other.losses[step]):  # nan is the same as nan here
             return f"a loss of {one.losses[step]} and of {other.losses[step]} at step {step}"
     for step in sorted(one.rates.keys() & other.rates.keys()):
         if one.rates[step] != other.rates[step]:
             return f"a rate of {one.rates[step]} and of {other.rates[step]} at step {step}"
     for name in sorted(one.plan.keys() & other.plan.keys()):
         if one.plan[name] != other.plan[name] and not shared:
-            return f"{name}={one.plan[name]} and {other.plan[name]}"
+            return f"{name}={one.plan[name]:g} and {other.plan[name]:g}"
     return ""
 
 

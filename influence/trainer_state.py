@@ -30,7 +30,7 @@ class State:
 
     step: int
     epoch: float
-    plan: Mapping[str, Any]
+    plan: Mapping[str, float]
     rates: Mapping[int, float]
     losses: Mapping[int, Any]
 
@@ -50,14 +50,14 @@ def read(folder: Path) -> State | None:
         state = State(
             -1 if step is None else int(step),
             float(content.get("epoch") or 0),
-            {name: content[name] for name in PLAN if content.get(name) is not None},
+            {name: float(content[name]) for name in PLAN if content.get(name) is not None},
             {int(row["step"]): float(row["learning_rate"]) for row in rows if _is_rate(row)},
-            {row["step"]: row["loss"] for row in rows if "loss" in row and "step" in row},
+            {int(row["step"]): row["loss"] for row in rows if "loss" in row and "step" in row},
         )
     except (*NOT_JSON, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is no state of a Trainer ({error})") from None
-    if not all(map(math.isfinite, (state.epoch, *state.rates.values()))):
-        raise InputError(f"{path} holds an epoch or a learning rate that is not finite")
+    if not all(map(math.isfinite, (state.epoch, *state.plan.values(), *state.rates.values()))):
+        raise InputError(f"{path} holds an epoch, a plan or a learning rate that is not finite")
     if not -1 <= state.step <= MOST or state.epoch < 0:
         raise InputError(f"{path} is of step {state.step} and epoch {state.epoch}, which are none")
     return state

@@ -124,8 +124,10 @@ ANYTHING = st.recursive(
     ),
     max_leaves=4,
 )
-NOTES = st.dictionaries(st.sampled_from(["epoch", "log_history", "id2label"]), ANYTHING)
-ROWS = st.lists(st.dictionaries(st.sampled_from(["learning_rate", "step"]), ANYTHING), max_size=3)
+NOTED = ["epoch", "global_step", "id2label", "log_history", "max_steps"]
+NOTES = st.dictionaries(st.sampled_from(NOTED), ANYTHING)
+OF_ROWS = st.sampled_from(["learning_rate", "loss", "step"])
+ROWS = st.lists(st.dictionaries(OF_ROWS, ANYTHING), max_size=3)
 
 
 @given(
@@ -140,6 +142,9 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(["learning_rate", "step"]), ANYT
 @example("{}", '{"epoch": "last"}', "checkpoint-7")
 @example("{}", '{"log_history": [{"learning_rate": 1}]}', "checkpoint-7")
 @example("{}", '{"epoch": NaN}', "checkpoint-7")
+@example("{}", '{"global_step": 1e400}', "checkpoint-7")
+@example("{}", '{"max_steps": [1]}', "checkpoint-7")
+@example("{}", '{"log_history": [{"loss": 1, "step": [1]}]}', "checkpoint-7")
 @example("{}", "{}", "checkpoint-0")
 def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name):
     with tempfile.TemporaryDirectory() as root:
@@ -155,6 +160,7 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
             return
         assert np.isfinite([found.epoch, found.learning_rate]).all()
         assert adoption.identity((found,))
+        assert adoption.told(Path(root), (found,)) is not None
 
 
 def empty(folder: Path, states: dict[str, dict | None]) -> Path:
