@@ -3,28 +3,31 @@
 import hashlib
 import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from scipy.optimize import linear_sum_assignment
 
+from influence import checkpoint_names, trainer_state
 from influence.errors import InputError, first_line
 from influence.labels import plain
 from influence.store import NOT_JSON, file_digest
+from influence.trainer_state import STATE, Origin, State
 
-STATE = "trainer_state.json"  # what a Trainer leaves beside each of its checkpoints
 TOKENIZER = (  # a folder with one of these holds a tokenizer
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model"),
     *("sentencepiece.bpe.model", "tokenizer.model"),
 )
+SHOWN = 5  # names in a sentence
 BEYOND_CHANCE = 1.645  # standard errors: 5 % of the models that know nothing come so far
 FAR = 3.0  # standard errors: more than luck, also if looked for
 WHOLE = 1e-6  # how far from a whole number the end of an epoch may be
+SCALES = (1, 2, 4, 5, 10, 20, 100, 1000, 1_000_000)  # steps of an epoch that make all steps whole
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Adopted:
     step: int
     epoch: float
     learning_rate: float
+    rate_is: Origin = "noted"
+    named_by_epoch: bool = False  # its name is all that is known of its epoch, its step is not
 
     @property
     def series(self) -> list[str]:
@@ -46,16 +51,16 @@ class Adopted:
 def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]:
     """Return the checkpoints below `folder` (checkpoint-500, step-000100, ...) by their steps.
 
-    Epoch and learning rate are those that a Trainer noted beside them; without such a note the last
-    is taken to be at the end of `epochs`, and the rate to be `learning_rate` throughout. Raises
-    InputError if there is none, if one has no safetensors, or if two have the same step.
+    Steps, epochs and learning rates are those that a Trainer noted beside them. Without such a note
+    the number at the end of a name is the step, or the epoch for names such as epoch-1.5; the last
+    is taken to be at the end of `epochs` unless names say otherwise, and the rate to be
+    `learning_rate` throughout. Raises InputError if there is none, if one has no safetensors, if
+    two have the same step, and if names and notes contradict one another.
     """
     if not folder.is_dir():
         raise InputError(f"there is no directory {folder}; adopt names a folder of checkpoints")
-    paths = [path for path in folder.iterdir() if (path / "config.json").is_file()]
-    numbered = {path: re.search(r"(\d+)$", path.name) for path in paths}
-    steps = {path: int(found[1]) for path, found in numbered.items() if found}
-    if not steps:
+    states = checkpoint_names.chosen(folder)
+    if not states:
         if adapters := sorted(folder.glob("*/adapter_config.json")):
             raise InputError(
                 f"{adapters[0].parent} holds an adapter, which is no model by itself; merge each "
@@ -65,19 +70,50 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
             f"{folder} holds no checkpoints: it needs folders such as checkpoint-500, each with a "
             "config.json and a model.safetensors"
         )
-    for path in steps:
+    for path in states:
         if not list(path.glob("*.safetensors")):
             raise InputError(
                 f"{path} has no weights as safetensors, and other formats are not opened; save it "
                 "with save_pretrained of transformers 5"
             )
+    steps = _steps(states)
     if len(set(steps.values())) < len(steps):
         raise InputError(f"two checkpoints in {folder} have the same step; keep one of them")
-    last = max(steps.values())
-    ordered = sorted(steps.items(), key=lambda pair: pair[1])
-    return tuple(
-        _adopted(path, step, epochs * step / max(last, 1), learning_rate) for path, step in ordered
-    )
+    ordered = {path: states[path] for path in sorted(steps, key=steps.__getitem__)}
+    found = _described(ordered, steps, epochs, learning_rate)
+    for one, other in zip(found, found[1:], strict=False):
+        if other.epoch <= one.epoch:
+            raise InputError(
+                f"{one.path} and {other.path} are not of one training: step {other.step} is of "
+                f"epoch {other.epoch:g}, but step {one.step} of {one.epoch:g}; keep those of one"
+            )
+    return found
+
+
+def told(folder: Path, found: Sequence[Adopted]) -> list[str]:
+    """Return what is worth saying of the checkpoints that `find` returned and of what it left."""
+    notes, taken = [], {one.path for one in found}
+    if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
+        notes.append(
+            f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} left aside: only "
+            f"{found[0].path.name} and those named like it are read"
+        )
+    if found[0].named_by_epoch:
+        read = _some([f"{one.epoch:g}" for one in found])
+        notes.append(f"the numbers in the names are read as epochs completed: {read}")
+    if guessed := [one for one in found if one.rate_is in ("line", "nearest")]:
+        nearest = any(one.rate_is == "nearest" for one in guessed)
+        notes.append(
+            "no learning rate, by which TracIn weighs them, is noted at step "
+            f"{_some([str(one.step) for one in guessed])}: it is taken from "
+            f"{'the nearest of' if nearest else 'the line through'} those noted at other steps"
+        )
+    if all(one.rate_is == "given" for one in found):
+        notes.append(
+            f"no learning rate is noted beside any checkpoint: TracIn weighs all alike, with "
+            f"{found[0].learning_rate:g}"
+        )
+    return notes
 
 
 def identity(found: Sequence[Adopted]) -> str:
@@ -122,7 +158,8 @@ def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence
     if classes != len(label_names) and id2label:
         raise InputError(
             f"{model} tells {classes} classes apart, but the dataset has "
-            f"{len(label_names)}: {', '.join(label_names)}"
+            f"{len(label_names)}: {', '.join(label_names)}; give the dataset that it was trained "
+            "on, with train examples of all its classes"
         )
     own = [id2label.get(number, "") for number in range(len(label_names))]
     number_of = {plain(name): number for number, name in enumerate(label_names)}
@@ -136,11 +173,12 @@ def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence
 def check_same(found: Sequence[Adopted]) -> None:
     """Raise InputError if the checkpoints cannot be of one training.
 
-    They need weights of the same names and shapes, and where a Trainer has noted the losses of its
-    steps, those of a later checkpoint begin with those of an earlier one.
+    They need weights of the same names and shapes. Where a Trainer has noted losses and rates of
+    its steps, those of a later checkpoint begin with those of an earlier one; where no losses tell,
+    both planned to train as long, on batches of the same size.
     """
     last = found[-1]
-    shapes, losses = _shapes(last.path), _losses(last.path)
+    shapes, state = _shapes(last.path), trainer_state.read(last.path)
     for one in found[:-1]:
         own = _shapes(one.path)
         if other := sorted(name for name in {*own, *shapes} if own.get(name) != shapes.get(name)):
@@ -150,12 +188,28 @@ def check_same(found: Sequence[Adopted]) -> None:
                 f"{own.get(name, 'missing')} there and {shapes.get(name, 'missing')} here; keep "
                 "those of one"
             )
-        noted = _losses(one.path)
-        for step in sorted(noted.keys() & losses.keys()):
-            if noted[step] != losses[step]:
+        noted = trainer_state.read(one.path)
+        if noted and state and (difference := _difference(noted, state)):
+            raise InputError(
+                f"{one.path} and {last.path} are not of one training: their {STATE} note "
+                f"{difference}; keep those of one"
+            )
+
+
+def check_finite(found: Sequence[Adopted]) -> None:
+    """Raise InputError for a checkpoint with weights that are no finite numbers."""
+    for one in found:
+        for file in sorted(one.path.glob("*.safetensors")):
+            try:
+                with safe_open(file, "pt") as weights:
+                    names = weights.keys()
+                    wrong = [name for name in names if not _is_finite(weights.get_tensor(name))]
+            except (OSError, SafetensorError) as error:
+                raise InputError(f"{file} is no file of weights: {first_line(error)}") from None
+            if wrong:
                 raise InputError(
-                    f"{one.path} and {last.path} are not of one training: their {STATE} note a "
-                    f"loss of {noted[step]} and of {losses[step]} at step {step}; keep those of one"
+                    f"{one.path} holds weights that are no finite numbers, those of {wrong[0]}: "
+                    "its training had diverged; leave it and all later ones out"
                 )
 
 
@@ -198,7 +252,9 @@ def keeps_its_word(counts: np.ndarray, sure: float, share: float = 0.5) -> bool:
     return bool(right - chance >= share * (sure - chance) or sure - right <= FAR * error)
 
 
-def check_order(path: Path, counts: np.ndarray, sure: float, label_names: Sequence[str]) -> None:
+def check_order(
+    model: str | Path, counts: np.ndarray, sure: float, label_names: Sequence[str]
+) -> None:
     """Raise InputError if the predictions fit the labels far better with classes in another order.
 
     That is so if, among the examples of the classes that change places in the best order, most are
@@ -214,7 +270,7 @@ def check_order(path: Path, counts: np.ndarray, sure: float, label_names: Sequen
         right, otherwise = np.trace(counts), counts[np.arange(len(order)), order].sum()
         read = ", ".join(label_names[label] for label in np.argsort(order))
         raise InputError(
-            f"{path} fits the labels of {right / counts.sum():.0%} of {counts.sum()} train "
+            f"{model} fits the labels of {right / counts.sum():.0%} of {counts.sum()} train "
             f"examples as numbered, but of {otherwise / counts.sum():.0%} with its classes read as "
             f"{read} (the dataset has {', '.join(label_names)}); give the labels the order of the "
             "checkpoint, as by numbers"
@@ -231,19 +287,69 @@ def _best_order(counts: np.ndarray) -> np.ndarray:
     return order
 
 
-def _adopted(path: Path, step: int, epoch: float, learning_rate: float) -> Adopted:
-    if (path / STATE).is_file():
-        try:
-            state = _read(path / STATE, "state of a Trainer")
-            epoch = float(state.get("epoch") or epoch)
-            rates = [row for row in state.get("log_history", []) if "learning_rate" in row]
-            before = [row["learning_rate"] for row in rates if row["step"] <= step]
-            learning_rate = float(before[-1] if before else learning_rate)
-        except (*NOT_JSON, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise InputError(f"{path / STATE} is no state of a Trainer ({error})") from None
-        if not math.isfinite(epoch) or not math.isfinite(learning_rate):
-            raise InputError(f"{path / STATE} holds an epoch or a learning rate that is not finite")
-    return Adopted(path, step, epoch, learning_rate)
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _steps(states: Mapping[Path, State | None]) -> dict[Path, int]:
+    """Return the steps as noted or else named; those named by epochs count parts of epochs."""
+    numbers = [checkpoint_names.number(path) for path in states]
+    scale = 1.0
+    if any(map(checkpoint_names.is_epoch, states)):
+        fitting = (n for n in SCALES if all(abs(number * n % 1) < WHOLE for number in numbers))
+        scale = _per_epoch(states.values()) or next(fitting, SCALES[-1])
+    return {
+        path: state.step if state and state.step >= 0 else round(number * scale)
+        for (path, state), number in zip(states.items(), numbers, strict=True)
+    }
+
+
+def _per_epoch(states: Iterable[State | None]) -> float:
+    """Return the optimiser steps of an epoch, 0 if no Trainer notes them."""
+    known = [state for state in states if state and state.step > 0 and state.epoch]
+    return max((state.step / state.epoch for state in known), default=0.0)
+
+
+def _described(
+    states: Mapping[Path, State | None], steps: Mapping[Path, int], epochs: int, usual: float
+) -> tuple[Adopted, ...]:
+    """Return the checkpoints, of ascending steps, with what is noted of all or else assumed."""
+    noted = [state for state in states.values() if state]
+    rates = {step: rate for state in noted for step, rate in state.rates.items()}
+    end = max((state.plan.get("max_steps", 0.0) for state in noted), default=0.0)
+    per_epoch, last = _per_epoch(noted), max(steps.values())
+    by_epoch = not per_epoch and any(map(checkpoint_names.is_epoch, states))
+    found = []
+    for path, state in states.items():
+        step, named = steps[path], False
+        epoch = step / per_epoch if per_epoch else epochs * step / max(last, 1)
+        if state and state.epoch:
+            epoch = state.epoch
+        elif by_epoch:
+            epoch, named = checkpoint_names.number(path), True
+        rate, origin = trainer_state.rate_at(step, rates, end) if rates else (usual, "given")
+        found.append(Adopted(path, step, epoch, rate, origin, named))
+    return tuple(found)
+
+
+def _difference(one: State, other: State) -> str:
+    """Return what two states note that cannot be of one training, "" for nothing."""
+    shared = sorted(one.losses.keys() & other.losses.keys())
+    for step in shared:
+        if str(one.losses[step]) != str(other.losses[step]):  # nan is the same as nan here
+            return f"a loss of {one.losses[step]} and of {other.losses[step]} at step {step}"
+    for step in sorted(one.rates.keys() & other.rates.keys()):
+        if one.rates[step] != other.rates[step]:
+            return f"a rate of {one.rates[step]} and of {other.rates[step]} at step {step}"
+    for name in sorted(one.plan.keys() & other.plan.keys()):
+        if one.plan[name] != other.plan[name] and not shared:
+            return f"{name}={one.plan[name]:g} and {other.plan[name]:g}"
+    return ""
+
+
+def _is_finite(weights: torch.Tensor) -> bool:
+    # A sum costs no copy; where it is not finite, all of them may still be.
+    return bool(weights.float().sum().isfinite() or weights.float().isfinite().all())
 
 
 def _read(path: Path, what: str) -> Any:
@@ -263,14 +369,6 @@ def _shapes(path: Path) -> dict[str, list[int]]:
         except (OSError, SafetensorError) as error:
             raise InputError(f"{file} is no file of weights: {first_line(error)}") from None
     return shapes
-
-
-def _losses(path: Path) -> dict[int, Any]:
-    """Return the loss of each step that a Trainer has noted beside a checkpoint."""
-    if not (path / STATE).is_file():
-        return {}
-    rows = _read(path / STATE, "state of a Trainer").get("log_history", [])
-    return {row["step"]: row["loss"] for row in rows if "loss" in row and "step" in row}
 
 
 def _digests(path: Path, weights: str = "") -> dict[str, str]:

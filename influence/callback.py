@@ -32,15 +32,17 @@ from influence.errors import InputError
 from influence.saved import Dataset
 
 SCHEDULES = {"constant", "linear"}
+PLANNED = "planned.json"  # the steps that shall be kept, as known when this one was
 
 
 class KeepCheckpoints(TrainerCallback):
     """Keep evenly spread checkpoints and those at the ends of epochs; leave a training directory.
 
+    A training that resumes keeps what was kept before, and one that stops early leaves what it has.
     The dataset is named as on the command line, since scores need the texts and labels themselves
     and not what a script has made of them. Raises InputError, before any step is trained, for a
-    dataset that cannot be read or whose classes are numbered otherwise than the model's, and for
-    texts that the model cannot read.
+    dataset that cannot be read or whose classes are numbered otherwise than the model's, for texts
+    that the model cannot read, and where a training resumes whose first checkpoints are not there.
     """
 
     def __init__(self, directory: str | Path, checkpoints: int = 10, **knobs: Any) -> None:
@@ -63,9 +65,9 @@ class KeepCheckpoints(TrainerCallback):
                 f"this Trainer has no tokenizer, and that of model={name} cannot be its model's; "
                 "give Trainer(processing_class=tokenizer), or KeepCheckpoints(model=...)"
             )
-        shutil.rmtree(self.kept, ignore_errors=True)
         spread = range(1, self.checkpoints + 1)
         self.steps = {max(1, round(state.max_steps * n / self.checkpoints)) for n in spread}
+        self._clear(getattr(state, "global_step", 0))
 
     def on_step_end(self, args, state, control, model=None, lr_scheduler=None, **kwargs) -> None:
         """Keep the weights, the rate and the epoch of this step if it is one of those."""
@@ -83,10 +85,9 @@ class KeepCheckpoints(TrainerCallback):
         if not state.is_world_process_zero:
             return
         if processing_class is not None:
-            last = self.kept / f"checkpoint-{max(self.steps)}"
-            processing_class.save_pretrained(last)
+            processing_class.save_pretrained(self.kept)
         config = TrainStep(
-            **{**_fit_of(args, model), **self.knobs},
+            **{**_fit_of(args, state, model), **self.knobs},
             adopt=str(self.kept),
             workdir=str(self.directory.parent / f"{self.directory.name}.work"),
             track=False,
@@ -99,6 +100,27 @@ class KeepCheckpoints(TrainerCallback):
         for path in (self.kept, Path(config.workdir)):
             shutil.rmtree(path)
 
+    def _clear(self, resumed: int) -> None:
+        """Remove what is kept of steps after `resumed`, those of a training that was cut off.
+
+        Raises InputError if one of the steps before is missing.
+        """
+        if not resumed:
+            shutil.rmtree(self.kept, ignore_errors=True)
+            return
+        paths = {int(path.name.split("-")[1]): path for path in self.kept.glob("checkpoint-*")}
+        before = sorted(step for step in paths if step <= resumed)
+        noted = paths[before[-1]] / PLANNED if before else self.kept / PLANNED
+        planned = json.loads(noted.read_text()) if noted.exists() else self.steps
+        if missing := sorted(step for step in planned if step <= resumed and step not in paths):
+            raise InputError(
+                f"this training resumes after step {resumed}, but {self.kept} lacks the checkpoint "
+                f"of step {missing[0]}; train from the start, or give the Trainer's own "
+                "checkpoints to adopt"
+            )
+        for step in paths.keys() - before:
+            shutil.rmtree(paths[step], ignore_errors=True)  # every process of a Trainer does
+
     def _keep(self, state, model, lr_scheduler) -> None:
         if not state.is_world_process_zero:
             return
@@ -106,8 +128,13 @@ class KeepCheckpoints(TrainerCallback):
             model.save_pretrained(at)
             rate = lr_scheduler.get_last_lr()[0]
             noted = {"step": state.global_step, "learning_rate": rate}
-            written = {"epoch": state.epoch, "log_history": [noted]}
+            written = {
+                "global_step": state.global_step,
+                "epoch": state.epoch,
+                "log_history": [noted],
+            }
             (at / adoption.STATE).write_text(json.dumps(written), encoding="utf-8")
+            (at / PLANNED).write_text(json.dumps(sorted(self.steps)), encoding="utf-8")
 
 
 def _check_belongs(model, tokenizer, max_length: int, dataset: Dataset) -> None:
@@ -120,12 +147,12 @@ def _check_belongs(model, tokenizer, max_length: int, dataset: Dataset) -> None:
         print(note, file=sys.stderr)
 
 
-def _fit_of(args, model) -> dict[str, Any]:
-    """Return what the retrainings take over from the Trainer's arguments."""
+def _fit_of(args, state, model) -> dict[str, Any]:
+    """Return what the retrainings take over from the Trainer: epochs are those it has trained."""
     schedule = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
     return {
         "model": model.name_or_path or "tiny",
-        "epochs": max(1, round(args.num_train_epochs)),
+        "epochs": max(1, round(state.epoch)),
         "batch_size": args.per_device_train_batch_size * args.gradient_accumulation_steps,
         "learning_rate": args.learning_rate,
         "head_learning_rate": args.learning_rate,

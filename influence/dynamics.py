@@ -187,7 +187,8 @@ def by_gold(
 def by_label(dynamics: Dynamics, at: np.ndarray, labels: Int[np.ndarray, " examples"]) -> Logits:
     """Return the logits of the examples at the places `at`, with the classes in our order.
 
-    Raises InputError if the gold classes are not the labels under other numbers.
+    Classes of which the dataset has no example are left out, see `surplus`. Raises InputError if
+    the gold classes are not the labels under other numbers.
     """
     gold, classes = dynamics.gold[at], dynamics.logits.shape[-1]
     pairs = np.unique(np.stack([labels, gold]), axis=1)
@@ -201,7 +202,17 @@ def by_label(dynamics: Dynamics, at: np.ndarray, labels: Int[np.ndarray, " examp
     order = np.full(classes, -1)
     order[pairs[0]] = pairs[1]
     order[order < 0] = np.setdiff1d(np.arange(classes), pairs[1])  # of classes without examples
-    return np.ascontiguousarray(dynamics.logits[:, at][:, :, order])
+    return np.ascontiguousarray(dynamics.logits[:, at][:, :, order[: labels.max() + 1]])
+
+
+def surplus(dynamics: Dynamics, at: np.ndarray, source: Path) -> list[str]:
+    """Return a sentence on the classes that no example at the places `at` has, if any."""
+    without = np.setdiff1d(np.arange(dynamics.logits.shape[-1]), dynamics.gold[at])
+    if not len(without):
+        return []
+    some = ", ".join(map(str, without[:SHOWN])) + (", ..." if len(without) > SHOWN else "")
+    several = f"classes {some}" if len(without) > 1 else f"class {some}"
+    return [f"no example has the gold {several} of {source}: its logits are left out"]
 
 
 def _files(folder: Path) -> dict[int, Path]:

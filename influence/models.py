@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from influence import batches, compatibility
+from influence import adoption, batches, compatibility
 from influence.config import FitConfig, ModelConfig
 from influence.errors import InputError
+from influence.labels import plain
 from influence.layers import classifier
 from influence.pretrained import SCRATCH, open_pretrained, quiet, shortened, source_of
 
@@ -26,9 +27,10 @@ def build(
 ) -> nn.Module:
     """Return a classifier at its starting weights: pretrained encoder or not, head drawn by `seed`.
 
-    A head that is saved with a pretrained encoder, for as many classes, is taken over; `head` false
-    takes the encoder alone, whatever head is there. Raises InputError for an unknown model, for
-    more `layers` than it has and for a head of other classes.
+    A head that is saved with a pretrained encoder, for as many classes, is taken over, its classes
+    in the order of `label_names` where it names the same; `head` false takes the encoder alone,
+    whatever head is there. Raises InputError for an unknown model, for more `layers` than it has,
+    and for a head of other classes or of some of these under other numbers.
     """
     return _built(config, tokenizer, label_names, seed, head)[0]
 
@@ -42,17 +44,19 @@ def check_start(
 ) -> list[str]:
     """Return what is worth saying of the model that a training starts from.
 
-    Raises InputError if it cannot be built, or if `compatibility.check` finds that it does not
-    belong with its tokenizer and the texts of `splits`.
+    Raises InputError if it cannot be built, if `compatibility.check` finds that it does not belong
+    with its tokenizer and the texts of `splits`, or if a head that it brings fits the labels of
+    train in another order of the classes.
     """
     if config.model in SCRATCH:
         _check_layers(config, SCRATCH[config.model][0])
         return []  # made for this tokenizer and length
-    model, has_head = _built(config, tokenizer, label_names, 0)
+    model, head = _built(config, tokenizer, label_names, 0)
     name = f"model {config.model!r}"
     notes = compatibility.check(name, model, tokenizer, config.max_length, splits, unseen)
-    if has_head:
-        notes.append(f"{name} brings a trained head, from which training starts")
+    if head:
+        _check_head(config, model, tokenizer, label_names, splits["train"])
+        notes.append(f"{name} brings {head}")
     return notes
 
 
@@ -139,23 +143,26 @@ def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 0) -> 
 
 def _built(
     config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int, head: bool = True
-) -> tuple[nn.Module, bool]:
-    """Return the classifier, and whether its head is one that was saved with it."""
+) -> tuple[nn.Module, str]:
+    """Return the classifier, and what to say of a head that was saved with it, "" without one."""
     torch.manual_seed(seed)
     labels = {
         "id2label": dict(enumerate(label_names)),
         "label2id": {name: i for i, name in enumerate(label_names)},
     }
-    has_head = False
+    own: Mapping[int, str] | None = None
     if config.model in SCRATCH:
         model = _from_scratch(config, tokenizer, labels)
     else:
-        model, has_head = _pretrained(config, labels, head)
+        model, own = _pretrained(config, labels, head)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.use_cache = False
+    told = ""
     if config.head == "mlp":
         _replace_head(model, config.head_size)
-    return model.eval(), has_head and config.head == "default"
+    elif head and own is not None:
+        told = _order_head(f"model {config.model!r}", model, own, label_names)
+    return model.eval(), told
 
 
 def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
@@ -176,7 +183,10 @@ def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
     )
 
 
-def _pretrained(config: ModelConfig, labels: dict, head: bool) -> tuple[nn.Module, bool]:
+def _pretrained(
+    config: ModelConfig, labels: dict, head: bool
+) -> tuple[nn.Module, Mapping[int, str] | None]:
+    """Return the classifier, and how a head that was saved with it calls its classes."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     source = source_of(config.model)
@@ -205,7 +215,7 @@ def _pretrained(config: ModelConfig, labels: dict, head: bool) -> tuple[nn.Modul
         ) from None
     _check_loaded(config.model, model, loading, head)
     made = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
-    return model, f"{classifier(model)}.weight" not in made
+    return model, settings.id2label if f"{classifier(model)}.weight" not in made else None
 
 
 def _check_loaded(name: str, model: nn.Module, loading: dict, head: bool) -> None:
@@ -224,6 +234,45 @@ def _check_loaded(name: str, model: nn.Module, loading: dict, head: bool) -> Non
             f"model {name!r} holds the weights of another model than its config.json describes: "
             f"{missing[0]} is missing"
         )
+
+
+def _order_head(
+    name: str, model: nn.Module, own: Mapping[int, str], label_names: tuple[str, ...]
+) -> str:
+    """Put the classes of a trained head in the order of the dataset, by their names; say so.
+
+    Other names say nothing: what the head predicts does, see `_check_head`.
+    """
+    told = "a trained head, from which training starts"
+    theirs = [plain(str(own.get(number, ""))) for number in range(len(label_names))]
+    ours = [plain(label) for label in label_names]
+    if theirs == ours:
+        return told
+    if sorted(theirs) != sorted(ours) or len(set(ours)) < len(ours):
+        adoption.check_numbers(name, own, label_names)
+        return told
+    order = [theirs.index(label) for label in ours]
+    with torch.no_grad():
+        for weights in model.get_submodule(classifier(model)).parameters():
+            weights.copy_(weights[order].clone())
+    before = ", ".join(str(own[number]) for number in range(len(ours)))
+    return f"{told}; its classes {before} get the order of the dataset: {', '.join(label_names)}"
+
+
+def _check_head(
+    config: ModelConfig, model: nn.Module, tokenizer, label_names: tuple[str, ...], train
+) -> None:
+    """Raise InputError if a trained head fits the labels of train in another order of classes."""
+    if "label" not in train or train["label"].dtype.kind not in "iu":
+        return  # texts alone, without the numbers of their classes
+    rows = compatibility.sample(train)
+    types = "token_type_ids" in tokenizer.model_input_names
+    texts = rows[[column for column in ("text", "text_pair") if column in rows]]
+    logits = predict(model, batches.encode(tokenizer, texts, config.max_length, types))
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    counts = adoption.confusion(rows["label"].to_numpy(), logits.argmax(1), len(label_names))
+    sure = float((1 / odds.sum(1)).mean())
+    adoption.check_order(f"model {config.model!r}", counts, sure, label_names)
 
 
 def _check_layers(config: ModelConfig, there: int) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from transformers import TrainerCallback
 
 from influence import adoption, cluster, data, models, steps, tokenizers
 from influence.config import ScoreStep, TrainStep
@@ -123,8 +124,10 @@ ANYTHING = st.recursive(
     ),
     max_leaves=4,
 )
-NOTES = st.dictionaries(st.sampled_from(["epoch", "log_history", "id2label"]), ANYTHING)
-ROWS = st.lists(st.dictionaries(st.sampled_from(["learning_rate", "step"]), ANYTHING), max_size=3)
+NOTED = ["epoch", "global_step", "id2label", "log_history", "max_steps"]
+NOTES = st.dictionaries(st.sampled_from(NOTED), ANYTHING)
+OF_ROWS = st.sampled_from(["learning_rate", "loss", "step"])
+ROWS = st.lists(st.dictionaries(OF_ROWS, ANYTHING), max_size=3)
 
 
 @given(
@@ -139,6 +142,9 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(["learning_rate", "step"]), ANYT
 @example("{}", '{"epoch": "last"}', "checkpoint-7")
 @example("{}", '{"log_history": [{"learning_rate": 1}]}', "checkpoint-7")
 @example("{}", '{"epoch": NaN}', "checkpoint-7")
+@example("{}", '{"global_step": 1e400}', "checkpoint-7")
+@example("{}", '{"max_steps": [1]}', "checkpoint-7")
+@example("{}", '{"log_history": [{"loss": 1, "step": [1]}]}', "checkpoint-7")
 @example("{}", "{}", "checkpoint-0")
 def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name):
     with tempfile.TemporaryDirectory() as root:
@@ -154,6 +160,171 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
             return
         assert np.isfinite([found.epoch, found.learning_rate]).all()
         assert adoption.identity((found,))
+        assert adoption.told(Path(root), (found,)) is not None
+
+
+def empty(folder: Path, states: dict[str, dict | None]) -> Path:
+    """Make folders that pass for checkpoints, each with its Trainer's state or without."""
+    for name, state in states.items():
+        path = folder / name
+        path.mkdir(parents=True)
+        (path / "config.json").write_text("{}")
+        (path / "model.safetensors").write_text("")
+        if state is not None:
+            (path / adoption.STATE).write_text(json.dumps(state))
+    return folder
+
+
+def trainers(steps: range, logged: dict[int, float], every: int = 8, **more) -> dict[str, dict]:
+    """Return what a Trainer notes at these steps, `logged`: the learning rates by step."""
+    return {
+        f"checkpoint-{step}": {
+            "global_step": step,
+            "epoch": step / every,
+            "log_history": [
+                {"step": at, "learning_rate": rate} for at, rate in logged.items() if at <= step
+            ],
+            "max_steps": steps[-1],
+            **more,
+        }
+        for step in steps
+    }
+
+
+def rates(found) -> list[float]:
+    return [one.learning_rate for one in found]
+
+
+def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
+    states = trainers(range(8, 65, 8), {4: 0.6, 24: 0.4, 56: 0.1})
+    found = adoption.find(empty(tmp_path, states), 3, 9.0)
+    assert rates(found)[:3] == pytest.approx([0.56, 0.48, 0.4])
+    assert rates(found)[3:7] == pytest.approx([0.325, 0.25, 0.175, 0.1])
+    assert [one.rate_is for one in found] == [
+        *("line", "line", "noted", "line", "line", "line", "noted", "nearest")
+    ]
+    (said,) = adoption.told(tmp_path, found)
+    assert said.startswith(
+        "no learning rate, by which TracIn weighs them, is noted at step 8, 16, 32,"
+    )
+
+
+def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
+    """The rate that a Trainer notes at a step is that of the step before in its schedule."""
+    linear = {step: 1 - (step - 1) / 64 for step in (35, 50)}
+    found = adoption.find(empty(tmp_path, trainers(range(8, 65, 8), linear)), 3, 9.0)
+    assert rates(found) == pytest.approx([1 - (step - 1) / 64 for step in range(8, 65, 8)])
+    assert "from the line through those noted at other steps" in adoption.told(tmp_path, found)[0]
+
+
+@pytest.mark.parametrize("logged", [{35: 0.5}, {35: 0.5, 36: 0.5}])
+def test_one_rate_alone_is_that_of_all_and_it_is_said(tmp_path, logged):
+    found = adoption.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
+    assert rates(found) == [0.5] * 8
+    assert "from the nearest of those noted at other" in adoption.told(tmp_path, found)[0]
+
+
+def test_without_any_rate_noted_all_weigh_alike_and_it_is_said(tmp_path):
+    found = adoption.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
+    assert rates(found) == [0.25] * 8
+    said = "no learning rate is noted beside any checkpoint: TracIn weighs all alike, with 0.25"
+    assert adoption.told(tmp_path, found) == [said]
+
+
+def test_a_rate_noted_at_every_step_needs_no_word(tmp_path):
+    states = trainers(range(8, 65, 8), {step: 1 / step for step in range(1, 65)})
+    found = adoption.find(empty(tmp_path, states), 3, 9.0)
+    assert rates(found) == [1 / step for step in range(8, 65, 8)]
+    assert adoption.told(tmp_path, found) == []
+
+
+EVERY = {step: 0.1 for step in range(1, 65)}
+
+
+def test_models_beside_the_checkpoints_are_left_aside_and_named(tmp_path):
+    states = trainers(range(8, 33, 8), EVERY)
+    final = {**states["checkpoint-32"], "global_step": 500}
+    more = {"bert-v2": None, "checkpoint-32-best": states["checkpoint-32"], "out-7": final}
+    found = adoption.find(empty(tmp_path, states | more), 3, 9.0)
+    assert [one.step for one in found] == [8, 16, 24, 32]
+    assert [one.epoch for one in found] == [1, 2, 3, 4]
+    (said,) = adoption.told(tmp_path, found)
+    assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are left aside")
+
+
+def test_a_checkpoint_without_notes_takes_its_epoch_from_those_with_some(tmp_path):
+    states = trainers(range(8, 33, 8), EVERY) | {"checkpoint-40": None}
+    found = adoption.find(empty(tmp_path, states), 3, 9.0)
+    assert [(one.step, one.epoch) for one in found][-1] == (40, 5)
+
+
+def test_checkpoints_that_were_renamed_by_epochs_keep_their_steps(tmp_path):
+    for first in (0, 1):
+        states = trainers(range(8, 33, 8), EVERY).values()
+        named = {f"epoch-{n}": state for n, state in enumerate(states, first)}
+        found = adoption.find(empty(tmp_path / str(first), named), 3, 9.0)
+        assert [(one.step, one.epoch) for one in found] == [(8, 1), (16, 2), (24, 3), (32, 4)]
+
+
+def test_names_without_numbers_leave_the_steps_to_the_notes(tmp_path):
+    first, last = trainers(range(8, 17, 8), EVERY).values()
+    found = adoption.find(empty(tmp_path, {"early": first, "best": last, "base": None}), 3, 9.0)
+    assert [(one.path.name, one.step) for one in found] == [("early", 8), ("best", 16)]
+
+
+@pytest.mark.parametrize(
+    ("names", "epochs"),
+    [
+        (("epoch_1.5", "epoch_2.0"), [1.5, 2]),
+        ([f"epoch_{half / 2}" for half in range(1, 9)], [half / 2 for half in range(1, 9)]),
+        (("epoch-1", "epoch-2", "epoch-10"), [1, 2, 10]),
+        (("ep1", "ep2"), [1, 2]),
+        (("model-0.25", "model-1.0"), [0.25, 1]),
+        (("model-0.5", "model-1"), [0.5, 1]),
+        (("step-1", "step-2"), [1.5, 3]),
+    ],
+)
+def test_names_tell_epochs_where_nothing_is_noted(tmp_path, names, epochs):
+    found = adoption.find(empty(tmp_path, dict.fromkeys(names)), 3, 9.0)
+    assert [one.path.name for one in found] == list(names)
+    assert [one.epoch for one in found] == epochs
+    assert [("epochs" in one.series) for one in found] == [epoch % 1 == 0 for epoch in epochs]
+    read = "the numbers in the names are read as epochs completed: "
+    assert any(note.startswith(read) for note in adoption.told(tmp_path, found)) == (
+        not names[0].startswith("step")
+    )
+
+
+def of_seeds(steps: int) -> dict[str, dict]:
+    return {f"seed-{seed}": trainers(range(steps, steps + 1), EVERY).popitem()[1] for seed in "123"}
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (of_seeds(32), "seed-1 is at step 32 and epoch 4 by its .* and not as its name says"),
+        (dict.fromkeys(["seed-1", "seed-2", "seed-3"]), "several trainings by the names"),
+        (dict.fromkeys(["bert-v2", "checkpoint-8"]), "such as bert-v2 and checkpoint-8; keep"),
+        (
+            {"checkpoint-8": {"global_step": 8, "epoch": 2}, "checkpoint-9": {"global_step": 4}},
+            "checkpoint-9 is at step 4",
+        ),
+        (
+            {
+                "checkpoint-8": {"global_step": 8, "epoch": 2},
+                "checkpoint-9": {"global_step": 9, "epoch": 1},
+            },
+            "not of one training: step 9 is of epoch 1, but step 8 of 2",
+        ),
+        (
+            {f"{run}-{step}": None for run in ("a1-step", "a2-step") for step in (8, 16)},
+            "have the same step",
+        ),
+    ],
+)
+def test_folders_that_are_no_checkpoints_of_one_training_are_refused(tmp_path, states, said):
+    with pytest.raises(InputError, match=said):
+        adoption.find(empty(tmp_path, states), 3, 9.0)
 
 
 def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, dataset):
@@ -208,46 +379,169 @@ def test_a_trainer_without_a_tokenizer_needs_the_name_of_its_model(tmp_path, dat
     begun(tmp_path, dataset, model, None, model="somebody/bert")
 
 
-@pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own
-def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
-    tmp_path, trained, dataset
-):
+def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **knobs):
+    """Return a Trainer of three classes, and its model, with these callbacks."""
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    from influence.callback import KeepCheckpoints
-
     loaded = data.load(dataset)
     tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
-    config = TrainStep(dataset=dataset, **tiny.FAST)
-    model = models.build(config, tokenizer, loaded.label_names, seed=1)
+    model = models.build(
+        TrainStep(dataset=dataset, **tiny.FAST), tokenizer, loaded.label_names, seed=1
+    )
     rows = [
         {**tokenizer(text, truncation=True, max_length=16), "label": label}
         for text, label in zip(loaded.train["text"], loaded.train["label"], strict=True)
     ]
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"),
-        num_train_epochs=2,
-        per_device_train_batch_size=16,
-        save_strategy="no",
-        report_to=[],
-        use_cpu=True,
-        disable_tqdm=True,
-    )
-    at = tmp_path / "training"
-    Trainer(
+    usual: dict = {
+        "output_dir": str(tmp_path / "out"),
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 16,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    arguments = TrainingArguments(**usual | knobs)
+    made = Trainer(
         model=model,
         args=arguments,
         train_dataset=rows,
+        eval_dataset=rows,
         processing_class=tokenizer,
-        callbacks=[KeepCheckpoints(at, checkpoints=4, dataset=dataset, **_small())],
-    ).train()
+        callbacks=callbacks,
+    )
+    return made, model
+
+
+def run_of(training: Path) -> dict:
+    return json.loads((training / "runs/0/run.json").read_text())
+
+
+@pytest.mark.filterwarnings("ignore")  # accelerate's and the Trainer's own
+def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
+    tmp_path, trained, dataset
+):
+    from influence.callback import KeepCheckpoints
+
+    at = tmp_path / "training"
+    keeper = KeepCheckpoints(at, checkpoints=4, dataset=dataset, **_small())
+    made, model = trainer(tmp_path, trained, dataset, [keeper])
+    made.train()
     table = score(at, "vog,el2n@1,tracin", tmp_path / "work")
     assert len(table) == 121 and np.isfinite(table["vog"]).all()
     last = models.open_checkpoint(sorted((at / "runs/0").glob("step-*"))[-1])
     for name, weights in model.state_dict().items():
         assert np.array_equal(weights.numpy(), last.state_dict()[name].numpy()), name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "training", "work"]
+
+
+class Stop(TrainerCallback):
+    """Stop after a step: at once as when somebody is content, or as a machine goes down."""
+
+    def __init__(self, step: int, error: type[BaseException] | None = None) -> None:
+        self.step, self.error = step, error
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.global_step == self.step:
+            if self.error is not None:
+                raise self.error
+            control.should_training_stop = True
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("step", "kept"), [(16, [5, 8, 10, 15, 16]), (18, [5, 8, 10, 15, 16, 18]), (1, [1])]
+)
+def test_a_trainer_that_stops_early_leaves_what_it_has(tmp_path, trained, dataset, step, kept):
+    from influence.callback import KeepCheckpoints
+
+    at = tmp_path / "training"
+    keeper = KeepCheckpoints(at, checkpoints=8, dataset=dataset, **_small())
+    made, _ = trainer(tmp_path, trained, dataset, [keeper, Stop(step)], num_train_epochs=5)
+    made.train()
+    assert [one["step"] for one in run_of(at)["checkpoints"]] == kept
+    manifest = json.loads((at / "manifest.json").read_text())
+    assert manifest["fit"]["epochs"] == max(1, round(step / 8))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_with_early_stopping_leaves_a_training(tmp_path, trained, dataset):
+    from transformers import EarlyStoppingCallback
+
+    from influence.callback import KeepCheckpoints
+
+    at = tmp_path / "training"
+    keeper = KeepCheckpoints(at, dataset=dataset, **_small())
+    stopping = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    stopping |= {"metric_for_best_model": "loss", "num_train_epochs": 6}
+    made, _ = trainer(
+        tmp_path, trained, dataset, [keeper, EarlyStoppingCallback(1, 9.0)], **stopping
+    )
+    made.train()
+    assert [one["step"] for one in run_of(at)["checkpoints"]] == [5, 8, 10, 14, 16]
+
+
+RESUMABLE = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 6}
+
+
+def killed(tmp_path: Path, trained: Path, dataset: str, step: int):
+    """Let a Trainer begin whose machine goes down; return another that can resume."""
+    from influence.callback import KeepCheckpoints
+
+    def keepers():
+        return KeepCheckpoints(tmp_path / "training", checkpoints=8, dataset=dataset, **_small())
+
+    made, _ = trainer(
+        tmp_path, trained, dataset, [keepers(), Stop(step, KeyboardInterrupt)], **RESUMABLE
+    )
+    with pytest.raises(KeyboardInterrupt):
+        made.train()
+    return trainer(tmp_path, trained, dataset, [keepers()], **RESUMABLE)[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, dataset):
+    made = killed(tmp_path, trained, dataset, 23)  # resumes after step 18, with 20 kept
+    first = tmp_path / "training.checkpoints/checkpoint-4/model.safetensors"
+    weights, later = first.read_bytes(), first.parent.with_name("checkpoint-20")
+    assert later.exists()
+    (later / "stale").touch()
+    made.train(resume_from_checkpoint=True)
+    at = tmp_path / "training"
+    assert [one["step"] for one in run_of(at)["checkpoints"]] == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert [one["epoch"] for one in run_of(at)["checkpoints"]][::2] == [0.5, 1.5, 2.5, 3.5]
+    assert not list(at.rglob("stale"))
+    kept = models.open_checkpoint(at / "runs/0/step-000004").state_dict()
+    first.parent.mkdir(parents=True)
+    first.write_bytes(weights)
+    shutil.copy(at / "runs/0/step-000004/config.json", first.parent)
+    before = models.open_checkpoint(first.parent).state_dict()
+    assert all(np.array_equal(kept[name].numpy(), before[name].numpy()) for name in kept)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("lost", ["checkpoint-8", "."])
+def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once(
+    tmp_path, trained, dataset, lost
+):
+    made = killed(tmp_path, trained, dataset, 23)
+    shutil.rmtree(tmp_path / "training.checkpoints" / lost)
+    step = {"checkpoint-8": 8, ".": 4}[lost]
+    with pytest.raises(InputError, match=f"resumes after step 18, but .* lacks .* of step {step};"):
+        made.train(resume_from_checkpoint=True)
+    assert made.state.global_step == 18
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_that_starts_again_keeps_nothing_of_what_was_before(tmp_path, trained, dataset):
+    made = killed(tmp_path, trained, dataset, 23)
+    (tmp_path / "training.checkpoints/checkpoint-20").rename(
+        tmp_path / "training.checkpoints/checkpoint-21"
+    )
+    made.train()
+    steps = [one["step"] for one in run_of(tmp_path / "training")["checkpoints"]]
+    assert steps == [4, 8, 12, 16, 20, 24, 28, 32]
 
 
 def _small() -> dict:

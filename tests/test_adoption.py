@@ -7,11 +7,12 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from influence import adoption, cluster, models, steps, tokenizers
-from influence.config import TrainStep
+from influence.config import EvaluateStep, SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
 from tests import tiny
 
@@ -221,6 +222,75 @@ def test_checkpoints_that_are_not_of_one_training_are_refused(
     refused(folder, dataset, said)
 
 
+def plan(folder: Path, first: dict, last: dict, losses: bool) -> None:
+    for path, planned in zip(checkpoints(folder), (first, last), strict=True):
+        state = json.loads((path / adoption.STATE).read_text()) | planned
+        (path / adoption.STATE).write_text(json.dumps(state | ({} if losses else NO_LOSSES)))
+
+
+NO_LOSSES: dict = {"log_history": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [("max_steps", 96, 16), ("num_train_epochs", 12, 2), ("train_batch_size", 16, 8)],
+)
+def test_checkpoints_of_trainings_of_another_plan_are_refused(folder, dataset, name, one, other):
+    """A short training leaves those of a longer one before it in the folder of both."""
+    plan(folder, {name: other}, {name: one}, losses=False)
+    refused(folder, dataset, f"not of one training: .* note {name}={other} and {one}; keep")
+
+
+def test_a_training_that_resumed_for_longer_is_one(tmp_path, folder, dataset):
+    plan(folder, {"max_steps": 90}, {"max_steps": 96}, losses=True)
+    adopted = train(dataset, tmp_path / "work", adopt=str(folder))
+    assert len(run(adopted)["checkpoints"]) == 2
+
+
+def test_checkpoints_that_noted_other_learning_rates_are_refused(folder, dataset):
+    for path, rate in zip(checkpoints(folder), (0.1, 0.2), strict=True):
+        noted = [{"step": 4, "learning_rate": rate}]
+        state = {"epoch": int(path.name.split("-")[1]), "log_history": noted}
+        (path / adoption.STATE).write_text(json.dumps(state))
+    refused(folder, dataset, "not of one training: .* a rate of 0.1 and of 0.2 at step 4")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_checkpoint_of_a_training_that_diverged_is_named(folder, dataset, value, dtype):
+    first, _ = checkpoints(folder)
+    model = models.open_checkpoint(first).to(dtype)
+    with torch.no_grad():
+        next(model.get_submodule("classifier").parameters())[1, 2] = value
+    models.save(model, first)
+    refused(folder, dataset, f"{first.name} holds weights that are no finite.*of classifier.weight")
+
+
+def test_large_weights_are_finite(tmp_path, folder, dataset):
+    first, _ = checkpoints(folder)
+    model = models.open_checkpoint(first)
+    with torch.no_grad():
+        next(model.get_submodule("classifier").parameters())[:2] = 3e38
+    models.save(model, first)
+    adoption.check_finite(adoption.find(folder, 12, 1e-3))
+
+
+def test_what_has_no_effect_on_an_import_is_said(tmp_path, folder, dataset, capsys):
+    knobs = {"runs": 3, "checkpoints": 2, "checkpoint_every": 5}
+    train(dataset, tmp_path / "work", adopt=str(folder), **knobs)
+    said = "runs=3, checkpoints=2, checkpoint_every=5 has no effect: adopt takes what is there"
+    assert said in capsys.readouterr().err
+    train(dataset, tmp_path / "usual", adopt=str(folder), checkpoints=10)
+    assert "has no effect" not in capsys.readouterr().err
+
+
+def test_a_model_left_aside_is_named(tmp_path, folder, dataset, capsys):
+    last = checkpoints(folder)[-1]
+    shutil.copytree(last, folder / f"{last.name}-best")
+    train(dataset, tmp_path / "work", adopt=str(folder))
+    assert f"{last.name}-best in {folder} is left aside: only" in capsys.readouterr().err
+
+
 def test_a_checkpoint_at_the_start_is_accepted_beside_one_that_has_learned(
     tmp_path, folder, dataset
 ):
@@ -260,6 +330,133 @@ def test_an_import_with_another_tokenizer_is_another_training(tmp_path, folder, 
     tokenizer.write_text(json.dumps(content))
     two = train(dataset, tmp_path / "work", adopt=str(folder))
     assert one != two and "Lowercase" not in (two / "tokenizer/tokenizer.json").read_text()
+
+
+def with_other_numbers(folder: Path) -> None:
+    """Give the words other numbers in tokenizer and embeddings, which changes no prediction."""
+    last = checkpoints(folder)[-1]
+    before = tokenizers.open_tokenizer(last).get_vocab()
+    shuffle(last, 0)
+    after = tokenizers.open_tokenizer(last).get_vocab()
+    for path in checkpoints(folder):
+        model = models.open_checkpoint(path)
+        table: torch.Tensor = model.get_input_embeddings().weight
+        with torch.no_grad():
+            rows = table[[before[word] for word in after]].clone()
+            table[list(after.values())] = rows
+        models.save(model, path)
+
+
+def points(training: Path, workdir: Path, **knobs) -> Path:
+    """Score a training, prune half of its examples at random, and retrain under one seed."""
+    here = HERE | {"workdir": str(workdir)}
+    scoring = ScoreStep(score="random", training=str(training), **here)
+    sampling = SampleStep(arm="random", fractions="0.5", draws=1, **here)
+    evaluating = EvaluateStep(seeds=1, **here, **knobs)
+    with cluster.engine(scoring) as engine:
+        scored = last_of(steps.score(scoring, training, engine))
+        sampled = last_of(steps.sample(sampling, scored))
+        return last_of(steps.evaluate(evaluating, sampled, engine))
+
+
+def last_of(records) -> Path:
+    while True:
+        try:
+            next(records)
+        except StopIteration as end:
+            return end.value
+
+
+def test_retrainings_of_an_import_are_not_those_of_a_model_with_another_tokenizer(
+    tmp_path, folder, dataset
+):
+    with_other_numbers(folder)
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    made = {
+        "own": points(train(dataset, both, epochs=2), both),
+        "imported": points(train(dataset, both, epochs=2, adopt=str(folder)), both),
+        "alone": points(train(dataset, alone, epochs=2, adopt=str(folder)), alone),
+    }
+    loss = {name: pd.read_csv(at / "points.csv")["test/loss"].tolist() for name, at in made.items()}
+    assert loss["imported"] == loss["alone"] and loss["imported"] != loss["own"]
+    assert len(list((both / "retrainings").glob("*/point.json"))) == 4
+
+
+def test_another_model_under_the_same_name_is_retrained_anew(tmp_path, folder, dataset):
+    named = shutil.copytree(checkpoints(folder)[-1], tmp_path / "named")
+    training = train(dataset, tmp_path / "work", epochs=1)
+    again = {"retrain_with": f"model={named}&layers=0"}
+    first = points(training, tmp_path / "work", **again)
+    model = models.open_checkpoint(named)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(0.5)
+    models.save(model, named)
+    second = points(training, tmp_path / "work", **again)
+    assert pd.read_csv(first / "points.csv")["test/loss"].tolist() != (
+        pd.read_csv(second / "points.csv")["test/loss"].tolist()
+    )
+
+
+def trained_model(folder: Path, at: Path, order: tuple[int, ...], names: tuple[str, ...]) -> Path:
+    """Save the last checkpoint as a model to start from: its class k is that of order[k] here."""
+    renumber(folder, order)
+    rename(folder, names)
+    return shutil.copytree(checkpoints(folder)[-1], at)
+
+
+def started(dataset: str, workdir: Path, model: Path) -> Path:
+    """Train from a model for a step too small to change what it says."""
+    small = {"epochs": 1, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    return train(dataset, workdir, model=str(model), layers=0, **small)
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (1, 0, 2)])
+def test_a_trained_head_gets_the_order_of_the_dataset_by_its_names(
+    tmp_path, folder, dataset, capsys, order
+):
+    names = tuple(NAMES[number].upper() for number in order)
+    model = trained_model(folder, tmp_path / "model", order, names)
+    assert accuracy(started(dataset, tmp_path / "work", model)) == 1
+    said = f"its classes {', '.join(names)} get the order of the dataset: music, timer, weather\n"
+    assert said in capsys.readouterr().err
+
+
+def test_a_model_to_retrain_gets_the_order_of_the_dataset_as_well(tmp_path, folder, dataset):
+    model = trained_model(folder, tmp_path / "model", (2, 0, 1), ("weather", "music", "timer"))
+    training = train(dataset, tmp_path / "work", epochs=1)
+    small = f"model={model}&layers=0&learning_rate=1e-9&head_learning_rate=1e-9"
+    made = points(training, tmp_path / "work", retrain_with=small)
+    assert pd.read_csv(made / "points.csv")["test/accuracy"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("LABEL_0", "LABEL_1", "LABEL_2"), "of 100% with its classes read as weather, music, "),
+        (("a", "b", "c"), "of 100% with its classes read as weather, music, timer "),
+        (("weather", "b", "c"), "model '.*' numbers its classes weather, b, c, the dataset music,"),
+        (NAMES, "of 100% with its classes read as weather, music, timer "),
+    ],
+)
+def test_a_trained_head_whose_classes_cannot_be_put_in_order_is_refused(
+    tmp_path, folder, dataset, names, said
+):
+    model, work = trained_model(folder, tmp_path / "model", (2, 0, 1), names), tmp_path / "work"
+    with pytest.raises(InputError, match=said):
+        started(dataset, work, model)
+    assert not work.exists()
+    training = train(dataset, work, epochs=1)
+    with pytest.raises(InputError, match=said):
+        points(training, work, retrain_with=f"model={model}&layers=0")
+    assert not (work / "retrainings").exists()
+
+
+def test_another_head_in_its_place_leaves_the_order_of_a_trained_one_alone(
+    tmp_path, folder, dataset, capsys
+):
+    model = trained_model(folder, tmp_path / "model", (2, 0, 1), ("weather", "b", "c"))
+    train(dataset, tmp_path / "work", model=str(model), layers=0, epochs=1, head="mlp")
+    assert "trained head" not in capsys.readouterr().err
 
 
 # known answers

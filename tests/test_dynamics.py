@@ -546,3 +546,49 @@ def test_scores_of_any_names_come_back_from_a_csv(values):
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows(lines)
     found = read_scores(file.getvalue())
     assert found is not None and found["aum"].to_dict() == values
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv.gz", "A.CSV", "a.parquet", "a.jsonl"])
+def test_a_table_of_scores_may_be_in_any_format_of_datasets(tmp_path, name):
+    values = pd.DataFrame({"sample_id": np.arange(121)[::-1], "aum": np.arange(121) / 7})
+    write = {
+        "a.tsv": lambda at: values.to_csv(at, index=False, sep="\t"),
+        "a.parquet": values.to_parquet,
+        "a.jsonl": lambda at: values.to_json(at, lines=True, orient="records"),
+    }
+    write.get(name, lambda at: values.to_csv(at, index=False))(tmp_path / name)
+    dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
+    training = adopt(tmp_path / name, dataset, tmp_path / "work")
+    found = table(score(training, "aum", tmp_path / "work"))["aum"]
+    assert np.allclose(found, np.arange(121)[::-1] / 7)
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (path := tmp_path / "scores.xlsx").write_text("")
+    dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
+    with pytest.raises(InputError, match="scores.xlsx' is a file, but no .csv nor another table"):
+        adopt(path, dataset, tmp_path / "work")
+
+
+def surplus(tmp_path: Path, dataset: str, place: int) -> tuple[Path, np.ndarray]:
+    """Write dynamics with a class that no example has, its logit the largest of all."""
+    labels = data.load(dataset).train["label"].to_numpy()
+    logits = np.random.default_rng(0).normal(size=(2, 121, 3)).astype(np.float32)
+    wide = np.insert(logits, place, 5.0, axis=2)
+    gold = labels + (labels >= place)
+    dynamics.write_cartography(tmp_path / "made", [([str(n) for n in range(121)], gold, wide)])
+    return tmp_path / "made", logits
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_class_of_the_dynamics_that_the_dataset_lacks_is_left_out(tmp_path, capsys, place):
+    dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
+    path, logits = surplus(tmp_path, dataset, place)
+    training = adopt(path, dataset, tmp_path / "work")
+    said = f"no example has the gold class {place} of {path}: its logits are left out\n"
+    assert said in capsys.readouterr().err
+    found = table(score(training, "el2n@1", tmp_path / "work"))["el2n@1"]
+    labels = data.load(dataset).train["label"].to_numpy()
+    errors = np.exp(logits[0]) / np.exp(logits[0]).sum(1, keepdims=True)
+    errors[np.arange(121), labels] -= 1
+    assert np.allclose(found, np.linalg.norm(errors, axis=1), atol=1e-5)

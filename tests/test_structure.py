@@ -53,6 +53,7 @@ CORE = [
         "config",
     ),
     *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
+    *("trainer_state", "checkpoint_names"),
     *("steps", "packages"),
     *(
         "workers",
@@ -104,6 +105,9 @@ DIRECTION = [
         "layers",
         "pretrained",
         "tokenizers",
+        "trainer_state",
+        "checkpoint_names",
+        "adoption",
         "models",
         "vocabulary",
         "training",
@@ -113,7 +117,7 @@ DIRECTION = [
         "records",
     ),
     *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
-    *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
+    *("representations", "confident", "stability", "suspects", "costs", "dynamics"),
     *(
         "conclusions",
         "remedies",

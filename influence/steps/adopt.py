@@ -26,6 +26,7 @@ from influence import (
 from influence.adoption import Adopted
 from influence.config import TrainConfig
 from influence.errors import InputError
+from influence.readers import split_name
 from influence.saved import Dataset, texts_of
 from influence.steps.inputs import GIVEN_LOGITS, GIVEN_SCORES, encode, read_checkpoints
 from influence.training import steps_per_epoch
@@ -37,13 +38,14 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     Raises InputError if what `adopt` names does not fit it.
     """
     if found := _checkpoints(config):
-        return adoption.check_labels(found, dataset.label_names)
+        notes = [*adoption.told(_path(config), found), *_ignored(config)]
+        return [*notes, *adoption.check_labels(found, dataset.label_names)]
     if config.stack:
         raise InputError(
             f"stack=true completes the last checkpoint, but adopt={config.adopt} holds none; give "
             "a folder of checkpoints, or stack=false"
         )
-    return _given(config, dataset.train)[2]
+    return [*_given(config, dataset.train)[2], *_ignored(config)]
 
 
 def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str]:
@@ -58,12 +60,14 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
     if not found:
         return models.check_start(config, tokenizer, dataset.label_names, dataset.splits)
     adoption.check_same(found)
+    adoption.check_finite(found)
     last, name = found[-1].path, f"checkpoint {found[-1].path}"
     model, names = _open(last, tokenizer), dataset.label_names
     if model.config.num_labels != len(names):
         raise InputError(
             f"{last} tells {model.config.num_labels} classes apart, but the dataset has "
-            f"{len(names)}: {', '.join(names)}"
+            f"{len(names)}: {', '.join(names)}; give the dataset that it was trained on, with "
+            "train examples of all its classes"
         )
     unseen = config.stack  # a stack that is kept reads what it is told later
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
@@ -203,13 +207,26 @@ def _given(
         columns = dynamics.matches(train, values.index.tolist(), path)
         column, count = next(iter(columns)), len(values)
         logits, found = np.zeros((0, len(train), 1), dtype=np.float32), values.iloc[columns[column]]
+        more = []
     else:
         read = dynamics.read_cartography(path)
         columns = dynamics.matches(train, read.names, path)
         column, count = dynamics.by_gold(columns, read, labels), len(read.names)
         logits = dynamics.by_label(read, columns[column], labels)
+        more = dynamics.surplus(read, columns[column], path)
         found = pd.DataFrame(index=train.index)
-    return logits, found, [dynamics.matched(columns, column, count, path)]
+    return logits, found, [dynamics.matched(columns, column, count, path), *more]
+
+
+def _ignored(config: TrainConfig) -> list[str]:
+    """Say which parameters of a training have no effect on one that is there already."""
+    usual = TrainConfig()
+    names = ("runs", "checkpoints", "checkpoint_every")
+    other = [name for name in names if getattr(config, name) != getattr(usual, name)]
+    if not other:
+        return []
+    given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
+    return [f"{given} has no effect: adopt takes what is there, which is one run"]
 
 
 def _open(checkpoint: Path, tokenizer) -> nn.Module:
@@ -244,10 +261,10 @@ def _checkpoints(config: TrainConfig) -> tuple[Adopted, ...]:
 
 def _path(config: TrainConfig) -> Path:
     path = Path(config.adopt).absolute()
-    if path.is_file() and path.suffix != ".csv":
+    if path.is_file() and not split_name(path.name)[1]:
         raise InputError(
-            f"adopt={config.adopt!r} is a file, but no .csv; give a folder of checkpoints, of "
-            "Cartography's training dynamics, or a CSV of scores"
+            f"adopt={config.adopt!r} is a file, but no .csv nor another table that can be read; "
+            "give a folder of checkpoints, of Cartography's training dynamics, or a table of scores"
         )
     return path
 

@@ -34,7 +34,8 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     and the training knobs, and none is ever repeated.
     """
     manifest = store.read_manifest(sampled, "sample")
-    task = Task("evaluate", config.knobs(EvaluateConfig), {"sample": manifest["fingerprint"]}, CODE)
+    inputs = {"sample": manifest["fingerprint"], **retraining.inputs(config, sampled, "sample")}
+    task = Task("evaluate", config.knobs(EvaluateConfig), inputs, CODE)
     if not store.is_finished(task.directory(config.workdir)):
         for note in retraining.check(config, sampled, "sample"):
             say(f"evaluate: {note}")

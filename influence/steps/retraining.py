@@ -81,17 +81,29 @@ def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
     tokenizer = _tokenizer(source, manifest, fit, dataset)
     if manifest["task"] == "nlu":
         joint.check_tokenizer(fit.model, tokenizer)
-    texts = [name for name in ("text", "text_pair") if name in dataset.columns("train")]
-    splits = {split: dataset.read(split, texts) for split in SPLITS}
+    read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
+    splits = {split: dataset.read(split, read) for split in SPLITS}
     return models.check_start(fit, tokenizer, dataset.label_names, splits)
+
+
+def inputs(config: EvaluateConfig, source: Path, step: str) -> dict[str, str]:
+    """Return digests of the model that is retrained and of the tokenizer that `source` holds.
+
+    A tokenizer that comes with another model or is made from the texts is told by model and texts.
+    """
+    manifest = store.read_manifest(source, step)
+    fit = retrained(manifest, config)
+    saved = tokenizers.open_tokenizer(source / "tokenizer") if _is_scored(manifest, fit) else None
+    digest = "" if saved is None else tokenizers.tokenizer_digest(saved)
+    return {"model": pretrained.identity(fit), "tokenizer": digest}
 
 
 def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     """Retrain on the rows `kept` of the train set under seed `number`, unless it was done before.
 
     The result is kept under a name made of all that it depends on: the rows, the seed, the knobs,
-    the model, the code; beside it lie the predicted classes. A process that wants one that is
-    being made waits for it.
+    the model, the tokenizer, the code; beside it lie the predicted classes. A process that wants
+    one that is being made waits for it.
     """
     cache = cache_of(place.kept)
     opened = hold(_open, place.source, place.step, place.split, place.fit, cache)
@@ -163,10 +175,15 @@ def _open(source: Path, step: str, split: Split, fit: FitConfig, cache: Path) ->
 
 def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, dataset: Saved):
     """Open the tokenizer of the scored model; another model has one of its own."""
-    scored = FitConfig(**manifest["fit"])
-    if (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary):
+    if _is_scored(manifest, fit):
         return tokenizers.open_tokenizer(source / "tokenizer")
     return tokenizers.load_tokenizer(fit, texts_of(dataset.read("train")))
+
+
+def _is_scored(manifest: Mapping[str, Any], fit: FitConfig) -> bool:
+    """Tell whether what is retrained reads the tokens that the scored model does."""
+    scored = FitConfig(**manifest["fit"])
+    return (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary)
 
 
 def _classifier(
@@ -222,10 +239,14 @@ def _is_whole(path: Path) -> bool:
 
 
 def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int) -> str:
-    """Name a retraining by all that it depends on; the dataset's digest says what the rows are."""
+    """Name a retraining by all that it depends on; the dataset's digest says what the rows are.
+
+    Also by the tokenizer: that of an import is another than a training of the same model makes.
+    """
     kept = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
     knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
     if opened.task == "nlu":
         knobs |= {"task": "nlu", "threshold": place.threshold}
     inputs = {"dataset": opened.digest, "kept": kept, "model": pretrained.identity(opened.fit)}
+    inputs["tokenizer"] = tokenizers.tokenizer_digest(opened.tokenizer)
     return store.fingerprint("retraining", knobs, inputs, CODE)

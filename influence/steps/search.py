@@ -111,6 +111,7 @@ def study_name(config: SearchStep, scored: Scored) -> str:
     knobs = {k: v for k, v in config.knobs(SearchConfig).items() if k not in EXECUTION}
     knobs |= {"space": scored.space.described(), "seed": config.seed}
     inputs = {"scores": scored.manifest["fingerprint"]}
+    inputs |= retraining.inputs(config, scored.directory, "score")
     dataset, model = scored.manifest["dataset"]["name"], scored.manifest["fit"]["model"]
     digest = store.fingerprint("study", knobs, inputs, CODE)
     return f"{Path(dataset).name}-{Path(model).name}-{config.goal}-{digest}"

@@ -39,8 +39,9 @@ from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
     *TRAINING,
-    *("adoption", "assistant", "assistant_grammar", "columns", "data", "dynamics", "examples"),
-    *("folders", "labels", "perturb", "readers", "sources", "tagging", "templates"),
+    *("adoption", "assistant", "assistant_grammar", "checkpoint_names", "columns", "data"),
+    *("dynamics", "examples", "folders", "labels", "perturb", "readers", "sources", "tagging"),
+    *("templates", "trainer_state"),
     *("steps/adopt", "steps/runs", "steps/train", "steps/unfinished"),
 )
 # of a run, in the manifest
