@@ -13,9 +13,11 @@ def embedding_layer(model: nn.Module) -> nn.Module:
     That is the block around the input embedding where there is one (its class name ends with
     "Embeddings": BERT, DistilBERT, ModernBERT), whose output enters the first encoder layer. A
     model without such a block (GPT-2, Llama) adds its position embeddings to the output of the
-    input embedding itself: the gradient with respect to the sum and to that term are the same.
+    input embedding itself: the gradient with respect to the sum and to that term are the same. Of
+    an encoder with a decoder (BART, T5) it is the encoder's.
     """
-    words = model.get_input_embeddings()
+    both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    words = (model.get_encoder() if both else model).get_input_embeddings()
     parents = (module for module in model.modules() if words in module.children())
     parent = next(parents, words)
     return parent if type(parent).__name__.endswith("Embeddings") else words

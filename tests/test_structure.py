@@ -112,7 +112,8 @@ DIRECTION = [
         "trace",
         "records",
     ),
-    *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
+    *("scores", "specs", "planning", "measurable", "ranking", "rules", "sampling", "flips"),
+    *("evaluation",),
     *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
     *(
         "conclusions",
@@ -148,7 +149,8 @@ DIRECTION = [
     ),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
-# What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
+# What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes,
+# refusals.
 NEUTRAL = {
     "errors",
     "packages",
@@ -158,9 +160,11 @@ NEUTRAL = {
     "workers",
     "cluster",
     "patience",
+    "measurable",
     "steps/step",
 }
-ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores
+# By train, whether it can give the scores.
+ASKED = {"records", "scores", "specs", "planning", "closed_forms", "gradients", "trace"}
 
 
 def imports(path: Path) -> set[str]:

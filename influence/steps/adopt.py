@@ -212,6 +212,12 @@ def _given(
     return logits, found, [dynamics.matched(columns, column, count, path)]
 
 
+def open_last(config: TrainConfig, tokenizer) -> nn.Module | None:
+    """Return the last of the checkpoints that `adopt` names, None for anything else."""
+    found = _checkpoints(config)
+    return _open(found[-1].path, tokenizer) if found else None
+
+
 def _open(checkpoint: Path, tokenizer) -> nn.Module:
     """Return a checkpoint; one that names no token for padding gets that of its tokenizer."""
     model = models.open_checkpoint(checkpoint)
