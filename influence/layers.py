@@ -16,11 +16,15 @@ def embedding_layer(model: nn.Module) -> nn.Module:
     input embedding itself: the gradient with respect to the sum and to that term are the same. Of
     an encoder with a decoder (BART, T5) it is the encoder's.
     """
-    both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    words = (model.get_encoder() if both else model).get_input_embeddings()
+    words = (model.get_encoder() if has_decoder(model) else model).get_input_embeddings()
     parents = (module for module in model.modules() if words in module.children())
     parent = next(parents, words)
     return parent if type(parent).__name__.endswith("Embeddings") else words
+
+
+def has_decoder(model: nn.Module) -> bool:
+    """Tell whether a decoder follows the encoder, as in BART and T5."""
+    return bool(getattr(model.config, "is_encoder_decoder", False))
 
 
 def last_encoder_layer(model: nn.Module) -> str:
