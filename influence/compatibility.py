@@ -9,6 +9,7 @@ from torch import nn
 
 from influence import batches
 from influence.errors import SAID_TOO_LARGE, InputError, first_line
+from influence.layers import not_finite
 
 SAMPLE = 1000  # train examples whose tokens are looked at
 LOST = 0.9  # share of unknown tokens from which on a model learns nothing of the texts
@@ -30,9 +31,11 @@ def check(
     `name` is that of the model in messages; `splits` hold text and, for pairs, text_pair; `unseen`:
     texts that nobody knows yet, of up to `max_length` tokens, shall be read too. The model is on
     the CPU and stays as it was. Raises InputError, with the way out, for a tokenizer that knows
-    next to nothing of train, for tokens that the embeddings have no row for, for texts of more
-    tokens than the model has positions, and for padding that changes what the model says.
+    next to nothing of train, for weights that are no numbers, for tokens that the embeddings have
+    no row for, for texts of more tokens than the model has positions, and for padding that changes
+    what the model says.
     """
+    _check_weights(name, model)
     notes = _check_tokens(name, tokenizer, max_length, sample(splits["train"]))
     rows, known = embedding_rows(model), tokenizer.get_vocab()
     if max(known.values(), default=0) >= rows or tokenizer.pad_token_id >= rows:
@@ -94,6 +97,15 @@ def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -
         middle = (good + bad) // 2
         good, bad = (middle, bad) if reads(middle) else (good, middle)
     return good
+
+
+def _check_weights(name: str, model: nn.Module) -> None:
+    if broken := not_finite(model):
+        raise InputError(
+            f"{name} holds weights that are no finite numbers, in {len(broken)} parameters "
+            f"({broken[0]}): the training that they come from diverged, or they were saved in a "
+            "precision that is too small; give others"
+        )
 
 
 def _check_tokens(name: str, tokenizer, max_length: int, rows: pd.DataFrame) -> list[str]:

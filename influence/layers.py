@@ -2,6 +2,7 @@
 
 import re
 
+import torch
 from torch import nn
 
 from influence.errors import InputError
@@ -92,6 +93,15 @@ def parameter_group(model: nn.Module, which: str) -> tuple[str, ...]:
             + ", ".join(name for name, _ in named[:: max(1, len(named) // 4)])
         )
     return tuple(chosen.values())
+
+
+def not_finite(model: nn.Module) -> list[str]:
+    """Return the names of the parameters that hold a number that is not finite."""
+    named = {name: weights for name, weights in model.named_parameters() if weights.numel()}
+    with torch.no_grad():  # one answer for all: on a GPU each would be waited for
+        largest = torch.stack([weights.float().abs().max() for weights in named.values()])
+    finite = largest.isfinite().tolist()
+    return [name for name, is_finite in zip(named, finite, strict=True) if not is_finite]
 
 
 def _pattern(model: nn.Module, which: str) -> str:

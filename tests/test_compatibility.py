@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from transformers import AutoModel, BertTokenizerFast, PreTrainedTokenizerFast
 
 from influence import cluster, compatibility, data, joint, models, steps, tokenizers
@@ -179,6 +180,17 @@ def test_a_missing_part_of_the_weights_is_named(tmp_path):
     assert checked(tmp_path) == []
     (part := sorted(tmp_path.glob("model-*.safetensors"))[1]).unlink()
     with pytest.raises(InputError, match=part.name):
+        checked(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_with_their_name(tmp_path, value):
+    model = architectures.build("bert", vocab_size=SIZE)
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.dense.weight[3, 2] = value
+    folder(tmp_path)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"in 1 parameters \(bert.encoder.layer.1.output.dense.we"):
         checked(tmp_path)
 
 

@@ -100,8 +100,8 @@ DIRECTION = [
     *("labels", "examples", "tagging", "perturb", "saved", "data"),
     *(
         "batches",
-        "compatibility",
         "layers",
+        "compatibility",
         "pretrained",
         "tokenizers",
         "models",
