@@ -114,7 +114,8 @@ DIRECTION = [
     ),
     *("scores", "specs", "planning", "measurable", "ranking", "rules", "sampling", "flips"),
     *("evaluation",),
-    *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
+    *("representations", "confident", "stability", "suspects", "costs", "adoption"),
+    *("dynamics", "plausibility"),
     *(
         "conclusions",
         "remedies",

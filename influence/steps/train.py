@@ -44,7 +44,7 @@ from influence.steps.step import Record, Steps, Task, perform, say
 CODE = (
     *TRAINING,
     *("adoption", "assistant", "assistant_grammar", "columns", "data", "dynamics", "examples"),
-    *("folders", "labels", "perturb", "readers", "sources", "tagging", "templates"),
+    *("folders", "labels", "perturb", "plausibility", "readers", "sources", "tagging", "templates"),
     *("steps/adopt", "steps/runs", "steps/train", "steps/unfinished"),
 )
 # of a run, in the manifest
