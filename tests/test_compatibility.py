@@ -4,9 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tokenizers import ByteLevelBPETokenizer, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoModel, BertTokenizerFast, PreTrainedTokenizerFast
 
 from influence import cluster, compatibility, data, joint, models, steps, tokenizers
@@ -130,6 +134,53 @@ def test_a_tokenizer_of_other_texts_is_refused(tmp_path, declared):
     )
     with pytest.raises(InputError, match="next to nothing of the texts: 100% of the tokens"):
         checked(tmp_path)
+
+
+def test_markers_that_were_added_as_special_tokens_are_known(tmp_path, capsys):
+    folder(tmp_path, tokenizer=False)
+    tokenizer = BertTokenizerFast(tokenizer_object=TOKENS)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["[E1]", "[/E1]"]})
+    tokenizer.save_pretrained(tmp_path)
+    model = architectures.build("bert", vocab_size=len(tokenizer))
+    model.base_model.save_pretrained(tmp_path)
+    marked = {
+        split: rows.assign(text="[E1] stop [/E1] [E1] a [/E1] " + rows["text"])
+        for split, rows in FRAMES.items()
+    }
+    assert checked(tmp_path, marked) == []
+
+
+@pytest.mark.parametrize("kind", ["declared", "undeclared", "bytes"])
+def test_texts_of_mostly_one_known_word_are_known(tmp_path, kind):
+    texts = ["stop " * 12 + word for word in ("play", "rain", "alarm")] * 10
+    rows = pd.DataFrame({"text": texts, "label": [0, 1, 2] * 10})
+    tokens = TOKENS
+    if kind == "bytes":  # which name no token for the unknown: they know all
+        bpe = ByteLevelBPETokenizer()
+        bpe.train_from_iterator(texts, vocab_size=400, show_progress=False)
+        tokens = bpe._tokenizer
+    folder(tmp_path, tokenizer=False)
+    pad = {"pad_token": "[PAD]"} if kind == "undeclared" else {}
+    if kind == "declared":
+        BertTokenizerFast(tokenizer_object=tokens).save_pretrained(tmp_path)
+    else:
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokens, **pad or {"pad_token": "!"}
+        ).save_pretrained(tmp_path)
+    size = tokens.get_vocab_size()
+    architectures.build("bert", vocab_size=size).base_model.save_pretrained(tmp_path)
+    assert checked(tmp_path, dict.fromkeys(FRAMES, rows)) == []
+
+
+def test_a_token_for_the_unknown_that_nobody_names_gives_itself_away(tmp_path):
+    vocabulary = {"[PAD]": 0, "[CLS]": 1, "?": 2} | {f"w{n}": n for n in range(3, 30)}
+    tokens = Tokenizer(WordLevel(vocabulary, unk_token="?"))
+    tokens.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, pad_token="[PAD]")
+    ids = np.full(50, 2)
+    assert compatibility._unknown(tokenizer) == {2}
+    assert compatibility._unseen(tokenizer, ids, ["play a song"]) == 1
+    assert compatibility._unseen(tokenizer, ids, ["play a song", "what?"]) == 0
 
 
 def test_many_unknown_words_are_mentioned(tmp_path):
