@@ -67,8 +67,18 @@ def sample(rows: pd.DataFrame, size: int = SAMPLE) -> pd.DataFrame:
 
 
 def embedding_rows(model: nn.Module) -> int:
-    """Return how many tokens the model has embeddings for."""
-    return len(model.get_input_embeddings().weight)
+    """Return how many tokens the model has embeddings for.
+
+    Raises InputError if it has no table of them.
+    """
+    try:
+        return len(model.get_input_embeddings().weight)
+    except (NotImplementedError, AttributeError):  # CANINE hashes characters, Perceiver has others
+        raise InputError(
+            f"{type(model).__name__} has no table of embeddings by token, which training and "
+            "scores need; take a model with a tokenizer of words or pieces of them, such as one of "
+            "BERT, RoBERTa or DeBERTa"
+        ) from None
 
 
 def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -> int:

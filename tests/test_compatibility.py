@@ -11,7 +11,13 @@ import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import AutoModel, BertTokenizerFast, PreTrainedTokenizerFast
+from transformers import (
+    AutoModel,
+    BertTokenizerFast,
+    CanineConfig,
+    CanineForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 from influence import cluster, compatibility, data, joint, models, steps, tokenizers
 from influence.config import ModelConfig, TrainStep
@@ -277,6 +283,15 @@ def test_padding_that_changes_what_a_decoder_says_is_refused(tmp_path):
     model.config.pad_token_id = SIZE - 1
     with pytest.raises(InputError, match="padding changes what it predicts"):
         compatibility.check(*asked)
+
+
+def test_a_model_without_a_table_of_embeddings_is_refused_in_a_sentence(tmp_path):
+    folder(tmp_path)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = CanineConfig(**small, intermediate_size=64, num_hash_buckets=64, num_labels=3)
+    CanineForSequenceClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="Canine.* has no table of embeddings by token, which"):
+        checked(tmp_path)
 
 
 def test_a_model_is_left_as_it_was(tmp_path):

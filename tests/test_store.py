@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from influence import saved, store
 from influence.errors import InputError
 from influence.saved import open_saved
-from influence.steps.inputs import read_runs
+from influence.steps.inputs import read_config, read_runs
 
 
 def test_equal_tasks_have_equal_fingerprints_and_others_do_not():
@@ -82,6 +82,14 @@ def test_what_another_version_did_not_write_is_said_where_it_is_read(tmp_path):
             part[name]
     with pytest.raises(InputError, match="manifest.json says nothing of 'checkpoints'"):
         read_runs(manifest)
+
+
+def test_a_training_with_knobs_of_another_version_is_said_to_be_one():
+    manifest = {"knobs": {"epochs": 3, "dataset": "talk"}, "fingerprint": "0a1b"}
+    assert read_config(manifest).epochs == 3
+    manifest["knobs"]["colour"] = "red"
+    with pytest.raises(InputError, match="0a1b was done by another version .*colour.*run that"):
+        read_config(manifest)
 
 
 def test_a_file_that_is_a_link_out_of_its_directory_is_said_to_be_one(tmp_path):

@@ -16,7 +16,6 @@ from torch import nn
 
 from influence import models, slots, store, tokenizers
 from influence.cluster import Engine, free_memory, hold
-from influence.config import TrainConfig
 from influence.errors import InputError
 from influence.planning import RunPlan
 from influence.records import RunTrace, Trace
@@ -27,6 +26,7 @@ from influence.steps.inputs import (
     HELD_OUT,
     open_tokens,
     read_checkpoints,
+    read_config,
 )
 from influence.steps.step import say
 from influence.trace import (
@@ -204,7 +204,7 @@ def _open(work: Pass):
     ]
     labels = open_saved(work.training / "data").array(work.split, "label")
     tokenizer = tokenizers.open_tokenizer(work.training / "tokenizer")
-    config = TrainConfig(**manifest["knobs"])
+    config = read_config(manifest)
     meter = Meter(residents, work.tracin_layers, work.streamed, work.precision, work.device)
     return meter, tokenizer, labels, config
 
