@@ -59,6 +59,13 @@ def told(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
     return [f"of {name} {', '.join(lacking)} cannot be had: {why}"]
 
 
+def two_texts(tokens: Tokens) -> Tokens:
+    """Return the shortest text that is not empty, and the longest."""
+    full = np.flatnonzero(tokens.lengths)
+    lengths = tokens.lengths[full]
+    return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
+
+
 def _hindrance(model: nn.Module, tokens: Tokens, reads: frozenset[str]) -> str:
     """Return why these quantities cannot be measured, "" if they can."""
     labels = np.zeros(len(tokens), dtype=np.int64)

@@ -244,7 +244,7 @@ def test_a_missing_part_of_the_weights_is_named(tmp_path):
 def test_weights_that_are_no_numbers_are_refused_with_their_name(tmp_path, value):
     model = architectures.build("bert", vocab_size=SIZE)
     with torch.no_grad():
-        model.bert.encoder.layer[1].output.dense.weight[3, 2] = value
+        model.get_parameter("bert.encoder.layer.1.output.dense.weight")[3, 2] = value
     folder(tmp_path)
     model.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"in 1 parameters \(bert.encoder.layer.1.output.dense.we"):

@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from influence import batches, cluster, measurable, steps, tokenizers
-from influence.config import ModelConfig, TrainStep
+from influence.config import ModelConfig, ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.scores import REGISTRY
 from influence.specs import parse_spec
@@ -74,6 +74,15 @@ def test_scores_that_need_no_gradients_are_had_of_any_model(tmp_path, capsys):
     trained(tmp_path, "xlnet", "el2n")
     assert list(tmp_path.glob("work/train-*/manifest.json"))
     assert "cannot be had" not in capsys.readouterr().err
+
+
+def test_a_training_whose_padding_changes_its_gradients_is_refused_with_the_reason(tmp_path):
+    trained(tmp_path, "fnet", "")
+    (at,) = tmp_path.glob("work/train-*")
+    config = ScoreStep(score="grand", workdir=str(tmp_path / "work"), track=False, self_check=20)
+    said = pytest.raises(InputError, match="vog, .* cannot be had: its gradients .* score=el2n")
+    with cluster.engine(config) as engine, said:
+        list(steps.score(config, at, engine))
 
 
 def test_a_model_whose_padding_changes_its_gradients_is_refused_with_the_reason(tmp_path):

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from influence import (
-    batches,
     compatibility,
     data,
     joint,
@@ -175,17 +174,10 @@ def _check_measurable(config: TrainStep, dataset: Dataset, score: str) -> list[s
         name = f"model {config.model!r}"
     if model is None:
         return []
-    tokens = _two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
+    tokens = measurable.two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
     asked = [*REGISTRY] if "all" in names(score) else names(score)
     measurable.check(name, model, tokens, [specs.parse_spec(one) for one in asked])
     return [] if asked else measurable.told(name, model, tokens)
-
-
-def _two_texts(tokens: batches.Tokens) -> batches.Tokens:
-    """Return the shortest text that is not empty, and the longest."""
-    full = np.flatnonzero(tokens.lengths)
-    lengths = tokens.lengths[full]
-    return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
 
 
 def _train(
