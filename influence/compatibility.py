@@ -9,6 +9,7 @@ from torch import nn
 
 from influence import batches
 from influence.errors import SAID_TOO_LARGE, InputError, first_line
+from influence.layers import not_finite
 
 SAMPLE = 1000  # train examples whose tokens are looked at
 LOST = 0.9  # share of unknown tokens from which on a model learns nothing of the texts
@@ -30,9 +31,11 @@ def check(
     `name` is that of the model in messages; `splits` hold text and, for pairs, text_pair; `unseen`:
     texts that nobody knows yet, of up to `max_length` tokens, shall be read too. The model is on
     the CPU and stays as it was. Raises InputError, with the way out, for a tokenizer that knows
-    next to nothing of train, for tokens that the embeddings have no row for, for texts of more
-    tokens than the model has positions, and for padding that changes what the model says.
+    next to nothing of train, for weights that are no numbers, for tokens that the embeddings have
+    no row for, for texts of more tokens than the model has positions, and for padding that changes
+    what the model says.
     """
+    _check_weights(name, model)
     notes = _check_tokens(name, tokenizer, max_length, sample(splits["train"]))
     rows, known = embedding_rows(model), tokenizer.get_vocab()
     if max(known.values(), default=0) >= rows or tokenizer.pad_token_id >= rows:
@@ -64,8 +67,18 @@ def sample(rows: pd.DataFrame, size: int = SAMPLE) -> pd.DataFrame:
 
 
 def embedding_rows(model: nn.Module) -> int:
-    """Return how many tokens the model has embeddings for."""
-    return len(model.get_input_embeddings().weight)
+    """Return how many tokens the model has embeddings for.
+
+    Raises InputError if it has no table of them.
+    """
+    try:
+        return len(model.get_input_embeddings().weight)
+    except (NotImplementedError, AttributeError):  # CANINE hashes characters, Perceiver has others
+        raise InputError(
+            f"{type(model).__name__} has no table of embeddings by token, which training and "
+            "scores need; take a model with a tokenizer of words or pieces of them, such as one of "
+            "BERT, RoBERTa or DeBERTa"
+        ) from None
 
 
 def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -> int:
@@ -96,24 +109,57 @@ def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -
     return good
 
 
+def _check_weights(name: str, model: nn.Module) -> None:
+    if broken := not_finite(model):
+        raise InputError(
+            f"{name} holds weights that are no finite numbers, in {len(broken)} parameters "
+            f"({broken[0]}): the training that they come from diverged, or they were saved in a "
+            "precision that is too small; give others"
+        )
+
+
 def _check_tokens(name: str, tokenizer, max_length: int, rows: pd.DataFrame) -> list[str]:
     """Look at what the tokenizer makes of the texts of train, without what it adds to them."""
     texts = [text for column in _texts(rows) for text in rows[column]]
     encoded = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=max_length)
     ids = np.array([i for found in encoded["input_ids"] for i in found or [-1]])  # -1: nothing
-    unknown = [-1, tokenizer.unk_token_id, *tokenizer.all_special_ids]
-    share = float(np.isin(ids, [i for i in unknown if i is not None]).mean())
-    # One that does not say which token stands for the unknown gives itself away by its number.
-    most = max(share, float(np.unique(ids, return_counts=True)[1].max() / len(ids)))
+    unknown = _unknown(tokenizer)
+    share = float(np.isin(ids, [-1, *unknown]).mean())
+    most = max(share, 0.0 if unknown else _unseen(tokenizer, ids, texts))
     if most >= LOST:
         raise InputError(
-            f"the tokenizer of {name} knows next to nothing of the texts: {most:.0%} of the tokens "
-            "of train are the same unknown one; name a model made for such texts, or save its own "
-            "tokenizer beside it"
+            f"the tokenizer of {name} knows next to nothing of the texts: {most:.0%} of the "
+            "tokens of train are the same unknown one; name a model made for such texts, or "
+            "save its own tokenizer beside it"
         )
     if share >= NOTED:
         return [f"the tokenizer of {name} does not know {share:.0%} of the tokens of train"]
     return []
+
+
+def _unknown(tokenizer) -> set[int]:
+    """Return the tokens that stand for what a tokenizer does not know, as far as it says so.
+
+    Special ones that people have added, such as markers of entities, are known. What a tokenizer
+    declares may be missing, though its own algorithm names one.
+    """
+    algorithm = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    token = getattr(algorithm, "unk_token", None)
+    named = None if token is None else tokenizer.get_vocab().get(token)
+    found = {tokenizer.unk_token_id, named, getattr(algorithm, "unk_id", None)}
+    return {number for number in found if number is not None}
+
+
+def _unseen(tokenizer, ids: np.ndarray, texts: list[str]) -> float:
+    """Return the share of the most frequent token if no text holds what it stands for, else 0.
+
+    So a tokenizer that names no token for the unknown gives itself away.
+    """
+    numbers, counts = np.unique(ids, return_counts=True)
+    piece = tokenizer.decode([int(numbers[counts.argmax()])]).strip().lower()
+    if piece and any(piece in text.lower() for text in texts):
+        return 0.0
+    return float(counts.max() / len(ids))
 
 
 def _check_rows(

@@ -13,6 +13,7 @@ import pandas as pd
 from influence import models
 from influence.batches import Tokens
 from influence.config import FitConfig
+from influence.errors import InputError
 from influence.training import fit, steps_per_epoch
 
 BINS = 15  # of the expected calibration error
@@ -40,8 +41,15 @@ def metrics(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) 
 
     `logits` (examples, classes), `labels` (examples,). Macro F1 averages over the classes present
     in `labels`. The calibration error is the expected one in 15 equal-width bins of confidence
-    (Guo et al. 2017). A class that is absent has no recall.
+    (Guo et al. 2017). A class that is absent has no recall. Raises InputError for logits that are
+    no finite numbers.
     """
+    if not np.isfinite(logits).all():
+        raise InputError(
+            f"what the model says of {int((~np.isfinite(logits)).any(1).sum())} of {len(logits)} "
+            "examples is no finite number: the training that it comes from diverged; lower its "
+            "learning_rate"
+        )
     log_probabilities = _log_softmax(logits)
     predicted, classes = logits.argmax(1), range(logits.shape[1])
     right = predicted == labels

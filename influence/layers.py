@@ -2,6 +2,7 @@
 
 import re
 
+import torch
 from torch import nn
 
 from influence.errors import InputError
@@ -13,12 +14,18 @@ def embedding_layer(model: nn.Module) -> nn.Module:
     That is the block around the input embedding where there is one (its class name ends with
     "Embeddings": BERT, DistilBERT, ModernBERT), whose output enters the first encoder layer. A
     model without such a block (GPT-2, Llama) adds its position embeddings to the output of the
-    input embedding itself: the gradient with respect to the sum and to that term are the same.
+    input embedding itself: the gradient with respect to the sum and to that term are the same. Of
+    an encoder with a decoder (BART, T5) it is the encoder's.
     """
-    words = model.get_input_embeddings()
+    words = (model.get_encoder() if has_decoder(model) else model).get_input_embeddings()
     parents = (module for module in model.modules() if words in module.children())
     parent = next(parents, words)
     return parent if type(parent).__name__.endswith("Embeddings") else words
+
+
+def has_decoder(model: nn.Module) -> bool:
+    """Tell whether a decoder follows the encoder, as in BART and T5."""
+    return bool(getattr(model.config, "is_encoder_decoder", False))
 
 
 def last_encoder_layer(model: nn.Module) -> str:
@@ -86,6 +93,15 @@ def parameter_group(model: nn.Module, which: str) -> tuple[str, ...]:
             + ", ".join(name for name, _ in named[:: max(1, len(named) // 4)])
         )
     return tuple(chosen.values())
+
+
+def not_finite(model: nn.Module) -> list[str]:
+    """Return the names of the parameters that hold a number that is not finite."""
+    named = {name: weights for name, weights in model.named_parameters() if weights.numel()}
+    with torch.no_grad():  # one answer for all: on a GPU each would be waited for
+        largest = torch.stack([weights.float().abs().max() for weights in named.values()])
+    finite = largest.isfinite().tolist()
+    return [name for name, is_finite in zip(named, finite, strict=True) if not is_finite]
 
 
 def _pattern(model: nn.Module, which: str) -> str:

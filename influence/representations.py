@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from influence.batches import Tokens, budget_batches, collate, usual_tokens
+from influence.layers import has_decoder
 from influence.shapes import Float
 
 COMPONENTS = 50  # principal ones: what a two-dimensional map is made of
@@ -17,7 +18,9 @@ def represent(
 
     `batch_tokens` 0: as many tokens at once as usual.
     """
-    device, encoder = next(model.parameters()).device, model.base_model
+    device = next(model.parameters()).device
+    # Of its own accord T5 decodes nothing.
+    encoder = model.get_encoder() if has_decoder(model) else model.base_model
     found: np.ndarray | None = None
     model.eval()
     with torch.inference_mode():

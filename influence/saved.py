@@ -143,6 +143,7 @@ def open_saved(directory: Path) -> Saved:
     manifest = directory / "dataset.json"
     if not manifest.is_file():
         raise InputError(f"no complete dataset in {directory.absolute()}: dataset.json is missing")
+    facts: Any = None
     try:
         facts = json.loads(manifest.read_text(encoding="utf-8"))
         facts |= {field: tuple(facts[field]) for field in ("label_names", "notes")}
@@ -151,6 +152,11 @@ def open_saved(directory: Path) -> Saved:
             {split: facts["files"][split] for split in SPLITS},
         )
     except (*NOT_JSON, KeyError, TypeError) as error:
+        if isinstance(facts, dict) and {"label_names", "digest", "dropped"} <= facts.keys():
+            raise InputError(
+                f"{manifest.absolute()} was written by another version of this package; run the "
+                "step that wrote it again, or load the dataset again from its own files"
+            ) from None
         raise InputError(
             f"{manifest.absolute()} describes no saved dataset ({error}); save it again, or rename "
             "it if it is something else"

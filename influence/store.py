@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,21 +41,25 @@ def read_manifest(directory: Path, step: str) -> dict[str, Any]:
     """Return the manifest of a finished `step` directory.
 
     Raises InputError if there is none, it belongs to another step, or a file that it lists is
-    missing, has another size or lies outside of the directory.
+    missing, has another size or lies outside of the directory; later, where something is read that
+    it does not hold, as where another version of this package wrote it.
     """
     path = directory / MANIFEST
     if not path.is_file():
         raise InputError(f"{directory} holds no finished {step} step: there is no {MANIFEST} in it")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        found, sizes = manifest["step"], {n: size for n, (size, _) in manifest["files"].items()}
+        manifest = json.loads(path.read_text(encoding="utf-8"), object_hook=partial(_Facts, path))
+        found, files = manifest.get("step"), manifest.get("files")
+        sizes = {name: size for name, (size, _) in files.items()}
     except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a manifest of this package ({error})") from None
+    if found is None:
+        raise InputError(f"{path} is not a manifest of this package (it names no step)")
     if found != step:
         raise InputError(f"{directory} was written by step {found!r}, but {step!r} is needed here")
     for name, size in sizes.items():
-        if not _holds(directory, name, size):
-            raise InputError(f"{directory} is incomplete: {name} is missing or was cut off")
+        if fault := _fault(directory, name, size):
+            raise InputError(f"{directory} is incomplete: {name} {fault}")
     return manifest
 
 
@@ -188,14 +193,36 @@ def copy_tree(source: Path, target: Path) -> None:
     )
 
 
-def _holds(directory: Path, name: str, size: int) -> bool:
-    """Tell whether a file of this name and size is inside a directory."""
-    path = directory / name
+class _Facts(dict):
+    """A part of a manifest, which says in a sentence what it does not hold."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        super().__init__(facts)
+        self.path = path
+
+    def __missing__(self, name: str) -> None:
+        raise InputError(
+            f"{self.path} says nothing of {name!r}: it was written by another version of this "
+            "package; run that step again"
+        )
+
+    def __reduce__(self) -> tuple:
+        return _Facts, (self.path, dict(self))
+
+
+def _fault(directory: Path, name: str, size: int) -> str:
+    """Say why a file of this name and size is not inside a directory, "" if it is."""
+    path, lost = directory / name, "is missing or was cut off"
     try:
-        inside = path.resolve().is_relative_to(directory.resolve()) and ".." not in Path(name).parts
-        return inside and path.is_file() and path.stat().st_size == size
+        if ".." in Path(name).parts or not path.is_file() or path.stat().st_size != size:
+            return lost
+        if path.resolve().is_relative_to(directory.resolve()):
+            return ""
+        if Path(name).is_absolute():
+            return lost
+        return f"is a link out of it, to {path.resolve()}; put the file itself there"
     except (OSError, ValueError, RuntimeError):  # no file can have this name; links in a circle
-        return False
+        return lost
 
 
 def _lock_file(path: Path) -> IO[str]:

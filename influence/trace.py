@@ -20,10 +20,14 @@ from torch.nn import functional
 
 from influence import layers, models
 from influence.batches import Tokens, budget_batches, collate, sent
+from influence.errors import InputError
 from influence.gradients import NormRecorder, NoRuleError, loop_norms
 
 NORMS = {"gradient_norms": "all", "layer_norms": "last_layer", "classifier_norms": "classifier"}
 AT_ONCE = 16  # batches that a streamed checkpoint is opened for
+WITHOUT_GRADIENTS = (
+    "ask for scores that need none, such as score=el2n,forgetting,pvi, or take another model"
+)
 MISMATCH = 1e-3  # relative error of the self-check from which a pass is wrong, not merely rounded
 
 
@@ -257,14 +261,13 @@ def measure(
     of the embedding layer (examples, tokens, dimensions) or None, and the norms by quantity. `cast`
     runs the model in bf16 where autocast does.
     """
-    catch = _embedding_output(model) if want_gradient else nullcontext([])
+    catch = _embedding_output(model, inputs) if want_gradient else nullcontext([])
     with catch as outputs, _autocast(gold.device, cast):
         logits = model(**inputs).logits.float()
     gradient = None
     if want_gradient:
         chosen = logits.gather(1, gold[:, None]).sum()
-        (gradient,) = torch.autograd.grad(chosen, outputs, retain_graph=recorder is not None)
-        gradient = gradient.float()
+        gradient = _of_words(model, inputs, outputs, chosen, retain=recorder is not None)
     norms = {}
     if recorder is not None:
         norms = recorder.norms(functional.cross_entropy(logits, gold, reduction="sum"))
@@ -281,7 +284,7 @@ def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) 
     slow = reference(meter, tokens, labels, rows)
     pairs = [(fused.at[key], slow.at[key]) for key in slow.at]
     pairs += [(fused.over[key], slow.over[key]) for key in slow.over]
-    return max((_relative(found, right) for found, right in pairs), default=0.0)
+    return max((relative(found, right) for found, right in pairs), default=0.0)
 
 
 def rank_correlations(
@@ -343,20 +346,55 @@ def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8
 
 
 @contextmanager
-def _embedding_output(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Catch the embedding layer's output; make it a leaf if nothing before needs a gradient."""
+def _embedding_output(model: nn.Module, inputs: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
+    """Catch what the embedding layer makes of the words, a leaf if nothing before needs a gradient.
+
+    Only the first such call counts: GPT-2 looks token types up in the same table, and CTRL does so
+    before the words. What the model gets is a copy, because some scale it in place.
+    """
     outputs: list[Tensor] = []
+    types = inputs.get("token_type_ids")
 
     def catch(module, arguments, output):
-        output = output if output.requires_grad else output.detach().requires_grad_()
-        outputs.append(output)
-        return output
+        of_types = types is not None and bool(arguments) and _same_memory(arguments[0], types)
+        if outputs or of_types:
+            return None
+        words, *others = output if isinstance(output, tuple) else (output,)
+        outputs.append(words if words.requires_grad else words.detach().requires_grad_())
+        return (outputs[0].clone(), *others) if isinstance(output, tuple) else outputs[0].clone()
 
     handle = layers.embedding_layer(model).register_forward_hook(catch)
     try:
         yield outputs
     finally:
         handle.remove()
+
+
+def _of_words(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: list[Tensor],
+    chosen: Tensor,
+    retain: bool,
+) -> Tensor:
+    """Return the gradient of `chosen` (examples, tokens, dimensions) by the embeddings caught.
+
+    Raises InputError if they do not lie so: to sum over other axes would give other numbers.
+    """
+    examples, tokens = inputs["attention_mask"].shape
+    (shape,) = (found.shape for found in outputs) if outputs else ((),)
+    if len(shape) != 3 or shape[0] != examples or shape[1] < tokens:
+        found = f"gave {tuple(shape)}" if shape else "was not called"
+        raise InputError(
+            f"the embedding layer of {type(model).__name__} {found} for {examples} examples of "
+            f"{tokens} tokens, so that no gradient by its words can be taken; {WITHOUT_GRADIENTS}"
+        )
+    (gradient,) = torch.autograd.grad(chosen, outputs, retain_graph=retain)
+    return gradient[:, :tokens].float()  # Longformer pads to whole windows
+
+
+def _same_memory(one: object, other: Tensor) -> bool:
+    return isinstance(one, Tensor) and one.data_ptr() == other.data_ptr()
 
 
 def _autocast(device: torch.device, cast: bool):
@@ -368,7 +406,8 @@ def _in_groups(parts: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarr
     return iter(lambda: list(islice(parts, size)), [])
 
 
-def _relative(values: np.ndarray, right: np.ndarray) -> float:
+def relative(values: np.ndarray, right: np.ndarray) -> float:
+    """Return how far `values` are from the right ones, as a share of these."""
     return float(np.linalg.norm(values - right) / max(np.linalg.norm(right), 1e-12))
 
 

@@ -16,6 +16,8 @@ from torch.nn import functional
 from influence import models
 from influence.batches import Tokens, collate, sent, training_batches
 from influence.config import FitConfig, TrainConfig
+from influence.errors import InputError
+from influence.layers import not_finite
 from influence.vocabulary import used_rows
 
 
@@ -115,7 +117,8 @@ def loop(
     loop ends with the last stop. Order, dropout and result depend on `seed` and the number of
     threads alone. The model is in training mode while the loop runs; whoever evaluates it at a stop
     leaves it so. With `begun`, the state at an earlier stop, the loop goes on from there as if it
-    had never ended; `model` is then one as it was at the start.
+    had never ended; `model` is then one as it was at the start. Raises InputError, at the next
+    stop, if it diverges.
     """
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)
     steps = steps or config.epochs * per_epoch
@@ -151,12 +154,24 @@ def loop(
             if step in stops:
                 mean = losses[before - start : step - start].mean().item()
                 with whole():
+                    if not math.isfinite(mean) or not_finite(model):
+                        raise InputError(_diverged(step, steps, config))
                     tensors = partial(_tensors, model, optimizer, device)
                     yield Progress(step, step / per_epoch, mean, rates[0] * factor, tensors)
                 before = step
             if step == max(stops):
                 break
     model.eval()
+
+
+def _diverged(step: int, steps: int, config: FitConfig) -> str:
+    encoder, head = models.learning_rates(config)
+    bf16 = ", or take precision=fp32" if config.precision == "bf16" else ""
+    return (
+        f"the training diverged: by step {step} of {steps} its loss or its weights are no finite "
+        f"numbers, with learning_rate={encoder:g} and head_learning_rate={head:g}; lower them, or "
+        f"raise warmup{bf16}"
+    )
 
 
 def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -36,6 +36,31 @@ CONFIGS = {
     "llama": SIZES | {"num_key_value_heads": 2},
 }
 ARCHITECTURES = tuple(CONFIGS)
+_BOTH = {  # encoder and decoder
+    **{"vocab_size": 40, "d_model": 32, "num_labels": 3, "pad_token_id": 0, "eos_token_id": 3},
+    **{"encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64},
+    **{"decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 64},
+    **{"max_position_embeddings": 64, "decoder_start_token_id": 3},
+}
+_LM = {"vocab_size": 40, "num_labels": 3, "pad_token_id": 0}
+# Whose embedding layers do not simply give (examples, tokens, dimensions), once.
+UNUSUAL: dict[str, dict] = {
+    "bart": _BOTH,
+    "mbart": _BOTH,
+    "t5": _LM
+    | {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "eos_token_id": 3}
+    | {"decoder_start_token_id": 0},
+    "longformer": SIZES | {"attention_window": 8, "pad_token_id": 1},
+    "ibert": SIZES,
+    "flaubert": _LM | {"emb_dim": 32, "n_layers": 2, "n_heads": 4, "pad_index": 0},
+    "xlm": _LM | {"emb_dim": 32, "n_layers": 2, "n_heads": 4, "pad_index": 0},
+    "gpt_neo": _LM
+    | {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 64}
+    | {"attention_types": [[["global", "local"], 1]], "window_size": 8},
+    "gptj": _LM | {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "rotary_dim": 4},
+    "openai-gpt": _LM | {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    "ctrl": _LM | {"n_embd": 32, "n_layer": 2, "n_head": 4, "dff": 64, "n_positions": 64},
+}
 # DeBERTa-v2 feeds a table of relative positions, which is no example's, to its linear layers.
 TOLD_APART = tuple(name for name in CONFIGS if name != "deberta-v2")
 
@@ -47,7 +72,7 @@ def build(name: str, seed: int = 0, **changes: object) -> PreTrainedModel:
     """
     torch.manual_seed(seed)
     unused = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
-    config = AutoConfig.for_model(name, **unused | CONFIGS[name] | changes)
+    config = AutoConfig.for_model(name, **unused | (CONFIGS | UNUSUAL)[name] | changes)
     return perturbed(AutoModelForSequenceClassification.from_config(config), seed)
 
 

@@ -512,3 +512,21 @@ def test_a_model_that_confuses_many_classes_is_not_taken_for_one_of_another_orde
 
 def test_a_model_that_always_says_the_rare_class_is_not_taken_for_one_of_another_order():
     adoption.check_order(Path("c"), np.array([[10, 0], [90, 0]]), 0.95, NAMES[:2])
+
+
+def test_a_model_of_clean_labels_is_taken_where_labels_were_redrawn(
+    tmp_path, folder, dataset, capsys
+):
+    adopted = train(dataset, tmp_path / "work", adopt=str(folder), label_noise=0.9)
+    rows = pd.read_parquet(adopted / "data/train.parquet")
+    assert rows["flipped"].mean() > 0.5
+    told = capsys.readouterr().err
+    assert "fits the labels that are known to be right of 100.0% of 121 train" in told, told
+
+
+def test_a_refusal_says_how_to_say_that_labels_are_wrong(tmp_path, folder):
+    frames = tiny.frames()
+    generator = np.random.default_rng(0)
+    frames["train"]["label"] = generator.permutation(frames["train"]["label"])
+    wrong = tiny.write(tmp_path / "wrong", frames)
+    refused(folder, str(wrong), "say which in a column flipped")

@@ -4,9 +4,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from transformers import AutoModel, BertTokenizerFast, PreTrainedTokenizerFast
+import torch
+from tokenizers import ByteLevelBPETokenizer, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import (
+    AutoModel,
+    BertTokenizerFast,
+    CanineConfig,
+    CanineForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 from influence import cluster, compatibility, data, joint, models, steps, tokenizers
 from influence.config import ModelConfig, TrainStep
@@ -131,6 +142,53 @@ def test_a_tokenizer_of_other_texts_is_refused(tmp_path, declared):
         checked(tmp_path)
 
 
+def test_markers_that_were_added_as_special_tokens_are_known(tmp_path, capsys):
+    folder(tmp_path, tokenizer=False)
+    tokenizer = BertTokenizerFast(tokenizer_object=TOKENS)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["[E1]", "[/E1]"]})
+    tokenizer.save_pretrained(tmp_path)
+    model = architectures.build("bert", vocab_size=len(tokenizer))
+    model.base_model.save_pretrained(tmp_path)
+    marked = {
+        split: rows.assign(text="[E1] stop [/E1] [E1] a [/E1] " + rows["text"])
+        for split, rows in FRAMES.items()
+    }
+    assert checked(tmp_path, marked) == []
+
+
+@pytest.mark.parametrize("kind", ["declared", "undeclared", "bytes"])
+def test_texts_of_mostly_one_known_word_are_known(tmp_path, kind):
+    texts = ["stop " * 12 + word for word in ("play", "rain", "alarm")] * 10
+    rows = pd.DataFrame({"text": texts, "label": [0, 1, 2] * 10})
+    tokens = TOKENS
+    if kind == "bytes":  # which name no token for the unknown: they know all
+        bpe = ByteLevelBPETokenizer()
+        bpe.train_from_iterator(texts, vocab_size=400, show_progress=False)
+        tokens = bpe._tokenizer
+    folder(tmp_path, tokenizer=False)
+    pad = {"pad_token": "[PAD]"} if kind == "undeclared" else {}
+    if kind == "declared":
+        BertTokenizerFast(tokenizer_object=tokens).save_pretrained(tmp_path)
+    else:
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokens, **pad or {"pad_token": "!"}
+        ).save_pretrained(tmp_path)
+    size = tokens.get_vocab_size()
+    architectures.build("bert", vocab_size=size).base_model.save_pretrained(tmp_path)
+    assert checked(tmp_path, dict.fromkeys(FRAMES, rows)) == []
+
+
+def test_a_token_for_the_unknown_that_nobody_names_gives_itself_away(tmp_path):
+    vocabulary = {"[PAD]": 0, "[CLS]": 1, "?": 2} | {f"w{n}": n for n in range(3, 30)}
+    tokens = Tokenizer(WordLevel(vocabulary, unk_token="?"))
+    tokens.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, pad_token="[PAD]")
+    ids = np.full(50, 2)
+    assert compatibility._unknown(tokenizer) == {2}
+    assert compatibility._unseen(tokenizer, ids, ["play a song"]) == 1
+    assert compatibility._unseen(tokenizer, ids, ["play a song", "what?"]) == 0
+
+
 def test_many_unknown_words_are_mentioned(tmp_path):
     train = FRAMES["train"].assign(text="αβγ δεζ ηθι " + FRAMES["train"]["text"])
     (told,) = checked(folder(tmp_path), FRAMES | {"train": train})
@@ -182,6 +240,17 @@ def test_a_missing_part_of_the_weights_is_named(tmp_path):
         checked(tmp_path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_with_their_name(tmp_path, value):
+    model = architectures.build("bert", vocab_size=SIZE)
+    with torch.no_grad():
+        model.get_parameter("bert.encoder.layer.1.output.dense.weight")[3, 2] = value
+    folder(tmp_path)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"in 1 parameters \(bert.encoder.layer.1.output.dense.we"):
+        checked(tmp_path)
+
+
 def test_a_vocabulary_alone_is_a_tokenizer(tmp_path):
     folder(tmp_path, tokenizer=False)
     words = sorted(TOKENS.get_vocab(), key=TOKENS.get_vocab().get)
@@ -214,6 +283,15 @@ def test_padding_that_changes_what_a_decoder_says_is_refused(tmp_path):
     model.config.pad_token_id = SIZE - 1
     with pytest.raises(InputError, match="padding changes what it predicts"):
         compatibility.check(*asked)
+
+
+def test_a_model_without_a_table_of_embeddings_is_refused_in_a_sentence(tmp_path):
+    folder(tmp_path)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = CanineConfig(**small, intermediate_size=64, num_hash_buckets=64, num_labels=3)
+    CanineForSequenceClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="Canine.* has no table of embeddings by token, which"):
+        checked(tmp_path)
 
 
 def test_a_model_is_left_as_it_was(tmp_path):

@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from influence import evaluation
+from influence.errors import InputError
 from influence.evaluation import Point
 
 NAMES = ("a", "b", "c")
@@ -38,6 +39,14 @@ def test_a_class_absent_from_the_split_has_no_recall_and_no_part_in_macro_f1():
 def test_a_sure_and_right_model_is_calibrated():
     found = evaluation.metrics(logits_of([0, 1, 2], 1 - 1e-9), np.array([0, 1, 2]), NAMES)
     assert found["calibration_error"] == pytest.approx(0, abs=1e-8)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_no_numbers_have_no_metrics(value):
+    logits = logits_of([0, 1, 2])
+    logits[1, 0] = value
+    with pytest.raises(InputError, match="says of 1 of 3 examples is no finite number"):
+        evaluation.metrics(logits, np.array([0, 1, 2]), NAMES)
 
 
 def test_the_interval_is_students():

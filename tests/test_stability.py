@@ -5,13 +5,16 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from influence import costs, representations
+from influence.batches import Tokens, starts_of
 from influence.planning import compute, passes, plan, with_logits
 from influence.records import Checkpoint, RunTrace, Trace
 from influence.specs import ScoreSpec, hardness
 from influence.stability import agreement, between, halves, stability
 from influence.suspects import softmax, suspects
+from tests import architectures
 from tests.traces import make_infos, make_trace, measure
 
 EL2N, VOG, PVI, FORGETTING = (ScoreSpec(name) for name in ("el2n", "vog", "pvi", "forgetting"))
@@ -139,3 +142,16 @@ def test_principal_components_keep_distances_and_have_one_sign():
     np.testing.assert_allclose(apart(found), apart(vectors), atol=1e-5)
     np.testing.assert_allclose(representations.principal(-vectors), found, atol=1e-5)
     assert representations.principal(vectors, 2).shape == (20, 2)
+
+
+@pytest.mark.parametrize("name", ["bert", "bart", "t5"])
+def test_a_representation_is_the_mean_of_what_the_encoder_makes_of_the_tokens(name):
+    model = architectures.build(name)
+    lengths = np.array([3, 5], dtype=np.int32)
+    ids = np.array([5, 6, 3, 7, 8, 9, 10, 3], dtype=np.int32)
+    found = representations.represent(model, Tokens(ids, None, starts_of(lengths), lengths, 0))
+    encoder = model.bert if name == "bert" else model.get_encoder()
+    with torch.no_grad():
+        for row, text in enumerate(([5, 6, 3], [7, 8, 9, 10, 3])):
+            hidden = encoder(input_ids=torch.tensor([text])).last_hidden_state[0]
+            np.testing.assert_allclose(found[row], hidden.mean(0), rtol=1e-4, atol=1e-6)

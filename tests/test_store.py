@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from influence import saved, store
 from influence.errors import InputError
+from influence.saved import open_saved
+from influence.steps.inputs import read_config, read_runs
 
 
 def test_equal_tasks_have_equal_fingerprints_and_others_do_not():
@@ -68,6 +71,54 @@ def test_a_damaged_directory_is_refused_in_one_sentence(tmp_path, damage, said):
     damage(tmp_path)
     with pytest.raises(InputError, match=said):
         store.read_manifest(tmp_path, "train")
+
+
+def test_what_another_version_did_not_write_is_said_where_it_is_read(tmp_path):
+    store.finish(tmp_path, "train", {"runs": [{"seed": 3}], "task": "classify"})
+    manifest = pickle.loads(pickle.dumps(store.read_manifest(tmp_path, "train")))  # as to a worker
+    assert manifest["runs"][0]["seed"] == 3 and manifest.get("folds") is None
+    for part, name in ((manifest, "folds"), (manifest["runs"][0], "weights")):
+        with pytest.raises(InputError, match=f"nothing of '{name}'.* another version.*run that"):
+            part[name]
+    with pytest.raises(InputError, match="manifest.json says nothing of 'checkpoints'"):
+        read_runs(manifest)
+
+
+def test_a_training_with_knobs_of_another_version_is_said_to_be_one():
+    manifest = {"knobs": {"epochs": 3, "dataset": "talk"}, "fingerprint": "0a1b"}
+    assert read_config(manifest).epochs == 3
+    manifest["knobs"]["colour"] = "red"
+    with pytest.raises(InputError, match="0a1b was done by another version .*colour.*run that"):
+        read_config(manifest)
+
+
+def test_a_file_that_is_a_link_out_of_its_directory_is_said_to_be_one(tmp_path):
+    inside, elsewhere = tmp_path / "in", tmp_path / "disk"
+    inside.mkdir()
+    (inside / "a.txt").write_text("abc")
+    store.finish(inside, "train", {})
+    (inside / "a.txt").rename(elsewhere)
+    (inside / "a.txt").symlink_to(elsewhere)
+    with pytest.raises(InputError, match=f"a.txt is a link out of it, to {elsewhere}; put the fi"):
+        store.read_manifest(inside, "train")
+    elsewhere.write_text("ab")
+    with pytest.raises(InputError, match="a.txt is missing or was cut off"):
+        store.read_manifest(inside, "train")
+    (inside / "a.txt").unlink()
+    (inside / "b.txt").write_text("abc")
+    (inside / "a.txt").symlink_to("b.txt")  # in the directory
+    assert store.read_manifest(inside, "train")["files"].keys() == {"a.txt"}
+
+
+def test_a_dataset_of_another_version_is_said_to_be_one(tmp_path):
+    facts = {"name": "talk", "label_names": ["a"], "digest": "0", "dropped": {}, "notes": []}
+    for other in (facts, facts | {"files": {}, "colour": 1}, {**facts, "files": {"train": "0"}}):
+        (tmp_path / "dataset.json").write_text(json.dumps(other))
+        with pytest.raises(InputError, match="was written by another version of this package; run"):
+            open_saved(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"name": "talk"}')
+    with pytest.raises(InputError, match="describes no saved dataset"):
+        open_saved(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):

@@ -101,8 +101,8 @@ DIRECTION = [
     *("labels", "examples", "tagging", "perturb", "saved", "data"),
     *(
         "batches",
-        "compatibility",
         "layers",
+        "compatibility",
         "pretrained",
         "tokenizers",
         "trainer_state",
@@ -116,8 +116,10 @@ DIRECTION = [
         "trace",
         "records",
     ),
-    *("scores", "specs", "planning", "ranking", "rules", "sampling", "flips", "evaluation"),
+    *("scores", "specs", "planning", "measurable", "ranking", "rules", "sampling", "flips"),
+    *("evaluation",),
     *("representations", "confident", "stability", "suspects", "costs", "dynamics"),
+    *("plausibility",),
     *(
         "conclusions",
         "remedies",
@@ -152,7 +154,8 @@ DIRECTION = [
     ),
 ]
 STEPS = ["train", "score", "sample", "evaluate", "search"]
-# What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes.
+# What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes,
+# refusals.
 NEUTRAL = {
     "errors",
     "packages",
@@ -162,9 +165,11 @@ NEUTRAL = {
     "workers",
     "cluster",
     "patience",
+    "measurable",
     "steps/step",
 }
-ASKED = {"records", "scores", "specs", "planning"}  # by train, whether it can give the scores
+# By train, whether it can give the scores.
+ASKED = {"records", "scores", "specs", "planning", "closed_forms", "gradients", "trace"}
 
 
 def imports(path: Path) -> set[str]:

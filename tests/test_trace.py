@@ -1,13 +1,16 @@
 """The fused pass equals the slow and obvious one, whatever stands beside an example."""
 
 from functools import partial
+from itertools import count
 
 import numpy as np
 import pytest
 import torch
+from transformers import XLNetConfig, XLNetForSequenceClassification
 
 from influence import trace
-from influence.batches import Tokens, starts_of
+from influence.batches import Tokens, collate, starts_of
+from influence.errors import InputError
 from influence.trace import Meter, Resident, Variance
 from tests import architectures
 
@@ -29,20 +32,26 @@ def meter(name: str, quantities: frozenset = ALL, **settings) -> Meter:
     return Meter(residents, **settings)
 
 
-def examples(name: str, count: int = 13) -> tuple[Tokens, np.ndarray]:
+def examples(name: str, count: int = 13, types: bool = False) -> tuple[Tokens, np.ndarray]:
     generator = np.random.default_rng(3)
     lengths = generator.integers(2, 14, size=count)
     lengths = np.array(lengths, dtype=np.int32)
     ids = generator.integers(5, 15, size=lengths.sum()).astype(np.int32)
-    pad = architectures.CONFIGS[name]["pad_token_id"]
-    return Tokens(ids, None, starts_of(lengths), lengths, pad), np.arange(count) % 3
+    starts = starts_of(lengths)
+    ids[starts + lengths - 1] = 3  # BART reads its prediction where a text ends
+    kinds = (np.arange(len(ids)) % 2).astype(np.int8) if types else None
+    pad = (architectures.CONFIGS | architectures.UNUSUAL)[name]["pad_token_id"]
+    return Tokens(ids, kinds, starts, lengths, pad), np.arange(count) % 3
 
 
 def measured(found: trace.Measured) -> dict:
     return {**found.at, **found.over}
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+EVERY = (*architectures.ARCHITECTURES, *architectures.UNUSUAL)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_the_fused_pass_equals_a_loop_over_single_examples(name):
     tokens, labels = examples(name)
     rows, whole = np.arange(len(tokens)), meter(name)
@@ -53,7 +62,7 @@ def test_the_fused_pass_equals_a_loop_over_single_examples(name):
         np.testing.assert_allclose(fused[key], right, rtol=1e-5, atol=0, err_msg=str(key))
 
 
-@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", EVERY)
 def test_batch_size_and_order_do_not_matter(name):
     tokens, labels = examples(name)
     rows = np.arange(len(tokens))
@@ -88,6 +97,61 @@ def test_vog_equals_its_definition_by_plain_autograd():
         assert found[0, "gradient_deviation", "all"][i] == pytest.approx(
             variance.sqrt().mean().item(), rel=1e-5
         )
+
+
+WORDS = {  # what puts out the embeddings that enter the first layer of the encoder
+    **{"bart": "model.encoder.embed_tokens", "mbart": "model.encoder.embed_tokens"},
+    **{"t5": "transformer.encoder.embed_tokens", "longformer": "longformer.embeddings"},
+    **{"ibert": "ibert.embeddings", "flaubert": "transformer.embeddings"},
+    **{"xlm": "transformer.embeddings", "gpt_neo": "transformer.wte", "gptj": "transformer.wte"},
+    **{"gpt2": "transformer.wte", "openai-gpt": "transformer.tokens_embed"},
+    **{"ctrl": "transformer.w"},
+}
+TYPED = ("flaubert", "xlm", "gpt_neo", "gptj", "gpt2", "openai-gpt", "ctrl")
+
+
+@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("typed", [False, True])
+def test_the_gradient_by_the_words_is_that_of_what_is_added_to_them(name, typed):
+    # CTRL looks token types up before the words and GPT-2 after them, in the same table.
+    tokens, labels = examples(name, 4, typed and name in TYPED)
+    found = meter(name).measure(tokens, labels, np.arange(4), batch_tokens=100).over
+    for i in range(4):
+        inputs, width = collate(tokens, np.array([i])), int(tokens.lengths[i])
+        gradients = []
+        for seed in range(len(STEPS)):
+            model = architectures.build(name, seed)
+            added = torch.zeros(1, width, 32, requires_grad=True)
+            place = 1 if name == "ctrl" and tokens.types is not None else 0
+
+            calls = count()
+
+            def add(module, arguments, output, calls=calls, added=added, place=place):
+                if next(calls) != place:
+                    return None
+                words = output[0] if isinstance(output, tuple) else output
+                wide = torch.nn.functional.pad(added, (0, 0, 0, words.shape[1] - added.shape[1]))
+                return (words + wide, *output[1:]) if words is not output else words + wide
+
+            model.get_submodule(WORDS[name]).register_forward_hook(add)
+            logits = model(**inputs).logits
+            gradients.append(torch.autograd.grad(logits[0, labels[i]], added)[0][0])
+        variance = torch.stack(gradients).double().var(0, correction=0)
+        right = variance.mean().item()
+        assert right > 0
+        assert found[0, "gradient_variance", "all"][i] == pytest.approx(right, rel=1e-4)
+
+
+def test_embeddings_that_do_not_lie_by_example_are_refused_and_no_number_is_made():
+    config = {"vocab_size": 40, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}
+    torch.manual_seed(0)
+    xlnet = XLNetForSequenceClassification(XLNetConfig(**config, num_labels=3)).eval()
+    tokens, labels = examples("bert")
+    turned = Meter([Resident(0, 10, lambda: xlnet, frozenset(), ("all",))])
+    with pytest.raises(InputError, match=r"embedding layer of XLNet.* gave .* score=el2n"):
+        turned.measure(tokens, labels, np.arange(13), 64)
+    plain = Meter([Resident(0, 10, lambda: xlnet, frozenset({"logits"}), ())])
+    assert plain.measure(tokens, labels, np.arange(13), 64).at[0, "logits", 10].shape == (13, 3)
 
 
 def test_a_window_holds_its_own_checkpoints_only():

@@ -1,10 +1,13 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from influence import batches, cluster, models, tokenizers, training
+from influence import batches, cluster, layers, models, tokenizers, training
 from influence.config import FitConfig, TrainConfig
+from influence.errors import InputError
 
 WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
 TINY = {"model": "tiny", "layers": 1, "batch_size": 8, "epochs": 2}
@@ -40,6 +43,25 @@ def test_training_learns_and_yields_at_each_stop(data):
     assert [p.epoch for p in progress] == [0.5, 1, 2]
     assert progress[-1].loss < progress[0].loss
     assert training.correctness(model, *data[1:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("rate", [1e20, 1e38])
+def test_a_training_that_diverges_is_ended_with_the_rate_to_lower(data, rate):
+    said = rf"diverged: by step 6 of 12 .* learning_rate={rate:g} and head_learning_rate={rate:g};"
+    with pytest.raises(InputError, match=re.escape(said).replace(r"\.\*", ".*")):
+        trained(data, stops=(6, 12), learning_rate=rate)
+
+
+def test_a_step_that_makes_weights_infinite_is_noticed_before_they_are_kept(data):
+    tokenizer, tokens, labels = data
+    model = models.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 0)
+    stops = training.fit(model, tokens, labels, FitConfig(**TINY), 0, (1, 2))
+    assert next(stops).step == 1  # whose loss is a number
+    with torch.no_grad():
+        model.classifier.bias[0] = torch.inf
+    assert layers.not_finite(model) == ["classifier.bias"]
+    with pytest.raises(InputError, match="the training diverged: by step 2 of 12"):
+        next(stops)
 
 
 def test_training_depends_on_its_seed_alone(data):

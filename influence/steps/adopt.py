@@ -19,6 +19,7 @@ from influence import (
     joint,
     models,
     planning,
+    plausibility,
     pretrained,
     store,
     tokenizers,
@@ -81,24 +82,36 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
 def _check_predictions(
     config: TrainConfig, last: Path, model: nn.Module, tokenizer, dataset: Dataset, paired: bool
 ) -> str:
-    """Return how well the last checkpoint, whose training is furthest, fits the train labels."""
-    rows = compatibility.sample(dataset.train)
+    """Return how well the last checkpoint, whose training is furthest, fits the train labels.
+
+    Where some are known to be wrong, it may fit the others instead.
+    """
+    rows, names = compatibility.sample(dataset.train), dataset.label_names
     logits = models.predict(model, encode(tokenizer, rows, config)).astype(np.float64)
     odds = np.exp(logits - logits.max(1, keepdims=True))
-    sure = float((1 / odds.sum(1)).mean())
-    names, labels = dataset.label_names, rows["label"].to_numpy()
-    counts = adoption.confusion(labels, logits.argmax(1), len(names))
-    adoption.check_order(last, counts, sure, names)
-    right, chance = np.trace(counts) / counts.sum(), adoption.by_chance(counts)
-    told = f"{last} fits the labels of {right:.1%} of {len(rows)} train examples"
-    fits = adoption.beats_chance(counts) and adoption.keeps_its_word(counts, sure)
-    if not fits and not paired:
-        raise InputError(
+    every, refusal = odds / odds.sum(1, keepdims=True), ""
+    for labels, places, which in plausibility.readings(rows, len(names)):
+        found = every[places]
+        counts = adoption.confusion(labels, found.argmax(1), len(names))
+        sure = float(found.max(1).mean())
+        told = f"{last} fits {which} of {np.trace(counts) / counts.sum():.1%} of {len(labels)} "
+        told += "train examples"
+        fits, more = plausibility.verdict(found, labels, names)
+        if fits or not refusal:
+            adoption.check_order(last, counts, sure, names)
+        if fits:
+            return told + more
+        chance = adoption.by_chance(counts)
+        refusal = refusal or (
             f"{told}, guesses would {chance:.1%}, and by its own probabilities it should {sure:.1%}"
-            ": give the tokenizer and the dataset that it was trained with, or leave it out if it "
-            "has learned nothing"
         )
-    return told
+    if not paired:
+        raise InputError(
+            f"{refusal}: give the tokenizer and the dataset that it was trained with; if labels "
+            "here are wrong, say which in a column flipped (true or false); if it is right no more "
+            "often than guesses, train it further, or leave it out if it has learned nothing"
+        )
+    return refusal.split(", guesses")[0]
 
 
 def identity(config: TrainConfig) -> str:
@@ -227,6 +240,12 @@ def _ignored(config: TrainConfig) -> list[str]:
         return []
     given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
     return [f"{given} has no effect: adopt takes what is there, which is one run"]
+
+
+def open_last(config: TrainConfig, tokenizer) -> nn.Module | None:
+    """Return the last of the checkpoints that `adopt` names, None for anything else."""
+    found = _checkpoints(config)
+    return _open(found[-1].path, tokenizer) if found else None
 
 
 def _open(checkpoint: Path, tokenizer) -> nn.Module:

@@ -18,12 +18,11 @@ from influence import (
     store,
     tokenizers,
 )
-from influence.config import TrainConfig
 from influence.records import Trace
 from influence.saved import Saved, rows_file
 from influence.shapes import Float
 from influence.specs import ScoreSpec, hardness
-from influence.steps.inputs import HELD_OUT, encode
+from influence.steps.inputs import HELD_OUT, encode, read_config
 from influence.suspects import softmax
 
 MAPPED = 2000  # examples at most on the map
@@ -116,7 +115,7 @@ def write_issues(source: Saved, training: Path, directory: Path) -> dict[str, fl
 
 def write_map(source: Saved, split: str, training: Path, manifest: dict, device: str, at: Path):
     """Leave `map.parquet`: id, row and principal components, of a sample that depends on ids."""
-    config = TrainConfig(**manifest["knobs"])
+    config = read_config(manifest)
     rows = np.sort(_smallest_ids(source, split))
     chosen = source.take(split, rows)
     tokens = encode(tokenizers.open_tokenizer(training / "tokenizer"), chosen, config)

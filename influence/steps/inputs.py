@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from influence import batches, store, tokenizers
-from influence.config import ModelConfig
-from influence.errors import InputError
+from influence.config import ModelConfig, TrainConfig
+from influence.errors import InputError, first_line
 from influence.planning import RunInfo
 from influence.records import Checkpoint
 from influence.saved import Saved, open_saved
@@ -130,6 +130,20 @@ def read_runs(manifest: Mapping[str, Any]) -> tuple[RunInfo, ...]:
         )
         for run in manifest["runs"]
     )
+
+
+def read_config(manifest: Mapping[str, Any]) -> TrainConfig:
+    """Return how the training of a manifest was done.
+
+    Raises InputError if it names knobs that there are not, as of another version of this package.
+    """
+    try:
+        return TrainConfig(**manifest["knobs"])
+    except TypeError as error:
+        raise InputError(
+            f"training {manifest['fingerprint']} was done by another version of this package "
+            f"({first_line(error)}); run that step again"
+        ) from None
 
 
 def read_checkpoints(entries: Sequence[dict]) -> tuple[Checkpoint, ...]:

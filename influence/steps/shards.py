@@ -14,9 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from influence import models, slots, store, tokenizers
+from influence import measurable, models, slots, store, tokenizers
 from influence.cluster import Engine, free_memory, hold
-from influence.config import TrainConfig
 from influence.errors import InputError
 from influence.planning import RunPlan
 from influence.records import RunTrace, Trace
@@ -27,10 +26,12 @@ from influence.steps.inputs import (
     HELD_OUT,
     open_tokens,
     read_checkpoints,
+    read_config,
 )
 from influence.steps.step import say
 from influence.trace import (
     MISMATCH,
+    WITHOUT_GRADIENTS,
     Meter,
     Resident,
     rank_correlations,
@@ -180,6 +181,10 @@ def _trail_entropies(source: Saved, split: str) -> np.ndarray:
 
 def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
     error = self_check(meter, tokens, labels, work.self_check)
+    if error > MISMATCH and meter.residents:  # is it the model's doing, or a mistake of ours?
+        model, name = meter.opened(0).model, f"the training {work.training}"
+        if notes := measurable.told(name, model.cpu(), measurable.two_texts(tokens)):
+            raise InputError(f"{notes[0]}; {WITHOUT_GRADIENTS}")
     if any(meter.slow):
         say(
             f"score: this model has a layer without a closed form: gradient norms take one example "
@@ -204,7 +209,7 @@ def _open(work: Pass):
     ]
     labels = open_saved(work.training / "data").array(work.split, "label")
     tokenizer = tokenizers.open_tokenizer(work.training / "tokenizer")
-    config = TrainConfig(**manifest["knobs"])
+    config = read_config(manifest)
     meter = Meter(residents, work.tracin_layers, work.streamed, work.precision, work.device)
     return meter, tokenizer, labels, config
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from influence import (
+    compatibility,
     data,
     joint,
+    measurable,
     models,
     nlu,
     planning,
@@ -32,16 +34,17 @@ from influence.config import (
 )
 from influence.errors import InputError
 from influence.saved import Dataset, digest_of_rest, save, told
+from influence.scores import REGISTRY
 from influence.steps import adopt as adopting
-from influence.steps.inputs import HELD_OUT, TRAINING, read_checkpoints
+from influence.steps.inputs import HELD_OUT, TRAINING, encode, read_checkpoints
 from influence.steps.runs import checkpoint, train_fold, train_run
 from influence.steps.step import Record, Steps, Task, perform, say
 
 CODE = (
     *TRAINING,
     *("adoption", "assistant", "assistant_grammar", "checkpoint_names", "columns", "data"),
-    *("dynamics", "examples", "folders", "labels", "perturb", "readers", "sources", "tagging"),
-    *("templates", "trainer_state"),
+    *("dynamics", "examples", "folders", "labels", "perturb", "plausibility", "readers", "sources"),
+    *("tagging", "templates", "trainer_state"),
     *("steps/adopt", "steps/runs", "steps/train", "steps/unfinished"),
 )
 # of a run, in the manifest
@@ -97,6 +100,8 @@ def train(
     task = Task("train", knobs, inputs, CODE)
     if not store.is_finished(task.directory(config.workdir)):
         for note in _check_model(config, dataset, paired):
+            say(f"train: {note}")
+        for note in _check_measurable(config, dataset, score):
             say(f"train: {note}")
     return (
         yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
@@ -154,6 +159,27 @@ def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]
             joint.check_tokenizer(config.model, tokenizer)
     unseen = config.stack  # a stack that is kept reads what it is told later
     return models.check_start(config, tokenizer, dataset.label_names, dataset.splits, unseen)
+
+
+def _check_measurable(config: TrainStep, dataset: Dataset, score: str) -> list[str]:
+    """Return what gradients the scored model does not give.
+
+    Raises InputError if one of the scores in `score` reads them.
+    """
+    if config.model in pretrained.SCRATCH and not config.adopt:
+        return []  # a BERT
+    tokenizer = adopting.tokenizer_of(config, dataset)
+    if config.adopt:
+        model, name = adopting.open_last(config, tokenizer), f"the checkpoints in {config.adopt}"
+    else:
+        model = models.build(config, tokenizer, dataset.label_names, 0)
+        name = f"model {config.model!r}"
+    if model is None:
+        return []
+    tokens = measurable.two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
+    asked = [*REGISTRY] if "all" in names(score) else names(score)
+    measurable.check(name, model, tokens, [specs.parse_spec(one) for one in asked])
+    return [] if asked else measurable.told(name, model, tokens)
 
 
 def _train(
