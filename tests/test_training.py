@@ -58,7 +58,7 @@ def test_a_step_that_makes_weights_infinite_is_noticed_before_they_are_kept(data
     stops = training.fit(model, tokens, labels, FitConfig(**TINY), 0, (1, 2))
     assert next(stops).step == 1  # whose loss is a number
     with torch.no_grad():
-        model.classifier.bias[0] = torch.inf
+        model.get_parameter("classifier.bias")[0] = torch.inf
     assert layers.not_finite(model) == ["classifier.bias"]
     with pytest.raises(InputError, match="the training diverged: by step 2 of 12"):
         next(stops)
