@@ -127,9 +127,7 @@ def comparison(
         return compared
     from influence import plots, report
 
-    page = run.curves()
-    link = f"\n\n[All curves over one another]({page}) by percent pruned." if page else ""
-    run.tag(**{"mlflow.note.content": compared.said[0] + link})
+    run.tag(**{"mlflow.note.content": compared.said[0]})
     tag_data(run, scores)
     run.log_dataset(**first["dataset"])
     figures = {"pruning_curves": plots.pruning_curves(compared.summary)}
@@ -148,7 +146,7 @@ def comparison(
     samples = {arm: sample for arm, (sample, _) in done.items() if arm != AT_EQUAL_STEPS}
     run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
     print(f"The whole story, for a browser: {run.where('report.html')}\n")
-    if page:
+    if page := run.curves():
         print(f"All curves over one another, in the MLflow UI: {tracking.home()}/{page}\n")
     return compared
 
