@@ -1,6 +1,6 @@
 """Whether the gradients that scores read can be taken of a model, told by trying them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -32,31 +32,19 @@ def check(name: str, model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec
     such. The same pass and the same comparison with plain autograd follow the training; here they
     cost two texts and save it.
     """
-    known: dict[frozenset[str], str] = {}
-    for spec in specs:
-        reads = frozenset(REGISTRY[spec.name].needs) & {*VARIANCES, *NORMS}
-        if not reads:
-            continue
-        if reads not in known:
-            known[reads] = _hindrance(model, tokens, reads)
-        if known[reads]:
-            raise InputError(
-                f"score '{spec}' cannot be had of {name}: {known[reads]}; {WITHOUT_GRADIENTS}"
-            )
+    for spec, why in _hindrances(model, tokens, specs):
+        if why:
+            raise InputError(f"score '{spec}' cannot be had of {name}: {why}; {WITHOUT_GRADIENTS}")
 
 
 def told(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
     """Return what `check` would raise for the scores that there are, in one note."""
-    lacking = {}
-    for score in REGISTRY:
-        try:
-            check(name, model, tokens, [parse_spec(score)])
-        except InputError as reason:
-            lacking[score] = str(reason)
+    tried = _hindrances(model, tokens, [parse_spec(score) for score in REGISTRY])
+    lacking = {str(spec): why for spec, why in tried if why}
     if not lacking:
         return []
-    why = next(iter(lacking.values())).split(": ", 1)[1]
-    return [f"of {name} {', '.join(lacking)} cannot be had: {why}"]
+    why = next(iter(lacking.values()))
+    return [f"of {name} {', '.join(lacking)} cannot be had: {why}; {WITHOUT_GRADIENTS}"]
 
 
 def two_texts(tokens: Tokens) -> Tokens:
@@ -64,6 +52,21 @@ def two_texts(tokens: Tokens) -> Tokens:
     full = np.flatnonzero(tokens.lengths)
     lengths = tokens.lengths[full]
     return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
+
+
+def _hindrances(
+    model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec]
+) -> Iterator[tuple[ScoreSpec, str]]:
+    """Yield why the gradients that each score reads cannot be had, "" if they can.
+
+    Scores that read the same are tried once; those that read no gradients are left out.
+    """
+    known: dict[frozenset[str], str] = {}
+    for spec in specs:
+        if reads := frozenset(REGISTRY[spec.name].needs) & {*VARIANCES, *NORMS}:
+            if reads not in known:
+                known[reads] = _hindrance(model, tokens, reads)
+            yield spec, known[reads]
 
 
 def _hindrance(model: nn.Module, tokens: Tokens, reads: frozenset[str]) -> str:

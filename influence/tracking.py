@@ -404,7 +404,8 @@ def where(port: int = 5000) -> str:
     pages += [_curves(number, newest.info.run_id)] if newest else []
     store_address = shlex.quote(connection.shown())
     begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {store_address}"
-    shown = [f"{home(port)}/{page}" for page in pages if page]
+    address = home(port)
+    shown = [f"{address}/{page}" for page in pages if page]
     return f"\nSee all runs:{'' if server else begin}\nthen open      {shown[0]}\n" + "".join(
         f"newest curves  {page}\n" for page in shown[1:]
     )
