@@ -3,8 +3,9 @@
 Run: python -m benchmarks.faults [--moments 20] [--steps train,score,...] [--seed 0]
 Writes benchmarks/faults.json: of each step the seconds that it takes undisturbed (from when it
 first writes), how many of the kills came before its end, and the number of files that differ from
-the undisturbed result, which has to be 0. What is not compared is in tests/faults.py: seconds of
-work, and the hours at which trials began and ended. A small dataset and model; one worker.
+the undisturbed result, which has to be 0. What is not compared is in tests/helpers/faults.py:
+seconds of work, and the hours at which trials began and ended. A small dataset and model; one
+worker.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measuring import machine, write
-from tests.faults import CASES, Bench
+from tests.helpers.faults import CASES, Bench
 
 RESULT = Path(__file__).with_suffix(".json")
 

@@ -4,7 +4,7 @@ Run: pip install -c constraints.txt -e .[ray]; python -m benchmarks.lost_worker
 Writes benchmarks/lost_worker.json: the files that differ between the two workdirs, which have to be
 none. The demo runs with cluster=auto and two workers of one thread; once the first points of a
 curve are there, one of the processes that do the next is killed. What is not compared is in
-tests/faults.py: seconds of work.
+tests/helpers/faults.py: seconds of work.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from benchmarks.measuring import machine, write
-from influence.steps.retraining import PREDICTIONS
-from tests.faults import differences
+from influence.evaluation.retraining import PREDICTIONS
+from tests.helpers.faults import differences
 
 ROOT = Path(__file__).parent.parent
 PAUSE = 0.2

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from influence.steps.step import versions
+from influence.runtime.step import versions
 
 WIDE = 100  # the largest value over the smallest, from which on a scale is logarithmic
 IMAGES = Path(__file__).parent.parent / "docs/images"
@@ -61,7 +61,7 @@ def bars(
     """
     from matplotlib.figure import Figure
 
-    from influence.figure_style import COLOURS, DARK, LIGHT, styled
+    from influence.plots.style import COLOURS, DARK, LIGHT, styled
 
     names = list(dict.fromkeys(name for values in panels.values() for name in values))
     with styled():

@@ -16,8 +16,8 @@ from importlib.metadata import version
 import numpy as np
 
 from benchmarks.measuring import bars, machine, medians, write
-from influence.rules import REGISTRY
-from influence.sampling import Arm, Floor, cut, kept_count, order
+from influence.sampling.order import Arm, Floor, cut, kept_count, order
+from influence.sampling.rules import REGISTRY
 
 CLASSES, FRACTION = 10, 0.5
 

@@ -119,7 +119,7 @@ def draw(rows: pd.DataFrame) -> None:
     """Draw peak memory and time over the size of the train set."""
     from matplotlib.figure import Figure
 
-    from influence.figure_style import COLOURS, styled
+    from influence.plots.style import COLOURS, styled
 
     @styled()
     def drawn() -> None:

@@ -25,11 +25,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import bars, machine, write
 from benchmarks.training import RATE, Inputs
-from influence import data, models, training
-from influence.batches import usual_tokens
-from influence.cluster import device_named, engine, has_bf16, keep_freed_memory
-from influence.config import ExecutionConfig, FitConfig
-from influence.trace import Meter, Resident
+from influence.config.parameters import ExecutionConfig, FitConfig
+from influence.data import load
+from influence.models import classifier, fit
+from influence.models.tokens import usual_tokens
+from influence.runtime.engine import device_named, engine, has_bf16, keep_freed_memory
+from influence.trace.meter import Meter, Resident
 
 COUNTED = 8  # batches whose work is counted, and that warm up
 QUANTITIES = frozenset({"logits", "gradient_norms"})
@@ -54,7 +55,7 @@ def main() -> None:
     if device == "cpu":
         torch.set_num_threads(1)
         keep_freed_memory()
-    dataset = data.load(asked.dataset, max_train=asked.train, max_test=1000)
+    dataset = load.load(asked.dataset, max_train=asked.train, max_test=1000)
     inputs = Inputs(FitConfig(model=asked.model), dataset)
     asked.tokens = asked.tokens or str(usual_tokens(device))
     crews, budgets = (
@@ -172,12 +173,12 @@ def _train(
     config: FitConfig, inputs: Inputs, device: str, examples: int, compiled: bool = False
 ) -> Callable[[], None]:
     """Return what trains a fresh model on the first examples."""
-    model = models.build(config, inputs.tokenizer, inputs.names, 0).to(device)
+    model = classifier.build(config, inputs.tokenizer, inputs.names, 0).to(device)
     tokens, labels = inputs.tokens.take(np.arange(examples)), inputs.labels[:examples]
-    steps = training.steps_per_epoch(examples, config.batch_size)
+    steps = fit.steps_per_epoch(examples, config.batch_size)
 
     def work(steps: int = steps) -> None:
-        for _ in training.fit(model, tokens, labels, config, 0, (steps,)):
+        for _ in fit.fit(model, tokens, labels, config, 0, (steps,)):
             pass
 
     if compiled:
@@ -192,7 +193,7 @@ def _score(
     """Return what scores the first examples under checkpoints that are in memory."""
 
     def checkpoint(number: int) -> torch.nn.Module:
-        return models.build(config, inputs.tokenizer, inputs.names, number).to(device)
+        return classifier.build(config, inputs.tokenizer, inputs.names, number).to(device)
 
     residents = [
         Resident(0, number, partial(checkpoint, number), QUANTITIES, ("all",))

@@ -21,10 +21,12 @@ import numpy as np
 import torch
 
 from benchmarks.measuring import bars, machine, write
-from influence import data, evaluation, models, tokenizers, training
-from influence.batches import Tokens, encode
-from influence.cluster import has_bf16, keep_freed_memory
-from influence.config import FitConfig
+from influence.config.parameters import FitConfig
+from influence.data import load
+from influence.evaluation import intervals
+from influence.models import classifier, fit, tokenizers
+from influence.models.tokens import Tokens, encode
+from influence.runtime.engine import has_bf16, keep_freed_memory
 
 RATE = 1e-4
 Trained = tuple[torch.nn.Module, float]  # and seconds
@@ -43,7 +45,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     keep_freed_memory()
-    dataset = data.load(asked.dataset, max_train=asked.train, max_test=asked.test)
+    dataset = load.load(asked.dataset, max_train=asked.train, max_test=asked.test)
     config = FitConfig(
         model=asked.model,
         epochs=asked.epochs,
@@ -64,7 +66,7 @@ def main() -> None:
         for name, work in works.items():
             model, seconds = work(config, inputs, seed)
             rates[name].append(asked.epochs * len(inputs.tokens) / seconds)
-            right = models.predict(model, inputs.test).argmax(1) == inputs.test_labels
+            right = classifier.predict(model, inputs.test).argmax(1) == inputs.test_labels
             accuracies[name].append(float(right.mean()))
     rows = {name: _row(rates[name], accuracies[name]) for name in works}
     pairs = [(name, name.replace("influence", "Trainer")) for name in works if "influence" in name]
@@ -124,10 +126,10 @@ class Inputs:
 
 def _influence(config: FitConfig, inputs: Inputs, seed: int, precision: str) -> Trained:
     config = replace(config, precision=precision)
-    model = models.build(config, inputs.tokenizer, inputs.names, seed)
-    steps = config.epochs * training.steps_per_epoch(len(inputs.tokens), config.batch_size)
+    model = classifier.build(config, inputs.tokenizer, inputs.names, seed)
+    steps = config.epochs * fit.steps_per_epoch(len(inputs.tokens), config.batch_size)
     began = time.perf_counter()
-    for _ in training.fit(model, inputs.tokens, inputs.labels, config, seed, (steps,)):
+    for _ in fit.fit(model, inputs.tokens, inputs.labels, config, seed, (steps,)):
         pass
     return model, time.perf_counter() - began
 
@@ -135,7 +137,7 @@ def _influence(config: FitConfig, inputs: Inputs, seed: int, precision: str) -> 
 def _trainer(config: FitConfig, inputs: Inputs, seed: int, bf16: bool) -> Trained:
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    model = models.build(config, inputs.tokenizer, inputs.names, seed)
+    model = classifier.build(config, inputs.tokenizer, inputs.names, seed)
     by_length = {"train_sampling_strategy": "group_by_length"} if bf16 else {}
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -182,7 +184,7 @@ def _row(rates: Sequence[float], accuracies: Sequence[float]) -> dict[str, objec
 
 def _interval(values: Sequence[float]) -> dict[str, float]:
     """Return the mean over the seeds and its 95 % interval."""
-    ends = zip(("mean", "low", "high"), evaluation.interval(values), strict=True)
+    ends = zip(("mean", "low", "high"), intervals.interval(values), strict=True)
     return {name: round(value, 4) for name, value in ends}
 
 

@@ -3,13 +3,16 @@
 Run: python -m entrypoints.evaluate --sample runs:/<id>/sample
 """
 
-from influence.command import run
-from influence.config import EvaluateStep
+from influence.__main__ import run
+from influence.config.parameters import EvaluateStep
 
 
 def main(config: EvaluateStep) -> None:
     """Retrain on each subset and log the directory as `curve`."""
-    from influence import artifacts, cluster, steps, tracking
+    from influence import steps
+    from influence.report import artifacts
+    from influence.runtime import engine as cluster
+    from influence.tracking import run as tracking
 
     with tracking.run(config, "evaluate", "The pruned-accuracy curve.", "evaluate") as opened:
         sample = tracking.resolve(config.sample)

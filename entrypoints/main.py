@@ -1,12 +1,15 @@
 """main: from a dataset to the pruned-accuracy curve of every arm. Run: mlflow run ."""
 
-from influence.command import run
-from influence.config import MainStep
+from influence.__main__ import run
+from influence.config.parameters import MainStep
 
 
 def main(config: MainStep) -> None:
     """Chain train, score, and per arm sample and evaluate; or run a study of several such."""
-    from influence import cluster, flow, steps, studies, tracking
+    from influence import flow, steps
+    from influence.config import studies
+    from influence.runtime import engine as cluster
+    from influence.tracking import run as tracking
 
     study = studies.read(config) if config.study else None
     arms = steps.parse_arms(config.arms)

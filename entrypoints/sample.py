@@ -3,13 +3,15 @@
 Run: python -m entrypoints.sample --scores runs:/<id>/scores --arm el2n:easy
 """
 
-from influence.command import run
-from influence.config import SampleStep
+from influence.__main__ import run
+from influence.config.parameters import SampleStep
 
 
 def main(config: SampleStep) -> None:
     """Sample and log the directory as `sample`."""
-    from influence import artifacts, steps, tracking
+    from influence import steps
+    from influence.report import artifacts
+    from influence.tracking import run as tracking
 
     with tracking.run(
         config, f"sample {config.arm}", f"What {config.arm} keeps.", "sample"

@@ -3,13 +3,16 @@
 Run: python -m entrypoints.score --training runs:/<id>/training
 """
 
-from influence.command import run
-from influence.config import ScoreStep
+from influence.__main__ import run
+from influence.config.parameters import ScoreStep
 
 
 def main(config: ScoreStep) -> None:
     """Score and log the directory as `scores`."""
-    from influence import artifacts, cluster, steps, tracking
+    from influence import steps
+    from influence.report import artifacts
+    from influence.runtime import engine as cluster
+    from influence.tracking import run as tracking
 
     with tracking.run(
         config, f"score {config.score}", "Influence scores of the train set.", "score"

@@ -3,13 +3,17 @@
 Run: mlflow run . -e search -P scores=runs:/<id>/scores
 """
 
-from influence.command import expand, run
-from influence.config import SearchStep
+from influence.__main__ import run
+from influence.config.parameters import SearchStep
+from influence.config.parser import expand
 
 
 def main(config: SearchStep) -> None:
     """Search every dataset, each in a run with its trials below it; then compare the datasets."""
-    from influence import cluster, flow, search_artifacts, steps, tracking
+    from influence import flow, steps
+    from influence.report import search_artifacts
+    from influence.runtime import engine as cluster
+    from influence.tracking import run as tracking
 
     searches, found = expand(config), {}
     name = f"search {config.datasets or config.scores or config.dataset}"

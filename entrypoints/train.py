@@ -3,13 +3,16 @@
 Run: python -m entrypoints.train --dataset assistant --model tiny
 """
 
-from influence.command import run
-from influence.config import TrainStep
+from influence.__main__ import run
+from influence.config.parameters import TrainStep
 
 
 def main(config: TrainStep) -> None:
     """Train and log the directory as `training`."""
-    from influence import artifacts, cluster, steps, tracking
+    from influence import steps
+    from influence.report import artifacts
+    from influence.runtime import engine as cluster
+    from influence.tracking import run as tracking
 
     name = f"train {config.model} on {config.dataset}"
     with tracking.run(config, name, "Checkpoints and training observations.", "train") as opened:

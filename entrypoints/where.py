@@ -7,9 +7,9 @@ from influence.errors import InputError
 
 def main() -> None:
     """Print the command that starts the UI and the page that shows the curves."""
-    from influence import tracking
+    from influence.tracking import run
 
-    print(tracking.where())
+    print(run.where())
 
 
 if __name__ == "__main__":

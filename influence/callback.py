@@ -16,20 +16,16 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from influence import (
-    adoption,
-    cluster,
-    compatibility,
-    data,
-    pretrained,
-    steps,
-    store,
-    tokenizers,
-    tracking,
-)
-from influence.config import DataConfig, TrainStep
+from influence import steps
+from influence.config.parameters import DataConfig, TrainStep
+from influence.data import load
+from influence.data.storage import Dataset
 from influence.errors import InputError
-from influence.saved import Dataset
+from influence.models import compatibility, pretrained, tokenizers
+from influence.runtime import engine as cluster
+from influence.runtime import store
+from influence.tracking import run
+from influence.training import trainer_output
 
 SCHEDULES = {"constant", "linear"}
 PLANNED = "planned.json"  # the steps that shall be kept, as known when this one was
@@ -55,8 +51,8 @@ class KeepCheckpoints(TrainerCallback):
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.knobs)
-        dataset = data.load(**config.knobs(DataConfig))
-        adoption.check_numbers("the model", model.config.id2label, dataset.label_names)
+        dataset = load.load(**config.knobs(DataConfig))
+        trainer_output.check_numbers("the model", model.config.id2label, dataset.label_names)
         name = self.knobs.get("model") or model.name_or_path or "tiny"
         if processing_class is not None:
             _check_belongs(model, processing_class, config.max_length, dataset)
@@ -94,7 +90,7 @@ class KeepCheckpoints(TrainerCallback):
         )
         with cluster.engine(config) as engine:
             trained = steps.train(config, engine, paired=processing_class is not None)
-            made = tracking.Run("").follow(trained)
+            made = run.Run("").follow(trained)
         with store.replacing(self.directory) as temporary:
             shutil.copytree(made, temporary)
         for path in (self.kept, Path(config.workdir)):
@@ -133,7 +129,7 @@ class KeepCheckpoints(TrainerCallback):
                 "epoch": state.epoch,
                 "log_history": [noted],
             }
-            (at / adoption.STATE).write_text(json.dumps(written), encoding="utf-8")
+            (at / trainer_output.STATE).write_text(json.dumps(written), encoding="utf-8")
             (at / PLANNED).write_text(json.dumps(sorted(self.steps)), encoding="utf-8")
 
 

@@ -5,11 +5,8 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-from influence import artifacts, sampling, search_artifacts, steps, tracking
-from influence.artifacts import Compared
-from influence.cluster import Engine
-from influence.command import again
-from influence.config import (
+from influence import steps
+from influence.config.parameters import (
     Config,
     DataConfig,
     EvaluateStep,
@@ -21,10 +18,16 @@ from influence.config import (
     fractions,
     narrow,
 )
-from influence.evaluation import AT_EQUAL_STEPS
-from influence.saved import Dataset
-from influence.studies import Study
-from influence.tracking import Run
+from influence.config.parser import again
+from influence.config.studies import Study
+from influence.data.storage import Dataset
+from influence.evaluation.intervals import AT_EQUAL_STEPS
+from influence.report import artifacts, search_artifacts
+from influence.report.artifacts import Compared
+from influence.runtime.engine import Engine
+from influence.sampling import order
+from influence.tracking import run
+from influence.tracking.run import Run
 
 # Knobs that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
@@ -36,11 +39,11 @@ def train_and_score(
 ) -> Path:
     """Train, and compute the scores listed in `score`; return their directory."""
     knobs = narrow(config, TrainStep)
-    with tracking.run(knobs, "train", "Checkpoints and observations.", "train") as child:
+    with run.run(knobs, "train", "Checkpoints and observations.", "train") as child:
         training = child.follow(steps.train(knobs, engine, score, check))
         artifacts.train(child, training)
     knobs = narrow(config, ScoreStep, training=str(training), score=score)
-    with tracking.run(knobs, "score", "Influence scores.", "score") as child:
+    with run.run(knobs, "score", "Influence scores.", "score") as child:
         scores = child.follow(steps.score(knobs, training, engine))
         artifacts.score(child, scores)
     return scores
@@ -69,7 +72,7 @@ def study(asked: Study, given: MainStep, engine: Engine, opened: Run) -> None:
     found = {}
     for value, config in asked.variants.items():
         name = f"{asked.varied}={value}" if asked.varied else f"{config.dataset} · {config.model}"
-        with tracking.run(config, name, asked.question, "main") as child:
+        with run.run(config, name, asked.question, "main") as child:
             found[value] = compare(config, engine, child)
     artifacts.study(opened, asked, found, again("main", given))
 
@@ -80,9 +83,9 @@ def sample_and_evaluate(
     """Sample by one arm and retrain; return the directories of its sample and its curve."""
     knobs = narrow(config, SampleStep, scores=str(scores), arm=arm)
     turned = []
-    if config.rescore and sampling.parse_arm(arm).scores:
+    if config.rescore and order.parse_arm(arm).scores:
         turned = list(_turns(config, engine, scores, arm))
-    with tracking.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
+    with run.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
         joined = steps.join(knobs, scores, turned) if turned else steps.sample(knobs, scores)
         sample = child.follow(joined)
         artifacts.sample(child, sample)
@@ -92,7 +95,7 @@ def sample_and_evaluate(
 
 def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> Path:
     """Retrain on every subset of a sample; return the directory of the curve called `name`."""
-    with tracking.run(config, name, f"The curve of {name}.", "evaluate") as child:
+    with run.run(config, name, f"The curve of {name}.", "evaluate") as child:
         curve = child.follow(steps.evaluate(config, sample, engine))
         artifacts.evaluate(child, curve, name)
     return curve
@@ -103,18 +106,18 @@ def _turns(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator
     for number, fraction in enumerate(steps.turns(config, scores)):
         own = narrow(config, SampleStep, scores=str(scores), arm=arm, fractions=repr(fraction))
         name = f"turn {number + 1} of {arm}"
-        with tracking.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
+        with run.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
             sample = child.follow(steps.sample(own, scores))
         yield sample
         if number + 1 < len(fractions(config.fractions)):
             left = replace(config, dataset=str(steps.subset(sample)), **AS_IT_IS)
-            scores = train_and_score(left, engine, steps.wanted("", [sampling.parse_arm(arm)]))
+            scores = train_and_score(left, engine, steps.wanted("", [order.parse_arm(arm)]))
 
 
 def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
     """Search one dataset, scored here unless it was before; return the finished directory."""
     if config.scores:
-        scores = tracking.resolve(config.scores)
+        scores = run.resolve(config.scores)
     else:
         check = partial(steps.check_retraining, config, config.retrain_with)
         asked = config.score or steps.score_list(config)

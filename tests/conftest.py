@@ -1,7 +1,7 @@
 """Check array shapes and types of every call while tests run; give tests a tracking store.
 
 Property tests try the same examples every time. To look for new ones, take more of them:
-`HYPOTHESIS_PROFILE=long python -m pytest tests/test_store.py`.
+`HYPOTHESIS_PROFILE=long python -m pytest tests/runtime/test_store.py`.
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-SHAPED = ("scores", "specs", "planning", "ranking", "rules", "sampling", "slots", "gradients")
+SHAPED = ("data.slots", "trace", "scoring", "sampling")
 install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.beartype")
 
 
@@ -30,7 +30,7 @@ def tracking_store(tmp_path_factory):
     """An MLflow store of these tests alone, made once: it takes longer than most tests."""
     import mlflow
 
-    from influence.tracking import EXPERIMENT
+    from influence.tracking.run import EXPERIMENT
 
     root = tmp_path_factory.mktemp("store")
     mlflow.set_tracking_uri(f"sqlite:///{root}/mlflow.db")

@@ -3,173 +3,46 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests import tiny
+from tests.helpers import tiny
 
 ROOT = Path(__file__).parent.parent
 MODULES = {
     str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
-CORE = [
-    *(
-        "assistant",
-        "readers",
-        "folders",
-        "sources",
-        "columns",
-        "labels",
-        "examples",
-        "tagging",
-        "perturb",
-    ),
-    *("saved", "data"),
-    *("batches", "compatibility", "pretrained", "tokenizers", "models"),
-    *(
-        "vocabulary",
-        "training",
-        "gradients",
-        "layers",
-        "trace",
-        "records",
-        "scores",
-        "specs",
-        "planning",
-    ),
-    *(
-        "ranking",
-        "rules",
-        "sampling",
-        "flips",
-        "evaluation",
-        "conclusions",
-        "remedies",
-        "store",
-        "config",
-    ),
-    *("representations", "confident", "stability", "suspects", "costs", "adoption", "dynamics"),
-    *("trainer_state", "checkpoint_names"),
-    *("steps", "packages"),
-    *(
-        "workers",
-        "cluster",
-        "command",
-        "studies",
-        "space",
-        "trials",
-        "recommendation",
-        "slots",
-        "nlu_metrics",
-    ),
-    *("nlu_tables", "joint", "nlu"),
+# Each may import those before it, not those after it; within a folder modules import each other.
+ORDER = [
+    *("errors", "shapes", "config", "runtime", "data.sources", "data", "models", "nlu", "trace"),
+    *("training", "scoring", "sampling", "evaluation", "searching", "plots", "tracking", "report"),
+    *("steps", "flow", "callback", "__main__"),
 ]
+CORE = ORDER[: ORDER.index("searching")]
 DOORS = {
-    "mlflow": {
-        f"influence.{name}"
-        for name in ("tracking", "first_run", "connection", "delivery", "places")
-    },
-    "optuna": {f"influence.{name}" for name in ("search", "search_study", "patience")},
-    "ray": {"influence.workers"},
-    "datasets": {"influence.sources"},
-    "matplotlib": {
-        f"influence.{name}"
-        for name in ("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots")
-    },
-    "plotly": {"influence.report_charts"},
-    "jinja2": {"influence.report"},
-    "cleanlab": {"influence.confident"},
-    "sklearn": {"influence.report_examples"},
+    "mlflow": {"tracking"},
+    "optuna": {"searching"},
+    "ray": {"runtime"},
+    "datasets": {"data.sources"},
+    "matplotlib": {"plots"},
+    "plotly": {"report"},
+    "jinja2": {"report"},
+    "cleanlab": {"scoring"},
 }
-# Each may import those before it, not those after it.
-DIRECTION = [
-    *("errors", "packages", "shapes", "config", "store"),
-    *(
-        "assistant_grammar",
-        "templates",
-        "assistant",
-        "readers",
-        "folders",
-        "sources",
-        "columns",
-        "slots",
-    ),
-    *("labels", "examples", "tagging", "perturb", "saved", "data"),
-    *(
-        "batches",
-        "layers",
-        "compatibility",
-        "pretrained",
-        "tokenizers",
-        "trainer_state",
-        "checkpoint_names",
-        "adoption",
-        "models",
-        "vocabulary",
-        "training",
-        "closed_forms",
-        "gradients",
-        "trace",
-        "records",
-    ),
-    *("scores", "specs", "planning", "measurable", "ranking", "rules", "sampling", "flips"),
-    *("evaluation",),
-    *("representations", "confident", "stability", "suspects", "costs", "dynamics"),
-    *("plausibility",),
-    *(
-        "conclusions",
-        "remedies",
-        "workers",
-        "cluster",
-        "nlu_metrics",
-        "nlu_tables",
-        "joint",
-        "nlu",
-        "space",
-        "trials",
-        "recommendation",
-    ),
-    *("patience", "search_study", "search", "steps"),
-    *("figure_style", "figure_parts", "plots", "nlu_plots", "search_plots"),
-    *("report_charts", "report_parts", "report_examples", "report_studies", "report"),
-    *(
-        "stopping",
-        "command",
-        "studies",
-        "outbox",
-        "places",
-        "delivery",
-        "connection",
-        "first_run",
-        "last_word",
-        "tracking",
-        "artifacts",
-        "search_artifacts",
-        "flow",
-        "callback",
-    ),
-]
-STEPS = ["train", "score", "sample", "evaluate", "search"]
-# What changes no result: errors, knobs (they are in the fingerprint themselves), files, processes,
-# refusals.
-NEUTRAL = {
-    "errors",
-    "packages",
-    "shapes",
-    "config",
-    "store",
-    "workers",
-    "cluster",
-    "patience",
-    "measurable",
-    "steps/step",
+STEPS = {
+    "train": "training",
+    "score": "scoring",
+    "sample": "sampling",
+    "evaluate": "evaluation",
+    "search": "searching",
 }
-# By train, whether it can give the scores.
-ASKED = {"records", "scores", "specs", "planning", "closed_forms", "gradients", "trace"}
+# What changes no result: errors, parameters (they are in the fingerprint themselves), processes.
+NEUTRAL = {"errors", "shapes", "config", "runtime"}
 
 
 def imports(path: Path) -> set[str]:
@@ -182,50 +55,86 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def room(module: str) -> str:
+    """The folder of a module, or the module itself where it lies at the root."""
+    parts = module.split(".")
+    return ".".join(parts[1:-1]) or parts[-1]
+
+
+def inside(path: Path) -> set[str]:
+    """The modules of this package that a module imports."""
+    return {name for name in imports(path) if name in MODULES and name != "influence"}
+
+
+def package(module: str) -> bool:
+    return module.startswith("influence.") and not module.endswith("__init__")
+
+
 @pytest.mark.parametrize("library", DOORS)
 def test_an_outside_library_has_one_door(library):
     users = {
-        name
+        room(name)
         for name, path in MODULES.items()
         if any(i.split(".")[0] == library for i in imports(path))
     }
     assert users <= DOORS[library]
 
 
-@pytest.mark.parametrize("module", DIRECTION)
-def test_imports_go_one_way(module):
-    later = DIRECTION[DIRECTION.index(module) + 1 :]
-    inside = [p for name, p in MODULES.items() if name.split(".")[:2] == ["influence", module]]
-    assert inside
-    for path in inside:
-        reached = {name.split(".")[1] for name in imports(path) if name.startswith("influence.")}
-        assert not reached & set(later), path
+def test_imports_go_one_way():
+    place = {name: number for number, name in enumerate(ORDER)}
+    upward = {
+        f"{module} -> {other}"
+        for module, path in MODULES.items()
+        if package(module)
+        for other in inside(path)
+        if place[room(other)] > place[room(module)]
+    }
+    assert not upward
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    left = {module: inside(path) for module, path in MODULES.items() if package(module)}
+    while free := {module for module, needed in left.items() if not needed & set(left)}:
+        left = {module: needed for module, needed in left.items() if module not in free}
+    assert not left
 
 
 def test_every_module_has_its_place_in_the_one_direction():
-    names = {name.split(".")[1] for name in MODULES if name.startswith("influence.")}
-    assert names - {"__init__"} == set(DIRECTION)
+    assert {room(module) for module in MODULES if package(module)} == set(ORDER)
+
+
+def test_no_folder_holds_more_than_ten_modules():
+    modules = [path for path in ROOT.glob("influence/*/**/*.py") if path.name != "__init__.py"]
+    held = Counter(str(path.parent.relative_to(ROOT)) for path in modules)
+    assert not {folder: count for folder, count in held.items() if count > 10}
 
 
 def reached(module: str) -> set[str]:
-    """The modules that a module imports, directly or not, and itself, as CODE names them."""
-    found, new = set(), {f"influence.{module}"}
+    """The modules that a module imports, directly or not, and itself."""
+    found, new = set(), {module}
     while new:
         found |= new
-        new = set().union(*(imports(MODULES[name]) for name in new)) & set(MODULES) - found
-    return {name.removeprefix("influence.").replace(".", "/") for name in found}
+        new = set().union(*(inside(MODULES[name]) for name in new)) - found
+    return found
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_all_code_that_can_change_a_result_is_in_its_fingerprint_or_in_one_before(step):
-    code = {
-        earlier: set(import_module(f"influence.steps.{earlier}").CODE)
-        for earlier in STEPS[: STEPS.index(step) + 1]
+    homes = {name: f"influence.{folder}.step" for name, folder in STEPS.items()}
+    earlier = [*STEPS][: [*STEPS].index(step) + 1]
+    code = set().union(*(import_module(homes[name]).CODE for name in earlier))
+    missing = {
+        module
+        for module in reached(homes[step])
+        if room(module) not in NEUTRAL
+        and not {module.removeprefix("influence.").replace(".", "/"), *folders(module)} & code
     }
-    neutral = NEUTRAL | (ASKED if step == "train" else set())
-    assert f"steps/{step}" in code[step]
-    assert code[step] <= reached(f"steps.{step}")
-    assert reached(f"steps.{step}") - neutral <= set().union(*code.values())
+    assert not missing
+
+
+def folders(module: str) -> list[str]:
+    parts = module.split(".")[1:-1]
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 ABSENT = (  # from a machine with torch, transformers, scikit-learn, pandas and pyarrow alone
@@ -242,7 +151,7 @@ def on_a_bare_machine(program: str) -> None:
 
 
 def test_the_core_imports_without_the_libraries_of_the_edge():
-    on_a_bare_machine("".join(f"import influence.{module}\n" for module in CORE))
+    on_a_bare_machine("".join(f"import {name}\n" for name in MODULES if room(name) in CORE))
 
 
 def test_curves_of_all_scores_are_made_without_the_libraries_of_the_edge(tmp_path):

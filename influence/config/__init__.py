@@ -1,0 +1,1 @@
+"""Every parameter, from a command line, a query or a study file."""

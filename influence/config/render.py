@@ -1,0 +1,83 @@
+"""MLproject and the page of the parameters, rendered from the configs.
+
+Run `python -m influence.config.render` after changing a parameter.
+"""
+
+import dataclasses
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from influence.config import parameters
+
+FROM = "Rendered from influence/config/parameters.py by `python -m influence.config.render`"
+
+
+def render_mlproject() -> str:
+    """Return the text of MLproject: one entry point per step, every knob a parameter."""
+    lines = [
+        f"# {FROM}; do not edit.",
+        "name: influence",
+        "conda_env: conda.yaml",
+        "entry_points:",
+    ]
+    for step, kind in parameters.STEPS.items():
+        lines += [f"  {step}:", "    parameters:"]
+        knobs = fields(kind)
+        lines += [_parameter(field, parameters.required(step)) for field in knobs]
+        flags = " ".join(f"--{field.name} {{{field.name}}}" for field in knobs)
+        lines += [f'    command: "python -m entrypoints.{step} {flags}"']
+    return "\n".join(lines) + "\n"
+
+
+def render_parameters() -> str:
+    """Return the text of docs/parameters.md: every knob, its default, its range and its steps."""
+    lines = [
+        "# Parameters",
+        "",
+        f"{FROM}.",
+        "Given as `mlflow run . -P epochs=5`, or as `python -m entrypoints.train --epochs 5`.",
+        "",
+        "| parameter | default | meaning | steps |",
+        "| --- | --- | --- | --- |",
+    ]
+    known = dict.fromkeys(
+        field.name for kind in parameters.STEPS.values() for field in fields(kind)
+    )
+    for name in known:
+        own = {
+            step: field
+            for step, kind in parameters.STEPS.items()
+            for field in fields(kind)
+            if field.name == name
+        }
+        meanings = list(dict.fromkeys(map(_meaning, own.values())))
+        defaults = list(dict.fromkeys(f"`{field.default}`" for field in own.values()))
+        shown = " or ".join(default for default in defaults if default != "``")
+        cells = [f"`{name}`", shown, "; or ".join(meanings), ", ".join(own)]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _meaning(field: dataclasses.Field) -> str:
+    """Return a field's help with its choices or its range."""
+    text = field.metadata["help"].replace("%%", "%")
+    if get_origin(field.type) is Literal:
+        return f"{text} ({', '.join(get_args(field.type))})"
+    ends = [("at least", field.metadata["low"]), ("at most", field.metadata["high"])]
+    limits = ", ".join(f"{word} {end:.12g}" for word, end in ends if end is not None)
+    return f"{text} ({limits})" if limits else text
+
+
+def _parameter(field: dataclasses.Field, required: str) -> str:
+    kind = "float" if field.type in (int, float) else "string"
+    if field.name == required:
+        return f"      {field.name}: string"
+    value = json.dumps(str(field.default))
+    return f"      {field.name}: {{type: {kind}, default: {value}}}"
+
+
+if __name__ == "__main__":
+    Path("MLproject").write_text(render_mlproject())
+    Path("docs/parameters.md").write_text(render_parameters())

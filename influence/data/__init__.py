@@ -1,0 +1,1 @@
+"""From any source to one `Dataset`: columns, labels, tags, cleaning, storage."""

@@ -1,0 +1,183 @@
+"""The built-in dataset: generated voice-assistant requests with planted label errors and copies.
+
+As in a real system, shares of traffic have a long tail, carrier phrases follow Zipf's law and some
+wordings belong to two domains. The wording itself is data: `assistant_grammar`.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from influence.data.sources.assistant_grammar import CARRIERS, FILLERS, FRAMES, SHARES
+from influence.data.sources.templates import (
+    Words,
+    derivations,
+    expand,
+    listed,
+    pick,
+    slot_values,
+    words_of,
+)
+from influence.errors import InputError
+from influence.shapes import Int
+
+SMALLEST_SIZE = 500
+FLIPPED = 0.03
+DUPLICATED = 0.08
+FRAMED = 0.35
+CARRIER_HEAD = 1  # Zipf's law at its steepest: a few carriers make much of the traffic
+
+DOMAINS = {intent: domain for domain, intents in SHARES.items() for intent in intents}
+TRAFFIC = {intent: share / 100 for intents in SHARES.values() for intent, share in intents.items()}
+TAKES_AN = re.compile(r"(?!one|uni|use|eu)[aeiou]|hour|honest")
+
+
+def generate(size: int = 8000, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Return the splits train, validation and test with 75, 10 and 15 % of `size` requests.
+
+    Columns: `text`; `domain` and `intent`, the labels to learn; `slots`, one BIO tag per word;
+    `clean_domain` and `clean_intent`, the truth; `flipped`, true where the labels are those of
+    another domain (3 % of train); `duplicate_of`, the text that a planted near duplicate varies
+    (8 % of train), else "". Slots are always those of the text.
+
+    Every intent has its share of every split up to rounding; from 2,000 requests on, every split
+    holds every intent. Equal `size` and `seed` give equal tables.
+
+    Raises InputError if `size` is below 500 or above `largest_size()`.
+    """
+    if not SMALLEST_SIZE <= size <= largest_size():
+        possible = f"between {SMALLEST_SIZE} and {largest_size()} requests"
+        raise InputError(f"size is {size}, but the built-in grammar gives {possible}")
+    rng = np.random.default_rng(seed)
+    validation, test = round(0.1 * size), round(0.15 * size)
+    return {
+        "train": _flip_labels(_split(size - validation - test, DUPLICATED, rng), rng),
+        "validation": _split(validation, 0.0, rng),
+        "test": _split(test, 0.0, rng),
+    }
+
+
+@cache
+def largest_size() -> int:
+    """Return the number of requests beyond which some intent has more rows than wordings."""
+    return min(int(wordings(intent) / share) for intent, share in TRAFFIC.items())
+
+
+def wordings(intent: str) -> int:
+    """Return in how many ways the grammar derives a request of an intent, frames included."""
+    return sum(
+        derivations(carrier) * (1 + len(_frames(carrier))) for carrier in listed(CARRIERS[intent])
+    )
+
+
+def _split(rows: int, duplicated: float, rng: np.random.Generator) -> pd.DataFrame:
+    records = [
+        (text, DOMAINS[intent], intent, slots, source)
+        for intent, count in zip(TRAFFIC, _allocate(rows, rng), strict=True)
+        for text, slots, source in _requests(intent, int(count), duplicated, rng)
+    ]
+    table = pd.DataFrame(records, columns=["text", "domain", "intent", "slots", "duplicate_of"])
+    table = table.iloc[rng.permutation(rows)].reset_index(drop=True)
+    return table.assign(clean_domain=table["domain"], clean_intent=table["intent"], flipped=False)
+
+
+def _allocate(rows: int, rng: np.random.Generator) -> Int[np.ndarray, " intents"]:
+    """Round each intent's expected rows up or down without bias (systematic sampling)."""
+    edges = np.floor(np.cumsum(list(TRAFFIC.values())) * rows + rng.random()).astype(int)
+    edges[-1] = rows
+    return np.diff(edges, prepend=0)
+
+
+def _requests(
+    intent: str, count: int, duplicated: float, rng: np.random.Generator
+) -> Iterator[tuple[str, str, str]]:
+    """Yield `count` times text, slots and the text it varies or ""."""
+    copies = min(int(count * duplicated + rng.random()), max(count - 1, 0))
+    originals = [_compose(intent, rng) for _ in range(count - copies)]
+    for words in originals:
+        yield *_join(words), ""
+    for _ in range(copies):
+        source = originals[rng.integers(len(originals))]
+        yield *_join(_vary(source, rng)), _join(source)[0]
+
+
+def _flip_labels(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    originals = np.flatnonzero(table["duplicate_of"] == "")
+    chosen = rng.choice(originals, round(FLIPPED * len(table)), replace=False)
+    wrong = [_other_intent(domain, rng) for domain in table.loc[chosen, "domain"]]
+    table.loc[chosen, "intent"] = wrong
+    table.loc[chosen, "domain"] = [DOMAINS[intent] for intent in wrong]
+    table.loc[chosen, "flipped"] = True
+    return table
+
+
+def _other_intent(domain: str, rng: np.random.Generator) -> str:
+    """Draw an intent of another domain by its share of traffic."""
+    others = [intent for intent in TRAFFIC if DOMAINS[intent] != domain]
+    weights = np.array([TRAFFIC[intent] for intent in others])
+    return others[rng.choice(len(others), p=weights / weights.sum())]
+
+
+def _compose(intent: str, rng: np.random.Generator) -> Words:
+    """Draw a request; one that names a slot value twice ("add milk and milk") is drawn again."""
+    while True:
+        carrier = pick(listed(CARRIERS[intent]), CARRIER_HEAD, rng)
+        frame = pick(_frames(carrier), CARRIER_HEAD, rng) if rng.random() < FRAMED else "*"
+        expanded = expand(frame.replace("*", carrier.rstrip("?.!")), rng)
+        values = slot_values(expanded)
+        if len(set(values)) == len(values):
+            return _with_articles(words_of(expanded))
+
+
+def _frames(carrier: str) -> tuple[str, ...]:
+    return listed(FRAMES[carrier[-1] if carrier[-1] in FRAMES else ""])
+
+
+def _with_articles(words: Words) -> Words:
+    following = [word for word, _ in words[1:]] + [""]
+    return [
+        ("an" if word == "a" and TAKES_AN.match(after) else word, tag)
+        for (word, tag), after in zip(words, following, strict=True)
+    ]
+
+
+def _join(words: Words) -> tuple[str, str]:
+    texts, tags = zip(*words, strict=True)
+    return " ".join(texts), " ".join(tags)
+
+
+def _vary(words: Words, rng: np.random.Generator) -> Words:
+    """Return a near duplicate: one filler or politeness word more, one article less or a typo."""
+    variations = [_with_filler(words, rng), _without_article(words, rng), _with_typo(words, rng)]
+    different = [variation for variation in variations if variation != words]
+    return different[rng.integers(len(different))]
+
+
+def _with_filler(words: Words, rng: np.random.Generator) -> Words:
+    present = {word for word, _ in words}
+    unused = [filler for filler in listed(FILLERS) if filler not in present]
+    return [(unused[rng.integers(len(unused))], "O"), *words]
+
+
+def _without_article(words: Words, rng: np.random.Generator) -> Words:
+    places = [
+        at for at, (word, tag) in enumerate(words) if word in {"a", "an", "the"} and tag == "O"
+    ]
+    dropped = places[rng.integers(len(places))] if places else len(words)
+    return words[:dropped] + words[dropped + 1 :]
+
+
+def _with_typo(words: Words, rng: np.random.Generator) -> Words:
+    """Drop, double or swap a letter inside a word of four letters or more, where there is one."""
+    places = [at for at, (word, _) in enumerate(words) if len(word) > 3]
+    if not places:
+        return words
+    place = places[rng.integers(len(places))]
+    word, tag = words[place]
+    at = rng.integers(1, len(word) - 1)
+    before, letter, after = word[:at], word[at], word[at + 1 :]
+    typos = [before + after, before + 2 * letter + after, before + after[0] + letter + after[1:]]
+    return [*words[:place], (typos[rng.integers(3)], tag), *words[place + 1 :]]

@@ -1,0 +1,1 @@
+"""Retrainings, intervals, the verdict, and the evaluate step."""

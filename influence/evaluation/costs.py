@@ -1,0 +1,58 @@
+"""What a subset costs before it saves anything: seconds of scoring against seconds of retraining.
+
+Seconds are those of the workers, added up: what one of them would have taken alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from influence.evaluation.intervals import interval
+
+
+def scoring(cost: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what the scores cost, from the `cost` that the manifest of score holds.
+
+    Columns: what, seconds, passes (in words, over the train set).
+    """
+    rows = [
+        {
+            "what": f"training with checkpoints, seed {run['seed']}",
+            "seconds": run["seconds"],
+            "passes": f"{run['epochs']:g} epochs"
+            + (f", and {len(run['null'])} on empty inputs" if run["null"] else ""),
+        }
+        for run in cost["runs"]
+    ]
+    if folds := cost["folds"]:
+        rows.append(
+            {
+                "what": f"{folds['count']} models, each on all but one fold",
+                "seconds": folds["seconds"],
+                "passes": f"{(folds['count'] - 1) * folds['epochs']:g} epochs",
+            }
+        )
+    passes = f"{cost['forward']} forward, {cost['backward']} backward"
+    rows.append({"what": "scoring pass", "seconds": cost["seconds"], "passes": passes})
+    return pd.DataFrame(rows)
+
+
+def retraining(points: pd.DataFrame, scoring_seconds: float) -> pd.DataFrame:
+    """Return what a retraining costs at every percent pruned, over all arms and seeds.
+
+    `points`: percent_pruned, kept, steps, seconds. Columns: percent_pruned, kept, steps, seconds
+    (mean, with low and high at 95 %), saved (against the full train set) and reuses: after how many
+    retrainings the subset has paid `scoring_seconds`, nan where a retraining saves nothing.
+    """
+    rows = []
+    for percent, own in points.groupby("percent_pruned"):
+        mean, low, high = interval(own["seconds"].tolist())
+        sizes = {name: float(own[name].mean()) for name in ("kept", "steps")}
+        rows.append({"percent_pruned": percent, **sizes, "seconds": mean, "low": low, "high": high})
+    table = pd.DataFrame(rows)
+    table["saved"] = table["seconds"].iloc[0] - table["seconds"]
+    pays = (table["percent_pruned"] > 0) & (table["saved"] > 0)
+    reuses = np.ceil(scoring_seconds / table["saved"].where(pays))
+    return table.assign(reuses=reuses)

@@ -1,0 +1,65 @@
+"""What would keep more of a class that an arm starves: a floor, normalising by class, quotas.
+
+Nothing is trained for this: an order of the train set says how much of each class it keeps.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from influence.errors import InputError
+from influence.evaluation.intervals import CLASS
+from influence.evaluation.verdict import floor_of, starved
+from influence.sampling import order as sampling
+from influence.sampling import rules
+from influence.sampling.order import Arm, Floor, parse_arm
+from influence.shapes import Float, Int
+
+COLUMNS = ["arm", "percent_pruned", "label", "remedy", "kept_share", "least_kept_share"]
+
+
+def remedies(
+    table: pd.DataFrame,
+    hardness: Mapping[str, Float[np.ndarray, " examples"]],
+    labels: Int[np.ndarray, " examples"],
+    label_names: tuple[str, ...],
+    recall: Float[np.ndarray, " classes"] | None,
+    floor: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Return what would stay of the class that each arm starves most, under each remedy.
+
+    `table`: that of `conclusions.by_class`; `hardness`: of every score, high = hard; `recall`: of
+    every class on validation, for `drop`; `floor`, `seed`: those that the arms were run with.
+    Columns: arm, percent_pruned, label, remedy ("as it is" first), kept_share (of that class), and
+    least_kept_share (of the class that keeps least). A remedy that cannot be had has no row.
+    """
+    rows = []
+    for worst in starved(table[table["group"] == CLASS]):
+        arm, number = parse_arm(str(worst["arm"])), label_names.index(worst["label"])
+        for name, other, least in _tried(arm, floor, floor_of(worst)):
+            floors = (Floor(labels, least),)
+            try:
+                order = sampling.order(other, hardness, labels, seed, floors=floors, recall=recall)
+                kept = sampling.cut(order, worst["percent_pruned"] / 100, floors)
+            except InputError:  # no recall, or the floors need more than stays
+                continue
+            shares = sampling.class_shares(labels, kept, label_names)["kept_share"]
+            known = [worst[key] for key in ("arm", "percent_pruned", "label")]
+            rows.append((*known, name, shares[number], shares.min()))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _tried(arm: Arm, floor: int, needed: int) -> Iterator[tuple[str, Arm, int]]:
+    """Yield the name of each remedy, its arm and its floor."""
+    yield "as it is", arm, floor
+    if needed > floor:
+        yield f"floor={needed}", arm, needed
+    if rules.REGISTRY[arm.rule].scored and arm.normalize != "class":
+        other = replace(arm, normalize="class")
+        yield str(other), other, floor
+    for name in ("drop", "stratified"):
+        if arm.rule != name:
+            yield name, parse_arm(name), floor

@@ -1,0 +1,247 @@
+"""One retraining: a model trained on what was kept, measured on one split, and never done twice."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from influence.config.parameters import EvaluateConfig, FitConfig, changed
+from influence.data.storage import SPLITS, Saved, open_saved, texts_of
+from influence.evaluation import intervals
+from influence.evaluation.intervals import Point
+from influence.models import classifier, pretrained, tokenizers
+from influence.models.fit import steps_per_epoch
+from influence.models.tokens import Tokens
+from influence.nlu import joint, stack
+from influence.nlu import metrics as nlu_metrics
+from influence.runtime import store
+from influence.runtime.engine import Engine, hold, settled
+from influence.training.result import cache_of, open_tokens
+
+Split = Literal["validation", "test"]
+CODE = ("data", "models", "nlu", "evaluation/intervals", "evaluation/retraining")
+OUTCOMES = "outcomes.parquet"
+PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
+# Retrainings share no seed with the runs that were scored, and those that are looked at while
+# choosing share none with those that are reported: luck in choosing is no luck in the report.
+FIRST_SEED: dict[Split, int] = {"test": 1000, "validation": 2000}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where retrainings come from, and where they are kept.
+
+    source: a finished step directory with `data/` and `tokenizer/`; split: the only one besides
+    train that is opened; fit: the model that is retrained and how.
+    """
+
+    source: Path
+    step: str
+    split: Split
+    fit: FitConfig
+    budget: str
+    threshold: float  # of confidence, below which a request counts as unrecoverable (task nlu)
+    device: str
+    kept: Path
+
+
+def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine: Engine) -> Place:
+    """Return the place of the retrainings that `config` asks for."""
+    kept = Path(config.workdir).absolute() / "retrainings"
+    fit = retrained(store.read_manifest(source, step), config)
+    fit = replace(fit, precision=engine.ask(settled, fit.precision, engine.device))
+    return Place(source, step, split, fit, config.budget, config.threshold, engine.device, kept)
+
+
+def retrained(manifest: Mapping[str, Any], config: EvaluateConfig) -> FitConfig:
+    """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
+    return changed(FitConfig(**manifest["fit"]), config.retrain_with)
+
+
+def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
+    """Return what is worth saying of the model that is retrained on what `source` holds.
+
+    Raises InputError, before anything is retrained, if it does not belong with its tokenizer and
+    the texts.
+    """
+    manifest = store.read_manifest(source, step)
+    fit, dataset = retrained(manifest, config), open_saved(source / "data")
+    if fit.model in pretrained.SCRATCH:
+        return classifier.check_start(fit, None, dataset.label_names, {})
+    tokenizer = _tokenizer(source, manifest, fit, dataset)
+    if manifest["task"] == "nlu":
+        joint.check_tokenizer(fit.model, tokenizer)
+    read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
+    splits = {split: dataset.read(split, read) for split in SPLITS}
+    return classifier.check_start(fit, tokenizer, dataset.label_names, splits)
+
+
+def inputs(config: EvaluateConfig, source: Path, step: str) -> dict[str, str]:
+    """Return digests of the model that is retrained and of the tokenizer that `source` holds.
+
+    A tokenizer that comes with another model or is made from the texts is told by model and texts.
+    """
+    manifest = store.read_manifest(source, step)
+    fit = retrained(manifest, config)
+    saved = tokenizers.open_tokenizer(source / "tokenizer") if _is_scored(manifest, fit) else None
+    digest = "" if saved is None else tokenizers.tokenizer_digest(saved)
+    return {"model": pretrained.identity(fit), "tokenizer": digest}
+
+
+def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
+    """Retrain on the rows `kept` of the train set under seed `number`, unless it was done before.
+
+    The result is kept under a name made of all that it depends on: the rows, the seed, the knobs,
+    the model, the tokenizer, the code; beside it lie the predicted classes. A process that wants
+    one that is being made waits for it.
+    """
+    cache = cache_of(place.kept)
+    opened = hold(_open, place.source, place.step, place.split, place.fit, cache)
+    examples, batch = len(opened.train[1]), opened.fit.batch_size
+    counted = examples if place.budget == "steps" else len(kept)
+    steps = opened.fit.epochs * steps_per_epoch(counted, batch)
+    seed = opened.fit.seed + FIRST_SEED[place.split] + number
+    rows = np.sort(kept)
+    key = _key(opened, place, rows, seed, steps)
+    path = place.kept / key / "point.json"
+    with store.locked(path.parent):
+        if not _is_whole(path):
+            train_and_measure = _stack if opened.task == "nlu" else _classifier
+            seconds, metrics, logits = train_and_measure(
+                opened, place, rows, seed, steps, path.parent
+            )
+            with store.replacing(path.parent / PREDICTIONS) as temporary, temporary.open("wb") as f:
+                np.save(f, logits.argmax(1).astype(np.int32))
+            point = {"kept": len(rows), "steps": steps, "seconds": seconds, "metrics": metrics}
+            store.write_json(path, point)
+    percent = round(100 * (1 - len(rows) / examples), 6)
+    return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")), key=key)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A source, tokenised: train, and one other split."""
+
+    task: str
+    fit: FitConfig
+    tokenizer: object
+    label_names: tuple[str, ...]
+    digest: str
+    train: tuple[Tokens, np.ndarray]
+    measured: tuple[Tokens, np.ndarray]
+    requests: "_Requests | None"  # task nlu
+
+
+@dataclass(frozen=True, eq=False)
+class _Requests:
+    """What a stack reads: both splits with their words, and what the measured one means."""
+
+    train: pd.DataFrame
+    words: joint.Words
+    measured: joint.Words
+    gold: nlu_metrics.Parses
+
+
+def _open(source: Path, step: str, split: Split, fit: FitConfig, cache: Path) -> _Opened:
+    manifest = store.read_manifest(source, step)
+    task, dataset = manifest["task"], open_saved(source / "data")
+    tokenizer = _tokenizer(source, manifest, fit, dataset)
+    splits, names = ("train", split), dataset.label_names
+    requests = None
+    if task == "nlu":
+        frames = [dataset.read(name) for name in splits]
+        words, others = (
+            joint.read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
+        )
+        requests = _Requests(frames[0], words, others, stack.gold(frames[1], names))
+        tokens = (words.tokens, others.tokens)
+    else:
+        tokens = tuple(open_tokens(dataset, name, tokenizer, fit, cache) for name in splits)
+    train, measured = (
+        (some, dataset.array(name, "label")) for some, name in zip(tokens, splits, strict=True)
+    )
+    return _Opened(task, fit, tokenizer, names, dataset.digest, train, measured, requests)
+
+
+def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, dataset: Saved):
+    """Open the tokenizer of the scored model; another model has one of its own."""
+    if _is_scored(manifest, fit):
+        return tokenizers.open_tokenizer(source / "tokenizer")
+    return tokenizers.load_tokenizer(fit, texts_of(dataset.read("train")))
+
+
+def _is_scored(manifest: Mapping[str, Any], fit: FitConfig) -> bool:
+    """Tell whether what is retrained reads the tokens that the scored model does."""
+    scored = FitConfig(**manifest["fit"])
+    return (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary)
+
+
+def _classifier(
+    opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
+) -> tuple[float, dict[str, float], np.ndarray]:
+    """Retrain a classifier; return seconds, metrics and logits."""
+    train = (opened.train[0].take(rows), opened.train[1][rows])
+    names, split = opened.label_names, {place.split: opened.measured}
+    _, seconds, metrics, logits = intervals.retrain(
+        opened.fit, opened.tokenizer, names, train, split, seed, steps, place.device
+    )
+    return seconds, metrics, logits[place.split]
+
+
+def _stack(
+    opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
+) -> tuple[float, dict[str, float], np.ndarray]:
+    """Retrain a stack and leave `outcomes.parquet`, a row per request; return as `_classifier`."""
+    requests = opened.requests
+    assert requests is not None
+    train = (requests.train.iloc[rows].reset_index(drop=True), requests.words.take(rows))
+    seconds, logits, parses = stack.retrain(
+        opened.fit,
+        opened.tokenizer,
+        opened.label_names,
+        train,
+        requests.measured,
+        seed,
+        steps,
+        place.device,
+    )
+    found = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
+    found["domain"] = requests.gold.domains
+    found["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
+    with store.replacing(at / OUTCOMES) as temporary:
+        found.to_parquet(temporary, index=False)
+    metrics = intervals.metrics(logits, opened.measured[1], opened.label_names)
+    metrics |= nlu_metrics.rates(found)
+    metrics["frame_accuracy"] = 1 - metrics["irer"]
+    tail = nlu_metrics.rates(found[found["tail"]])
+    metrics |= {f"tail_{name}": value for name, value in tail.items()}
+    return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}, logits
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a retraining is there and was not cut off, as when a machine goes down."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+        np.load(path.with_name(PREDICTIONS), mmap_mode="r")
+    except (FileNotFoundError, ValueError, EOFError):
+        return False
+    return True
+
+
+def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int) -> str:
+    """Name a retraining by all that it depends on; the dataset's digest says what the rows are.
+
+    Also by the tokenizer: that of an import is another than a training of the same model makes.
+    """
+    kept = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
+    knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
+    if opened.task == "nlu":
+        knobs |= {"task": "nlu", "threshold": place.threshold}
+    inputs = {"dataset": opened.digest, "kept": kept, "model": pretrained.identity(opened.fit)}
+    inputs["tokenizer"] = tokenizers.tokenizer_digest(opened.tokenizer)
+    return store.fingerprint("retraining", knobs, inputs, CODE)

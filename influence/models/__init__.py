@@ -1,0 +1,1 @@
+"""Tokens, the classifier and the loop that trains it. The door to transformers."""

@@ -1,0 +1,275 @@
+"""The training loop: an ordinary fine-tuning that yields wherever somebody wants to look."""
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from influence.config.parameters import FitConfig, TrainConfig
+from influence.errors import InputError
+from influence.models import classifier
+from influence.models.embeddings import used_rows
+from influence.models.layers import not_finite
+from influence.models.tokens import Tokens, collate, sent, training_batches
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a training goes on from after a stop: weights, optimiser state, random states."""
+
+    step: int  # optimiser steps taken
+    tensors: dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands."""
+
+    step: int  # optimiser steps taken
+    epoch: float  # epochs completed
+    loss: float  # mean over the batches since the last stop, in nats; nan at the start
+    learning_rate: float  # of the encoder, as used in the last step
+    tensors: Callable[[], dict[str, torch.Tensor]] = dict  # those of the state, while it stops here
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """At which steps a training is looked at, and why."""
+
+    spread: tuple[int, ...]  # checkpoints spread evenly or by cadence
+    epochs: tuple[int, ...]  # the end of each epoch
+    observations: tuple[int, ...]  # who is classified correctly?
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """Steps at which weights are kept."""
+        return tuple(sorted({*self.spread, *self.epochs}))
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Every step at which the loop yields."""
+        return tuple(sorted({*self.checkpoints, *self.observations}))
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Return the optimiser steps of one epoch; the last batch may be smaller."""
+    return math.ceil(examples / batch_size)
+
+
+def schedule(config: TrainConfig, examples: int, first: bool = True) -> Schedule:
+    """Return the stops of a run.
+
+    The first run keeps evenly spread checkpoints (VoG, TracIn). Every run keeps the ends of its
+    epochs and is observed during the first `observe_epochs`; runs after the first end there.
+    """
+    epoch = steps_per_epoch(examples, config.batch_size)
+    early = min(config.observe_epochs, config.epochs)
+    last = config.epochs if first else max(early, 1)
+    observed = range(config.observe_every, early * epoch + 1, config.observe_every or 1)
+    return Schedule(
+        spread=_spread(config, epoch * last) if first else (),
+        epochs=tuple(epoch * number for number in range(1, last + 1)),
+        observations=tuple(observed) if config.observe_every else (),
+    )
+
+
+def fit(
+    model: nn.Module,
+    tokens: Tokens,
+    labels: np.ndarray,
+    config: FitConfig,
+    seed: int,
+    stops: Collection[int],
+    steps: int = 0,
+    begun: State | None = None,
+) -> Iterator[Progress]:
+    """Train a classifier in place on `labels` (examples,), with cross-entropy; see `loop`."""
+
+    def objective(outputs, rows: np.ndarray) -> torch.Tensor:
+        logits = outputs.logits.float()
+        return functional.cross_entropy(logits, sent(torch.tensor(labels[rows]), logits.device))
+
+    yield from loop(model, tokens, objective, config, seed, stops, steps, begun)
+
+
+def loop(
+    model: nn.Module,
+    tokens: Tokens,
+    objective: Callable[[Any, np.ndarray], torch.Tensor],
+    config: FitConfig,
+    seed: int,
+    stops: Collection[int],
+    steps: int = 0,
+    begun: State | None = None,
+) -> Iterator[Progress]:
+    """Train `model` in place and yield at each step in `stops`, ascending; then return.
+
+    `objective` gives the loss of the model's outputs for a batch of rows. `steps` is the length of
+    the whole training, to which the learning rate is scheduled; 0 means `config.epochs` epochs. The
+    loop ends with the last stop. Order, dropout and result depend on `seed` and the number of
+    threads alone. The model is in training mode while the loop runs; whoever evaluates it at a stop
+    leaves it so. With `begun`, the state at an earlier stop, the loop goes on from there as if it
+    had never ended; `model` is then one as it was at the start. Raises InputError, at the next
+    stop, if it diverges.
+    """
+    per_epoch = steps_per_epoch(len(tokens), config.batch_size)
+    steps = steps or config.epochs * per_epoch
+    device = next(model.parameters()).device
+    torch.manual_seed(seed)
+    start = 0
+    if begun is not None:
+        start = begun.step
+        _restore_model(model, begun.tensors)
+    model.train()
+    # One array, not a list: a tensor that stays behind from every step breaks up the memory that
+    # the next step needs, so that a long training would take more and more.
+    losses, before = torch.empty(max(0, max(stops) - start), device=device), start
+    with _needed_rows(model, tokens, config) as whole:
+        optimizer = _optimizer(model, config)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        if begun is not None:
+            _restore_the_rest(optimizer, device, begun.tensors)
+        order = _endless(tokens.lengths, config.batch_size, seed, start)
+        for step, rows in enumerate(order if start < max(stops) else (), start + 1):
+            factor = _factor(step, steps, config)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            with classifier.autocast(device, config.precision == "bf16"):
+                outputs = model(**collate(tokens, rows, device))
+            loss = objective(outputs, rows)
+            loss.backward()
+            if config.max_grad_norm:
+                nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses[step - 1 - start] = loss.detach()
+            if step in stops:
+                mean = losses[before - start : step - start].mean().item()
+                with whole():
+                    if not math.isfinite(mean) or not_finite(model):
+                        raise InputError(_diverged(step, steps, config))
+                    tensors = partial(_tensors, model, optimizer, device)
+                    yield Progress(step, step / per_epoch, mean, rates[0] * factor, tensors)
+                before = step
+            if step == max(stops):
+                break
+    model.eval()
+
+
+def _diverged(step: int, steps: int, config: FitConfig) -> str:
+    encoder, head = classifier.learning_rates(config)
+    bf16 = ", or take precision=fp32" if config.precision == "bf16" else ""
+    return (
+        f"the training diverged: by step {step} of {steps} its loss or its weights are no finite "
+        f"numbers, with learning_rate={encoder:g} and head_learning_rate={head:g}; lower them, or "
+        f"raise warmup{bf16}"
+    )
+
+
+def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the fold of every example (examples,), 0 to count - 1, each with the class shares."""
+    shuffled = np.random.default_rng([seed, count]).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    found = np.empty(len(labels), dtype=np.int64)
+    found[by_class] = np.arange(len(labels)) % count
+    return found
+
+
+def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:
+    """Return who is classified correctly now, bool (examples,)."""
+    return classifier.predict(model, tokens).argmax(1) == labels
+
+
+def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
+    """Leave unused word embeddings out; weight decay would change them, so that it keeps all."""
+    if config.weight_decay:
+        return nullcontext(nullcontext)
+    return used_rows(model, tokens.ids, tokens.pad)
+
+
+def _tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Return a training's state: what `_restore_model` and `_restore_the_rest` put back."""
+    tensors = {f"model/{name}": p.detach() for name, p in model.named_parameters()}
+    tensors |= {f"model/{name}": buffer.clone() for name, buffer in model.named_buffers()}
+    for number, own in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in own.items()}
+    tensors["random/cpu"] = torch.get_rng_state()
+    if device.type == "cuda":
+        tensors["random/cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
+
+
+def _restore_model(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in (*model.named_parameters(), *model.named_buffers()):
+            value.copy_(tensors[f"model/{name}"])
+
+
+def _restore_the_rest(
+    optimizer: torch.optim.Optimizer, device: torch.device, tensors: dict[str, torch.Tensor]
+) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, number, name = key.split("/")
+            state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random/cuda"], device)
+
+
+def _endless(
+    lengths: np.ndarray, batch_size: int, seed: int, start: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield the batches of one epoch after another, without the first `start` ones."""
+    epoch, within = divmod(start, steps_per_epoch(len(lengths), batch_size))
+    yield from islice(training_batches(lengths, batch_size, seed, epoch), within, None)
+    for later in count(epoch + 1):
+        yield from training_batches(lengths, batch_size, seed, later)
+
+
+def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+    encoder_rate, head_rate = classifier.learning_rates(config)
+    encoder = {id(parameter) for parameter in model.base_model.parameters()}
+    groups: tuple[list, list] = ([], [])
+    for parameter in model.parameters():
+        groups[id(parameter) not in encoder].append(parameter)
+    return torch.optim.AdamW(
+        [{"params": groups[0], "lr": encoder_rate}, {"params": groups[1], "lr": head_rate}],
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def _factor(step: int, steps: int, config: FitConfig) -> float:
+    warm = config.warmup * steps
+    if step <= warm:
+        return step / warm
+    if config.schedule == "constant":
+        return 1.0
+    return max(0.0, (steps - step + 1) / max(1.0, steps - warm))
+
+
+def _spread(config: TrainConfig, steps: int) -> tuple[int, ...]:
+    if config.checkpoint_every:
+        return tuple(range(config.checkpoint_every, steps + 1, config.checkpoint_every))
+    return tuple(
+        sorted(
+            {
+                max(1, round(steps * i / config.checkpoints))
+                for i in range(1, config.checkpoints + 1)
+            }
+        )
+    )

@@ -1,0 +1,1 @@
+"""The voice assistant's stack: joint intent and slot models, and their error rates."""

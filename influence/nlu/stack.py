@@ -1,0 +1,208 @@
+"""The voice-assistant stack: a classifier of domains, and for each domain a joint model.
+
+The predicted domain picks the joint model, which says intent and slots; a wrong domain therefore
+fails both. Anand et al. 2023, section 3, https://arxiv.org/abs/2311.16298
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import nn
+from tqdm import tqdm
+
+from influence.config.parameters import FitConfig
+from influence.data import slots
+from influence.errors import InputError
+from influence.models import classifier as models
+from influence.models import tokenizers
+from influence.models.fit import fit, steps_per_epoch
+from influence.models.tokens import Tokens
+from influence.nlu import joint
+from influence.nlu.joint import Joint, Words, read_words
+from influence.nlu.metrics import Parses
+from influence.runtime import store
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A trained stack; `joints` has one model per domain."""
+
+    config: FitConfig
+    tokenizer: object
+    domains: tuple[str, ...]
+    classifier: nn.Module
+    joints: dict[str, Joint]
+
+    def parse(self, texts: Sequence[str]) -> Parses:
+        """Return domain, intent, slots and confidence of each text."""
+        words = read_words(self.tokenizer, texts, self.config.max_length)
+        logits = models.predict(self.classifier, words.tokens)
+        return route(logits, self.domains, self.joints.items(), words)
+
+
+def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:
+    """Return what the annotation of a split says."""
+    read = (slots.read(*pair) for pair in zip(frame["text"], frame["slots"], strict=True))
+    return Parses(
+        np.array(domains)[frame["label"].to_numpy()],
+        frame["intent"].to_numpy(dtype=str),
+        tuple(slots.slots_of(words, tags) for words, tags in read),
+        np.ones(len(frame)),
+    )
+
+
+def train_classifier(
+    config: FitConfig,
+    tokenizer,
+    domains: tuple[str, ...],
+    tokens: Tokens,
+    labels: np.ndarray,
+    seed: int,
+    steps: int,
+    device: str,
+) -> nn.Module:
+    """Return a classifier of domains trained from the starting weights."""
+    model = models.build(config, tokenizer, domains, seed).to(device)
+    for _ in fit(model, tokens, labels, config, seed, (steps,), steps):
+        pass
+    return model
+
+
+def train_joints(
+    config: FitConfig,
+    tokenizer,
+    domains: Sequence[str],
+    frame: pd.DataFrame,
+    words: Words,
+    seed: int,
+    lengthened: float,
+    device: str,
+    kept: Path | None = None,
+) -> Iterator[tuple[str, Joint]]:
+    """Train and yield the joint model of each domain, on the examples of that domain alone.
+
+    `words` are those of `frame`; `lengthened`: how many times the usual steps, 1 for
+    `config.epochs` epochs. `kept`: a directory where every model is left as soon as it is
+    finished, and found again. Raises InputError for a domain without examples.
+    """
+    tags = [slots.read(*pair)[1] for pair in zip(frame["text"], frame["slots"], strict=True)]
+    labels, intents = frame["label"].to_numpy(), frame["intent"].to_numpy(dtype=str)
+    counts = np.bincount(labels, minlength=len(domains))
+    if not counts.all():
+        raise InputError(
+            f"no example of domain {domains[int(counts.argmin())]!r} is left to train on; keep "
+            "some of every domain with floor"
+        )
+    for number, domain in enumerate(domains):
+        at = kept / str(number) if kept else None
+        if at and at.is_dir():
+            yield domain, joint.open_saved(at)
+            continue
+        rows = np.flatnonzero(labels == number)
+        own = [tags[row] for row in rows]
+        names = slots.tag_names({tag[2:] for row in own for tag in row if tag != slots.OUTSIDE})
+        model = joint.build(config, tokenizer, sorted(set(intents[rows])), names, seed).to(device)
+        steps = config.epochs * steps_per_epoch(len(rows), config.batch_size)
+        steps = round(steps * lengthened)
+        joint.fit(model, words.take(rows), intents[rows].tolist(), own, config, seed, steps)
+        if at:
+            with store.replacing(at) as temporary:
+                joint.save(model, temporary)
+        yield domain, model
+
+
+def route(
+    logits: np.ndarray, domains: Sequence[str], joints: Iterable[tuple[str, Joint]], words: Words
+) -> Parses:
+    """Let the domain classifier's `logits` pick the model that parses each utterance.
+
+    `joints` may be made one by one: each is used once, and dropped.
+    """
+    odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    picked = np.array(domains)[logits.argmax(1)]
+    intents = np.full(len(picked), "", dtype=object)
+    found: list[tuple[tuple[str, str], ...]] = [()] * len(picked)
+    for domain, model in joints:
+        rows = np.flatnonzero(picked == domain)
+        if not len(rows):
+            continue
+        intents[rows], tags = joint.predict(model, words.take(rows))
+        for row, tag in zip(rows, tags, strict=True):
+            found[row] = slots.slots_of(words.words[row], tag)
+    return Parses(picked, intents.astype(str), tuple(found), odds.max(1) / odds.sum(1))
+
+
+def complete(
+    config: FitConfig,
+    tokenizer,
+    domains: tuple[str, ...],
+    classifier: nn.Module,
+    frame: pd.DataFrame,
+    seed: int,
+    device: str = "cpu",
+    kept: Path | None = None,
+) -> Stack:
+    """Train the joint models that a classifier of domains lacks to be a stack, and keep them.
+
+    `kept`: as `train_joints` takes it.
+    """
+    words = read_words(tokenizer, frame["text"].tolist(), config.max_length)
+    joints = train_joints(config, tokenizer, domains, frame, words, seed, 1.0, device, kept)
+    bar = tqdm(joints, desc="train intents and slots", total=len(domains), unit="domain", delay=1)
+    return Stack(config, tokenizer, domains, classifier, dict(bar))
+
+
+def retrain(
+    config: FitConfig,
+    tokenizer,
+    domains: tuple[str, ...],
+    train: tuple[pd.DataFrame, Words],
+    measured: Words,
+    seed: int,
+    steps: int,
+    device: str = "cpu",
+) -> tuple[float, np.ndarray, Parses]:
+    """Train a stack from the starting weights; return seconds and what it makes of `measured`.
+
+    That is the classifier's logits (utterances, domains) and the parses. `steps` are the
+    classifier's; a joint model gets as many times its usual steps as that is of the usual ones.
+    Joint models are made and used one by one, so that memory holds two models at most.
+    """
+    frame, words = train
+    labels = frame["label"].to_numpy()
+    lengthened = steps / (config.epochs * steps_per_epoch(len(frame), config.batch_size))
+    start = time.perf_counter()
+    common = (seed, steps, device)
+    classifier = train_classifier(config, tokenizer, domains, words.tokens, labels, *common)
+    logits = models.predict(classifier, measured.tokens)
+    joints = train_joints(config, tokenizer, domains, frame, words, seed, lengthened, device)
+    parses = route(logits, domains, joints, measured)
+    return time.perf_counter() - start, logits, parses
+
+
+def save(stack: Stack, directory: Path) -> None:
+    """Write a stack as one directory: `domain/`, `joint/<n>/`, `tokenizer/`, `stack.json` last."""
+    models.save(stack.classifier, directory / "domain")
+    for number, domain in enumerate(stack.domains):
+        joint.save(stack.joints[domain], directory / f"joint/{number}")
+    stack.tokenizer.save_pretrained(directory / "tokenizer")
+    facts = {"domains": stack.domains, "fit": asdict(stack.config)}
+    store.write_json(directory / "stack.json", facts)
+
+
+def open_saved(directory: Path) -> Stack:
+    """Return the stack that `save` wrote; raises InputError if it is incomplete."""
+    path = directory / "stack.json"
+    if not path.is_file():
+        raise InputError(f"{directory} holds no complete stack: stack.json is missing")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    domains = tuple(facts["domains"])
+    joints = {d: joint.open_saved(directory / f"joint/{n}") for n, d in enumerate(domains)}
+    classifier = models.open_checkpoint(directory / "domain")
+    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
+    return Stack(FitConfig(**facts["fit"]), tokenizer, domains, classifier, joints)

@@ -1,0 +1,1 @@
+"""Figures for files. The door to matplotlib."""

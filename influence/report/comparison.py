@@ -1,0 +1,194 @@
+"""The sections of the report that come from retrainings: what pruning costs, whom, and how much."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from influence.evaluation import costs
+from influence.evaluation.intervals import CLASS
+from influence.evaluation.verdict import Comparison, shown
+from influence.nlu import tables as nlu_tables
+from influence.report import charts as report_charts
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and their columns: (name, kind), kind being text, number, code or difference."""
+
+    id: str
+    columns: list[dict[str, str]]
+    rows: list[list[Any]]
+    title: str = ""
+    filter: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of the page."""
+
+    id: str
+    title: str
+    caption: str
+    charts: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    code: str = ""
+
+
+def curves(compared: Comparison) -> Part:
+    """Show accuracy, and its difference to random, over percent pruned."""
+    charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
+    charts |= titled(_differences(compared), "difference")
+    level = "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set."
+    tables = [
+        _wide(compared.differences, "difference", "differences", "Minus random, points"),
+        _wide(compared.summary, "mean", "accuracies", "Accuracy, %"),
+    ]
+    return Part("curves", "What pruning costs", level, charts, [t for t in tables if t.rows])
+
+
+def error_rates(changes: pd.DataFrame) -> Part:
+    """Show the table of the paper for a voice assistant."""
+    head, *rows = nlu_tables.shown(changes)
+    columns = heads(**{name: "number" for name in head} | {head[0]: "code"})
+    caption = (
+        "Relative change against the full train set, % (paired bootstrap, 95 %); lower is better."
+    )
+    return Part(
+        "errors", "Error rates of the assistant", caption, {}, [Table("rates", columns, rows)]
+    )
+
+
+def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
+    """Show recall of every class before and after; None where no class has test examples.
+
+    `remedies`: see `remedies.remedies`.
+    """
+    table = compared.classes
+    if not len(table):
+        return None
+    grouped = table["group"].nunique() > 1
+    rows = []
+    for row in table.sort_values("recall_change").to_dict("records"):
+        half = shown(row["recall_change"], row["low"], row["high"], "+").replace("-", "−")
+        look = "" if not row["clear"] else "better" if row["recall_change"] > 0 else "worse"
+        ends = [round(100 * row[name], 1) for name in ("recall_before", "recall_after")]
+        kept = round(100 * row["kept_share"], 1)
+        shaded = {"shown": half, "look": look}
+        named = [row["group"], row["label"]] if grouped else [row["label"]]
+        rows.append([*named, row["arm"], float(row["percent_pruned"]), kept, *ends, shaded])
+    numbers = ("pruned, %", "of it stays, %", "recall before, %", "recall after, %")
+    columns = heads(
+        **{"of": "text"} if grouped else {},
+        **{"value" if grouped else "class": "text", "arm": "code"},
+        **dict.fromkeys(numbers, "number"),
+        **{"change, points": "difference"},
+    )
+    caption = (
+        "Recall on test of every class, against the full train set. Colour: clear for all at once "
+        "(Bonferroni). A class that stays less than the whole pays for the others."
+        + (" The recall of another column's value is the accuracy on its examples." * grouped)
+    )
+    charts = {
+        arm if group == CLASS else f"{arm}, by {group}": report_charts.classes(own, arm)
+        for (arm, group), own in table.groupby(["arm", "group"], sort=False)
+    }
+    listed = Table("classes", columns, rows, filter=True)
+    tables = [_remedies(remedies), listed] if len(remedies) else [listed]
+    return Part("by-class", "What pruning does to each class", caption, charts, tables)
+
+
+def _remedies(table: pd.DataFrame) -> Table:
+    numbers = ("of it would stay, %", "of the worst class, %")
+    columns = heads(
+        **{"arm": "code", "pruned, %": "number", "class that pays most": "text", "remedy": "code"},
+        **dict.fromkeys(numbers, "number"),
+    )
+    rows = [
+        [row["arm"], float(row["percent_pruned"]), row["label"], row["remedy"]]
+        + [round(100 * row[name], 1) for name in ("kept_share", "least_kept_share")]
+        for row in table.to_dict("records")
+    ]
+    return Table("remedies", columns, rows, "What would keep more of it, before any retraining")
+
+
+def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
+    """Show what scoring took and what a retraining takes, and when the one pays for the other."""
+    scoring = costs.scoring(cost)
+    table = costs.retraining(points, float(scoring["seconds"].sum()))
+    spent = Table(
+        "scoring-cost",
+        heads(**{"to score": "text", "seconds": "number", "passes over the train set": "text"}),
+        [[row["what"], row["seconds"], row["passes"]] for row in scoring.to_dict("records")],
+    )
+    names = ("pruned, %", "examples", "steps", "seconds", "saved, s", "reuses until paid")
+    rows = [
+        [
+            float(row["percent_pruned"]),
+            f"{row['kept']:,.0f}",
+            f"{row['steps']:,.0f}",
+            row["seconds"],
+            row["saved"] if row["percent_pruned"] else None,
+            int(row["reuses"]) if row["reuses"] == row["reuses"] else None,
+        ]
+        for row in table.to_dict("records")
+    ]
+    columns = heads(**dict.fromkeys(names, "number"))
+    retrained = Table("retraining-cost", columns, rows, "A retraining, mean over arms and seeds")
+    caption = (
+        "Seconds of one worker, added up. A subset has paid for its scores, their training "
+        "included, once it was trained on so many times; a worker beside others is slower."
+    )
+    return Part("cost", "What it cost", caption, {}, [spent, retrained])
+
+
+def again(command: str, manifest: Mapping[str, Any]) -> Part:
+    """Show how to make all of it again."""
+    versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
+    known = manifest["dataset"]
+    code = (
+        f"{command}\n\ndataset  {known['name']}, digest {known['digest']}\n"
+        f"scores   fingerprint {manifest['fingerprint']}\nwith     {versions}"
+    )
+    caption = "Equal commands give equal numbers, on one machine and thread count bit by bit."
+    return Part("again", "Make it again", caption, code=code)
+
+
+def heads(**kinds: str) -> list[dict[str, str]]:
+    """Return the columns of a table from name=kind."""
+    return [{"name": name, "kind": kind} for name, kind in kinds.items()]
+
+
+def _differences(compared: Comparison) -> dict[str, str]:
+    if not len(compared.differences):
+        return {}
+    return report_charts.curves(compared.differences, "difference", "accuracy − random's (points)")
+
+
+def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
+    """Say of the charts of differences that they are such; one for all arms says so itself."""
+    end = " minus random" if value == "difference" else ""
+    return {name if "random" in name else f"{name}{end}": c for name, c in charts.items()}
+
+
+def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
+    """Return arms x percent pruned; a difference whose interval leaves out 0 stands out."""
+    percents = sorted(p for p in table["percent_pruned"].unique() if value == "mean" or p)
+    kind = "difference" if value == "difference" else "number"
+    rows = []
+    for arm, own in table.groupby("arm"):
+        cells = {row["percent_pruned"]: cell(row, value) for _, row in own.iterrows()}
+        rows.append([arm, *(cells.get(percent) for percent in percents)])
+    columns = heads(arm="code", **{f"{percent:g} % pruned": kind for percent in percents})
+    return Table(id, columns, rows, title)
+
+
+def cell(row: pd.Series, value: str) -> Any:
+    """Return a mean with its interval; a difference whose interval leaves out 0 stands out."""
+    text = shown(row[value], row["low"], row["high"], "+" if value == "difference" else "")
+    text = text.replace("-", "−")
+    if value == "mean":
+        return text
+    look = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else ""
+    return {"shown": text, "look": look}

@@ -1,0 +1,183 @@
+"""What a search leaves in MLflow: its trials as runs, pictures, the verdict, the comparison."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from influence.evaluation.verdict import shown
+from influence.report.artifacts import tag_data
+from influence.runtime import store
+from influence.runtime.step import Record, say
+from influence.searching.recommendation import flat
+from influence.searching.trials import Trial, pack
+from influence.tracking.run import Child, Run, is_there
+
+
+def study_run(run: Run, study) -> Run:
+    """Return the run of a study: the one that the first of its workers had; its trials go there."""
+    from influence.searching import study as search_study
+
+    if not run.is_made:  # nobody else could find one that waits for its server
+        return run
+    first = search_study.claim(study, "mlflow_run", run.id, is_there)
+    if first != run.id:
+        name = f"worker of {study.name}"
+        run.tag(study=study.name, study_run=first, **{"mlflow.runName": name})
+        say(f"search: joined study {study.name}; its trials are in run {first}")
+    return Run(first, lock=str(study.locks / "log"))
+
+
+def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
+    """Log each trial as a run of its own as it ends; return the finished directory.
+
+    Workers of one study log to one run, and take turns: the store would refuse the same tag or
+    metric from two at once.
+    """
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        if isinstance(event, Trial):
+            with store.locked(study.locks):
+                run.log_children([_child(event, tolerance)])
+
+
+def search(run: Run, study, directory: Path, scored: Path, command: str) -> None:
+    """Log `search/` and its trials, pictures, the page, and the verdict as the description.
+
+    The first worker that gets here does it for all.
+    """
+    from influence.report import page
+    from influence.searching import study as search_study
+
+    manifest = store.read_manifest(directory, "search")
+    found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
+    print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
+    with store.locked(study.locks):
+        if not run.id:
+            return
+        if run.has_tag("fingerprint", manifest["fingerprint"]):
+            run.end("FINISHED")
+            return
+        run.log_children(
+            _child(trial, found["tolerance"]) for trial in search_study.trials_of(study)
+        )
+        _log_pictures(run, directory, found)
+        run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
+        run.log_text(json.dumps(found, indent=1), "recommendation.json")
+        run.log_text(page.search_page(directory, scored, command), "report.html")
+        run.log(Record(0, flat(found)))
+        run.tag(**{"mlflow.note.content": found["verdict"]})
+        tag_data(run, scored)
+        run.log_step(directory, "search", "search")
+        run.end("FINISHED")
+
+
+def searches(run: Run, directories: Mapping[str, Path]) -> None:
+    """Log and print one table over all datasets searched, and its picture."""
+    opened = {
+        title: json.loads((path / "recommendation.json").read_text(encoding="utf-8"))
+        for title, path in directories.items()
+    }
+    found = {one["dataset"]["name"]: one for one in opened.values()}
+    found = found if len(found) == len(opened) else opened  # one dataset under several settings
+    table = pd.DataFrame([_compared(name, one) for name, one in found.items()])
+    text = _comparison_table(found)
+    print(text)
+    if run.id:
+        from influence.plots import search as search_plots
+
+        metric = next(iter(found.values()))["metric"]
+        run.log_figures({"comparison": search_plots.comparison(table, metric)})
+        run.log_table(table, "comparison")
+        run.log_text(text, "summary.md")
+
+
+def _log_pictures(run: Run, directory: Path, found: dict) -> None:
+    from influence.plots import search as search_plots
+
+    table = pd.read_csv(directory / "trials.csv")
+    run.log_table(table, "trials")
+    figures = {
+        "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
+        "slices": search_plots.slices(table, found["tolerance"]),
+        "importances": search_plots.importances(pd.read_csv(directory / "importances.csv")),
+    }
+    if found["goal"] != "efficiency":  # its best is not the one that prunes most
+        figures["history"] = search_plots.history(table)
+    run.log_figures(figures)
+
+
+def _progress(trial: Trial, tolerance: float) -> Record:
+    if trial.state == "failed":
+        return Record(trial.number, {})
+    tried = {"search/percent_pruned_tried": float(trial.percent)}
+    held = {"search/percent_pruned_held": float(trial.percent)} if trial.holds(tolerance) else {}
+    return Record(trial.number, {**tried, **held, "search/difference": trial.difference})
+
+
+def _child(trial: Trial, tolerance: float) -> Child:
+    """Say of a trial what its run shows."""
+    candidate = trial.candidate
+    packed = pack(candidate) if candidate else {}
+    knobs = packed.pop("knobs", {})
+    records = [
+        Record(number, {"search/difference": difference, "search/validation": value})
+        for number, (value, difference) in enumerate(
+            zip(trial.values, trial.differences, strict=True)
+        )
+    ]
+    if trial.values:
+        means = {"search/mean_difference": trial.difference, "search/seeds": len(trial.values)}
+        records.append(Record(0, {**means, "search/percent_pruned": float(trial.percent)}))
+    return Child(
+        f"trial {trial.number} · {candidate or 'lost'}",
+        {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[trial.state],
+        trial.started,
+        trial.ended,
+        {"step": "trial", "state": trial.state, "trial": str(trial.number)},
+        {**packed, **knobs},
+        records,
+        _progress(trial, tolerance),
+    )
+
+
+def _compared(name: str, found: dict) -> dict:
+    test = found["test"]
+    rows = {row: test.get(row, test["full"]) for row in ("full", "random", "recommended")}
+    return {
+        "dataset": name,
+        "arm": found["arm"],
+        "percent_pruned": found["percent_pruned"],
+        **{f"{row}_{end}": v[end] for row, v in rows.items() for end in ("mean", "low", "high")},
+        **found["cost"],
+        "verdict": found["verdict"],
+    }
+
+
+def _comparison_table(found: Mapping[str, dict]) -> str:
+    metric = next(iter(found.values()))["metric"].replace("_", " ")
+    head = ["dataset", "recommended", "pruned", f"full, {metric} %", "recommended"]
+    head += ["minus full", "minus random", "retrainings", "as full trainings", "pays after"]
+    rows = [head, ["---"] * len(head)]
+    for name, one in found.items():
+        test, cost = one["test"], one["cost"]
+        beside = test.get("recommended_minus_random")
+        rows.append(
+            [
+                name,
+                f"`{one['arm']}`",
+                f"{one['percent_pruned']} %",
+                *(shown(**test[row]) for row in ("full", "recommended")),
+                shown(**test["recommended_minus_full"], sign="+"),
+                shown(**beside, sign="+") if beside else "–",
+                f"{cost['retrainings']:.0f}",
+                f"{cost['full_trainings']:.1f}",
+                f"{cost['break_even']:.0f} uses" if math.isfinite(cost["break_even"]) else "never",
+            ]
+        )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)

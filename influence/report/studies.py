@@ -1,0 +1,109 @@
+"""The sections of the pages of studies and searches: many comparisons, many trials."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from influence.evaluation.verdict import Comparison, shown
+from influence.report import charts as report_charts
+from influence.report.comparison import Part, Table, cell, heads, titled
+
+
+def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
+    """Show, at each percent pruned, accuracy and its difference to random over a knob's values."""
+    summary, differences = (_over(varied, compared, name) for name in ("summary", "differences"))
+    percents = sorted(percent for percent in summary["percent_pruned"].unique() if percent)
+    return [_variants_at(percent, varied, summary, differences) for percent in percents]
+
+
+def _over(varied: str, compared: Mapping[str, Comparison], name: str) -> pd.DataFrame:
+    """Return one table of all comparisons, with the knob's value as a column: numbers if it can."""
+    tables = [getattr(one, name).assign(**{varied: key}) for key, one in compared.items()]
+    table = pd.concat(tables, ignore_index=True)
+    numbers = pd.to_numeric(table[varied], errors="coerce")
+    return table.assign(**{varied: numbers}) if numbers.notna().all() else table
+
+
+def _variants_at(
+    percent: float, varied: str, summary: pd.DataFrame, differences: pd.DataFrame
+) -> Part:
+    accuracies, beside = (
+        table[table["percent_pruned"] == percent] for table in (summary, differences)
+    )
+    charts = report_charts.curves(accuracies, "mean", "accuracy (%)", varied)
+    tables = []
+    if len(beside):
+        title = "accuracy − random's (points)"
+        found = report_charts.curves(beside, "difference", title, varied)
+        charts |= titled(found, "difference")
+        values = list(dict.fromkeys(beside[varied]))
+        rows = []
+        for arm, own in beside.groupby("arm"):
+            cells = {row[varied]: cell(row, "difference") for _, row in own.iterrows()}
+            rows.append([arm, *(cells.get(value) for value in values)])
+        shown_values = {f"{varied}={_named(value)}": "difference" for value in values}
+        columns = heads(arm="code", **shown_values)
+        tables = [Table(f"differences-{percent:g}", columns, rows, "Minus random, points")]
+    caption = "Bars are 95 % intervals over retraining seeds."
+    return Part(f"pruned-{percent:g}", f"{percent:g} % pruned", caption, charts, tables)
+
+
+def _named(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def tested(found: Mapping[str, Any]) -> Part:
+    """Show what the final test says of a recommendation, beside the full train set and random."""
+    names = {"full": "full train set", "random": "random at the same fraction"}
+    names |= {"recommended": found["arm"], "recommended_minus_full": "minus the full train set"}
+    names |= {"recommended_minus_random": "minus random"}
+    rows = []
+    for key, name in names.items():
+        if key in found["test"]:
+            sign = "+" if "minus" in key else ""
+            rows.append([name, shown(**found["test"][key], sign=sign).replace("-", "−")])
+    columns = heads(**{"trained on": "text", f"{found['metric'].replace('_', ' ')}, %": "number"})
+    caption = (
+        f"{found['percent_pruned']} % pruned, on test, {found['test_seeds']} seeds that no trial "
+        "has used; 95 % intervals, differences paired by seed."
+    )
+    cost = found["cost"]
+    spent = [
+        ["retrainings", round(cost["retrainings"])],
+        ["as trainings on everything", round(cost["full_trainings"], 1)],
+        ["uses of the subset until the search is paid", _whole(cost["break_even"])],
+    ]
+    tables = [
+        Table("tested", columns, rows),
+        Table("search-cost", heads(**{"the search took": "text", "times": "number"}), spent),
+    ]
+    return Part("tested", "What the test says", caption, {}, tables)
+
+
+def tried(trials: pd.DataFrame, importances: pd.DataFrame, found: Mapping[str, Any]) -> Part:
+    """Show every trial of a search, and which parameters mattered."""
+    rows = [
+        [row["number"], row["arm"], row["percent_pruned"], row["seeds"], row["state"]]
+        + [100 * row["difference"] if row["difference"] == row["difference"] else None]
+        for row in trials.sort_values("difference", ascending=False).to_dict("records")
+    ]
+    numbers = {"trial": "number", "arm": "code", "pruned, %": "number", "seeds": "number"}
+    columns = heads(**numbers, state="text", **{"minus full, points": "number"})
+    tables = [Table("trials", columns, rows, filter=True)]
+    if len(importances):
+        shares = importances[["parameter", "importance"]].values.tolist()
+        mattered = heads(parameter="text", importance="number")
+        tables.append(Table("importances", mattered, shares, "What mattered (PED-ANOVA)"))
+    caption = (
+        "On validation. The dashed line is the tolerance; small marks were stopped early as "
+        "hopeless, the ringed one is recommended. What lost more than "
+        f"{report_charts.WORST} points is in the table only."
+    )
+    chart = report_charts.landscape(trials, found["tolerance"], found["trial"])
+    return Part("tried", "What was tried", caption, {"": chart}, tables)
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else "never"

@@ -1,0 +1,1 @@
+"""Finished directories, locks, jobs, devices and signals: how steps run. The door to Ray."""

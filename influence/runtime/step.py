@@ -1,0 +1,111 @@
+"""What every step does alike: find its directory, reuse what is finished, record, finish."""
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from influence.runtime import store
+
+RECORDS = "records.jsonl"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Metrics at a step: optimiser steps in train, percent pruned in evaluate."""
+
+    step: int
+    metrics: dict[str, float]
+
+
+Steps = Generator[Record, None, Path]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One step to be done: its name, and everything that its result depends on."""
+
+    name: str
+    knobs: Mapping[str, Any]
+    inputs: Mapping[str, str]  # digests or fingerprints of what it reads
+    code: tuple[str, ...]  # modules of this package that compute it
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of the result: equal tasks have equal results."""
+        return store.fingerprint(self.name, self.knobs, self.inputs, self.code)
+
+    def directory(self, workdir: str) -> Path:
+        """Return where the result is, or will be."""
+        return Path(workdir).absolute() / f"{self.name}-{self.fingerprint}"
+
+
+def perform(
+    task: Task, workdir: str, work: Callable[[Path], Generator[Record, None, dict]]
+) -> Steps:
+    """Yield the records of `task` and return its finished directory.
+
+    `work` writes into the directory it is given and returns what else the manifest shall hold. If
+    the task was finished before, its records are repeated and no work is done; a second process
+    with the same task waits for the first.
+    """
+    directory = task.directory(workdir)
+    with store.locked(directory):
+        if store.is_finished(directory):
+            say(f"{task.name}: finished before, reusing {directory}")
+            store.discard_unfinished(directory)  # of a process killed while it did so
+            yield from read_records(directory)
+            return directory
+        more = yield from _recorded(directory, work(directory))
+        store.finish(
+            directory,
+            task.name,
+            {
+                "fingerprint": task.fingerprint,
+                "knobs": dict(task.knobs),
+                "inputs": dict(task.inputs),
+                "versions": versions(),
+                **more,
+            },
+        )
+    return directory
+
+
+def read_records(directory: Path) -> Iterator[Record]:
+    """Yield the records that a finished step left."""
+    for line in (directory / RECORDS).read_text(encoding="utf-8").splitlines():
+        yield Record(**json.loads(line))
+
+
+def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every later step takes over: dataset, label names, recall, task, its knobs."""
+    return {name: manifest[name] for name in ("dataset", "label_names", "recall", "task", "fit")}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that numbers depend on."""
+    from importlib.metadata import version
+
+    names = ("torch", "transformers", "tokenizers", "numpy", "pandas")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def say(sentence: str) -> None:
+    """Tell the user, on stderr, beside the progress bars."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _recorded(
+    directory: Path, records: Generator[Record, None, dict]
+) -> Generator[Record, None, dict]:
+    with open(directory / RECORDS, "w", encoding="utf-8") as file:
+        while True:
+            try:
+                record = next(records)
+            except StopIteration as end:
+                return end.value
+            file.write(json.dumps({"step": record.step, "metrics": record.metrics}) + "\n")
+            yield record

@@ -1,0 +1,257 @@
+"""Directories that are either finished or not: fingerprints, locks, atomic writes, manifests last.
+
+A step writes one directory; `manifest.json` is written last, and its presence means complete. A
+step that finds its finished directory reuses it; one that was cut off goes on from what it had
+finished, of which the part that is no result lies in `unfinished/` and ends with the step.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import IO, Any
+
+from influence.errors import InputError
+
+PACKAGE = Path(__file__).parent.parent
+SOURCES = (".py", ".yaml")  # what of this package a result depends on
+MANIFEST = "manifest.json"
+NOT_JSON = (ValueError, RecursionError)  # what json.loads raises: also for lists in lists in lists
+UNFINISHED = "unfinished"  # folder of a step directory, there until the step is finished
+PART = ".part-*"  # what is being written
+
+
+def fingerprint(
+    step: str, knobs: Mapping[str, Any], inputs: Mapping[str, str], code: Iterable[str]
+) -> str:
+    """Return 16 hex digits over everything that a step's result depends on.
+
+    `inputs` are digests of what it reads, `code` the folders of this package, or single modules as
+    "models/tokens", that compute it.
+    """
+    sources = {name: _code_digest(name) for name in sorted(code)}
+    text = json.dumps([step, dict(knobs), dict(inputs), sources], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _code_digest(name: str) -> str:
+    """Return one digest over the sources in a folder of this package, or over one module."""
+    place = PACKAGE / name
+    files = sorted(place.rglob("*")) if place.is_dir() else [place.with_suffix(".py")]
+    digests = {str(f.relative_to(PACKAGE)): file_digest(f) for f in files if f.suffix in SOURCES}
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def read_manifest(directory: Path, step: str) -> dict[str, Any]:
+    """Return the manifest of a finished `step` directory.
+
+    Raises InputError if there is none, it belongs to another step, or a file that it lists is
+    missing, has another size or lies outside of the directory; later, where something is read that
+    it does not hold, as where another version of this package wrote it.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{directory} holds no finished {step} step: there is no {MANIFEST} in it")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"), object_hook=partial(_Facts, path))
+        found, files = manifest.get("step"), manifest.get("files")
+        sizes = {name: size for name, (size, _) in files.items()}
+    except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a manifest of this package ({error})") from None
+    if found is None:
+        raise InputError(f"{path} is not a manifest of this package (it names no step)")
+    if found != step:
+        raise InputError(f"{directory} was written by step {found!r}, but {step!r} is needed here")
+    for name, size in sizes.items():
+        if fault := _fault(directory, name, size):
+            raise InputError(f"{directory} is incomplete: {name} {fault}")
+    return manifest
+
+
+def verify(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise InputError for a file that is not, byte by byte, what the finished step wrote."""
+    for name, (_, digest) in manifest["files"].items():
+        if file_digest(directory / name) != digest:
+            raise InputError(
+                f"{directory / name} is not the file that step {manifest['step']!r} wrote; "
+                "restore it or run that step again"
+            )
+
+
+def is_finished(directory: Path) -> bool:
+    """Tell whether the step that writes `directory` has completed."""
+    return (directory / MANIFEST).is_file()
+
+
+def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
+    """Write the manifest: `content`, plus size and sha256 of every file; end `unfinished/`."""
+    paths = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    names = {str(path.relative_to(directory)): path for path in paths}
+    files = {
+        name: [path.stat().st_size, file_digest(path)]
+        for name, path in names.items()
+        if path.name not in (MANIFEST, ".lock") and Path(name).parts[0] != UNFINISHED
+    }
+    write_json(directory / MANIFEST, {"step": step, **content, "files": files})
+    discard_unfinished(directory)
+
+
+def discard_unfinished(directory: Path) -> None:
+    """Remove what an unfinished step needed to go on."""
+    shutil.rmtree(directory / UNFINISHED, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: the file is there whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, default=float) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` (a file or a directory) and move it there at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    try:
+        temporary = holder / path.name
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory for one process: a second equal command waits and then finds it finished.
+
+    Raises InputError if nothing can be written there.
+    """
+    with _lock_file(directory / ".lock") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for part in list(directory.rglob(PART)):  # of a process that was killed
+            shutil.rmtree(part, ignore_errors=True)
+        yield
+
+
+@contextmanager
+def alive(path: Path) -> Iterator[None]:
+    """Hold a file that shows to `is_alive` that this process lives; however it ends, that ends.
+
+    Raises InputError if nothing can be written there.
+    """
+    with _lock_file(path) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def attend(path: Path) -> tuple[int, bool]:
+    """Hold a file beside others until the descriptor is closed; tell whether nobody else does."""
+    with _lock_file(path) as handle:
+        descriptor = os.dup(handle.fileno())
+    alone = is_alone(descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor, alone
+
+
+def is_alone(descriptor: int) -> bool:
+    """Tell whether nobody else on this machine holds what `attend` gave."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return True
+
+
+def is_alive(path: Path) -> bool:
+    """Tell whether the process that held this file lives, as far as this machine can know."""
+    try:
+        with open(path) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True  # it is held, or it is another machine's or another user's
+    return False
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a directory by hard links where the file system allows it.
+
+    Finished files are never written to again, only replaced, so that a link is as good as a copy.
+    """
+    shutil.copytree(
+        source,
+        target,
+        copy_function=link,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(".lock", PART, UNFINISHED),
+    )
+
+
+class _Facts(dict):
+    """A part of a manifest, which says in a sentence what it does not hold."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        super().__init__(facts)
+        self.path = path
+
+    def __missing__(self, name: str) -> None:
+        raise InputError(
+            f"{self.path} says nothing of {name!r}: it was written by another version of this "
+            "package; run that step again"
+        )
+
+    def __reduce__(self) -> tuple:
+        return _Facts, (self.path, dict(self))
+
+
+def _fault(directory: Path, name: str, size: int) -> str:
+    """Say why a file of this name and size is not inside a directory, "" if it is."""
+    path, lost = directory / name, "is missing or was cut off"
+    try:
+        if ".." in Path(name).parts or not path.is_file() or path.stat().st_size != size:
+            return lost
+        if path.resolve().is_relative_to(directory.resolve()):
+            return ""
+        if Path(name).is_absolute():
+            return lost
+        return f"is a link out of it, to {path.resolve()}; put the file itself there"
+    except (OSError, ValueError, RuntimeError):  # no file can have this name; links in a circle
+        return lost
+
+
+def _lock_file(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w")
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} cannot be written ({error.strerror}); choose another workdir"
+        ) from None
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """Make `target` the same file as `source`, or a copy where the file system has no links."""
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    Path(target).unlink(missing_ok=True)  # of an attempt that was cut off
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

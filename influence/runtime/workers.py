@@ -1,0 +1,197 @@
+"""Processes that do jobs: on this machine, or on a Ray cluster.
+
+Whoever is lost, because it ran out of memory or its machine went down, is replaced, and its job is
+done again: jobs leave their results in files, whole or not at all.
+"""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from influence.errors import InputError, first_line
+from influence.runtime import packages
+
+CHANCES = 3  # of a job: one that costs every worker its life is given up
+HERE = str(Path(__file__).resolve().parent.parent.parent)
+
+
+class Workers(Protocol):
+    """What an engine sends its jobs to."""
+
+    count: int  # jobs at once
+    local: bool  # on this machine, whose cores this process may use as well
+
+    def submit(self, function: Callable[..., Any], *job: Any) -> Future:
+        """Begin `function(*job)` somewhere and return its future."""
+        ...
+
+    def close(self, now: bool) -> None:
+        """End the workers: now, or when they are done with what they have begun."""
+        ...
+
+
+class Processes:
+    """Worker processes of this machine, started anew and reading no input."""
+
+    local = True
+
+    def __init__(self, count: int, start: Callable[[int], None], threads: int) -> None:
+        """`start(threads)` prepares each of the `count` processes."""
+        self.count, self.lock, self.closed = count, threading.Lock(), False
+        context = multiprocessing.get_context("spawn")
+        self.make = partial(
+            ProcessPoolExecutor, count, context, initializer=_start, initargs=(start, threads)
+        )
+        self.pool = self.make()
+
+    def submit(self, function: Callable[..., Any], *job: Any) -> Future:
+        """Begin a job; whoever cancels it before it runs drops it."""
+        asked: Future = Future()
+        self._begin(asked, function, job, CHANCES)
+        return asked
+
+    def close(self, now: bool) -> None:
+        """End the processes; see Workers."""
+        self.closed = True
+        for child in multiprocessing.active_children() if now else ():
+            child.terminate()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _begin(self, asked: Future, function: Callable, job: tuple, chances: int) -> None:
+        pool = self.pool
+        try:
+            running = pool.submit(_told, function, *job)
+        except BrokenProcessPool:
+            self._replace(pool)
+            running = self.pool.submit(_told, function, *job)
+            pool = self.pool
+        asked.add_done_callback(lambda future: future.cancelled() and running.cancel())
+        running.add_done_callback(partial(self._ended, asked, pool, function, job, chances))
+
+    def _ended(self, asked, pool, function, job, chances: int, running: Future) -> None:
+        if asked.cancelled() or running.cancelled():
+            asked.cancel()
+            return
+        lost = isinstance(running.exception(), BrokenProcessPool)
+        if lost and chances > 1 and not self.closed:
+            self._replace(pool)
+            self._begin(asked, function, job, chances - 1)
+        else:
+            _hand_over(running, asked)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Make another pool, once: all jobs of the broken one come here."""
+        with self.lock:
+            if self.pool is broken:
+                print("a worker process was lost; its job is done again", file=sys.stderr)
+                self.pool = self.make()
+
+
+class Ray:
+    """The workers of a Ray cluster that sees the workdir under the same path."""
+
+    local = False
+
+    def __init__(
+        self, address: str, count: int, start: Callable[[int], None], threads: int, gpus: float
+    ) -> None:
+        """Connect to `address`; auto: to the cluster that is there, else to a new one here.
+
+        `count`: jobs at once, 0 as many as the cluster has room for; `gpus`: of each job. Raises
+        InputError if Ray is not installed or no cluster answers.
+        """
+        try:
+            import ray  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise InputError(
+                f"cluster={address} needs Ray, an optional extra: pip install -e .[ray]"
+            ) from None
+        self.ray = ray
+        # A worker finds the code of this very command, also where another one is installed.
+        path = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
+        try:
+            ray.init(
+                address=None if address == "auto" else address,
+                runtime_env={"env_vars": {"PYTHONPATH": path}},
+                include_dashboard=False,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = first_line(error)
+            raise InputError(f"no Ray cluster answers at cluster={address} ({reason})") from None
+        there = ray.cluster_resources()
+        room = there.get("GPU", 0) / gpus if gpus else there.get("CPU", 1) / threads
+        self.count = count or max(1, int(room))
+        remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=CHANCES - 1)
+        self.call = remote(_prepared)
+        self.prepare = partial(start, threads)
+
+    def submit(self, function: Callable[..., Any], *job: Any) -> Future:
+        """Begin a job on the cluster."""
+        asked: Future = Future()
+        running = self.call.remote(self.prepare, function, *job).future()
+        running.add_done_callback(partial(self._ended, asked))
+        return asked
+
+    def close(self, now: bool) -> None:
+        """Let go of the cluster; jobs that are still there end with that."""
+        self.ray.shutdown()
+
+    def _ended(self, asked: Future, running: Future) -> None:
+        error = running.exception()
+        if isinstance(error, self.ray.exceptions.RayTaskError) and error.cause is not None:
+            running = Future()  # Ray's own error would show its traceback for bad input too
+            running.set_exception(error.cause)
+        _hand_over(running, asked)
+
+
+def _hand_over(done: Future, asked: Future) -> None:
+    """Give the result of one future to another, unless that was cancelled."""
+    if not asked.set_running_or_notify_cancel():
+        return
+    if error := done.exception():
+        asked.set_exception(error)
+    else:
+        asked.set_result(done.result())
+
+
+def _prepared(prepare: Callable[[], None], function: Callable[..., Any], *job: Any) -> Any:
+    """Do a job in a process that may be new to this command."""
+    if not _ready:
+        prepare()
+        _ready.append(True)
+    return _told(function, *job)
+
+
+def _told(function: Callable[..., Any], *job: Any) -> Any:
+    """Do a job; a broken package is told here, for on their way back exceptions lose the traces."""
+    try:
+        return function(*job)
+    except Exception as error:
+        if sentence := packages.unusable(error):
+            raise InputError(sentence) from error
+        raise
+
+
+_ready: list[bool] = []
+
+
+def _start(prepare: Callable[[int], None], threads: int) -> None:
+    prepare(threads)
+    sys.stdin.close()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """End this worker when its parent is gone, however it went."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""Every sampling rule, and the sample step."""

@@ -1,0 +1,274 @@
+"""Arms, orders and cuts: from scores to the examples that stay.
+
+A rule gives every example a place in ONE order, from the first kept to the last; a fraction pruned
+cuts that order. So budgets are exact and smaller subsets lie inside larger ones by construction.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from influence.errors import InputError, choose
+from influence.sampling.ranking import by_group, descending, to_unit
+from influence.sampling.rules import REGISTRY
+from influence.scoring.spec import parse_spec
+from influence.shapes import Float, Int
+
+Examples = Float[np.ndarray, " examples"]
+Indices = Int[np.ndarray, " examples"]
+Labels = Int[np.ndarray, " examples"]
+Normalize = Literal["none", "class", "dataset"]
+PART = 65536  # places of an order that are looked at together
+NO_KNOBS: Mapping[str, float | int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """What is never pruned: `count` examples of each group, or all of a smaller group."""
+
+    groups: Labels
+    count: int
+    name: str = "floor"  # the knob that sets it
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to prune: the scores it reads, its rule, how the scores are normalised."""
+
+    scores: tuple[str, ...]
+    rule: str
+    normalize: Normalize = "none"
+
+    def __str__(self) -> str:
+        """Return the canonical `score:rule[:normalize]`."""
+        suffix = () if self.normalize == "none" else (self.normalize,)
+        return ":".join(
+            ("+".join(self.scores), self.rule, *suffix) if self.scores else (self.rule,)
+        )
+
+
+def parse_arm(text: str) -> Arm:
+    """Read `score:rule[:normalize]`, a blend `score+score:linear[:normalize]`, or a bare rule.
+
+    Scores may carry a window (`el2n@3:easy`). Raises InputError naming what is wrong and what there
+    is.
+    """
+    first, *rest = text.strip().split(":")
+    if not rest:
+        return _parse_bare_rule(first)
+    if len(rest) > 2:
+        raise InputError(f"arm {text!r} has {len(rest) + 1} parts; write score:rule[:normalize]")
+    rule, normalize = REGISTRY[choose("rule", rest[0], REGISTRY)], (*rest, "none")[1]
+    choose("normalize", normalize, get_args(Normalize))
+    if not rule.scored:
+        raise InputError(f"rule {rule.name!r} takes no score, unlike {text!r}; write {rule.name}")
+    scores = tuple(str(parse_spec(score)) for score in first.split("+"))
+    if len(scores) > 1 and not rule.blends:
+        raise InputError(f"only rule 'linear' blends scores, unlike {text!r}; write {first}:linear")
+    return Arm(scores, rule.name, normalize)
+
+
+def order(
+    arm: Arm,
+    hardness: Mapping[str, Examples],
+    labels: Labels,
+    seed: int,
+    *,
+    floors: Sequence[Floor] = (),
+    recall: Float[np.ndarray, " classes"] | None = None,
+    knobs: Mapping[str, float | int] = NO_KNOBS,
+) -> Indices:
+    """Return the indices of all examples in the order in which an arm keeps them, first kept first.
+
+    `hardness` has one array per score of the arm, high = hard. The first examples of each group
+    that `floors` protect come before everything else; ties are broken at random. `recall` per
+    class, from validation data, is for rule drop; of `knobs` a rule takes its own. Raises
+    InputError for a score, recall or knob that is missing or unusable.
+    """
+    rule, generator = REGISTRY[arm.rule], np.random.default_rng(seed)
+    for knob in knobs:
+        choose("knob", knob, {name for entry in REGISTRY.values() for name in entry.knobs})
+    normalized = [
+        normalize(hardness[choose("score", name, hardness)], labels, arm.normalize)
+        for name in arm.scores
+    ]
+    del hardness  # of a large train set each array is many megabytes
+    given: dict[str, Any] = {"labels": labels, "generator": generator, **knobs}
+    if rule.blends:
+        one = len(normalized) == 1  # which needs no copy
+        given["hardnesses"] = normalized[0][None] if one else np.stack(normalized)
+    elif rule.scored:
+        given["hardness"] = normalized[0]
+    if "recall" in rule.needs:
+        given["recall"] = _check_recall(recall, labels)
+    priority = [rule.function(**{name: given[name] for name in rule.needs if name in given})]
+    del normalized, given
+    return _protected_first(descending(priority.pop(), generator), floors)
+
+
+def kept_count(examples: int, fraction: float) -> int:
+    """Return how many of `examples` stay when `fraction` is pruned."""
+    return round((1 - fraction) * examples)
+
+
+def cut(order: Indices, fraction: float, floors: Sequence[Floor]) -> Int[np.ndarray, " kept"]:
+    """Return the kept indices, first kept first: the part of an order that a fraction leaves.
+
+    Raises InputError for a fraction outside [0, 1), and for one that leaves fewer examples than the
+    `floors` protect, at least one in total. How many two floors protect together depends on the
+    order, since an example may count for both.
+    """
+    if not 0 <= fraction < 1:
+        raise InputError(f"the fraction pruned must be at least 0 and below 1, not {fraction}")
+    kept = kept_count(len(order), fraction)
+    protected = max(1, _protected_count(order, floors))
+    if kept < protected:
+        required = (
+            " and ".join(f"{floor.name}={floor.count}" for floor in floors if floor.count)
+            or "training"
+        )
+        largest = math.floor(round((1 - protected / len(order)) * 1e4, 6)) / 1e4
+        raise InputError(
+            f"pruning {fraction} leaves {kept} of {len(order)} examples, fewer than {protected}, "
+            f"as {required} requires; the largest possible fraction is {largest}"
+        )
+    return order[:kept]
+
+
+def class_shares(
+    labels: Labels, kept: Int[np.ndarray, " kept"], label_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return one row per class: its examples and its share of all, before and after pruning.
+
+    kept_share = after / before; 1 for a class that had no examples, as nothing of it was pruned.
+    """
+    before = np.bincount(labels, minlength=len(label_names))
+    after = np.bincount(labels[kept], minlength=len(label_names))
+    return pd.DataFrame(
+        {
+            "label": list(label_names),
+            "before": before,
+            "after": after,
+            "share_before": before / max(before.sum(), 1),
+            "share_after": after / max(after.sum(), 1),
+            "kept_share": np.where(before > 0, after / np.maximum(before, 1), 1.0),
+        }
+    )
+
+
+def normalize(values: Examples, labels: Labels, how: Normalize) -> Examples:
+    """Return z-scores inside each class or over the dataset, or `values` as is; always finite.
+
+    Infinite values first become the largest or smallest finite one. A constant class becomes 0.
+    Raises InputError for NaN.
+    """
+    if missing := int(np.isnan(values).sum()):
+        raise InputError(
+            f"{missing} of {len(values)} scores are NaN and have no place in an order; "
+            "score again from a training that did not diverge"
+        )
+    finite = _clip_infinite(np.asarray(values, dtype=np.float64))
+    if how == "none":
+        return finite
+    return _standardize(finite, labels) if how == "class" else _standardize_all(finite)
+
+
+def _parse_bare_rule(name) -> Arm:
+    """Read an arm without a colon: a rule that needs no score, else say what is missing."""
+    bare = [rule.name for rule in REGISTRY.values() if not rule.scored]
+    if name in bare:
+        return Arm((), name)
+    if not name:
+        raise InputError(f"an arm is empty; write score:rule[:normalize] or {', '.join(bare)}")
+    if name in REGISTRY:
+        raise InputError(f"rule {name!r} needs a score; write score:{name}, such as el2n:{name}")
+    for score in name.split("+"):
+        parse_spec(score)
+    raise InputError(f"arm {name!r} names no rule; write {name}:rule with {', '.join(REGISTRY)}")
+
+
+def _check_recall(recall, labels) -> np.ndarray:
+    """Return `recall` if it has a usable value for every class, else raise InputError."""
+    if recall is None:
+        raise InputError("rule 'drop' needs the recall of every class on validation data")
+    if len(recall) <= labels.max(initial=-1) or not np.all((recall >= 0) & (recall <= 1)):
+        raise InputError(
+            f"rule 'drop' needs a recall in [0, 1] for each of {labels.max() + 1} classes (0 for "
+            f"one without validation examples), not {np.array2string(recall, threshold=20)}"
+        )
+    return recall
+
+
+def _protected(ranked: np.ndarray, floors: Sequence[Floor], part: int = PART) -> np.ndarray:
+    """Tell which places of an order hold the first examples of a group that a floor keeps."""
+    front = np.zeros(len(ranked), dtype=bool)
+    for floor in floors:
+        missing = np.minimum(np.bincount(floor.groups), floor.count)
+        for start in range(0, len(ranked), part):
+            if not missing.any():  # as a rule after the first part
+                break
+            positions, counts = by_group(floor.groups[ranked[start : start + part]])
+            found = np.minimum(missing[: len(counts)], counts)
+            begins = np.cumsum(counts) - counts
+            for begin, count in zip(begins, found, strict=True):
+                front[start + positions[begin : begin + count]] = True
+            missing[: len(counts)] -= found
+    return front
+
+
+def _protected_first(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
+    """Return an order in which what the floors keep comes first, and nothing else moves."""
+    front = _protected(ranked, floors)
+    found, count = np.empty_like(ranked), np.count_nonzero(front)
+    np.compress(front, ranked, out=found[:count])
+    np.logical_not(front, out=front)
+    np.compress(front, ranked, out=found[count:])
+    return found
+
+
+def _protected_count(ranked: np.ndarray, floors: Sequence[Floor]) -> int:
+    """Return how many places `_protected` finds; of one floor, the sizes of the groups tell it."""
+    if len(floors) == 1:
+        return int(np.minimum(np.bincount(floors[0].groups), floors[0].count).sum())
+    return int(_protected(ranked, floors).sum())
+
+
+def _clip_infinite(values: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    if not finite.any():
+        return np.sign(values)
+    return np.clip(values, values[finite].min(), values[finite].max())
+
+
+def _standardize_all(values: np.ndarray) -> np.ndarray:
+    """Return z-scores over all, as `_standardize` does inside groups, with a copy and no more."""
+    if not len(values):
+        return values
+    unit = to_unit(values, values.min(), values.max())
+    unit -= unit.mean()
+    deviation = unit.std()
+    unit /= deviation if deviation > 0 else 1.0
+    return unit
+
+
+def _standardize(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return z-scores inside each group.
+
+    They do not change when each group is first mapped to [0, 1], after which no square overflows
+    and a constant group is exactly 0.
+    """
+    low, high = np.full((2, groups.max(initial=0) + 1), [[np.inf], [-np.inf]])
+    np.minimum.at(low, groups, values)
+    np.maximum.at(high, groups, values)
+    unit = to_unit(values, low[groups], high[groups])
+    counts = np.maximum(np.bincount(groups), 1)
+    unit -= (np.bincount(groups, weights=unit) / counts)[groups]
+    deviation = np.sqrt(np.bincount(groups, weights=unit**2) / counts)
+    return unit / np.where(deviation > 0, deviation, 1.0)[groups]

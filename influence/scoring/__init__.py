@@ -1,0 +1,1 @@
+"""Every influence score, and the score step. The door to cleanlab."""

@@ -1,0 +1,110 @@
+"""Whether the gradients that scores read can be taken of a model, told by trying them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from influence.errors import InputError, first_line
+from influence.models.tokens import Tokens, collate
+from influence.scoring.scores import REGISTRY
+from influence.scoring.spec import ScoreSpec, parse_spec
+from influence.trace.meter import (
+    MISMATCH,
+    NORMS,
+    WITHOUT_GRADIENTS,
+    Meter,
+    Resident,
+    measure,
+    reference,
+    relative,
+)
+
+VARIANCES = {"gradient_variance", "gradient_deviation"}
+LAYERS = "last_layer"  # of TracIn: others change what is summed, not whether it can be
+
+
+def check(name: str, model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec]) -> None:
+    """Raise InputError, which names the score, unless the model gives what these scores read.
+
+    `name` is that of the model in messages; `tokens`: two texts, of different lengths if there are
+    such. The same pass and the same comparison with plain autograd follow the training; here they
+    cost two texts and save it.
+    """
+    for spec, why in _hindrances(model, tokens, specs):
+        if why:
+            raise InputError(f"score '{spec}' cannot be had of {name}: {why}; {WITHOUT_GRADIENTS}")
+
+
+def told(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
+    """Return what `check` would raise for the scores that there are, in one note."""
+    tried = _hindrances(model, tokens, [parse_spec(score) for score in REGISTRY])
+    lacking = {str(spec): why for spec, why in tried if why}
+    if not lacking:
+        return []
+    why = next(iter(lacking.values()))
+    return [f"of {name} {', '.join(lacking)} cannot be had: {why}; {WITHOUT_GRADIENTS}"]
+
+
+def two_texts(tokens: Tokens) -> Tokens:
+    """Return the shortest text that is not empty, and the longest."""
+    full = np.flatnonzero(tokens.lengths)
+    lengths = tokens.lengths[full]
+    return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
+
+
+def _hindrances(
+    model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec]
+) -> Iterator[tuple[ScoreSpec, str]]:
+    """Yield why the gradients that each score reads cannot be had, "" if they can.
+
+    Scores that read the same are tried once; those that read no gradients are left out.
+    """
+    known: dict[frozenset[str], str] = {}
+    for spec in specs:
+        if reads := frozenset(REGISTRY[spec.name].needs) & {*VARIANCES, *NORMS}:
+            if reads not in known:
+                known[reads] = _hindrance(model, tokens, reads)
+            yield spec, known[reads]
+
+
+def _hindrance(model: nn.Module, tokens: Tokens, reads: frozenset[str]) -> str:
+    """Return why these quantities cannot be measured, "" if they can."""
+    labels = np.zeros(len(tokens), dtype=np.int64)
+    try:
+        if reads & VARIANCES:
+            error = _by_batch_mates(model, tokens, labels)
+        else:
+            error = _by_pass(model, tokens, labels, reads)
+    except Exception as error:  # whatever a model of others says
+        return first_line(error).removesuffix(f"; {WITHOUT_GRADIENTS}")
+    if error <= MISMATCH:
+        return ""
+    return "its gradients for a text depend on the texts beside it and their padding"
+
+
+def _by_pass(model: nn.Module, tokens: Tokens, labels: np.ndarray, reads: frozenset[str]) -> float:
+    """Return how far norms in one batch are from those of plain autograd, text by text."""
+    meter, rows = Meter([Resident(0, 0, lambda: model, reads, ())], LAYERS), np.arange(len(tokens))
+    size = len(tokens) * int(tokens.lengths.max())
+    found, right = meter.measure(tokens, labels, rows, size), reference(meter, tokens, labels, rows)
+    return max(relative(found.at[key], right.at[key]) for key in right.at)
+
+
+def _by_batch_mates(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> float:
+    """Return how far the gradient by the words of a text is from that of the text alone."""
+
+    def gradient(rows: np.ndarray) -> torch.Tensor:
+        given = collate(tokens, rows), torch.from_numpy(labels[rows])
+        found = measure(model, *given, want_gradient=True, recorder=None)[1]
+        assert found is not None
+        return found
+
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    together = gradient(np.arange(len(tokens)))
+    return max(
+        relative(together[row, :length].numpy(), gradient(np.array([row]))[0].numpy())
+        for row, length in enumerate(tokens.lengths)
+    )

@@ -1,0 +1,296 @@
+"""What scores read: which checkpoints of which runs, planned before the trace and read after it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from influence.errors import InputError
+from influence.scoring.scores import QUANTITIES, REGISTRY
+from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
+from influence.shapes import Float
+from influence.trace.trace import Checkpoint, RunTrace, Trace
+
+Examples = Float[np.ndarray, " examples"]
+PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
+PARTS["even"] = slice(1, None, 2)
+BLOCK = 65536  # examples scored at a time
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What one finished training run offers beside its checkpoints.
+
+    observations: whether it was observed; null: the steps at which its null model was read, ()
+    where there is none; trails: whether its dataset has slots; held_out: whether models that have
+    not seen an example were asked about it; measurable: the quantities that a run without weights
+    has nevertheless, None for one with weights, which has all; given: scores computed elsewhere.
+    """
+
+    seed: int
+    checkpoints: tuple[Checkpoint, ...]
+    observations: bool
+    null: tuple[int, ...]
+    trails: bool = False
+    held_out: bool = False
+    measurable: frozenset[str] | None = None
+    given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What to measure in one run.
+
+    at: step -> quantities of that checkpoint; over: quantity -> window key -> its steps; whole:
+    quantities of the whole run.
+    """
+
+    at: dict[int, frozenset[str]]
+    over: dict[str, dict[str, tuple[int, ...]]]
+    whole: frozenset[str]
+
+    @property
+    def varied(self) -> frozenset[int]:
+        """Return the steps of all windows: those whose gradient is taken."""
+        return frozenset(s for by in self.over.values() for steps in by.values() for s in steps)
+
+
+def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]:
+    """Say what to measure in each run so that `compute` finds everything these scores read.
+
+    Raises InputError with the way out when this training cannot give one of them.
+    """
+    given = runs[0].given if runs else frozenset()
+    read = [spec for spec in specs if str(spec) not in given]
+    for spec in read:
+        _check_weights(spec, runs[0])
+    selected = [(spec, _select(spec, runs)) for spec in read]
+    for spec, pairs in selected:
+        for run, chosen in pairs:
+            _check_run(spec, run, chosen)
+    return [
+        _plan_run([(spec, chosen) for spec, pairs in selected for r, chosen in pairs if r is run])
+        for run in runs
+    ]
+
+
+def with_logits(plans: Sequence[RunPlan], runs: Sequence[RunInfo]) -> list[RunPlan]:
+    """Add the logits at the ends of those epochs that are read anyway: they cost nothing more."""
+    found = []
+    for plan, run in zip(plans, runs, strict=True):
+        ends = {c.step for c in run.checkpoints if "epochs" in c.series}
+        ends &= {*plan.at, *plan.varied}
+        more = {step: plan.at.get(step, frozenset()) | {"logits"} for step in sorted(ends)}
+        found.append(replace(plan, at={**plan.at, **more}))
+    return found
+
+
+def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
+    """Count how often these plans go forward and backward over the train set."""
+    forward = backward = 0
+    for plan in plans:
+        normed = {step for step, names in plan.at.items() if names - {"logits", "null_logits"}}
+        forward += len({*plan.at, *plan.varied})
+        backward += len(normed | plan.varied)
+    return {"forward": forward, "backward": backward}
+
+
+def compute(spec: ScoreSpec, trace: Trace, block: int = BLOCK) -> Examples:
+    """Return one value per example: the score of each run that reaches the window, combined.
+
+    A score that was given from elsewhere is returned as it is.
+
+    Raises InputError where the trace lacks the checkpoints or the quantities of this score.
+    """
+    if str(spec) in trace.given:
+        return trace.given[str(spec)].astype(np.float64)
+    selected = _select(spec, trace.runs)
+    runs = [_compute_run(spec, trace, run, chosen, block) for run, chosen in selected]
+    combine = np.sum if REGISTRY[spec.name].combine == "sum" else np.mean
+    return combine(runs, axis=0)
+
+
+def _select(spec, runs):
+    """Pair every run that counts with the checkpoints the score reads there.
+
+    Runs after the first may have been stopped early. A mean takes those that reach the very epochs
+    that the first run gives; a sum takes what each has.
+    """
+    score = REGISTRY[spec.name]
+    used = runs[:1] if score.runs == "first" else runs
+    pairs = [(run, _choose_checkpoints(spec, run.checkpoints)) for run in used]
+    _check_window(spec, pairs[0][1], runs[0].checkpoints)
+    if score.combine == "sum":
+        return [(run, chosen) for run, chosen in pairs if chosen]
+    epochs = [checkpoint.epoch for checkpoint in pairs[0][1]]
+    return [(run, chosen) for run, chosen in pairs if [c.epoch for c in chosen] == epochs]
+
+
+def _choose_checkpoints(spec, checkpoints) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints in a score's window, in order of their steps."""
+    window, series = window_of(spec), REGISTRY[spec.name].series
+    if window.isdigit():
+        series = "epochs"
+    own = tuple(sorted((c for c in checkpoints if series in c.series), key=lambda c: c.step))
+    if window in PARTS:
+        return own[PARTS[window]]
+    first, last = epochs_of(window)
+    return tuple(c for c in own if first <= c.epoch <= last)
+
+
+def _check_window(spec, chosen, checkpoints) -> None:
+    """Raise InputError unless the first run reaches a score's window and fills it."""
+    score, (first, last) = REGISTRY[spec.name], epochs_of(window_of(spec))
+    if not score.series:
+        return
+    end = max((checkpoint.epoch for checkpoint in checkpoints), default=0.0)
+    if last > end:
+        reads = f"the end of epoch {last}" if first == last else f"epochs {first} to {last}"
+        shorter = f"{first}-{int(end)}" if first < int(end) else f"{int(end)}"
+        ask = f"ask for {spec.name}@{shorter} or " if end >= 1 else ""
+        raise InputError(
+            f"score '{spec}' reads {reads}, but this training run ends after epoch {end:g}; "
+            f"{ask}train with epochs={last}"
+        )
+    if len(chosen) < score.fewest:
+        why = " (the variance of one is 0)" if score.fewest > 1 else ""
+        raise InputError(
+            f"score '{spec}' needs at least {score.fewest} checkpoint"
+            f"{'s' * (score.fewest > 1)} in its window{why}, but this training run has "
+            f"{len(chosen)} there; ask for a wider window or train with more checkpoints"
+        )
+
+
+def _check_run(spec, run: RunInfo, chosen) -> None:
+    """Raise InputError unless a run kept what a score needs beside checkpoints."""
+    needs = REGISTRY[spec.name].needs
+    if "observations" in needs and not run.observations:
+        most = _sparsest_observations(run.checkpoints)
+        every = f" between 1 and {most}" if most > 1 else "=1"
+        raise InputError(
+            f"score '{spec}' needs observations, but this training run holds checkpoints only; "
+            f"train again with observe_every{every}"
+        )
+    if "trail_entropies" in needs and not run.trails:
+        raise InputError(
+            f"score '{spec}' needs slots, but this training was one of texts and labels only; "
+            "train again with task=nlu on a dataset with domains, intents and slots"
+        )
+    if "held_out_logits" in needs and not run.held_out:
+        raise InputError(
+            f"score '{spec}' needs models that have not seen the example, and this training has "
+            "none; train again with folds=5"
+        )
+    if "null_logits" in needs:
+        if not run.null:
+            raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
+        _check_null(spec, run, chosen, run.null)
+
+
+def _check_weights(spec, run: RunInfo) -> None:
+    """Raise InputError if a score reads what takes weights, and they are not there."""
+    if run.measurable is None:
+        return
+    for name in REGISTRY[spec.name].needs:
+        takes_training = QUANTITIES[name] != "dataset" and name not in run.measurable
+        if takes_training and not (name == "observations" and run.observations):
+            offered = " and ".join(sorted({*run.measurable, *run.given}))
+            raise InputError(
+                f"score '{spec}' reads {name}, but what was adopted holds {offered} alone; adopt a "
+                "folder of checkpoints, or train"
+            )
+
+
+def _sparsest_observations(checkpoints) -> int:
+    """Return the largest observe_every that observes two epochs, or fewer, at least four times."""
+    end = min(2.0, max((checkpoint.epoch for checkpoint in checkpoints), default=0.0))
+    steps = max((c.step for c in checkpoints if c.epoch <= end), default=0)
+    return max(1, steps // 4)
+
+
+def _check_null(spec, run, chosen, steps) -> None:
+    """Raise InputError unless the null model was read at the `steps` of all chosen checkpoints."""
+    beyond = [checkpoint.epoch for checkpoint in chosen if checkpoint.step not in steps]
+    if beyond:
+        end = max((c.epoch for c in run.checkpoints if c.step in steps), default=0.0)
+        ask = f"ask for {spec.name}@{end:g} or " if end else ""
+        raise InputError(
+            f"score '{spec}' reads the null model at the end of epoch {beyond[-1]:g}, but its "
+            f"training ends after epoch {end:g}; {ask}train with observe_epochs={beyond[-1]:g}"
+        )
+
+
+def _plan_run(reads) -> RunPlan:
+    """Collect what (spec, checkpoints) pairs of one run make necessary to measure."""
+    at: dict[int, set[str]] = {}
+    over: dict[str, dict[str, tuple[int, ...]]] = {}
+    whole: set[str] = set()
+    for spec, chosen in reads:
+        for name in REGISTRY[spec.name].needs:
+            kind, steps = QUANTITIES[name], tuple(checkpoint.step for checkpoint in chosen)
+            if kind in ("checkpoint", "null"):
+                for step in steps:
+                    at.setdefault(step, set()).add(name)
+            elif kind == "window":
+                over.setdefault(name, {})[window_key(spec)] = steps
+            elif kind == "run":
+                whole.add(name)
+    return RunPlan({step: frozenset(names) for step, names in at.items()}, over, frozenset(whole))
+
+
+def _compute_run(spec, trace: Trace, run: RunTrace, chosen, block: int) -> np.ndarray:
+    """Score one run block by block: blocks bound the memory of the 64-bit copies."""
+    score, key = REGISTRY[spec.name], window_key(spec)
+    if lacking := _lacking(spec, trace, run, chosen):
+        raise InputError(
+            f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {lacking}; "
+            f"score again with {spec} among the scores"
+        )
+    starts = range(0, max(len(trace.labels), 1), block)  # of no examples one block
+    return np.concatenate(
+        [
+            score.function(**{n: _read(n, rows, trace, run, chosen, key) for n in score.needs})
+            for rows in (slice(start, start + block) for start in starts)
+        ]
+    )
+
+
+def _lacking(spec, trace: Trace, run: RunTrace, chosen) -> str:
+    """Say in words what of a score's quantities a trace does not hold: the first, "" for none.
+
+    Raises InputError for a null model that ends too early: scoring again would not give it.
+    """
+    for name in REGISTRY[spec.name].needs:
+        kind, of = QUANTITIES[name], f"'{name}' of seed {run.seed}"
+        if kind == "dataset" and getattr(trace, name) is None:
+            return f"'{name}'"
+        if kind in ("record", "dataset"):
+            continue
+        held = {"window": run.over, "run": run.whole}.get(kind, run.at)
+        if name not in held:
+            return of
+        if kind == "null":
+            _check_null(spec, run, chosen, run.at[name])
+        absent = [c.epoch for c in chosen if kind == "checkpoint" and c.step not in run.at[name]]
+        if absent:
+            return f"{of} at epoch {absent[0]:g}"
+        if kind == "window" and window_key(spec) not in run.over[name]:
+            return f"{of} in window {window_of(spec)}"
+    return ""
+
+
+def _read(name, rows, trace, run, chosen, key) -> np.ndarray:
+    """Return a block of examples of one quantity, in the shape a score expects."""
+    match QUANTITIES[name]:
+        case "checkpoint":
+            return np.stack([run.at[name][checkpoint.step][rows] for checkpoint in chosen])
+        case "null":
+            return np.stack([run.at[name][checkpoint.step] for checkpoint in chosen])
+        case "window":
+            return run.over[name][key][rows]
+        case "run":
+            return run.whole[name][:, rows]
+        case "record":
+            return np.array([checkpoint.learning_rate for checkpoint in chosen])
+        case "dataset":
+            return getattr(trace, name)[rows]

@@ -1,0 +1,290 @@
+"""A pass over a split in shards: each is measured anywhere, into a file of its own."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from influence.data import slots
+from influence.data.storage import Saved, open_saved
+from influence.errors import InputError
+from influence.models import classifier, tokenizers
+from influence.runtime import store
+from influence.runtime.engine import Engine, free_memory, hold
+from influence.runtime.step import say
+from influence.scoring import measurable
+from influence.scoring.plan import RunPlan
+from influence.trace.meter import (
+    MISMATCH,
+    WITHOUT_GRADIENTS,
+    Meter,
+    Resident,
+    rank_correlations,
+    self_check,
+    slowdown,
+)
+from influence.trace.trace import RunTrace, Trace
+from influence.training.result import (
+    GIVEN_LOGITS,
+    GIVEN_SCORES,
+    HELD_OUT,
+    open_tokens,
+    read_checkpoints,
+    read_config,
+)
+
+COMPARED = 256  # examples that bf16 and fp32 rank both
+SHARDS = 16  # where the sizes that are sensible allow: work for all workers, and for their number
+SMALLEST, LARGEST = 256, 4096  # examples of a shard
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What every shard of a pass needs to know."""
+
+    training: Path
+    plans: tuple[RunPlan, ...]  # one per run
+    tracin_layers: str
+    device: str
+    batch_tokens: int
+    self_check: int  # examples
+    shards: Path  # the folder of the files
+    cache: Path  # of tokens
+    split: str = "train"
+    streamed: bool = False  # the checkpoints do not fit into memory together
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a pass compares with plain autograd, and with fp32."""
+
+    error: float  # the largest relative one
+    correlations: dict[str, float]  # Spearman's with fp32, the lowest of each quantity
+
+
+def do_not_fit(training: Path, plans: Sequence[RunPlan], engine: Engine) -> bool:
+    """Tell whether all checkpoints would take more than half of the free memory, and say so."""
+    paths = [
+        path
+        for run, plan in enumerate(plans)
+        for path in _checkpoints(training, run, plan).values()
+    ]
+    size = sum(file.stat().st_size for path in paths for file in path.glob("*.safetensors"))
+    needed = size * engine.workers
+    if len(paths) < 2 or needed <= engine.ask(free_memory, engine.device) / 2:
+        return False
+    say(
+        f"score: {len(paths)} checkpoints, for each of the workers, take {needed / 2**30:.1f} GiB, "
+        "more than half of the memory that is free: each is read again for every few batches"
+    )
+    return True
+
+
+def bounds_of(examples: int, size: int = 0) -> list[tuple[int, int]]:
+    """Return first row and end of each shard of `size` examples; 0: of a size that is sensible."""
+    size = size or min(max(math.ceil(examples / SHARDS), SMALLEST), LARGEST)
+    return [(start, min(start + size, examples)) for start in range(0, examples, size)]
+
+
+def run_pass(
+    work: Pass, bounds: Sequence[tuple[int, int]], engine: Engine
+) -> tuple[Checked, float]:
+    """Measure the shards of a split that are not there yet, and check the pass.
+
+    `bounds`: first row and end of each shard. Returns what the check found, and the seconds of all
+    shards added up. Raises RuntimeError, so that no score is made, if the pass differs from plain
+    autograd.
+    """
+    jobs = [(work, start, end) for start, end in bounds]
+    checks = [check for _, check in engine.run(measure_shard, jobs, "score")]
+    (checked,) = [check for check in checks if check is not None]
+    if checked.error > MISMATCH:
+        raise RuntimeError(
+            f"this pass differs from plain autograd by {checked.error:.1e}; no score was written"
+        )
+    return checked, sum(_seconds(_file(work, *ends)) for ends in bounds)
+
+
+def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
+    """Measure examples start..end, unless that is done; the first shard also checks the pass."""
+    meter, tokenizer, labels, config = hold(_open, work)
+    source = open_saved(work.training / "data")
+    tokens = open_tokens(source, work.split, tokenizer, config, work.cache)  # anew: it is a map
+    checked = _check(work, meter, tokens, labels) if start == 0 else None
+    path = _file(work, start, end)
+    if not _is_whole(path):
+        began = time.perf_counter()
+        measured = meter.measure(tokens, labels, np.arange(start, end), work.batch_tokens)
+        spent = {"seconds": str(time.perf_counter() - began)}
+        arrays = {f"at/{run}/{name}/{step}": a for (run, name, step), a in measured.at.items()}
+        arrays |= {f"over/{run}/{name}/{key}": a for (run, name, key), a in measured.over.items()}
+        with store.replacing(path) as temporary:
+            save_file(arrays, temporary, metadata=spent)
+    return checked
+
+
+def traces(
+    work: Pass, manifest: dict, source: Saved, bounds: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, Trace]]:
+    """Yield the first row and the trace of each shard, with what is known besides weights."""
+    own = work.split == "train"
+    entropies = _trail_entropies(source, work.split) if manifest["task"] == "nlu" else None
+    given_path = work.training / "runs/0" / GIVEN_SCORES
+    given = load_file(given_path) if own and given_path.exists() else {}
+    has_folds = own and manifest["folds"]
+    held_out = np.load(work.training / HELD_OUT, mmap_mode="r") if has_folds else None
+    known = _cut(source.parts(work.split, ["id", "label"]), bounds)
+    for (start, end), some in zip(bounds, known, strict=True):
+        rows = slice(start, end)
+        measured = load_file(_file(work, start, end))
+        runs = [
+            _run_trace(work, manifest, number, measured, rows) for number in range(len(work.plans))
+        ]
+        yield (
+            start,
+            Trace(
+                some["id"].to_numpy(dtype=str),
+                some["label"].to_numpy(),
+                tuple(runs),
+                None if entropies is None else entropies[rows],
+                None if held_out is None else np.array(held_out[rows]),
+                {name: values[rows] for name, values in given.items()},
+            ),
+        )
+
+
+def _cut(
+    parts: Iterator[pd.DataFrame], bounds: Sequence[tuple[int, int]]
+) -> Iterator[pd.DataFrame]:
+    """Yield rows in pieces with these bounds, each from where the last ended; parts have others."""
+    held = next(parts)
+    for start, end in bounds:
+        while len(held) < end - start:
+            held = pd.concat([held, next(parts)])
+        yield held.iloc[: end - start]
+        held = held.iloc[end - start :]
+
+
+def _trail_entropies(source: Saved, split: str) -> np.ndarray:
+    rows = source.read(split, ["text", "slots", "label", "intent"])
+    texts = zip(rows["text"], rows["slots"], strict=True)
+    trails = [slots.trail(*slots.read(text, tags)) for text, tags in texts]
+    return slots.trail_entropies(list(zip(rows["label"], rows["intent"], strict=True)), trails)
+
+
+def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
+    error = self_check(meter, tokens, labels, work.self_check)
+    if error > MISMATCH and meter.residents:  # is it the model's doing, or a mistake of ours?
+        model, name = meter.opened(0).model, f"the training {work.training}"
+        if notes := measurable.told(name, model.cpu(), measurable.two_texts(tokens)):
+            raise InputError(f"{notes[0]}; {WITHOUT_GRADIENTS}")
+    if any(meter.slow):
+        say(
+            f"score: this model has a layer without a closed form: gradient norms take one example "
+            f"at a time, {slowdown(meter, tokens, labels):.0f} times a forward pass"
+        )
+    correlations = {}
+    if work.precision == "bf16":
+        correlations = rank_correlations(meter, tokens, labels, COMPARED)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in correlations.items())
+        say(f"score: bf16 ranks the first {COMPARED} examples nearly as fp32, Spearman's: {shown}")
+    return Checked(error, correlations)
+
+
+def _open(work: Pass):
+    """Return the meter of every checkpoint that the plans name, tokenizer, labels and config."""
+    manifest = store.read_manifest(work.training, "train")
+    classes = len(manifest["label_names"])
+    residents = [
+        resident
+        for run, plan in enumerate(work.plans)
+        for resident in _residents(work, run, plan, classes)
+    ]
+    labels = open_saved(work.training / "data").array(work.split, "label")
+    tokenizer = tokenizers.open_tokenizer(work.training / "tokenizer")
+    config = read_config(manifest)
+    meter = Meter(residents, work.tracin_layers, work.streamed, work.precision, work.device)
+    return meter, tokenizer, labels, config
+
+
+def _residents(work: Pass, run: int, plan: RunPlan, classes: int) -> Sequence[Resident]:
+    windows = _windows(plan)
+    residents = []
+    for step, path in _checkpoints(work.training, run, plan).items():
+        model = partial(_open_checkpoint, path, work.device, classes)
+        within = tuple(key for key, steps in windows.items() if step in steps)
+        residents.append(Resident(run, step, model, plan.at.get(step, frozenset()), within))
+    return residents
+
+
+def _checkpoints(training: Path, run: int, plan: RunPlan) -> dict[int, Path]:
+    """Return the directories that a run's part of the pass reads, by step."""
+    if (training / f"runs/{run}" / GIVEN_LOGITS).exists():
+        return {}  # there are no weights
+    steps = {*plan.at, *(step for steps in _windows(plan).values() for step in steps)}
+    return {step: training / f"runs/{run}/step-{step:06d}" for step in sorted(steps)}
+
+
+def _windows(plan: RunPlan) -> dict[str, tuple[int, ...]]:
+    return {key: steps for by_key in plan.over.values() for key, steps in by_key.items()}
+
+
+def _open_checkpoint(path: Path, device: str, classes: int) -> nn.Module:
+    model = classifier.open_checkpoint(path).to(device)
+    if model.config.num_labels != classes:
+        raise InputError(
+            f"the checkpoint {path} tells {model.config.num_labels} classes apart, but its dataset "
+            f"has {classes}; it belongs to another training"
+        )
+    return model
+
+
+def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: slice) -> RunTrace:
+    at: dict[str, dict[int, np.ndarray]] = {}
+    over: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in measured.items():
+        kind, run, quantity, where = name.split("/", 3)
+        if int(run) == number and kind == "at":
+            at.setdefault(quantity, {})[int(where)] = array
+        elif int(run) == number:
+            over.setdefault(quantity, {})[where] = array
+    folder, whole = work.training / f"runs/{number}", {}
+    null = json.loads((folder / "null.json").read_text(encoding="utf-8"))
+    if null:
+        at["null_logits"] = {int(step): np.array(v, dtype=np.float32) for step, v in null.items()}
+    if (folder / GIVEN_LOGITS).exists():
+        with safe_open(folder / GIVEN_LOGITS, framework="np") as file:
+            steps = work.plans[number].at
+            at["logits"] = {step: file.get_slice(str(step))[rows] for step in steps}
+    if "observations" in work.plans[number].whole:
+        seen = np.load(folder / "observations.npy", mmap_mode="r")
+        whole["observations"] = np.array(seen[:, rows])
+    run = manifest["runs"][number]
+    return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a shard is there and was not cut off, as when a machine goes down."""
+    try:
+        return path.exists() and _seconds(path) >= 0
+    except SafetensorError:
+        return False
+
+
+def _seconds(path: Path) -> float:
+    with safe_open(path, framework="np") as file:
+        return float(file.metadata()["seconds"])
+
+
+def _file(work: Pass, start: int, end: int) -> Path:
+    return work.shards / f"{start:010d}-{end:010d}.safetensors"

@@ -1,0 +1,1 @@
+"""The search over scores, rules and fractions. The door to Optuna."""

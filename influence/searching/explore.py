@@ -1,0 +1,394 @@
+"""The search itself: a study of candidates, shared by any number of workers through its storage.
+
+Whatever is measured comes through `submit`, so that a search knows nothing of models, and of the
+splits only what it is handed: validation metrics.
+"""
+
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from influence.config.parameters import SearchConfig
+from influence.runtime import store
+from influence.searching.space import STEP, Candidate, Space, answers, suggest
+from influence.searching.study import (
+    FINISHED,
+    RETRIES,
+    Study,
+    count_finished,
+    quietly,
+    retry,
+    trial_of,
+    trials_of,
+)
+from influence.searching.trials import (
+    ROUNDING,
+    Trial,
+    is_hopeless,
+    next_percent,
+    noise,
+    pack,
+    recommend,
+    unpack,
+)
+
+REPEATS = 5  # candidates in a row of which the last is taken even if it was tried before
+FIRST_BEAT, TAKEN_UP = "first_beat", "taken_up"  # attributes of trials
+REPEATED = "tried before"
+PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
+Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
+
+
+def explore(
+    study: Study, space: Space, config: SearchConfig, full: Sequence[float], submit: Submit, slots=1
+) -> Iterator[Trial]:
+    """Yield this worker's trials as they end, until the study as a whole has `config.trials`.
+
+    `full`: the validation metric of the full train set under each of the `config.seeds` seeds. A
+    trial gets one seed at a time and is pruned once it is hopeless; `slots` trials run at once. A
+    trial whose worker fell silent for `config.grace` seconds is taken up again by another, under
+    another number; one that is alone goes on with those that were left, as if it had never ended.
+    """
+    attempts: dict[int, _Attempt] = {}
+    futures: dict[Future, _Attempt] = {}
+
+    def begin(attempt: _Attempt) -> None:
+        attempts[attempt.trial.number] = attempt
+        futures[submit(attempt.candidate, len(attempt.values))] = attempt
+
+    with _alive(study, config.grace, attempts):
+        try:
+            for attempt in _left_behind(study, space, config) if study.alone else ():
+                begin(attempt)
+            while futures or count_finished(study) < config.trials:
+                while len(futures) < slots and (attempt := _ask(study, space, config)):
+                    begin(attempt)
+                if not futures:
+                    time.sleep(PAUSE)
+                    continue
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    attempt = futures.pop(future)
+                    if not attempt.add(future.result(), full):
+                        del attempts[attempt.trial.number]
+                        continue
+                    if (state := _verdict(study, attempt, config, full)) is None:
+                        begin(attempt)
+                        continue
+                    del attempts[attempt.trial.number]
+                    if not _tell(study, attempt, state, config):
+                        continue
+                    trial = trial_of(study, attempt.trial.number)
+                    _queue_next(study, trial, space, config)
+                    yield trial
+        finally:
+            for attempt in () if study.alone else attempts.values():
+                _hand_back(study, attempt.trial)
+
+
+@dataclass
+class _Attempt:
+    """A trial that this worker is doing."""
+
+    trial: optuna.Trial
+    candidate: Candidate
+    values: list[float] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
+
+    def add(self, value: float, full: Sequence[float]) -> bool:
+        """Note the metric under the next seed; tell whether the trial was still ours."""
+        self.differences.append(value - full[len(self.values)])
+        self.values.append(value)
+        try:
+            self.trial.set_user_attr("values", self.values)
+            self.trial.set_user_attr("differences", self.differences)
+        except optuna.exceptions.UpdateFinishedTrialError:  # we were silent for too long
+            return False
+        return True
+
+
+def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
+    """Take a place in the study and ask for a candidate; None if all places are taken."""
+    _adopt(study)
+    with quietly():
+        optuna.storages.fail_stale_trials(study.optuna)
+    while trial := _take_place(study, config):
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # silent for too long: another's
+            if attempt := _propose(study, space, config, trial):
+                return attempt
+    return None
+
+
+def _propose(
+    study: Study, space: Space, config: SearchConfig, trial: optuna.Trial
+) -> _Attempt | None:
+    """Draw a candidate for a trial; None if the trial is given up.
+
+    A candidate that was tried before, or is at this moment, would say nothing: the trial is given
+    up, and the next is drawn without the sampler that has settled on it.
+    """
+    known, repeats = trials_of(study), _repeats(study, trial)
+    asker = _Asker(study, config, trial, settled=repeats > 0)
+    with quietly():
+        candidate = suggest(space, asker, _lowest(study, trial, known, config))
+    if repeats < REPEATS - 1 and pack(candidate) in _candidates(study, trial):
+        _give_up(study, trial, REPEATED)
+        return None
+    trial.set_user_attr("candidate", pack(candidate))
+    return _Attempt(trial, candidate)
+
+
+class _Asker:
+    """A trial whose every parameter is drawn under a seed of its own.
+
+    A draw then does not depend on those before it: a trial that was cut off between two of its
+    parameters gets the others as it would have got them.
+    """
+
+    def __init__(
+        self, study: Study, config: SearchConfig, trial: optuna.Trial, settled: bool
+    ) -> None:
+        self.trial, self.settled = trial, settled
+        self.study, self.seed = study, f"{config.seed} {study.entropy} {trial.number}"
+        self._seeded("").relative_params  # noqa: B018  drawn together, now
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
+        return self._seeded(name).suggest_categorical(name, choices)
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        return self._seeded(name).suggest_int(name, low, high, step=step)
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float:
+        return self._seeded(name).suggest_float(name, low, high, log=log)
+
+    def _seeded(self, name: str) -> optuna.Trial:
+        kind = optuna.samplers.RandomSampler if self.settled else optuna.samplers.TPESampler
+        self.study.optuna.sampler = kind(seed=zlib.crc32(f"{self.seed} {name}".encode()))
+        return self.trial
+
+
+def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[_Attempt]:
+    """Yield the trials that a worker did when it was killed, and no other does: under their number.
+
+    What it may not have come to, queueing what follows from its last trial, is done before.
+    """
+    finished = [trial for trial in trials_of(study) if trial.state != "failed"]
+    if finished:
+        _queue_next(study, max(finished, key=lambda trial: trial.ended), space, config)
+    for frozen in study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        with quietly(), store.locked(study.locks):
+            trial = optuna.Trial(study.optuna, frozen._trial_id)
+            _beat(study, frozen._trial_id, first=frozen.number)
+        times = frozen.user_attrs.get(TAKEN_UP, 0)
+        trial.set_user_attr(TAKEN_UP, times + 1)
+        packed = frozen.user_attrs.get("candidate")
+        if times >= RETRIES:
+            _hand_back(study, trial)
+        elif packed:
+            yield _Attempt(trial, unpack(packed))
+        elif attempt := _propose(study, space, config, trial):
+            yield attempt
+
+
+def _repeats(study: Study, trial: optuna.Trial) -> int:
+    """Return how many trials this worker has given up, as repeated, directly before this one."""
+    everyone = study.optuna.get_trials(deepcopy=False)
+    own = [t for t in everyone if t.user_attrs.get(FIRST_BEAT, [0, None])[1] == study.entropy]
+    begun = [t for t in own if t.datetime_start and t.number != trial.number]
+    begun.sort(key=lambda one: (one.datetime_start, one.number), reverse=True)
+    return sum(takewhile(bool, (t.user_attrs.get("given_up") == REPEATED for t in begun)))
+
+
+def _candidates(study: Study, besides: optuna.Trial) -> list[dict]:
+    """Return all candidates that were tried or are being tried in other trials, packed."""
+    tried = (*FINISHED, TrialState.RUNNING)
+    others = study.optuna.get_trials(deepcopy=False, states=tried)
+    packed = (t.user_attrs.get("candidate") for t in others if t.number != besides.number)
+    return [candidate for candidate in packed if candidate]
+
+
+def _lowest(study: Study, trial: optuna.Trial, known: list[Trial], config: SearchConfig) -> int:
+    """Return the smallest percent worth asking for; what is queued keeps its own."""
+    queued = study.optuna.get_trials(deepcopy=False)[trial.number].system_attrs
+    held = recommend(known, config.tolerance) if config.goal == "prune" else None
+    return held.percent + STEP if held and "fixed_params" not in queued else 0
+
+
+def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
+    """Return a new or queued trial unless the study has, or is at, all its trials.
+
+    Places go by trial number, which the storage hands out one by one: whoever finds as many living
+    trials before its own steps back, so that workers who ask at once never do more than there are.
+    """
+    everyone = study.optuna.get_trials(deepcopy=False)
+    taken = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
+    if len(taken) >= config.trials:
+        return None
+    # sqlite locks no rows: two workers would be handed the same queued trial.
+    with store.locked(study.locks), quietly():
+        trial = study.optuna.ask()
+        _beat(study, trial._trial_id, first=trial.number)
+    living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+    if sum(t.number < trial.number for t in living) >= config.trials:
+        _give_up(study, trial, "other workers took the last places")
+        return None
+    return trial
+
+
+def _give_up(study: Study, trial: optuna.Trial, reason: str) -> None:
+    """End a trial that will not be done and that no list shows."""
+    trial.set_user_attr("given_up", reason)
+    study.optuna.tell(trial, state=TrialState.FAIL)
+
+
+def _verdict(
+    study: Study, attempt: _Attempt, config: SearchConfig, full: Sequence[float]
+) -> TrialState | None:
+    """Return the state in which an attempt ends, None if it should go on."""
+    if len(attempt.values) >= config.seeds:
+        return TrialState.COMPLETE
+    known = trials_of(study)
+    known = [trial for trial in known if trial.state != "failed"]
+    hopeless = is_hopeless(
+        attempt.candidate.percent,
+        attempt.differences,
+        known,
+        config.goal,
+        config.tolerance,
+        noise(full, known),
+    )
+    return TrialState.PRUNED if hopeless else None
+
+
+def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConfig) -> bool:
+    """End a trial, with all that the sampler learns from; tell whether it was still ours to end.
+
+    It is not if this worker was silent for so long, asleep perhaps, that others took the trial up.
+    """
+    trial, percent = attempt.trial, attempt.candidate.percent
+    difference = sum(attempt.differences) / len(attempt.differences)
+    worth = {"prune": [percent], "efficiency": [difference / percent]}
+    values = worth.get(config.goal, [difference, percent])
+
+    def say_all() -> None:
+        if config.goal in worth:
+            with quietly():
+                trial.report(values[0], len(attempt.values))
+            trial.set_constraint("tolerance", -config.tolerance - difference - ROUNDING)
+        if state == TrialState.PRUNED:
+            study.optuna.tell(trial, state=state)
+        else:
+            study.optuna.tell(trial, values)
+
+    return _unless_ended(study, trial, say_all)
+
+
+def _unless_ended(study: Study, trial: optuna.Trial, end: Callable[[], object]) -> bool:
+    """Call `end`, which ends a trial; tell whether it was still running, and so ours to end.
+
+    Others may end it even between the look and the word: a storage that is away keeps a call
+    waiting for longer than the grace.
+    """
+    if not _is_running(study, trial):
+        return False
+    try:
+        end()
+    except UpdateFinishedTrialError:
+        return False
+    except ValueError:  # what tell makes of it
+        if _is_running(study, trial):
+            raise
+        return False
+    return True
+
+
+def _is_running(study: Study, trial: optuna.Trial) -> bool:
+    return study.optuna.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING
+
+
+def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) -> None:
+    """Queue the candidate of a trial at another percent, where that may lead further.
+
+    The sampler finds candidates, bisection finds how far each of them goes.
+    """
+    percent = next_percent(
+        trial, trials_of(study), config.goal, config.tolerance, space.highest, space.lowest
+    )
+    if percent is not None and trial.candidate is not None:
+        parameters = answers(replace(trial.candidate, percent=percent))
+        study.optuna.enqueue_trial(parameters, skip_if_exists=True)
+
+
+def _hand_back(study: Study, trial: optuna.Trial) -> None:
+    """Leave a trial to others: it failed here, and waits to be taken up again."""
+    with quietly():
+        if _unless_ended(study, trial, lambda: study.optuna.tell(trial, state=TrialState.FAIL)):
+            retry()(study.optuna, study.optuna.get_trials()[trial.number])
+
+
+@contextmanager
+def _alive(study: Study, grace: int, attempts: dict[int, _Attempt]) -> Iterator[None]:
+    """Say in the storage, four times in `grace` seconds, that these trials are being done."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(max(1, grace // 4)):
+            for attempt in list(attempts.values()):
+                # A storage that is away for a moment: the next beat may reach it.
+                with warnings.catch_warnings(), _ignoring_storage():
+                    _beat(study, attempt.trial._trial_id)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _ignoring_storage() -> Iterator[None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        return
+
+
+def _beat(study: Study, trial_id: int, first: int | None = None) -> None:
+    """Say that a trial is being done; at its first beat, with its number, also by whom."""
+    storage: Any = study.optuna._storage
+    storage.record_heartbeat(trial_id)
+    if first is not None:
+        storage.set_trial_user_attr(trial_id, FIRST_BEAT, [first, study.entropy])
+
+
+def _adopt(study: Study) -> None:
+    """Beat once for trials that never had a beat, so that they can fall silent.
+
+    A worker that is killed between taking a trial and its first beat leaves one that the storage
+    would call running for ever. On this machine the lock keeps those two together.
+    """
+
+    def silent() -> list[FrozenTrial]:
+        running = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        # A trial that is taken up again has the attributes of its first time, with that number.
+        return [t for t in running if t.user_attrs.get(FIRST_BEAT, [None])[0] != t.number]
+
+    if not silent():
+        return
+    with store.locked(study.locks):
+        for trial in silent():
+            _beat(study, trial._trial_id, first=trial.number)

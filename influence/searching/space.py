@@ -1,0 +1,168 @@
+"""What a search chooses from: derived from the registries of scores and rules, and nothing else.
+
+A candidate is one way to prune at one fraction. `suggest` asks for its parameters one by one, so
+that whoever answers (an optimiser, a list of fixed values) sees only those that matter: a rule
+without a score has no normalisation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, get_args
+
+from influence.errors import InputError, choose
+from influence.sampling import rules
+from influence.sampling.order import Arm, Normalize, parse_arm
+from influence.scoring.spec import parse_spec
+
+STEP = 5  # percent: the grid of prune fractions, so that arms meet random at the same ones
+FLOORS = (1, 4, 16)  # examples of a class that are never pruned
+# Anand et al. 2023, sections 2.3 and 3: what held up best there, and the two baselines.
+RECOMMENDED = (
+    *(("vog:easy:class", 45), ("vog:softmax:dataset", 45), ("forgetting:softmax", 45)),
+    *(("vog:linear:dataset", 50), ("vog:linear:dataset", 15), ("el2n:easy", 25)),
+    *(("tracin:easy", 30), ("pvi:easy", 10), ("random", 30), ("random", 50), ("stratified", 50)),
+)
+
+
+class Asker(Protocol):
+    """Answers for the value of a parameter: an optimiser's trial, or `Fixed`."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
+        """Return one of `choices`."""
+        ...
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1) -> int:
+        """Return an integer."""
+        ...
+
+    def suggest_float(self, name: str, low: float, high: float, /, *, log: bool = False) -> float:
+        """Return a number."""
+        ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """The scores (columns of a scores directory), rules, percents and floors to choose from."""
+
+    scores: tuple[str, ...]
+    rules: tuple[str, ...]
+    lowest: int  # percent pruned
+    highest: int
+    floors: tuple[int, ...]
+
+    def windows(self) -> dict[str, list[str]]:
+        """Return each score's columns, one per window, by the score's name."""
+        found: dict[str, list[str]] = {}
+        for column in self.scores:
+            found.setdefault(parse_spec(column).name, []).append(column)
+        return found
+
+    def described(self) -> dict[str, Any]:
+        """Return all that a study of this space depends on: another space is another study."""
+        return {
+            "scores": self.scores,
+            "rules": {name: dict(rules.REGISTRY[name].ranges) for name in self.rules},
+            "percents": [self.lowest, self.highest, STEP],
+            "floors": self.floors,
+        }
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to prune: an arm, the knobs of its rule, a floor per class, percent pruned."""
+
+    arm: Arm
+    percent: int
+    floor: int
+    knobs: Mapping[str, float | int]
+
+    def __str__(self) -> str:
+        """Return the arm and the percent pruned, as people say it."""
+        return f"{self.arm} {self.percent} %"
+
+
+def build(
+    scores: Sequence[str], named: Sequence[str], lowest: int, highest: int, smallest: Sequence[int]
+) -> Space:
+    """Return the space of these score columns and rules.
+
+    `smallest`: examples of each class of the train set. Floors that the highest percent could not
+    keep are left out. Raises InputError as `check` does, and for no rule that can be used.
+    """
+    low, high = check(named, lowest, highest)
+    chosen = tuple(named) or tuple(rules.REGISTRY)
+    usable = tuple(name for name in chosen if scores or not rules.REGISTRY[name].scored)
+    if not usable:
+        raise InputError(f"rules {', '.join(chosen)} need a score, and there is none to search")
+    kept = round((1 - high / 100) * sum(smallest))
+    floors = [f for f in FLOORS if sum(min(count, f) for count in smallest) <= kept]
+    return Space(tuple(scores), usable, low, high, tuple(floors) or (0,))
+
+
+def check(named: Sequence[str], lowest: int, highest: int) -> tuple[int, int]:
+    """Return the lowest and highest percent on the grid.
+
+    Raises InputError for an unknown rule and for percents without a multiple of five between them.
+    """
+    for name in named:
+        choose("rule", name, rules.REGISTRY)
+    low, high = -(-lowest // STEP) * STEP, highest // STEP * STEP
+    if low > high:
+        raise InputError(
+            f"there is no multiple of {STEP} % between lowest={lowest} and highest={highest}"
+        )
+    return low, high
+
+
+def suggest(space: Space, asker: Asker, lowest: int = 0) -> Candidate:
+    """Ask for one candidate, parameter by parameter; at `lowest` percent pruned or more."""
+    rule = rules.REGISTRY[asker.suggest_categorical("rule", space.rules)]
+    low = min(max(space.lowest, lowest), space.highest)
+    percent = asker.suggest_int("percent_pruned", low, space.highest, step=STEP)
+    knobs = {
+        name: _ask_knob(asker, f"{rule.name}_{name}", bounds, rule.knobs[name])
+        for name, bounds in rule.ranges.items()
+    }
+    if not rule.scored:
+        return Candidate(Arm((), rule.name), percent, min(space.floors), knobs)
+    score, columns = _ask(asker, "score", list(space.windows())), space.windows()
+    column = _ask(asker, f"{score}_window", columns[score])
+    normalize: Normalize = _ask(asker, "normalize", get_args(Normalize))
+    floor = _ask(asker, "floor", space.floors)
+    return Candidate(Arm((column,), rule.name, normalize), percent, floor, knobs)
+
+
+def recommended(space: Space) -> list[dict[str, Any]]:
+    """Return the parameters of what the paper found to work, where the space allows it."""
+    found = []
+    for text, percent in RECOMMENDED:
+        arm = parse_arm(text)
+        fits = set(arm.scores) <= set(space.scores) and arm.rule in space.rules
+        if fits and space.lowest <= percent <= space.highest:
+            knobs = rules.REGISTRY[arm.rule].knobs
+            found.append(answers(Candidate(arm, percent, min(space.floors), knobs)))
+    return found
+
+
+def answers(candidate: Candidate) -> dict[str, Any]:
+    """Return the parameters with which `suggest` gives this candidate."""
+    arm = candidate.arm
+    parameters: dict[str, Any] = {"rule": arm.rule, "percent_pruned": candidate.percent}
+    parameters |= {f"{arm.rule}_{name}": value for name, value in candidate.knobs.items()}
+    if arm.scores:
+        score = parse_spec(arm.scores[0]).name
+        parameters |= {"score": score, f"{score}_window": arm.scores[0]}
+        parameters |= {"normalize": arm.normalize, "floor": candidate.floor}
+    return parameters
+
+
+def _ask(asker: Asker, name: str, choices: Sequence[Any]) -> Any:
+    """Ask for one of several; where there is no choice, nobody is asked."""
+    return choices[0] if len(choices) == 1 else asker.suggest_categorical(name, choices)
+
+
+def _ask_knob(asker: Asker, name: str, bounds: rules.Range, default: float | int) -> float | int:
+    low, high = bounds
+    if isinstance(default, int):
+        return asker.suggest_int(name, int(low), int(high))
+    return asker.suggest_float(name, low, high, log=low > 0)

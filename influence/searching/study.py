@@ -1,0 +1,227 @@
+"""A study of candidates in its storage: opened or joined by workers, read by all who want to know.
+
+Whatever is said about trials and their states comes from here; what is tried next, from `search`.
+"""
+
+import math
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from influence.config.parameters import SearchConfig
+from influence.errors import InputError, first_line
+from influence.runtime import store
+from influence.searching.space import Space, recommended
+from influence.searching.storage import PatientStorage
+from influence.searching.trials import Trial, unpack
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
+AXES = {
+    "prune": ("percent pruned",),
+    "efficiency": ("difference to the full train set per percent pruned",),
+    "frontier": ("difference to the full train set", "percent pruned"),
+}
+QUEUED = "queued"  # the attribute of a study whose queue is made
+
+
+@dataclass
+class Study:
+    """An open study and what tells this worker from others."""
+
+    optuna: optuna.Study
+    name: str
+    entropy: int  # 0 where this worker is alone: then a study is the same every time
+    locks: Path
+    attended: int | None  # held while this worker has it, where all its workers are here
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether no other worker has this study, as far as can be known."""
+        with store.locked(self.locks):
+            return self.attended is not None and store.is_alone(self.attended)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Silence notes on what is experimental: tests hold what is used here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage")
+        # A trial that is taken up again has the ranges of its first time, and its last report.
+        warnings.filterwarnings("ignore", "The reported value is ignored")
+        warnings.filterwarnings("ignore", "Inconsistent parameter values")
+        yield
+
+
+def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
+    """Open the database of studies, made if need be.
+
+    `locks`: a directory of this machine in which workers that start at once wait for each other.
+    Raises InputError if the database cannot be reached.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with store.locked(locks), quietly():
+            return PatientStorage(
+                url,
+                engine_kwargs={"pool_pre_ping": True},  # of a server that was restarted
+                heartbeat_interval=max(1, grace // 4),
+                grace_period=grace,
+                heartbeat_stale_trial_callback=retry(),
+            )
+    except InputError:
+        raise
+    except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
+        reason = first_line(getattr(error, "orig", None) or error)
+        raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
+
+
+def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
+    """Create the study `name` with what the paper recommends in its queue, or join it.
+
+    `storage` is an SQLAlchemy URL; see `open_storage`.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    measured = AXES[config.goal]
+    kept = open_storage(storage, config.grace, locks)
+    with store.locked(locks), quietly():
+        there = name in optuna.get_all_study_names(kept)
+        attended, alone = (None, False) if config.storage else store.attend(locks / f"{name}.lock")
+        opened = optuna.create_study(
+            storage=kept,
+            study_name=name,
+            directions=["maximize"] * len(measured),
+            load_if_exists=True,
+        )
+        if QUEUED not in opened.user_attrs:  # last: whoever made the study may have been killed
+            opened.set_metric_names([*measured])
+            for parameters in recommended(space)[: config.trials]:
+                opened.enqueue_trial(parameters, skip_if_exists=True)
+            opened.set_user_attr(QUEUED, True)
+        fresh = not opened.get_trials(deepcopy=False, states=FINISHED)
+        others = bool(opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+        same = alone or (config.storage and not (there and (fresh or others)))
+    study = Study(opened, name, 0 if same else os.getpid(), locks, attended)
+    if attended is not None:
+        weakref.finalize(study, os.close, attended)
+    return study
+
+
+def trials_of(study: Study) -> list[Trial]:
+    """Return every trial that has ended, whoever did it."""
+    ended = study.optuna.get_trials(deepcopy=False, states=tuple(STATES))
+    return [_record(frozen) for frozen in ended if "given_up" not in frozen.user_attrs]
+
+
+def trial_of(study: Study, number: int) -> Trial:
+    """Return a trial that has ended by its number."""
+    return _record(study.optuna.get_trials(deepcopy=False)[number])
+
+
+def count_finished(study: Study) -> int:
+    """Return how many trials count: complete and pruned ones."""
+    return len(study.optuna.get_trials(deepcopy=False, states=FINISHED))
+
+
+def claim(study: Study, key: str, value: str, usable: Callable[[str], bool]) -> str:
+    """Return what the study has under `key`; `value`, put there, if that is not usable any more."""
+    with store.locked(study.locks):
+        there = study.optuna.user_attrs.get(key, "")
+        if not there or not usable(there):
+            study.optuna.set_user_attr(key, value)
+            return value
+        return there
+
+
+def importances(study: Study) -> pd.DataFrame:
+    """Return parameter and importance (0..1, the largest first) for the difference to full.
+
+    Of those that every trial has (rule, percent_pruned) and, beside these, of each that the trials
+    with a score have. What was stopped early counts with the seeds that it had; empty while there
+    are too few trials to tell (PED-ANOVA, Watanabe et al. 2023, https://arxiv.org/abs/2304.10255).
+    """
+    ended = [t for t in study.optuna.get_trials(states=FINISHED) if "differences" in t.user_attrs]
+    everywhere = ["rule", "percent_pruned"]
+    found = _importances(ended, everywhere)
+    for name in ("score", "normalize", "floor"):
+        having = [trial for trial in ended if name in trial.params]
+        found |= {name: _importances(having, [*everywhere, name]).get(name, math.nan)}
+    rows = [(name, value) for name, value in found.items() if value == value]
+    rows.sort(key=lambda row: -row[1])
+    return pd.DataFrame(rows, columns=["parameter", "importance"])
+
+
+def retry():
+    """Return what puts a trial whose worker was lost back into the queue."""
+    with quietly():
+        return optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+
+
+def _safe(url: str) -> str:
+    """Return a URL without its password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(no SQLAlchemy URL such as sqlite:///studies.db)"
+
+
+def _record(frozen: FrozenTrial) -> Trial:
+    packed: dict[str, Any] = frozen.user_attrs.get("candidate", {})
+    started, ended = (
+        int(moment.timestamp() * 1000) if moment else 0
+        for moment in (frozen.datetime_start, frozen.datetime_complete)
+    )
+    return Trial(
+        frozen.number,
+        STATES[frozen.state],
+        unpack(packed) if packed else None,
+        tuple(frozen.user_attrs.get("values", ())),
+        tuple(frozen.user_attrs.get("differences", ())),
+        started,
+        ended,
+    )
+
+
+def _importances(ended: list[FrozenTrial], parameters: list[str]) -> dict[str, float]:
+    """Explain the loss of accuracy in a study of its own, in which every trial is complete."""
+    losses = optuna.create_study(direction="minimize")
+    ranges = {name: _widest(ended, name) for name in parameters}
+    for trial in ended:
+        chosen = {name: trial.params[name] for name in parameters}
+        loss = -sum(trial.user_attrs["differences"]) / len(trial.user_attrs["differences"])
+        losses.add_trial(optuna.create_trial(params=chosen, distributions=ranges, value=loss))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    try:
+        with quietly():
+            warnings.filterwarnings("error", "The number of trials is too small")
+            warnings.filterwarnings("ignore", "Some regimes")
+            return optuna.importance.get_param_importances(
+                losses, evaluator=evaluator, params=parameters
+            )
+    except (ValueError, RuntimeError, UserWarning):  # too few trials, or all of them alike
+        return {}
+
+
+def _widest(ended: list[FrozenTrial], name: str) -> Any:
+    """Return the widest range that a parameter had: its lowest value rises during a search."""
+    ranges = [trial.distributions[name] for trial in ended]
+    return min(ranges, key=lambda one: getattr(one, "low", 0), default=None)

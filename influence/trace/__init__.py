@@ -1,0 +1,1 @@
+"""One fused pass under all checkpoints: logits, gradient norms, VoG."""

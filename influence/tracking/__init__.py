@@ -1,0 +1,1 @@
+"""Runs, and what is sent to them. The door to MLflow."""

@@ -1,0 +1,223 @@
+"""How a command reaches its tracking store: the address and the first opening."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from influence.errors import InputError, environmental, first_line, hide_password
+from influence.tracking import operations
+
+SECONDS = "60"  # after which a server that says nothing is away
+SAID_TWICE = {  # loggers, and the level from which what they show is raised, too
+    "mlflow.store.db.utils": logging.ERROR,
+    "mlflow.utils.databricks_utils": logging.WARNING,
+}
+OTHERWISE = "set another MLFLOW_TRACKING_URI, or log nothing with --track False"
+
+
+def connect() -> str:
+    """Return the address of the tracking server, "" where the store is of another kind.
+
+    A user and password in the address go where MLflow reads them too, so that no message, log or
+    report shows them. Requests are made once, whatever MLflow's own settings are: what fails waits
+    in the outbox, and a run whose creation is asked for twice would be there twice.
+    """
+    import mlflow
+
+    try:
+        address = mlflow.get_tracking_uri()
+        address.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the address of the store has a name that is not UTF-8 ({bytes_of(error.object)}): "
+            f"start the command in another directory, {OTHERWISE}"
+        ) from None
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{shown()!r} is no address of a store ({error}); {OTHERWISE}") from None
+    if parts.scheme not in ("http", "https"):
+        return ""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", SECONDS)
+    if not parts.username:
+        return address
+    if not parts.password:
+        raise InputError(
+            "the tracking URI has a user without a password; write user:password@, or set "
+            "MLFLOW_TRACKING_TOKEN"
+        )
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password)
+    mlflow.set_tracking_uri(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+    return mlflow.get_tracking_uri()
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Let commands that start at once open a local store one after the other.
+
+    MLflow makes and migrates a new database without a lock, and several that do it at once leave
+    it unusable.
+    """
+    directory = _directory()
+    if directory is None:
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def bytes_of(name: str) -> str:
+    """Return a name that is not UTF-8 as it can be printed, byte by byte where it must be."""
+    try:
+        return repr(os.fsencode(name))[1:]
+    except UnicodeEncodeError:  # half a pair of surrogates, which no name of a file has
+        return repr(name)
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name can be written as UTF-8: that of a file may be any bytes."""
+    return name.isascii() or name == name.encode(errors="ignore").decode()
+
+
+def shown() -> str:
+    """Return the address of the store without a password."""
+    return hide_password(_address())
+
+
+@contextmanager
+def opened() -> Iterator[None]:
+    """Open the store; raise InputError where it cannot be used, be it away or no store at all."""
+    with _usable(), opening():
+        yield
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with _said_once():
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        # A database that fails has the status of a server that is away, too.
+        if shown().lower().startswith("http") and (why := operations.away(error)):
+            raise InputError(
+                f"the tracking server {shown()} is away ({why}); start it, {OTHERWISE}"
+            ) from None
+        # ValueError: what MLflow raises for a setting of the environment that it cannot read.
+        kinds = (MlflowException, SQLAlchemyError, ImportError, OSError, ValueError)
+        if not isinstance(error, kinds) or environmental(error, ""):
+            raise
+        raise InputError(_why_not(error)) from None
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Keep MLflow from logging what it also raises."""
+    with ExitStack() as stack:
+        for name, level in SAID_TWICE.items():
+            logger, keeps = logging.getLogger(name), partial(_is_below, level)
+            logger.addFilter(keeps)
+            stack.callback(logger.removeFilter, keeps)
+        yield
+
+
+def _is_below(level: int, record: logging.LogRecord) -> bool:
+    return record.levelno < level
+
+
+def _why_not(error: Exception) -> str:
+    """Say why MLflow cannot use the store, and what can be done."""
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+
+    if isinstance(error, UnsupportedModelRegistryStoreURIException):
+        return (
+            f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
+            "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
+        )
+    if database := _bare_database():
+        return (
+            f"{shown()!r} is {'a file' if database.exists() else 'the name of a file'}, and MLflow "
+            "takes a path for a folder of files: set MLFLOW_TRACKING_URI="
+            f"sqlite:///{database} if it is a database of SQLite"
+        )
+    if "MLFLOW_ALLOW_FILE_STORE" in str(error):
+        return (
+            f"{shown()!r} is a folder of files, which MLflow no longer writes runs to: set "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db (`mlflow migrate-filestore` moves what is "
+            "there), or MLFLOW_ALLOW_FILE_STORE=true"
+        )
+    if "surrogates not allowed" in str(error) and not is_text(os.getcwd()):
+        return (
+            f"the working directory, {bytes_of(os.getcwd())}, has a name that is not UTF-8, which "
+            "MLflow cannot store: start the command in another one, or log nothing with "
+            "--track False"
+        )
+    if "syntax error" in str(error) and {"'", '"'} <= set(os.getcwd()):
+        return (
+            f"MLflow makes no store while the working directory, {os.getcwd()}, has both ' and \" "
+            "in its name: start the command in another one, or log nothing with --track False"
+        )
+    why = hide_password(first_line(error)).split(". ")[0]
+    return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
+
+
+def in_memory() -> bool:
+    """Tell whether the store is a database of SQLite in memory, which ends with the process."""
+    from sqlalchemy.engine import make_url
+
+    if urlsplit(_address()).scheme.partition("+")[0] != "sqlite":
+        return False
+    url = make_url(_address())
+    name = url.database or ":memory:"
+    return ":memory:" in name or url.query.get("mode") == "memory"
+
+
+def _bare_database() -> Path | None:
+    """Return the file of a database whose path alone was given as the address, None of another."""
+    path = _path()
+    if path is None or urlsplit(_address()).scheme.partition("+")[0] == "sqlite":
+        return None
+    named = not path.exists() and path.suffix in (".db", ".sqlite", ".sqlite3")
+    return path.absolute() if named or path.is_file() else None
+
+
+def _directory() -> Path | None:
+    """Return the directory of a store of files on this machine, None for another store."""
+    path = _path()
+    directory = None if path is None else path.absolute().parent
+    return directory if directory and directory.is_dir() else None
+
+
+def _path() -> Path | None:
+    """Return the path of a store of files on this machine, None for another store."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    scheme = urlsplit(_address()).scheme.partition("+")[0]
+    if scheme == "sqlite":
+        with suppress(ArgumentError):  # MLflow will say so
+            return Path(make_url(_address()).database or "")
+    return Path(local_file_uri_to_path(_address())) if scheme in ("", "file") else None
+
+
+def _address() -> str:
+    import mlflow
+
+    return mlflow.get_tracking_uri()

@@ -1,0 +1,261 @@
+"""What is written to MLflow: one function per operation, each of which may be repeated.
+
+An operation is a dictionary that JSON can hold: `do` names the function, `run` says which run it is
+about, by its id or, where the server was away when the run began, by the key that stands in for it
+until the run is made. Nothing is logged in the background, whatever MLFLOW_ENABLE_ASYNC_LOGGING
+says: what failed there would be lost without a word.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from influence.errors import InputError, first_line
+from influence.runtime import store
+from influence.tracking import places
+from influence.tracking.outbox import Operation
+
+KEY = "influence.key"  # the tag by which a run is known before it has an id
+PARENT = "mlflow.parentRunId"
+TABLES = "mlflow.loggedArtifacts"  # the tag from which the UI knows tables
+NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
+TEMPORARY = (429, 502, 503, 504)  # of HTTP
+PAGE = 1000  # runs that are asked for at a time
+
+_ids: dict[str, str] = {}  # of the runs that are known by a key
+
+
+def send(operation: Operation, files: Path | None = None, again: bool = False) -> Any:
+    """Do one operation; one that was tried before (`again`) looks whether it arrived.
+
+    With a `lock` it takes turns with all that use the same directory: two at once may not make the
+    same run, and the store refuses the same tag or metric from two.
+    """
+    given = dict(operation)
+    do, run, lock = given.pop("do"), given.pop("run"), given.pop("lock", "")
+    if do == "create":
+        return _create(run, again, **given)
+    run_id = run_of(run)
+    if lock:
+        with store.locked(Path(lock)):
+            return _DO[do](run_id, files, **given)
+    return _DO[do](run_id, files, **given)
+
+
+def run_of(name: str) -> str:
+    """Return the id of a run from what it is known by: its id or its key."""
+    return _ids.get(name, name)
+
+
+def away(error: BaseException) -> str:
+    """Say in a few words why a server cannot be reached, "" for any other exception."""
+    from requests import RequestException
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RequestException):
+            return _unreachable(cause)
+        cause = cause.__cause__ or cause.__context__
+    status = getattr(error, "get_http_status_code", lambda: 0)()
+    return f"it answers with status {status}" if status in TEMPORARY else ""
+
+
+def local_root(run_id: str) -> Path | None:
+    """Return where the artifacts of a run are, None where that is not on this machine."""
+    return places.directory(_artifact_uri(run_id))
+
+
+def fetch(run_id: str, folder: str) -> Path:
+    """Return a folder of the artifacts of a run: where it lies, or a copy on this machine."""
+    return places.fetch(client().get_run(run_id).info.artifact_uri, folder)
+
+
+def nested(experiment: str, parent: str) -> Iterator[Any]:
+    """Yield the runs below a run."""
+    yield from search(experiment, f"tags.`{PARENT}` = '{parent}'")
+
+
+def search(experiment: str, query: str, page: int = PAGE) -> Iterator[Any]:
+    """Yield all runs of an experiment that a query finds, of which a store gives a page at a time.
+
+    Whoever changes what the query looks at has to have them all first.
+    """
+    token = None
+    while True:
+        some = client().search_runs([experiment], query, max_results=page, page_token=token)
+        yield from some
+        if not (token := some.token):
+            return
+
+
+def tags(run: str) -> Mapping[str, str]:
+    """Return the tags of a run."""
+    return client().get_run(run_of(run)).data.tags
+
+
+def is_gone(run: str) -> bool:
+    """Tell whether a run is deleted, by its id or its key, as far as the store can be asked."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client().get_run(run_of(run)).info.lifecycle_stage != "active"
+    except MlflowException as error:
+        return not away(error)
+
+
+@contextmanager
+def unless_away() -> Iterator[None]:
+    """Leave undone what a server that is away cannot do."""
+    try:
+        yield
+    except Exception as error:
+        if not away(error):
+            raise
+
+
+def client():
+    """Return MLflow's client for the store of this process."""
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+def _create(
+    key: str, again: bool, experiment: str, parent: str, started: int, tags: Mapping[str, str]
+) -> str:
+    """Make a nested run and return its id."""
+    found = search(experiment, f"tags.`{KEY}` = '{key}'") if again else iter(())
+    run = next(found, None) or client().create_run(
+        experiment, started, {**tags, PARENT: run_of(parent)}
+    )
+    _ids[key] = run.info.run_id
+    return run.info.run_id
+
+
+def _metrics(run_id: str, files: None, values: list[list[Any]]) -> None:
+    """Log (name, value, milliseconds, step): a store takes the same one once."""
+    from mlflow.entities import Metric
+
+    metrics = [Metric(NOT_ALLOWED.sub("-", name), *rest) for name, *rest in values]
+    client().log_batch(run_id, metrics=metrics, synchronous=True)
+
+
+def _tags(run_id: str, files: None, values: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    named = [RunTag(name, value) for name, value in values.items()]
+    client().log_batch(run_id, tags=named, synchronous=True)
+
+
+def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
+    """Log the params that the run does not hold yet: a param cannot change."""
+    from mlflow.entities import Param
+
+    there = client().get_run(run_id).data.params
+    new = [Param(name, value) for name, value in values.items() if name not in there]
+    client().log_batch(run_id, params=new, synchronous=True)
+
+
+def _dataset(run_id: str, files: None, name: str, digest: str) -> None:
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.entities import Dataset, DatasetInput
+
+    source = CodeDatasetSource(tags={"dataset": name}).to_json()
+    client().log_inputs(run_id, datasets=[DatasetInput(Dataset(name, digest, "code", source))])
+
+
+def _artifacts(run_id: str, files: Path, folder: str, tables: list[str]) -> None:
+    """Log all files of a directory into a folder; linked where the store is on this machine."""
+    root = local_root(run_id)
+    if root is not None:
+        store.copy_tree(files, root / folder)
+    else:
+        # A copy by links leaves out what is nobody's result, such as the lock of a step.
+        with TemporaryDirectory(dir=files.parent, prefix=".upload-") as place:
+            store.copy_tree(files, Path(place))
+            _upload(run_id, place, folder)
+    if tables:
+        _name_tables(run_id, tables)
+
+
+def _upload(run_id: str, directory: str, folder: str) -> None:
+    """Send a directory to where the artifacts of a run are kept.
+
+    Raises InputError for what such a place refuses: its errors have no common class.
+    """
+    try:
+        client().log_artifacts(run_id, directory, folder or None)
+    except Exception as error:
+        if away(error):
+            raise
+        raise InputError(
+            f"the artifacts of run {run_id} cannot be sent to {_artifact_uri(run_id)} "
+            f"({first_line(error)}); mend that and give the same command again: what was finished "
+            "is kept"
+        ) from None
+
+
+def _name_tables(run_id: str, names: list[str]) -> None:
+    """Say which files are tables, as `mlflow.log_table` does, which would add rows to one there."""
+    there = json.loads(client().get_run(run_id).data.tags.get(TABLES, "[]"))
+    new = [{"path": name, "type": "table"} for name in names]
+    value = [*there, *(table for table in new if table not in there)]
+    client().set_tag(run_id, TABLES, json.dumps(value), synchronous=True)
+
+
+def _children(run_id: str, files: None, children: list[Mapping[str, Any]]) -> None:
+    """Log finished runs below this one; those that are there already are left out, or completed."""
+    experiment = client().get_run(run_id).info.experiment_id
+    there = {run.info.run_name: run.info for run in nested(experiment, run_id)}
+    for child in children:
+        info = there.get(child["name"])
+        if info is not None and info.status != "RUNNING":
+            continue
+        tags = {PARENT: run_id, "mlflow.runName": child["name"], **child["tags"]}
+        if info is None:
+            info = client().create_run(experiment, child["started"], tags).info
+        _params(info.run_id, None, child["params"])
+        _metrics(run_id, None, child["above"])
+        _metrics(info.run_id, None, child["metrics"])
+        _end(info.run_id, None, child["status"], child["ended"])
+
+
+def _end(run_id: str, files: None, status: str, ended: int) -> None:
+    """End a run; one that has ended like this before keeps its time."""
+    if client().get_run(run_id).info.status != status:
+        client().set_terminated(run_id, status, ended)
+
+
+_DO = {
+    "metrics": _metrics,
+    "tags": _tags,
+    "params": _params,
+    "dataset": _dataset,
+    "artifacts": _artifacts,
+    "children": _children,
+    "end": _end,
+}
+
+
+@cache
+def _artifact_uri(run_id: str) -> str:
+    return client().get_run(run_id).info.artifact_uri
+
+
+def _unreachable(error: Any) -> str:
+    """Say why a request failed; "" where the server answered and meant it."""
+    from requests import exceptions
+
+    if error.response is not None:
+        status = error.response.status_code
+        return f"it answers with status {status}" if status in (500, *TEMPORARY) else ""
+    if isinstance(error, exceptions.Timeout):
+        return "it does not answer in time"
+    if isinstance(error, exceptions.RetryError):
+        return "it answers with an error of its own"
+    return "no connection" if isinstance(error, exceptions.ConnectionError) else ""

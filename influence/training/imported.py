@@ -1,0 +1,300 @@
+"""adopt: take for a training of our own what was made elsewhere: checkpoints, or what they left.
+
+Checkpoints can give every score that weights give. Training dynamics give the scores that read
+logits at the ends of epochs, and a table of scores gives these scores alone.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+from torch import nn
+
+from influence.config.parameters import TrainConfig
+from influence.data.sources.files import split_name
+from influence.data.storage import Dataset, texts_of
+from influence.errors import InputError
+from influence.evaluation import intervals
+from influence.models import classifier, compatibility, pretrained, tokenizers
+from influence.models.fit import steps_per_epoch
+from influence.nlu import joint
+from influence.runtime import store
+from influence.scoring import plan
+from influence.training import dynamics, plausibility, trainer_output
+from influence.training.result import GIVEN_LOGITS, GIVEN_SCORES, encode, read_checkpoints
+from influence.training.trainer_output import Adopted
+
+
+def check(config: TrainConfig, dataset: Dataset) -> list[str]:
+    """Return by what examples and classes are known to be those of the dataset.
+
+    Raises InputError if what `adopt` names does not fit it.
+    """
+    if found := _checkpoints(config):
+        notes = [*trainer_output.told(_path(config), found), *_ignored(config)]
+        return [*notes, *trainer_output.check_labels(found, dataset.label_names)]
+    if config.stack:
+        raise InputError(
+            f"stack=true completes the last checkpoint, but adopt={config.adopt} holds none; give "
+            "a folder of checkpoints, or stack=false"
+        )
+    return [*_given(config, dataset.train)[2], *_ignored(config)]
+
+
+def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str]:
+    """Return what is worth saying of what `adopt` names and its model.
+
+    Checkpoints must be of one training and belong with their tokenizer and the dataset: what the
+    last says of the train set has to do with its labels, as much as it says itself, and fits them
+    in no other order of the classes. `paired`: weights, tokenizer and texts are known to be of one
+    training, which may have learned nothing yet. Raises InputError otherwise.
+    """
+    found, tokenizer = _checkpoints(config), tokenizer_of(config, dataset)
+    if not found:
+        return classifier.check_start(config, tokenizer, dataset.label_names, dataset.splits)
+    trainer_output.check_same(found)
+    trainer_output.check_finite(found)
+    last, name = found[-1].path, f"checkpoint {found[-1].path}"
+    model, names = _open(last, tokenizer), dataset.label_names
+    if model.config.num_labels != len(names):
+        raise InputError(
+            f"{last} tells {model.config.num_labels} classes apart, but the dataset has "
+            f"{len(names)}: {', '.join(names)}; give the dataset that it was trained on, with "
+            "train examples of all its classes"
+        )
+    unseen = config.stack  # a stack that is kept reads what it is told later
+    notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
+    if config.stack:
+        joint.check_tokenizer(str(last), tokenizer)
+        notes += classifier.check_start(config, tokenizer, names, dataset.splits, unseen)
+    told = _check_predictions(config, last, model, tokenizer, dataset, paired)
+    return [*notes, told, *_retrained(config, tokenizer, names, model)]
+
+
+def _check_predictions(
+    config: TrainConfig, last: Path, model: nn.Module, tokenizer, dataset: Dataset, paired: bool
+) -> str:
+    """Return how well the last checkpoint, whose training is furthest, fits the train labels.
+
+    Where some are known to be wrong, it may fit the others instead.
+    """
+    rows, names = compatibility.sample(dataset.train), dataset.label_names
+    logits = classifier.predict(model, encode(tokenizer, rows, config)).astype(np.float64)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    every, refusal = odds / odds.sum(1, keepdims=True), ""
+    for labels, places, which in plausibility.readings(rows, len(names)):
+        found = every[places]
+        counts = trainer_output.confusion(labels, found.argmax(1), len(names))
+        sure = float(found.max(1).mean())
+        told = f"{last} fits {which} of {np.trace(counts) / counts.sum():.1%} of {len(labels)} "
+        told += "train examples"
+        fits, more = plausibility.verdict(found, labels, names)
+        if fits or not refusal:
+            trainer_output.check_order(last, counts, sure, names)
+        if fits:
+            return told + more
+        chance = trainer_output.by_chance(counts)
+        refusal = refusal or (
+            f"{told}, guesses would {chance:.1%}, and by its own probabilities it should {sure:.1%}"
+        )
+    if not paired:
+        raise InputError(
+            f"{refusal}: give the tokenizer and the dataset that it was trained with; if labels "
+            "here are wrong, say which in a column flipped (true or false); if it is right no more "
+            "often than guesses, train it further, or leave it out if it has learned nothing"
+        )
+    return refusal.split(", guesses")[0]
+
+
+def identity(config: TrainConfig) -> str:
+    """Return a digest of what `adopt` names."""
+    if found := _checkpoints(config):
+        return trainer_output.identity(found)
+    path = _path(config)
+    files = [path] if path.is_file() else sorted(path.rglob("*dynamics_epoch_*"))
+    return " ".join(store.file_digest(file)[:16] for file in files)
+
+
+def expected(config: TrainConfig, examples: int) -> plan.RunInfo:
+    """Return what the adopted run will hold for `examples` train examples."""
+    trails = config.task == "nlu"
+    if found := _checkpoints(config):
+        checkpoints = read_checkpoints([_entry(one) for one in found])
+        return plan.RunInfo(config.seed, checkpoints, False, (), trails)
+    path = _path(config)
+    if path.is_file():
+        scores = frozenset(dynamics.read_values(path))
+        return plan.RunInfo(config.seed, (), False, (), trails, False, frozenset(), scores)
+    count = len(dynamics.read_cartography(path).logits)
+    ends = read_checkpoints(_ends(config, count, examples))
+    return plan.RunInfo(config.seed, ends, True, (), trails, False, frozenset({"logits"}))
+
+
+def tokenizer_of(config: TrainConfig, dataset: Dataset):
+    """Return the tokenizer that was saved beside adopted checkpoints, or else that of the model.
+
+    Raises InputError if there are several, or if there is none and `model` is one from scratch,
+    whose tokenizer cannot be that of checkpoints made elsewhere.
+    """
+    found = _checkpoints(config)
+    if found and (places := trainer_output.tokenizer_folders(_path(config), found)):
+        read = {place: tokenizers.read_tokenizer(place, str(place)) for place in places}
+        digests = {tokenizers.tokenizer_digest(tokenizer) for tokenizer in read.values()}
+        if len(digests) > 1:
+            raise InputError(
+                f"{_path(config)} holds {len(digests)} tokenizers, in "
+                f"{', '.join(place.name for place in places)}; keep the one of the checkpoints"
+            )
+        return read[places[0]]
+    if found and config.model in pretrained.SCRATCH:
+        raise InputError(
+            f"the checkpoints under {_path(config)} have no tokenizer, and model={config.model} "
+            "cannot be theirs; give model=<the model they come from>, or save their tokenizer there"
+        )
+    return tokenizers.load_tokenizer(config, texts_of(dataset.train))
+
+
+def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
+    """Leave in `runs/0` what `train_run` would have left there, as far as it is known."""
+    with store.replacing(directory / "runs/0") as at:
+        at.mkdir()
+        if found := _checkpoints(config):
+            made = _leave_checkpoints(at, directory / "tokenizer", config, dataset, found)
+        else:
+            made = _leave_given(at, config, dataset.train)
+        store.write_json(at / "null.json", {})
+        usual = {"seed": config.seed, "null": [], "seconds": 0.0, "weights": True, "given": []}
+        store.write_json(at / "run.json", usual | made)
+
+
+def _leave_checkpoints(at: Path, tokenizer: Path, config: TrainConfig, dataset, found) -> dict:
+    tokenizer = tokenizers.open_tokenizer(tokenizer)
+    model = _open(found[-1].path, tokenizer)
+    tokens = encode(tokenizer, dataset.validation, config)
+    labels, names = dataset.validation["label"].to_numpy(), dataset.label_names
+    values = intervals.metrics(classifier.predict(model, tokens), labels, names)
+    for one in found:
+        classifier.save(_open(one.path, tokenizer), at / f"step-{one.step:06d}")
+    np.save(at / "observations.npy", np.zeros((0, len(dataset.train)), dtype=bool))
+    shown = {f"validation/{n}": v for n, v in values.items() if not n.startswith("recall/")}
+    return {
+        "checkpoints": [_entry(one) for one in found],
+        "observations": False,
+        "epochs": found[-1].epoch,
+        "history": [[found[-1].step, shown]],
+        "recall": {name[7:]: value for name, value in values.items() if name.startswith("recall/")},
+    }
+
+
+def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> dict:
+    logits, values, _ = _given(config, train)
+    labels = train["label"].to_numpy()
+    ends = _ends(config, len(logits), len(train))
+    by_step = {str(end["step"]): epoch for end, epoch in zip(ends, logits, strict=True)}
+    save_file(by_step, at / GIVEN_LOGITS)
+    save_file({name: values[name].to_numpy() for name in values}, at / GIVEN_SCORES)
+    np.save(at / "observations.npy", logits.argmax(-1) == labels)
+    history = [
+        [end["step"], {"train/accuracy": float((epoch.argmax(1) == labels).mean())}]
+        for end, epoch in zip(ends, logits, strict=True)
+    ]
+    made = {"checkpoints": ends, "observations": bool(len(logits)), "epochs": len(logits)}
+    return made | {"history": history, "recall": {}, "weights": False, "given": list(values)}
+
+
+def _given(
+    config: TrainConfig, train: pd.DataFrame
+) -> tuple[dynamics.Logits, pd.DataFrame, list[str]]:
+    """Return logits (epochs, examples, classes) and scores, one of them empty, and what to say."""
+    path, labels = _path(config), train["label"].to_numpy()
+    if path.is_file():
+        values = dynamics.read_values(path)
+        columns = dynamics.matches(train, values.index.tolist(), path)
+        column, count = next(iter(columns)), len(values)
+        logits, found = np.zeros((0, len(train), 1), dtype=np.float32), values.iloc[columns[column]]
+        more = []
+    else:
+        read = dynamics.read_cartography(path)
+        columns = dynamics.matches(train, read.names, path)
+        column, count = dynamics.by_gold(columns, read, labels), len(read.names)
+        logits = dynamics.by_label(read, columns[column], labels)
+        more = dynamics.surplus(read, columns[column], path)
+        found = pd.DataFrame(index=train.index)
+    return logits, found, [dynamics.matched(columns, column, count, path), *more]
+
+
+def _ignored(config: TrainConfig) -> list[str]:
+    """Say which parameters of a training have no effect on one that is there already."""
+    usual = TrainConfig()
+    names = ("runs", "checkpoints", "checkpoint_every")
+    other = [name for name in names if getattr(config, name) != getattr(usual, name)]
+    if not other:
+        return []
+    given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
+    return [f"{given} has no effect: adopt takes what is there, which is one run"]
+
+
+def open_last(config: TrainConfig, tokenizer) -> nn.Module | None:
+    """Return the last of the checkpoints that `adopt` names, None for anything else."""
+    found = _checkpoints(config)
+    return _open(found[-1].path, tokenizer) if found else None
+
+
+def _open(checkpoint: Path, tokenizer) -> nn.Module:
+    """Return a checkpoint; one that names no token for padding gets that of its tokenizer."""
+    model = classifier.open_checkpoint(checkpoint)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) -> list[str]:
+    """Say that retrainings will be of another model than the adopted one, if `model` names none."""
+    if config.model not in pretrained.SCRATCH:
+        return []
+    other = classifier.build(config, tokenizer, names, 0)
+    shapes = [{name: w.shape for name, w in one.state_dict().items()} for one in (model, other)]
+    if shapes[0] == shapes[1]:
+        return []
+    return [
+        f"retrainings will be of model={config.model}, from scratch, and not of the "
+        f"{model.config.model_type} that was imported; name that with model or retrain_with"
+    ]
+
+
+def _checkpoints(config: TrainConfig) -> tuple[Adopted, ...]:
+    """Return the checkpoints that `adopt` names, () for anything else."""
+    path = _path(config)
+    if not config.adopt or path.is_file() or dynamics.is_cartography(path):
+        return ()
+    return trainer_output.find(path, config.epochs, classifier.learning_rates(config)[0])
+
+
+def _path(config: TrainConfig) -> Path:
+    path = Path(config.adopt).absolute()
+    if path.is_file() and not split_name(path.name)[1]:
+        raise InputError(
+            f"adopt={config.adopt!r} is a file, but no .csv nor another table that can be read; "
+            "give a folder of checkpoints, of Cartography's training dynamics, or a table of scores"
+        )
+    return path
+
+
+def _ends(config: TrainConfig, epochs: int, examples: int) -> list[dict]:
+    """Return the ends of the epochs as checkpoints; dynamics do not know their steps."""
+    steps, rate = steps_per_epoch(examples, config.batch_size), classifier.learning_rates(config)[0]
+    return [
+        {"step": steps * end, "epoch": float(end), "series": ["epochs"], "learning_rate": rate}
+        for end in range(1, epochs + 1)
+    ]
+
+
+def _entry(one: Adopted) -> dict:
+    """Return a checkpoint as manifests list it."""
+    return {
+        "step": one.step,
+        "epoch": one.epoch,
+        "series": one.series,
+        "learning_rate": one.learning_rate,
+    }

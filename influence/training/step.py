@@ -1,0 +1,239 @@
+"""train: from a dataset to checkpoints and training observations."""
+
+import json
+from collections.abc import Callable, Generator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from influence.config.parameters import (
+    DataConfig,
+    FitConfig,
+    ModelConfig,
+    TrainConfig,
+    TrainStep,
+    changed,
+    names,
+    narrow,
+)
+from influence.data import load
+from influence.data.storage import Dataset, digest_of_rest, save, told
+from influence.errors import InputError
+from influence.models import compatibility, pretrained, tokenizers
+from influence.models import fit as training
+from influence.models.classifier import build, check_start, open_checkpoint
+from influence.nlu import joint
+from influence.nlu import stack as nlu
+from influence.runtime import store
+from influence.runtime.engine import Engine, has_bf16, settled
+from influence.runtime.step import Record, Steps, Task, perform, say
+from influence.scoring import measurable, spec
+from influence.scoring import plan as planning
+from influence.scoring.scores import REGISTRY
+from influence.training import imported as adopting
+from influence.training.result import HELD_OUT, encode, read_checkpoints
+from influence.training.runs import checkpoint, train_fold, train_run
+
+CODE = ("data", "models", "nlu", "training")
+# of a run, in the manifest
+KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds", "weights", "given")
+
+
+def train(
+    config: TrainStep,
+    engine: Engine,
+    score: str = "",
+    check: Callable[[Dataset], None] | None = None,
+    paired: bool = False,
+) -> Steps:
+    """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
+
+    Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
+    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
+    the null model gives at each epoch's end: on its one possible input it is nothing but these).
+    With `folds` also `held_out.npy`, what models that have not seen an example say of it.
+    With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
+    Raises InputError before any training if it could not give one of the scores in `score`; `check`
+    is called with the dataset and may raise it too. `paired`: what is adopted is known to have been
+    trained on this dataset with the tokenizer beside it.
+    """
+    config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
+    dataset = load.load(**config.knobs(DataConfig))
+    for sentence in told(dataset):
+        say(f"train: {sentence}")
+    if config.stack and config.task != "nlu":
+        raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")
+    if config.folds == 1 or (config.folds and config.adopt):
+        why = (
+            "what is adopted is not trained" if config.adopt else "one fold leaves nothing to train"
+        )
+        raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
+    if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
+        say("train: this CPU has no bf16 and emulates it, many times slower than precision=fp32")
+    planning.plan(
+        [spec.parse_spec(name) for name in names(score) if name != "all"],
+        expected(config, len(dataset.train)),
+    )
+    if check is not None:
+        check(dataset)
+    known = {field.name for field in fields(DataConfig)}
+    knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
+    inputs = {"dataset": dataset.digest, "rest": digest_of_rest(dataset)}
+    inputs["model"] = pretrained.identity(config)
+    if config.adopt:
+        for note in adopting.check(config, dataset):
+            say(f"train: {note}")
+        inputs["adopted"] = adopting.identity(config)
+    knobs |= {"dataset": dataset.name, "task": config.task}
+    task = Task("train", knobs, inputs, CODE)
+    if not store.is_finished(task.directory(config.workdir)):
+        for note in _check_model(config, dataset, paired):
+            say(f"train: {note}")
+        for note in _check_measurable(config, dataset, score):
+            say(f"train: {note}")
+    return (
+        yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
+    )
+
+
+def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
+    """Return what a training of this config will hold, before it is done."""
+    if config.adopt:
+        return (adopting.expected(config, examples),)
+    infos = []
+    for run in range(config.runs):
+        plan = training.schedule(config, examples, first=run == 0)
+        epoch = training.steps_per_epoch(examples, config.batch_size)
+        at = [
+            checkpoint(training.Progress(step, step / epoch, 0.0, 0.0), plan)
+            for step in plan.checkpoints
+        ]
+        null = training.schedule(config, examples, first=False).epochs if config.null_model else ()
+        observed, trails = bool(plan.observations), config.task == "nlu"
+        infos.append(
+            planning.RunInfo(
+                config.seed + run, read_checkpoints(at), observed, null, trails, config.folds > 0
+            )
+        )
+    return tuple(infos)
+
+
+def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -> None:
+    """Raise InputError if what shall be retrained afterwards does not belong together.
+
+    That the trained model does is checked as it is trained.
+    """
+    fit = changed(narrow(config, FitConfig), retrain_with)
+    if not config.adopt and fit.knobs(ModelConfig) == config.knobs(ModelConfig):
+        return
+    tokenizer = None  # one made for a model from scratch belongs to it
+    if fit.model not in pretrained.SCRATCH:
+        own = (fit.model, fit.vocabulary) == (config.model, config.vocabulary)
+        tokenizer = (
+            adopting.tokenizer_of(config, dataset) if own else tokenizers.load_tokenizer(fit, [])
+        )
+        if config.task == "nlu":
+            joint.check_tokenizer(fit.model, tokenizer)
+    check_start(fit, tokenizer, dataset.label_names, dataset.splits)
+
+
+def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]:
+    if config.adopt:
+        return adopting.check_model(config, dataset, paired)
+    tokenizer = None
+    if config.model not in pretrained.SCRATCH:
+        tokenizer = tokenizers.load_tokenizer(config, [])
+        if config.task == "nlu":
+            joint.check_tokenizer(config.model, tokenizer)
+    unseen = config.stack  # a stack that is kept reads what it is told later
+    return check_start(config, tokenizer, dataset.label_names, dataset.splits, unseen)
+
+
+def _check_measurable(config: TrainStep, dataset: Dataset, score: str) -> list[str]:
+    """Return what gradients the scored model does not give.
+
+    Raises InputError if one of the scores in `score` reads them.
+    """
+    if config.model in pretrained.SCRATCH and not config.adopt:
+        return []  # a BERT
+    tokenizer = adopting.tokenizer_of(config, dataset)
+    if config.adopt:
+        model, name = adopting.open_last(config, tokenizer), f"the checkpoints in {config.adopt}"
+    else:
+        model = build(config, tokenizer, dataset.label_names, 0)
+        name = f"model {config.model!r}"
+    if model is None:
+        return []
+    tokens = measurable.two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
+    asked = [*REGISTRY] if "all" in names(score) else names(score)
+    measurable.check(name, model, tokens, [spec.parse_spec(one) for one in asked])
+    return [] if asked else measurable.told(name, model, tokens)
+
+
+def _train(
+    config: TrainStep, dataset: Dataset, engine: Engine, directory: Path
+) -> Generator[Record, None, dict]:
+    save(dataset, directory / "data")
+    with store.replacing(directory / "tokenizer") as temporary:
+        adopting.tokenizer_of(config, dataset).save_pretrained(temporary)
+    knobs = TrainConfig(**config.knobs(TrainConfig))
+    count = 1 if config.adopt else config.runs
+    if config.adopt:
+        adopting.leave_run(directory, config, dataset)
+    jobs = [(directory, knobs, run, engine.device) for run in range(count)]
+    for _, run in engine.run(train_run, jobs, "train"):
+        history = _read(directory / f"runs/{run}/run.json")["history"]
+        prefix = "" if run == 0 else f"run-{run}/"
+        for step, metrics in history:
+            yield Record(step, {prefix + name: value for name, value in metrics.items()})
+    runs = [_read(directory / f"runs/{run}/run.json") for run in range(count)]
+    folds = _hold_out(directory, knobs, dataset, engine) if config.folds else {}
+    if config.stack:
+        _train_stack(directory, knobs, dataset, runs[0]["checkpoints"][-1]["step"], engine.device)
+    return {
+        "dataset": {"name": dataset.name, "digest": dataset.digest},
+        "label_names": dataset.label_names,
+        "recall": runs[0]["recall"],
+        "task": config.task,
+        "fit": config.knobs(FitConfig),
+        "runs": [{name: run[name] for name in KEPT} for run in runs],
+        "folds": folds,
+    }
+
+
+def _train_stack(
+    directory: Path, config: TrainConfig, dataset: Dataset, last: int, device: str
+) -> None:
+    """Add the joint models to the first run's last checkpoint, in `stack/`."""
+    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
+    fit = FitConfig(**config.knobs(FitConfig))
+    names = dataset.label_names
+    classifier = open_checkpoint(directory / f"runs/0/step-{last:06d}")
+    kept = directory / store.UNFINISHED / "joint"
+    stack = nlu.complete(
+        fit, tokenizer, names, classifier, dataset.train, config.seed, device, kept
+    )
+    with store.replacing(directory / "stack") as at:
+        nlu.save(stack, at)
+
+
+def _hold_out(
+    directory: Path, config: TrainConfig, dataset: Dataset, engine: Engine
+) -> dict[str, float]:
+    """Leave `held_out.npy` (examples, classes): logits of models trained on the other folds."""
+    jobs = [(directory, config, fold, engine.device) for fold in range(config.folds)]
+    for _ in engine.run(train_fold, jobs, "folds"):
+        pass
+    labels, kept = dataset.train["label"].to_numpy(), directory / store.UNFINISHED / "folds"
+    place = training.folds(labels, config.folds, config.seed)
+    logits, seconds = np.empty((len(labels), len(dataset.label_names)), dtype=np.float32), 0.0
+    for fold in range(config.folds):
+        logits[place == fold] = np.load(kept / f"{fold}/logits.npy")
+        seconds += _read(kept / f"{fold}/fold.json")["seconds"]
+    np.save(directory / HELD_OUT, logits)
+    return {"count": config.folds, "epochs": config.epochs, "seconds": seconds}
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,377 @@
+"""Checkpoints made elsewhere: folders that `save_pretrained` wrote, such as a Trainer's output."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from scipy.optimize import linear_sum_assignment
+
+from influence.data.labels import plain
+from influence.errors import InputError, first_line
+from influence.runtime.store import NOT_JSON, file_digest
+from influence.training import checkpoint_names, trainer_state
+from influence.training.trainer_state import STATE, Origin, State
+
+TOKENIZER = (  # a folder with one of these holds a tokenizer
+    *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model"),
+    *("sentencepiece.bpe.model", "tokenizer.model"),
+)
+SHOWN = 5  # names in a sentence
+BEYOND_CHANCE = 1.645  # standard errors: 5 % of the models that know nothing come so far
+FAR = 3.0  # standard errors: more than luck, also if looked for
+WHOLE = 1e-6  # how far from a whole number the end of an epoch may be
+SCALES = (1, 2, 4, 5, 10, 20, 100, 1000, 1_000_000)  # steps of an epoch that make all steps whole
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """One checkpoint: its folder, its optimiser step, epochs completed, and the learning rate."""
+
+    path: Path
+    step: int
+    epoch: float
+    learning_rate: float
+    rate_is: Origin = "noted"
+    named_by_epoch: bool = False  # its name is all that is known of its epoch, its step is not
+
+    @property
+    def series(self) -> list[str]:
+        """Say what scores may read it for: all are spread, some are at the end of an epoch."""
+        whole = self.epoch > 0 and abs(self.epoch - round(self.epoch)) < WHOLE
+        return ["spread", *(["epochs"] if whole else [])]
+
+
+def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]:
+    """Return the checkpoints below `folder` (checkpoint-500, step-000100, ...) by their steps.
+
+    Steps, epochs and learning rates are those that a Trainer noted beside them. Without such a note
+    the number at the end of a name is the step, or the epoch for names such as epoch-1.5; the last
+    is taken to be at the end of `epochs` unless names say otherwise, and the rate to be
+    `learning_rate` throughout. Raises InputError if there is none, if one has no safetensors, if
+    two have the same step, and if names and notes contradict one another.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no directory {folder}; adopt names a folder of checkpoints")
+    states = checkpoint_names.chosen(folder)
+    if not states:
+        if adapters := sorted(folder.glob("*/adapter_config.json")):
+            raise InputError(
+                f"{adapters[0].parent} holds an adapter, which is no model by itself; merge each "
+                "into the model that it was trained on (merge_and_unload of peft) and save that"
+            )
+        raise InputError(
+            f"{folder} holds no checkpoints: it needs folders such as checkpoint-500, each with a "
+            "config.json and a model.safetensors"
+        )
+    for path in states:
+        if not list(path.glob("*.safetensors")):
+            raise InputError(
+                f"{path} has no weights as safetensors, and other formats are not opened; save it "
+                "with save_pretrained of transformers 5"
+            )
+    steps = _steps(states)
+    if len(set(steps.values())) < len(steps):
+        raise InputError(f"two checkpoints in {folder} have the same step; keep one of them")
+    ordered = {path: states[path] for path in sorted(steps, key=steps.__getitem__)}
+    found = _described(ordered, steps, epochs, learning_rate)
+    for one, other in zip(found, found[1:], strict=False):
+        if other.epoch <= one.epoch:
+            raise InputError(
+                f"{one.path} and {other.path} are not of one training: step {other.step} is of "
+                f"epoch {other.epoch:g}, but step {one.step} of {one.epoch:g}; keep those of one"
+            )
+    return found
+
+
+def told(folder: Path, found: Sequence[Adopted]) -> list[str]:
+    """Return what is worth saying of the checkpoints that `find` returned and of what it left."""
+    notes, taken = [], {one.path for one in found}
+    if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
+        notes.append(
+            f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} left aside: only "
+            f"{found[0].path.name} and those named like it are read"
+        )
+    if found[0].named_by_epoch:
+        read = _some([f"{one.epoch:g}" for one in found])
+        notes.append(f"the numbers in the names are read as epochs completed: {read}")
+    if guessed := [one for one in found if one.rate_is in ("line", "nearest")]:
+        nearest = any(one.rate_is == "nearest" for one in guessed)
+        notes.append(
+            "no learning rate, by which TracIn weighs them, is noted at step "
+            f"{_some([str(one.step) for one in guessed])}: it is taken from "
+            f"{'the nearest of' if nearest else 'the line through'} those noted at other steps"
+        )
+    if all(one.rate_is == "given" for one in found):
+        notes.append(
+            f"no learning rate is noted beside any checkpoint: TracIn weighs all alike, with "
+            f"{found[0].learning_rate:g}"
+        )
+    return notes
+
+
+def identity(found: Sequence[Adopted]) -> str:
+    """Return a digest of weights, configs, tokenizers and of what is known of each checkpoint."""
+    facts: list[Any] = [
+        (one.step, one.epoch, one.learning_rate, _digests(one.path, "*.safetensors"))
+        for one in found
+    ]
+    facts.append(_digests(found[0].path.parent))
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> list[str]:
+    """Return how the classes are called in the checkpoints, if otherwise than in the dataset.
+
+    Raises InputError if they are numbered in another way.
+    """
+    told: dict[str, None] = {}
+    for one in found:
+        config = _read(one.path / "config.json", "config of a model")
+        try:
+            names = {int(number): str(name) for number, name in config.get("id2label", {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{one.path / 'config.json'} is no config of a model ({error})"
+            ) from None
+        check_numbers(str(one.path), names, label_names)
+        own = [names.get(number, "") for number in range(len(label_names))]
+        saying = [f"LABEL_{number}" for number in range(len(own))] != own and any(own)
+        if saying and list(map(plain, own)) != list(map(plain, label_names)):
+            told[f"{', '.join(own)} of the checkpoints are {', '.join(label_names)} here"] = None
+    return list(told)
+
+
+def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence[str]) -> None:
+    """Raise InputError if `model`, a name for the message, numbers its classes in another way.
+
+    Names that the dataset does not have (LABEL_0, or negative where it has 0) say nothing: what the
+    model predicts does, see `check_order`.
+    """
+    classes = max(id2label, default=1) + 1
+    if classes != len(label_names) and id2label:
+        raise InputError(
+            f"{model} tells {classes} classes apart, but the dataset has "
+            f"{len(label_names)}: {', '.join(label_names)}; give the dataset that it was trained "
+            "on, with train examples of all its classes"
+        )
+    own = [id2label.get(number, "") for number in range(len(label_names))]
+    number_of = {plain(name): number for number, name in enumerate(label_names)}
+    if any(number_of.get(plain(name), number) != number for number, name in enumerate(own)):
+        raise InputError(
+            f"{model} numbers its classes {', '.join(own)}, the dataset "
+            f"{', '.join(label_names)}; give id2label and the labels the same order"
+        )
+
+
+def check_same(found: Sequence[Adopted]) -> None:
+    """Raise InputError if the checkpoints cannot be of one training.
+
+    They need weights of the same names and shapes. Where a Trainer has noted losses and rates of
+    its steps, those of a later checkpoint begin with those of an earlier one; where no losses tell,
+    both planned to train as long, on batches of the same size.
+    """
+    last = found[-1]
+    shapes, state = _shapes(last.path), trainer_state.read(last.path)
+    for one in found[:-1]:
+        own = _shapes(one.path)
+        if other := sorted(name for name in {*own, *shapes} if own.get(name) != shapes.get(name)):
+            name = other[0]
+            raise InputError(
+                f"{one.path} and {last.path} are not of one training: {name} is "
+                f"{own.get(name, 'missing')} there and {shapes.get(name, 'missing')} here; keep "
+                "those of one"
+            )
+        noted = trainer_state.read(one.path)
+        if noted and state and (difference := _difference(noted, state)):
+            raise InputError(
+                f"{one.path} and {last.path} are not of one training: their {STATE} note "
+                f"{difference}; keep those of one"
+            )
+
+
+def check_finite(found: Sequence[Adopted]) -> None:
+    """Raise InputError for a checkpoint with weights that are no finite numbers."""
+    for one in found:
+        for file in sorted(one.path.glob("*.safetensors")):
+            try:
+                with safe_open(file, "pt") as weights:
+                    names = weights.keys()
+                    wrong = [name for name in names if not _is_finite(weights.get_tensor(name))]
+            except (OSError, SafetensorError) as error:
+                raise InputError(f"{file} is no file of weights: {first_line(error)}") from None
+            if wrong:
+                raise InputError(
+                    f"{one.path} holds weights that are no finite numbers, those of {wrong[0]}: "
+                    "its training had diverged; leave it and all later ones out"
+                )
+
+
+def tokenizer_folders(folder: Path, found: Sequence[Adopted]) -> list[Path]:
+    """Return where tokenizers are saved, beside the last checkpoint first, `folder` last."""
+    places = [*(one.path for one in reversed(found)), folder]
+    return [place for place in places if any((place / name).is_file() for name in TOKENIZER)]
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return how many examples of each class (rows) are predicted as each class (columns)."""
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+def by_chance(counts: np.ndarray) -> float:
+    """Return the accuracy of guesses that have nothing to do with the labels, in these shares."""
+    return float(counts.sum(0) @ counts.sum(1)) / float(counts.sum()) ** 2
+
+
+def beats_chance(counts: np.ndarray) -> bool:
+    """Tell whether predictions have something to do with the labels: a one-sided test at 5 %."""
+    chance, examples = by_chance(counts), counts.sum()
+    error = math.sqrt(chance * (1 - chance) / examples)
+    return bool(np.trace(counts) / examples - chance > BEYOND_CHANCE * error)
+
+
+def keeps_its_word(counts: np.ndarray, sure: float, share: float = 0.5) -> bool:
+    """Tell whether predictions are right about as often as the model says that they are.
+
+    That is, as far beyond chance as this share of it at least, or no further off than by luck.
+
+    `sure`: the mean probability of the predicted classes, which on the examples that a model was
+    trained on is no more than its accuracy. Through the tokenizer of another model it is far more:
+    a word is then always read as the same other one, so that even chance may be beaten a little.
+    """
+    right, chance = np.trace(counts) / counts.sum(), by_chance(counts)
+    error = math.sqrt(max(sure * (1 - sure), 0.0) / counts.sum())
+    return bool(right - chance >= share * (sure - chance) or sure - right <= FAR * error)
+
+
+def check_order(
+    model: str | Path, counts: np.ndarray, sure: float, label_names: Sequence[str]
+) -> None:
+    """Raise InputError if the predictions fit the labels far better with classes in another order.
+
+    That is so if, among the examples of the classes that change places in the best order, most are
+    right then, and more than before by three standard errors; and if the model is then right about
+    as often as it says. `counts` as `confusion` gives them, `sure` as for `keeps_its_word`.
+    """
+    order = _best_order(counts)  # of each label its class number in the model
+    moved = order != np.arange(len(order))
+    before, after = np.diag(counts)[moved].sum(), counts[moved, order[moved]].sum()
+    fits = beats_chance(counts[:, order]) and keeps_its_word(counts[:, order], sure, 0.75)
+    most = fits and after > counts[moved].sum() / 2
+    if most and after - before > FAR * math.sqrt(before + after):
+        right, otherwise = np.trace(counts), counts[np.arange(len(order)), order].sum()
+        read = ", ".join(label_names[label] for label in np.argsort(order))
+        raise InputError(
+            f"{model} fits the labels of {right / counts.sum():.0%} of {counts.sum()} train "
+            f"examples as numbered, but of {otherwise / counts.sum():.0%} with its classes read as "
+            f"{read} (the dataset has {', '.join(label_names)}); give the labels the order of the "
+            "checkpoint, as by numbers"
+        )
+
+
+def _best_order(counts: np.ndarray) -> np.ndarray:
+    """Return for each row a column of its own so that the sum of the entries is largest.
+
+    Among equals a row keeps the column of its number.
+    """
+    size = len(counts)
+    _, order = linear_sum_assignment(counts * (size + 1) + np.eye(size), maximize=True)
+    return order
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _steps(states: Mapping[Path, State | None]) -> dict[Path, int]:
+    """Return the steps as noted or else named; those named by epochs count parts of epochs."""
+    numbers = [checkpoint_names.number(path) for path in states]
+    scale = 1.0
+    if any(map(checkpoint_names.is_epoch, states)):
+        fitting = (n for n in SCALES if all(abs(number * n % 1) < WHOLE for number in numbers))
+        scale = _per_epoch(states.values()) or next(fitting, SCALES[-1])
+    return {
+        path: state.step if state and state.step >= 0 else round(number * scale)
+        for (path, state), number in zip(states.items(), numbers, strict=True)
+    }
+
+
+def _per_epoch(states: Iterable[State | None]) -> float:
+    """Return the optimiser steps of an epoch, 0 if no Trainer notes them."""
+    known = [state for state in states if state and state.step > 0 and state.epoch]
+    return max((state.step / state.epoch for state in known), default=0.0)
+
+
+def _described(
+    states: Mapping[Path, State | None], steps: Mapping[Path, int], epochs: int, usual: float
+) -> tuple[Adopted, ...]:
+    """Return the checkpoints, of ascending steps, with what is noted of all or else assumed."""
+    noted = [state for state in states.values() if state]
+    rates = {step: rate for state in noted for step, rate in state.rates.items()}
+    end = max((state.plan.get("max_steps", 0.0) for state in noted), default=0.0)
+    per_epoch, last = _per_epoch(noted), max(steps.values())
+    by_epoch = not per_epoch and any(map(checkpoint_names.is_epoch, states))
+    found = []
+    for path, state in states.items():
+        step, named = steps[path], False
+        epoch = step / per_epoch if per_epoch else epochs * step / max(last, 1)
+        if state and state.epoch:
+            epoch = state.epoch
+        elif by_epoch:
+            epoch, named = checkpoint_names.number(path), True
+        rate, origin = trainer_state.rate_at(step, rates, end) if rates else (usual, "given")
+        found.append(Adopted(path, step, epoch, rate, origin, named))
+    return tuple(found)
+
+
+def _difference(one: State, other: State) -> str:
+    """Return what two states note that cannot be of one training, "" for nothing."""
+    shared = sorted(one.losses.keys() & other.losses.keys())
+    for step in shared:
+        if str(one.losses[step]) != str(other.losses[step]):  # nan is the same as nan here
+            return f"a loss of {one.losses[step]} and of {other.losses[step]} at step {step}"
+    for step in sorted(one.rates.keys() & other.rates.keys()):
+        if one.rates[step] != other.rates[step]:
+            return f"a rate of {one.rates[step]} and of {other.rates[step]} at step {step}"
+    for name in sorted(one.plan.keys() & other.plan.keys()):
+        if one.plan[name] != other.plan[name] and not shared:
+            return f"{name}={one.plan[name]:g} and {other.plan[name]:g}"
+    return ""
+
+
+def _is_finite(weights: torch.Tensor) -> bool:
+    # A sum costs no copy; where it is not finite, all of them may still be.
+    return bool(weights.float().sum().isfinite() or weights.float().isfinite().all())
+
+
+def _read(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except NOT_JSON as error:
+        raise InputError(f"{path} is no {what} ({error})") from None
+
+
+def _shapes(path: Path) -> dict[str, list[int]]:
+    shapes = {}
+    for file in sorted(path.glob("*.safetensors")):
+        try:
+            with safe_open(file, "np") as weights:
+                names = weights.keys()
+                shapes |= {name: weights.get_slice(name).get_shape() for name in names}
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file} is no file of weights: {first_line(error)}") from None
+    return shapes
+
+
+def _digests(path: Path, weights: str = "") -> dict[str, str]:
+    kept = [path / name for name in ("config.json", *TOKENIZER) if (path / name).is_file()]
+    files = [*kept, *(sorted(path.glob(weights)) if weights else ())]
+    return {file.name: file_digest(file) for file in files}

@@ -1,0 +1,303 @@
+"""The verdict says what is clearly better, worse or undecided, and never more."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from influence.evaluation.intervals import AT_EQUAL_STEPS, differences
+from influence.evaluation.verdict import (
+    by_class,
+    compare,
+    equal_steps,
+    untrained,
+    verdict,
+    warnings,
+)
+
+SEEDS = (0, 1, 2, 3, 4)
+NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
+
+
+def points(percents=(30, 50), full=0.9, seeds=SEEDS, **arms):
+    """Random at `random`, each other arm at its own accuracy; a little noise of each seed's own."""
+    rows = []
+    for place, (arm, values) in enumerate(arms.items()):
+        for percent, value in zip((0, *percents), (full, *values), strict=True):
+            for number, seed in enumerate(seeds):
+                shift = (1 if arm == "random" else 2 + place % 3) if percent else 0
+                noise = NOISE[(number + shift) % 5]
+                rows.append((arm.replace("__", ":"), percent, seed, value + noise))
+    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", "test/accuracy"])
+
+
+def test_what_is_better_is_named_with_its_gain():
+    said = verdict(points(random=(0.85, 0.80), vog__easy=(0.85, 0.86), el2n__easy=(0.90, 0.80)))
+    assert said.startswith(
+        "vog:easy is clearly better than random pruning at 50 % pruned, by +6.0 ±"
+    )
+    assert "and so are 1 more of 4 comparisons" in said
+    assert "random pruning loses already at 30 % (−5.0 ±" in said
+
+
+def test_what_is_worse_is_named_from_where_on():
+    said = verdict(points(random=(0.90, 0.85), vog__easy=(0.90, 0.70), el2n__easy=(0.80, 0.70)))
+    assert "No arm is clearly better than random pruning (4 comparisons, 5 seeds)" in said
+    assert "clearly worse are el2n:easy from 30 %, vog:easy from 50 %" in said
+    assert "random pruning shows no clear loss up to 30 %" in said
+
+
+def test_what_is_undecided_is_called_neither():
+    table = points(random=(0.90, 0.90), vog__easy=(0.901, 0.899))
+    said = verdict(table)
+    assert said.startswith("No arm is clearly better than random pruning") and "worse" not in said
+    assert "no clear loss up to 50 %" in said
+
+
+def test_many_comparisons_need_more_than_one():
+    # The 95 % interval of one comparison leaves out 0, that of 20 at once does not.
+    one = points((50,), random=(0.9,), a__easy=(0.904,))
+    many = points((50,), random=(0.9,), **{f"a{n}__easy": (0.904,) for n in range(20)})
+    assert "a:easy is clearly better" in verdict(one)
+    assert "No arm is clearly better" in verdict(many)
+
+
+def test_a_loss_in_between_is_not_skipped():
+    said = verdict(points((30, 50, 70), random=(0.9, 0.8, 0.9)))
+    assert "no clear loss up to 30 %" in said
+
+
+def test_one_seed_says_nothing_and_random_alone_is_no_comparison():
+    assert "One seed" in verdict(points(random=(0.9, 0.8), vog__easy=(0.95, 0.95), seeds=(0,)))
+    assert verdict(points(random=(0.9, 0.9))).startswith("Nothing but random pruning was tried;")
+
+
+@pytest.fixture
+def classes():
+    table = points((50,), random=(0.9,), vog__easy=(0.7,))
+    fallen = (table["arm"] == "vog:easy") & (table["percent_pruned"] > 0)
+    noise = NOISE[table["seed"]]
+    table["test/recall/rare"] = np.where(fallen, 0.2, 0.9) + noise * (table["percent_pruned"] > 0)
+    table["test/recall/often"] = 0.9 + noise * (table["percent_pruned"] > 0)
+    shares = {
+        arm: pd.DataFrame(
+            {
+                "group": "class",
+                "label": ["rare", "often"],
+                "percent_pruned": 50.0,
+                "kept_share": kept,
+                "before": [41, 200],
+            }
+        )
+        for arm, kept in (("random", [0.5, 0.5]), ("vog:easy", [0.1, 0.6]))
+    }
+    return by_class(table, shares)
+
+
+def test_classes_have_what_stayed_of_them_and_their_recall(classes):
+    rare = classes.set_index(["arm", "label"]).loc[("vog:easy", "rare")]
+    assert (rare["kept_share"], rare["percent_pruned"]) == (0.1, 50)
+    assert rare["recall_change"] == pytest.approx(-0.7) and rare["recall_before"] == 0.9
+    assert rare["low"] < -0.7 < rare["high"] < 0 and rare["clear"]
+    assert not classes[classes["arm"] == "random"]["clear"].any()
+
+
+def test_a_class_that_pays_is_named(classes):
+    (said,) = warnings(classes)
+    assert said == (
+        "vog:easy prunes 90 % of class 'rare' at 50 % pruned, and its recall falls from 90 to 20 %"
+        "; floor=21 would keep its share"
+    )
+
+
+def test_without_recalls_there_is_no_table_and_no_warning():
+    found = by_class(
+        points(random=(0.9, 0.9)),
+        {
+            "random": pd.DataFrame(
+                [("class", "a", 30.0, 0.7, 10)],
+                columns=["group", "label", "percent_pruned", "kept_share", "before"],
+            )
+        },
+    )
+    assert not len(found) and warnings(found) == []
+
+
+def with_equal_steps(*values) -> pd.DataFrame:
+    table = points(random=(0.85, 0.80), steps=values)
+    return table.assign(arm=table["arm"].replace("steps", AT_EQUAL_STEPS))
+
+
+def test_what_random_gains_by_training_longer_is_said():
+    (said,) = equal_steps(with_equal_steps(0.86, 0.87))
+    assert "random pruning is +7.0 ±" in said and "points better at 50 % pruned" in said
+    (said,) = equal_steps(with_equal_steps(0.85, 0.70))
+    assert "random pruning is −10.0 ±" in said and "points worse at 50 % pruned" in said
+
+
+def test_what_random_does_not_gain_by_training_longer_is_said_too():
+    (said,) = equal_steps(with_equal_steps(0.85, 0.80))
+    assert "neither better nor worse than at equal epochs" in said
+    assert equal_steps(points(random=(0.85, 0.80))) == []
+
+
+def test_random_at_equal_steps_is_no_arm_of_the_verdict():
+    plain, more = points(random=(0.85, 0.80)), with_equal_steps(0.9, 0.9)
+    assert verdict(more) == verdict(plain)
+
+
+def test_groups_of_another_column_are_judged_like_classes():
+    table = points((50,), random=(0.9,), vog__easy=(0.7,))
+    fallen = (table["arm"] == "vog:easy") & (table["percent_pruned"] > 0)
+    noise = NOISE[table["seed"]] * (table["percent_pruned"] > 0)
+    table["test/group/source=web=1"] = np.where(fallen, 0.3, 0.9) + noise
+    columns = ["group", "label", "percent_pruned", "kept_share", "before"]
+    shares = pd.DataFrame([("source", "web=1", 50.0, 0.2, 60)], columns=columns)
+    found = by_class(table, {"random": shares, "vog:easy": shares})
+    assert set(found["group"]) == {"source"} and set(found["label"]) == {"web=1"}
+    (said,) = warnings(found)
+    assert said == (
+        "vog:easy prunes 80 % of source 'web=1' at 50 % pruned, and its accuracy falls from 90 to "
+        "30 %"
+    )
+
+
+def test_a_column_may_be_called_like_a_column_and_its_value():
+    table = points((50,), random=(0.9,))
+    columns = ["group", "label", "percent_pruned", "kept_share", "before"]
+    rows = [("city=Rome", "yes", 0.4), ("city", "Rome", 0.5), ("city", "Rome=no", 0.6)]
+    shares = pd.DataFrame([(*row[:2], 50.0, row[2], 60) for row in rows], columns=columns)
+    for group, label, _ in rows:
+        table[f"test/group/{group}={label}"] = 0.9
+    found = by_class(table, {"random": shares})
+    assert list(zip(found["group"], found["label"], found["kept_share"], strict=True)) == rows
+
+
+def test_a_model_that_learned_nothing_is_told_apart_from_pruning_that_does_no_harm():
+    table = points(random=(0.5, 0.5), full=0.501, vog__easy=(0.5, 0.5))
+    (said,) = untrained(table, guessing=0.5)
+    assert "not clearly better (50.1 ± 0.2 %) than always guessing" in said and "(50.0 %)" in said
+    assert untrained(table, guessing=0.4) == []
+    assert untrained(points(seeds=(0,), random=(0.5, 0.5), full=0.5), guessing=0.5) == []
+
+
+def test_an_interval_that_tells_nothing_is_called_unclear():
+    table = points(random=(0.85, 0.80))
+    wide = table["test/accuracy"] + 0.2 * (table["seed"] - 2) * (table["percent_pruned"] > 0)
+    said = verdict(table.assign(**{"test/accuracy": wide}))
+    assert "what random pruning loses is unclear from 5 seeds at 50 %" in said
+
+
+def test_a_clear_loss_after_an_unclear_one_is_named():
+    table = points(random=(0.85, 0.60))
+    wide = table["test/accuracy"] + 0.2 * (table["seed"] - 2) * (table["percent_pruned"] == 30)
+    said = verdict(table.assign(**{"test/accuracy": wide}))
+    assert "random pruning loses at 50 % (−30.0 ±" in said
+
+
+# Whatever the points
+
+
+ARMS = ("random", "a:easy", "b:hard", AT_EQUAL_STEPS)
+VALUES = st.one_of(st.floats(0, 1), st.sampled_from([0.5, 0.5, 0.9, 0.1]))
+
+
+@st.composite
+def curves(draw) -> pd.DataFrame:
+    """Points as the steps leave them: every arm under the same seeds at 0 % and other fractions."""
+    seeds = range(draw(st.integers(1, 4)))
+    percents = draw(st.lists(st.sampled_from([0.5, 30.0, 50.0, 99.0]), unique=True, max_size=3))
+    arms = ["random", *draw(st.lists(st.sampled_from(ARMS[1:]), unique=True))]
+    rows = []
+    for seed in seeds:
+        full = [draw(VALUES) for _ in range(3)]
+        rows += [(arm, 0.0, seed, *full) for arm in arms]
+    rows += [
+        (arm, percent, seed, draw(VALUES), draw(VALUES), draw(VALUES))
+        for arm in arms
+        for percent in percents
+        for seed in seeds
+    ]
+    metrics = ["test/accuracy", "test/recall/x", "test/group/source=a=b"]
+    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", *metrics])
+
+
+def clearly(changes: list[float], comparisons: int) -> int:
+    """1 or -1 where a t test at 5 % / comparisons says that the changes are above or below 0."""
+    mean, spread = np.mean(changes), np.std(changes, ddof=1)
+    if spread < 1e-12:
+        return int(np.sign(mean)) if abs(mean) > 1e-9 else 0
+    p = stats.ttest_1samp(changes, 0).pvalue
+    return int(np.sign(mean)) if p < 0.05 / comparisons else 0
+
+
+def close_to_the_line(changes: list[float], comparisons: int) -> bool:
+    if np.std(changes, ddof=1) < 1e-12:
+        return abs(np.mean(changes)) < 1e-9
+    return abs(stats.ttest_1samp(changes, 0).pvalue * comparisons / 0.05 - 1) < 1e-6
+
+
+SLOW = settings(max_examples=settings().max_examples // 3)  # a millisecond per statistic
+
+
+@SLOW
+@given(curves(), st.floats(0, 1))
+def test_any_comparison_says_only_what_paired_t_tests_say(points, guessing):
+    shares = pd.DataFrame(
+        [("class", "x", percent, 0.1, 40) for percent in (0.5, 30.0, 50.0, 99.0)],
+        columns=["group", "label", "percent_pruned", "kept_share", "before"],
+    )
+    found = compare(points, dict.fromkeys(ARMS, shares), guessing)
+    assert all("nan" not in sentence and sentence for sentence in found.said + found.notes)
+    said = found.said[0]
+    seeds = points["seed"].nunique()
+    table = points.pivot(index="seed", columns=["arm", "percent_pruned"], values="test/accuracy")
+    tried = {
+        (arm, percent): (table[arm, percent] - table["random", percent]).tolist()
+        for arm, percent in table
+        if percent and arm in ("a:easy", "b:hard")
+    }
+    if seeds < 2:
+        assert said.startswith("One seed")
+        return
+    assert len(differences(points[points["arm"] != AT_EQUAL_STEPS], "test/accuracy")) == len(tried)
+    if any(close_to_the_line(changes, len(tried)) for changes in tried.values()):
+        return
+    signs = {key: clearly(changes, len(tried)) for key, changes in tried.items()}
+    better = [key for key, sign in signs.items() if sign > 0]
+    if not tried:
+        assert said.startswith("Nothing but random pruning was tried")
+    elif better:
+        arm, percent = max(better, key=lambda key: np.mean(tried[key]))
+        best = np.mean(tried[arm, percent])
+        named = said.partition(" is clearly better than random pruning at ")
+        again = float(named[2].partition(" %")[0])
+        assert np.mean(tried[named[0], again]) == pytest.approx(best)
+    else:
+        assert said.startswith("No arm is clearly better")
+        worse = {arm for (arm, _), sign in signs.items() if sign < 0}
+        assert {arm for arm in ("a:easy", "b:hard") if f"{arm} from" in said} == worse
+
+
+@SLOW
+@given(curves())
+def test_the_table_of_classes_is_that_of_a_loop(points):
+    shares = pd.DataFrame(
+        [("class", "x", 30.0, 0.25, 40)],
+        columns=["group", "label", "percent_pruned", "kept_share", "before"],
+    )
+    found = by_class(points, dict.fromkeys(ARMS, shares))
+    pruned = points[points["percent_pruned"] > 0]
+    assert len(found) == 2 * len(pruned.groupby(["arm", "percent_pruned"]))
+    for _, row in found.iterrows():
+        name = "test/recall/x" if row["group"] == "class" else "test/group/source=a=b"
+        own = points[points["arm"] == row["arm"]].set_index("seed")
+        before = own[own["percent_pruned"] == 0][name]
+        after = own[own["percent_pruned"] == row["percent_pruned"]][name]
+        assert (row["group"], row["label"]) in (("class", "x"), ("source", "a=b"))
+        assert row["recall_before"] == pytest.approx(before.mean())
+        assert row["recall_change"] == pytest.approx((after - before).mean(), abs=1e-12)
+        known = row["group"] == "class" and row["percent_pruned"] == 30
+        assert row["kept_share"] == 0.25 if known else np.isnan(row["kept_share"])

@@ -1,0 +1,30 @@
+"""Made-up scores and the orders of rules on them, for the tests of rules and of sampling."""
+
+import numpy as np
+
+from influence.sampling.order import Arm, Floor, order
+from influence.sampling.rules import REGISTRY
+
+RULES = list(REGISTRY)
+RECALL = np.array([0.9, 0.5, 0.7, 0.0])
+
+
+def make_arm(rule, normalize="none"):
+    """An arm of this rule that reads the score "el2n" where the rule reads one."""
+    return Arm(("el2n",) if REGISTRY[rule].scored else (), rule, normalize)
+
+
+def make_data(examples=400, seed=0):
+    """Distinct scores and unbalanced labels of four classes."""
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(4, examples, p=[0.6, 0.25, 0.13, 0.02])
+    labels[:4] = range(4)
+    return generator.exponential(size=examples), labels
+
+
+def ordered(rule, hardness, labels, seed=0, normalize="none", floor=1, **knobs):
+    """The order of one rule on one score."""
+    arm = make_arm(rule, normalize)
+    recall = np.resize(RECALL, labels.max() + 1)
+    floors = (Floor(labels, floor),)
+    return order(arm, {"el2n": hardness}, labels, seed, floors=floors, recall=recall, knobs=knobs)

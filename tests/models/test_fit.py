@@ -1,0 +1,194 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from influence.config.parameters import FitConfig, TrainConfig
+from influence.errors import InputError
+from influence.models import classifier, fit, layers, tokenizers
+from influence.models import tokens as batches
+from influence.runtime import engine
+
+WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
+TINY = {"model": "tiny", "layers": 1, "batch_size": 8, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = np.random.default_rng(0)
+    labels = np.arange(48) % 2
+    kinds = (WORDS[:3], WORDS[3:])
+    texts = [
+        " ".join(generator.choice(kinds[label], size=1 + i % 5)) for i, label in enumerate(labels)
+    ]
+    tokenizer = tokenizers.load_tokenizer(FitConfig(**TINY), texts)
+    return tokenizer, batches.encode(tokenizer, pd.DataFrame({"text": texts}), 16, True), labels
+
+
+def trained(data, seed: int = 0, stops: tuple[int, ...] = (12,), **knobs):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**{**TINY, **knobs})
+    model = classifier.build(config, tokenizer, ("colour", "animal"), seed)
+    progress = list(fit.fit(model, tokens, labels, config, seed, stops))
+    return model, progress
+
+
+def weights(model) -> torch.Tensor:
+    return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+
+def test_training_learns_and_yields_at_each_stop(data):
+    model, progress = trained(data, stops=(3, 6, 12))
+    assert [p.step for p in progress] == [3, 6, 12]
+    assert [p.epoch for p in progress] == [0.5, 1, 2]
+    assert progress[-1].loss < progress[0].loss
+    assert fit.correctness(model, *data[1:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("rate", [1e20, 1e38])
+def test_a_training_that_diverges_is_ended_with_the_rate_to_lower(data, rate):
+    said = rf"diverged: by step 6 of 12 .* learning_rate={rate:g} and head_learning_rate={rate:g};"
+    with pytest.raises(InputError, match=re.escape(said).replace(r"\.\*", ".*")):
+        trained(data, stops=(6, 12), learning_rate=rate)
+
+
+def test_a_step_that_makes_weights_infinite_is_noticed_before_they_are_kept(data):
+    tokenizer, tokens, labels = data
+    model = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 0)
+    stops = fit.fit(model, tokens, labels, FitConfig(**TINY), 0, (1, 2))
+    assert next(stops).step == 1  # whose loss is a number
+    with torch.no_grad():
+        model.get_parameter("classifier.bias")[0] = torch.inf
+    assert layers.not_finite(model) == ["classifier.bias"]
+    with pytest.raises(InputError, match="the training diverged: by step 2 of 12"):
+        next(stops)
+
+
+def test_training_depends_on_its_seed_alone(data):
+    first, again, other = (weights(trained(data, seed)[0]) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_looking_at_the_model_does_not_change_its_training(data):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**TINY)
+    watched = classifier.build(config, tokenizer, ("colour", "animal"), 0)
+    for _ in fit.fit(watched, tokens, labels, config, 0, range(1, 13)):
+        fit.correctness(watched, tokens, labels)
+    assert torch.equal(weights(watched), weights(trained(data)[0]))
+
+
+def test_stopping_early_leaves_the_state_of_the_longer_training(data):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**TINY, schedule="linear", warmup=0.2)
+    long, short = (classifier.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
+    for progress in fit.fit(long, tokens, labels, config, 0, (6, 12)):
+        if progress.step == 6:
+            state = weights(long).clone()
+    list(fit.fit(short, tokens, labels, config, 0, (6,), steps=12))
+    assert torch.equal(weights(short), state)
+
+
+def test_encoder_and_head_have_their_own_learning_rates(data):
+    before = classifier.build(FitConfig(**TINY), data[0], ("colour", "animal"), 0)
+    model, progress = trained(data, learning_rate=1e-12, head_learning_rate=1e-2)
+    assert progress[0].learning_rate == 1e-12
+    moved = {
+        name: (parameter - old).abs().max().item()
+        for (name, parameter), old in zip(
+            model.named_parameters(), before.parameters(), strict=True
+        )
+    }
+    assert all(change < 1e-6 for name, change in moved.items() if name.startswith("bert."))
+    assert moved["classifier.weight"] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("knobs", "rates"),
+    [
+        ({"schedule": "constant"}, [1, 1, 1, 1]),
+        ({"schedule": "linear"}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
+        ({"schedule": "constant", "warmup": 0.5}, [3 / 6, 1, 1, 1]),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(data, knobs, rates):
+    _, progress = trained(data, learning_rate=1e-3, stops=(3, 6, 9, 12), **knobs)
+    assert [p.learning_rate / 1e-3 for p in progress] == pytest.approx(rates)
+
+
+def test_more_steps_than_the_epochs_have_go_on_with_new_epochs(data):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**TINY)
+    model = classifier.build(config, tokenizer, ("colour", "animal"), 0)
+    (last,) = fit.fit(model, tokens, labels, config, 0, (20,), steps=20)
+    assert last.step == 20 and last.epoch == pytest.approx(20 / 6)
+
+
+def config(**knobs) -> TrainConfig:
+    return TrainConfig(**{"batch_size": 10, "epochs": 4, **knobs})
+
+
+def test_checkpoints_spread_evenly_and_end_with_the_training():
+    plan = fit.schedule(config(checkpoints=4), 100)
+    assert plan.spread == (10, 20, 30, 40) and plan.epochs == (10, 20, 30, 40)
+
+
+def test_checkpoints_by_cadence():
+    assert fit.schedule(config(checkpoint_every=15), 100).spread == (15, 30)
+
+
+def test_more_checkpoints_than_steps_are_one_per_step():
+    assert fit.schedule(config(checkpoints=10, epochs=1), 30).spread == (1, 2, 3)
+
+
+def test_observations_end_with_the_observed_epochs():
+    plan = fit.schedule(config(observe_every=6, observe_epochs=2), 100)
+    assert plan.observations == (6, 12, 18)
+    assert fit.schedule(config(observe_every=0), 100).observations == ()
+
+
+def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
+    plan = fit.schedule(config(observe_every=6, observe_epochs=2), 100, first=False)
+    assert plan.checkpoints == (10, 20) and plan.stops[-1] == 20
+
+
+@pytest.mark.parametrize(
+    ("unit", "there"), [({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({}, False)]
+)
+def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: unit, raising=False)
+    assert engine.has_bf16("cpu") is there
+    chosen = engine.settled("auto", "cpu")
+    assert chosen == ("bf16" if there else "fp32")
+    assert engine.settled("bf16", "cpu") == "bf16"
+
+
+@pytest.mark.parametrize(
+    "knobs", [{}, {"weight_decay": 0.1, "schedule": "linear", "warmup": 0.3, "max_grad_norm": 0.0}]
+)
+@pytest.mark.parametrize("at", [4, 6, 9])  # within an epoch, at its end, in the next one
+def test_a_training_goes_on_from_its_state_as_if_it_had_never_ended(data, at, knobs):
+    tokenizer, tokens, labels = data
+    config = FitConfig(**{**TINY, **knobs})
+    stops, states = (at, 10, 12), {}
+    whole, half = (classifier.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
+    for progress in fit.fit(whole, tokens, labels, config, 0, stops):
+        states[progress.step] = {name: t.clone() for name, t in progress.tensors().items()}
+    torch.manual_seed(99)
+    begun = fit.State(at, states[at])
+    again = list(fit.fit(half, tokens, labels, config, 0, stops, begun=begun))
+    assert [progress.step for progress in again] == [10, 12]
+    assert torch.equal(weights(half), weights(whole)) and not half.training
+
+
+def test_a_training_that_had_reached_its_end_takes_no_step_more(data):
+    tokenizer, tokens, labels = data
+    model = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 0)
+    (last,) = fit.fit(model, tokens, labels, FitConfig(**TINY), 0, (5,))
+    begun = fit.State(5, {name: t.clone() for name, t in last.tensors().items()})
+    other = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 1)
+    assert not list(fit.fit(other, tokens, labels, FitConfig(**TINY), 0, (5,), begun=begun))
+    assert torch.equal(weights(other), weights(model))

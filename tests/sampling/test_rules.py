@@ -1,0 +1,385 @@
+"""Every rule keeps the contract and draws as often as its weights say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from influence.errors import InputError
+from influence.sampling.order import Arm, Floor, cut, order, parse_arm
+from influence.sampling.rules import REGISTRY, linear_map
+from tests.helpers.orders import RECALL, RULES, make_data, ordered
+
+DRAWN = [name for name, rule in REGISTRY.items() if rule.drawn]
+
+# Contract
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_order_holds_every_example_once(rule):
+    hardness, labels = make_data()
+    assert sorted(ordered(rule, hardness, labels)) == list(range(len(labels)))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_priority_is_one_finite_value_per_example(rule):
+    hardness, labels = make_data()
+    given = {"hardness": hardness, "hardnesses": hardness[None], "labels": labels, "recall": RECALL}
+    given["generator"] = np.random.default_rng(0)
+    entry = REGISTRY[rule]
+    priority = entry.function(**{name: given[name] for name in entry.needs if name in given})
+    assert priority.shape == labels.shape
+    assert np.isfinite(priority).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_deterministic_under_its_seed(rule):
+    hardness, labels = make_data()
+    again = ordered(rule, hardness, labels, seed=5)
+    np.testing.assert_array_equal(ordered(rule, hardness, labels, seed=5), again)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_only_rules_that_draw_differ_between_seeds(rule):
+    hardness, labels = make_data()
+    first, second = (ordered(rule, hardness, labels, seed=seed) for seed in (0, 1))
+    assert (first != second).any() == (rule in DRAWN)
+    kept = [set(cut(ranked, 0.5, [Floor(labels, 1)])) for ranked in (first, second)]
+    assert (kept[0] != kept[1]) == (rule in DRAWN)
+
+
+def test_all_rules_but_the_cut_offs_draw():
+    assert set(RULES) - set(DRAWN) == {"easy", "hard"}
+
+
+@pytest.mark.parametrize("normalize", ["none", "class", "dataset"])
+@pytest.mark.parametrize("rule", ["easy", "hard"])
+def test_a_cut_off_follows_a_permutation_of_the_train_set(rule, normalize):
+    hardness, labels = make_data()
+    rows = np.random.default_rng(1).permutation(len(labels))
+    moved = ordered(rule, hardness[rows], labels[rows], normalize=normalize)
+    np.testing.assert_array_equal(rows[moved], ordered(rule, hardness, labels, normalize=normalize))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_leaves_its_inputs_untouched(rule):
+    hardness, labels = make_data()
+    hardness[3] = np.inf
+    before = hardness.copy(), labels.copy()
+    for how in ("none", "class", "dataset"):
+        ordered(rule, hardness, labels, normalize=how)
+    np.testing.assert_array_equal(hardness, before[0])
+    np.testing.assert_array_equal(labels, before[1])
+
+
+HUGE = st.floats(allow_nan=False, allow_infinity=True, width=64)
+TIES = st.sampled_from([0.0, 1.0, -1e308, 1e308, 5e-324])
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(
+    scores=st.lists(st.one_of(HUGE, TIES), min_size=1, max_size=12),
+    classes=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+    how=st.sampled_from(["none", "class", "dataset"]),
+    floor=st.integers(0, 2),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_scores_give_an_order(rule, scores, classes, how, floor):
+    labels = np.array(classes[: len(scores)])
+    ranked = ordered(rule, np.array(scores), labels, normalize=how, floor=floor)
+    assert sorted(ranked) == list(range(len(labels)))
+
+
+@given(st.lists(TIES | st.floats(-10, 10), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_a_cut_off_keeps_the_extreme_scores(values):
+    hardness, labels = np.array(values), np.zeros(len(values), dtype=int)
+    assert hardness[ordered("easy", hardness, labels)].tolist() == sorted(values, reverse=True)
+    assert hardness[ordered("hard", hardness, labels)].tolist() == sorted(values)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_single_example_can_be_ordered(rule):
+    assert ordered(rule, np.array([2.0]), np.array([0])).tolist() == [0]
+
+
+def test_a_rule_takes_its_own_knobs_from_all_of_them():
+    hardness, labels = make_data()
+    knobs = {"epsilon": 0.5, "winsorize": 0.2, "beta": 0.3, "strata": 5, "temperature": 2.0}
+    for name in RULES:
+        assert set(REGISTRY[name].knobs) <= set(knobs)
+        default, changed = ordered(name, hardness, labels), ordered(name, hardness, labels, **knobs)
+        assert (default != changed).any() == bool(REGISTRY[name].knobs)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_registered_rule_says_what_it_is(rule):
+    entry = REGISTRY[rule]
+    assert entry.function.__doc__
+    assert entry.reference
+    assert dataclasses.replace(entry, name="other").function is entry.function
+    assert entry.scored == any(name.startswith("hardness") for name in entry.needs)
+
+
+def test_easy_prunes_the_easiest_and_hard_the_hardest():
+    hardness, labels = np.array([0.5, 3.0, -1.0, 2.0]), np.zeros(4, dtype=int)
+    assert ordered("easy", hardness, labels).tolist() == [1, 3, 0, 2]
+    assert ordered("hard", hardness, labels).tolist() == [2, 0, 3, 1]
+
+
+# Drawing
+
+
+def keep_rates(draw, examples, kept, draws=2500):
+    """How often each example is among the first `kept`, over many seeds."""
+    counts = np.zeros(examples)
+    for seed in range(draws):
+        counts[draw(seed)[:kept]] += 1
+    return counts / draws
+
+
+def test_twice_the_mapped_score_is_twice_the_chance_to_be_kept_at_small_budgets():
+    hardness, labels = np.linspace(0, 1, 100), np.zeros(100, dtype=int)
+    weights = linear_map(hardness, 0.01, 0.0)
+    rates = keep_rates(
+        lambda seed: ordered("linear", hardness, labels, seed, winsorize=0.0), 100, 2
+    )
+    ratio = rates[weights > 0.8].mean() / rates[(weights > 0.4) & (weights < 0.5)].mean()
+    assert ratio == pytest.approx(0.9 / 0.45, rel=0.15)
+
+
+def test_linear_draws_in_proportion_to_the_mapped_score():
+    hardness, labels = np.array([0.0, 1.0, 3.0]), np.zeros(3, dtype=int)
+    draw = lambda seed: ordered("linear", hardness, labels, seed, epsilon=0.25, winsorize=0.0)  # noqa: E731
+    weights = np.array([0.25, 0.5, 1.0])
+    np.testing.assert_allclose(keep_rates(draw, 3, 1), weights / weights.sum(), atol=0.04)
+
+
+def test_softmax_draws_in_proportion_to_the_exponential():
+    hardness, labels = np.log([1.0, 2.0, 5.0]), np.zeros(3, dtype=int)
+    rates = keep_rates(lambda seed: ordered("softmax", hardness, labels, seed), 3, 1)
+    np.testing.assert_allclose(rates, [1 / 8, 2 / 8, 5 / 8], atol=0.04)
+
+
+def test_a_temperature_divides_the_score():
+    hardness, labels = np.log([1.0, 2.0, 5.0]), np.zeros(3, dtype=int)
+    draw = lambda seed: ordered("softmax", hardness, labels, seed, temperature=0.5)  # noqa: E731
+    np.testing.assert_allclose(keep_rates(draw, 3, 1), [1 / 30, 4 / 30, 25 / 30], atol=0.04)
+
+
+def test_a_low_temperature_makes_softmax_a_cut_off():
+    hardness, labels = make_data()
+    cold = ordered("softmax", hardness, labels, temperature=1e-9)
+    np.testing.assert_array_equal(cold, ordered("easy", hardness, labels))
+
+
+def test_random_keeps_every_example_as_often():
+    rates = keep_rates(lambda seed: ordered("random", np.zeros(20), np.zeros(20, int), seed), 20, 5)
+    np.testing.assert_allclose(rates, 0.25, atol=0.04)
+
+
+def test_linear_map_reaches_from_epsilon_to_one():
+    np.testing.assert_allclose(linear_map(np.array([2.0, 4.0, 3.0]), 0.1, 0.0), [0.1, 1.0, 0.55])
+
+
+def test_an_outlier_does_not_flatten_the_others():
+    values = np.append(np.linspace(0, 1, 999), 1e6)
+    assert linear_map(values, 0.01, 0.0)[998] < 0.02
+    mapped = linear_map(values, 0.01, 0.01)
+    assert mapped[998] == 1
+    assert mapped[500] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_score_that_is_zero_but_for_a_few_examples_survives_winsorising():
+    values = np.zeros(1000)
+    values[:3] = [1, 2, 4]
+    np.testing.assert_allclose(linear_map(values, 0.2, 0.01)[:4], [0.4, 0.6, 1.0, 0.2])
+
+
+def test_a_constant_score_draws_like_random():
+    labels = np.zeros(5, dtype=int)
+    assert len(set(linear_map(np.full(5, 0.1)))) == 1
+    rates = keep_rates(lambda seed: ordered("linear", np.full(5, 0.1), labels, seed), 5, 1, 2000)
+    np.testing.assert_allclose(rates, 0.2, atol=0.05)
+
+
+def test_a_blend_draws_by_the_mean_of_the_mapped_scores():
+    hardness = {"vog": np.array([0.0, 0.0, 8.0]), "aum": np.array([-1.0, -2.0, -2.0])}
+    labels, arm = np.zeros(3, dtype=int), parse_arm("vog+aum:linear:dataset")
+    knobs = {"epsilon": 0.1, "winsorize": 0.0}
+    rates = keep_rates(lambda seed: order(arm, hardness, labels, seed, knobs=knobs), 3, 1)
+    weights = np.array([0.55, 0.1, 0.55])
+    np.testing.assert_allclose(rates, weights / weights.sum(), atol=0.04)
+
+
+# Coverage and quotas
+
+
+def test_ccs_keeps_as_many_from_each_stratum():
+    hardness = np.concatenate([np.full(500, 0.0), np.full(60, 1.0), np.full(30, 2.0), [3.0] * 10])
+    labels = np.zeros(600, dtype=int)
+    ranked = ordered("ccs", hardness, labels, beta=0.0, strata=4)
+    for kept, expected in ((40, [10] * 4), (100, [30, 30, 30, 10]), (200, [100, 60, 30, 10])):
+        assert np.bincount(hardness[ranked[:kept]].astype(int)).tolist() == expected
+
+
+def test_the_strata_of_ccs_have_equal_width_in_what_is_not_the_hardest():
+    hardness, labels = np.array([0.0, 1.0, 2.0, 10.0, 1e6]), np.zeros(5, dtype=int)
+    for seed in range(20):
+        ranked = ordered("ccs", hardness, labels, seed, beta=0.2, strata=2)
+        assert ranked[4] == 4
+        assert 3 in ranked[:2]
+
+
+def test_two_strata_split_the_scores_in_the_middle():
+    hardness, labels = np.array([0.0, 0.49, 0.51, 1.0]), np.zeros(4, dtype=int)
+    for seed in range(30):
+        first = ordered("ccs", hardness, labels, seed, beta=0.0, strata=2)[:2]
+        assert sorted(first // 2) == [0, 1]
+
+
+def test_ccs_puts_the_hardest_last_and_the_very_hardest_at_the_end():
+    hardness = np.random.default_rng(0).permutation(100.0 * np.arange(1000))
+    labels = np.zeros(1000, dtype=int)
+    ranked = ordered("ccs", hardness, labels, beta=0.1, strata=50)
+    assert hardness[ranked[900:]].tolist() == (100.0 * np.arange(900, 1000)).tolist()
+    assert (np.diff(hardness[ranked[:900]]) < 0).any()
+
+
+def test_ccs_chooses_among_ties_for_the_hardest_share():
+    hardness, labels = np.zeros(100), np.zeros(100, dtype=int)
+    first, second = (set(ordered("ccs", hardness, labels, seed, beta=0.3)[70:]) for seed in (0, 1))
+    assert len(first) == 30
+    assert first != second
+
+
+def test_stratified_keeps_the_class_shares_at_every_cut():
+    _, labels = make_data(1000)
+    ranked = ordered("stratified", np.zeros(1000), labels, floor=0)
+    seen = np.cumsum(labels[ranked][:, None] == np.arange(4), axis=0)
+    expected = np.arange(1, 1001)[:, None] * np.bincount(labels) / 1000
+    assert np.abs(seen - expected).max() < 2  # a random order strays by ten
+
+
+def test_a_class_of_one_takes_its_place_in_the_middle():
+    labels = np.array([0, 0, 0, 1])  # places 1/6, 3/6, 5/6 and 1/2
+    orders = [ordered("stratified", np.zeros(4), labels, seed, floor=0) for seed in range(50)]
+    assert {ranked.tolist().index(3) for ranked in orders} == {1, 2}
+
+
+def test_stratified_is_random_inside_a_class():
+    labels = np.repeat([0, 1], [8, 4])
+    rates = keep_rates(lambda seed: ordered("stratified", np.zeros(12), labels, seed), 12, 6, 3000)
+    np.testing.assert_allclose(rates, 0.5, atol=0.05)
+
+
+def drop_counts(sizes, recall, kept, floor=0):
+    """Examples of each class among the first `kept` under rule drop."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    arm = Arm((), "drop")
+    ranked = order(arm, {}, labels, 0, floors=[Floor(labels, floor)], recall=np.array(recall))
+    return np.bincount(labels[ranked[:kept]], minlength=len(sizes)).tolist()
+
+
+def test_drop_keeps_shares_in_proportion_to_one_minus_recall():
+    assert drop_counts([100, 100, 100], [0.9, 0.8, 0.7], 60) == [10, 20, 30]
+    assert drop_counts([200, 100], [0.5, 0.8], 60) == [50, 10]
+
+
+def test_drop_gives_what_a_full_class_cannot_take_to_the_others():
+    # Densities 0.2, 0.4, 1.2 fill class 2; its surplus of 20 splits 1 : 2 between the others.
+    assert drop_counts([150, 150, 100], [0.9, 0.8, 0.4], 190) == [30, 60, 100]
+    assert drop_counts([150, 150, 100], [0.9, 0.8, 0.4], 400) == [150, 150, 100]
+
+
+def test_drop_without_errors_keeps_equal_shares():
+    assert drop_counts([100, 40], [1.0, 1.0], 70) == [50, 20]
+
+
+def test_drop_takes_a_perfectly_recalled_class_last_but_for_its_floor():
+    assert drop_counts([50, 50], [1.0, 0.5], 50) == [0, 50]
+    assert drop_counts([50, 50], [1.0, 0.5], 60) == [10, 50]
+    assert drop_counts([50, 50], [1.0, 0.5], 20, floor=3) == [3, 17]
+
+
+@pytest.mark.parametrize(
+    ("recall", "message"),
+    [
+        (None, "rule 'drop' needs the recall of every class on validation data"),
+        (np.array([0.5]), "needs a recall in .* for each of 2 classes"),
+        (np.array([0.5, np.nan]), "needs a recall in .* not .*nan"),
+        (np.array([0.5, 1.5]), "needs a recall in"),
+    ],
+)
+def test_drop_refuses_a_recall_it_cannot_use(recall, message):
+    with pytest.raises(InputError, match=message):
+        order(Arm((), "drop"), {}, np.array([0, 1, 1]), 0, recall=recall)
+
+
+# Quotas, against their definitions
+
+
+def seats_are_fair(counts, divisors, sizes) -> bool:
+    """No class has an example that another should have had: Webster's method, as far as it goes."""
+    taken = [(c - 0.5) / d for c, d in zip(counts, divisors, strict=True) if c]
+    waiting = [(c + 0.5) / d for c, d, n in zip(counts, divisors, sizes, strict=True) if c < n]
+    return not taken or not waiting or max(taken) <= min(waiting) * (1 + 1e-9)
+
+
+CLASSES = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array)
+
+
+@given(CLASSES, st.integers(0, 100))
+def test_every_cut_of_stratified_apportions_its_budget_as_webster_does(labels, seed):
+    ranked, sizes = order(Arm((), "stratified"), {}, labels, seed), np.bincount(labels)
+    for kept in range(len(labels) + 1):
+        counts = np.bincount(labels[ranked[:kept]], minlength=len(sizes))
+        assert counts.sum() == kept and seats_are_fair(counts, sizes, sizes)
+
+
+@given(CLASSES, st.lists(st.floats(0, 1), min_size=5, max_size=5), st.integers(0, 100))
+def test_every_cut_of_drop_apportions_its_budget_by_the_errors_of_a_class(labels, recalls, seed):
+    sizes = np.bincount(labels)
+    recall = np.array(recalls[: len(sizes)])
+    ranked = order(Arm((), "drop"), {}, labels, seed, recall=recall)
+    divisors = sizes * np.maximum(1 - recall, 1e-9)
+    for kept in range(len(labels) + 1):
+        counts = np.bincount(labels[ranked[:kept]], minlength=len(sizes))
+        assert counts.sum() == kept and seats_are_fair(counts, divisors, sizes)
+
+
+@given(
+    st.lists(st.integers(-20, 20), min_size=1, max_size=60),
+    st.floats(0, 0.99),
+    st.integers(1, 10),
+    st.integers(0, 100),
+)
+def test_ccs_takes_turns_among_its_strata_and_then_the_hardest_from_the_easier_end(
+    values, beta, strata, seed
+):
+    hardness, labels = np.array(values, dtype=float), np.zeros(len(values), dtype=int)
+    ranked = ordered("ccs", hardness, labels, seed, floor=0, beta=beta, strata=strata)
+    hardest = min(round(beta * len(values)), len(values) - 1)
+    rest, last = ranked[: len(values) - hardest], ranked[len(values) - hardest :]
+    assert hardness[last].tolist() == sorted(values)[len(values) - hardest :]
+    unit = hardness[rest] - hardness[rest].min()
+    unit /= max(unit.max(), 1)
+    stratum = np.minimum((unit * strata).astype(int), strata - 1)
+    sizes = np.bincount(stratum, minlength=strata)
+    for kept in range(len(rest) + 1):
+        counts = np.bincount(stratum[:kept], minlength=strata)
+        waiting = counts[counts < sizes]
+        assert not len(waiting) or counts.max() <= waiting.min() + 1
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30),
+    st.floats(1e-9, 1),
+    st.floats(0, 0.49),
+)
+def test_linear_weights_rise_with_the_score_from_epsilon_to_one(values, epsilon, winsorize):
+    weights = linear_map(np.array(values), epsilon, winsorize)
+    assert (weights >= epsilon * (1 - 1e-9)).all() and (weights <= 1 + 1e-9).all()
+    assert (np.diff(weights[np.argsort(values, kind="stable")]) >= -1e-12).all()

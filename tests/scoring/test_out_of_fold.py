@@ -1,0 +1,129 @@
+"""Models that have not seen an example: folds, what they say, and confident learning on it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from cleanlab.rank import get_label_quality_scores
+
+from influence import steps
+from influence.config.parameters import ScoreStep, TrainStep
+from influence.data import storage
+from influence.errors import InputError
+from influence.models import classifier, fit, tokenizers
+from influence.runtime import engine as cluster
+from influence.runtime import store
+from influence.scoring import confident
+from influence.scoring.suspects import softmax
+from influence.training.result import encode
+from tests.helpers import tiny
+
+HERE = {"workers": 1, "threads": 1, "track": False}
+KNOBS = {**tiny.FAST, "folds": 3, "label_noise": 0.2, "null_model": False, "observe_every": 0}
+
+
+def finished(records) -> Path:
+    while True:
+        try:
+            next(records)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> TrainStep:
+    root = tmp_path_factory.mktemp("folds")
+    dataset = str(tiny.write(root / "talk", tiny.frames()))
+    return TrainStep(dataset=dataset, workdir=str(root / "work"), **HERE, **KNOBS)
+
+
+@pytest.fixture(scope="module")
+def trained(config) -> Path:
+    with cluster.engine(config) as engine:
+        return finished(steps.train(config, engine))
+
+
+@pytest.fixture(scope="module")
+def scored(config, trained) -> Path:
+    asked = ScoreStep(
+        training=str(trained), score="self_confidence,el2n", workdir=config.workdir, **HERE
+    )
+    with cluster.engine(asked) as engine:
+        return finished(steps.score(asked, trained, engine))
+
+
+def test_folds_divide_the_examples_and_each_class_evenly():
+    labels = np.random.default_rng(0).integers(0, 4, 103)
+    found = fit.folds(labels, 5, 0)
+    assert set(np.bincount(found)) <= {20, 21}
+    for label in range(4):
+        sizes = np.bincount(found[labels == label], minlength=5)
+        assert sizes.max() - sizes.min() <= 1
+    assert not np.array_equal(found, fit.folds(labels, 5, 1))
+    assert np.array_equal(found, fit.folds(labels, 5, 0))
+
+
+def test_held_out_logits_are_those_of_a_model_trained_on_the_other_folds(config, trained):
+    read = storage.open_saved(trained / "data").dataset()
+    tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
+    tokens, labels = encode(tokenizer, read.train, config), read.train["label"].to_numpy()
+    place = fit.folds(labels, 3, config.seed)
+    others, own = np.flatnonzero(place != 1), np.flatnonzero(place == 1)
+    model = classifier.build(config, tokenizer, read.label_names, config.seed)
+    steps_taken = config.epochs * fit.steps_per_epoch(len(others), config.batch_size)
+    part = (tokens.take(others), labels[others])
+    list(fit.fit(model, *part, config, config.seed, (steps_taken,)))
+    found = np.load(trained / "held_out.npy")
+    assert np.allclose(found[own], classifier.predict(model, tokens.take(own)), atol=1e-5)
+    assert not (trained / "folds").exists()
+    assert store.read_manifest(trained, "train")["folds"]["count"] == 3
+
+
+def test_labels_are_ranked_as_cleanlab_ranks_them(trained, scored):
+    table = pd.read_parquet(scored / "scores.parquet")
+    probabilities = softmax(np.load(trained / "held_out.npy"))
+    theirs = get_label_quality_scores(table["label"].to_numpy(), probabilities)
+    assert np.allclose(table["self_confidence"], theirs, atol=1e-6)
+
+
+def test_what_cleanlab_takes_for_wrong_is_counted_beside_what_is(trained, scored):
+    kept = json.loads((scored / "label_issues.json").read_text())
+    train = storage.open_saved(scored / "data").dataset().train
+    wrong = set(train["id"][train["flipped"]])
+    found = set(kept["ids"])
+    labels = train["label"].to_numpy()
+    issues = confident.issues(labels, softmax(np.load(trained / "held_out.npy")))
+    assert found == set(train["id"][issues]) and kept["found"] == len(found)
+    assert kept["precision"] == pytest.approx(len(found & wrong) / max(len(found), 1))
+    assert kept["recall"] == pytest.approx(len(found & wrong) / len(wrong))
+
+
+def test_without_cleanlab_nothing_is_missing_but_its_own_file(
+    config, trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(confident, "version", lambda: "")
+    asked = ScoreStep(training=str(trained), score="self_confidence", workdir=str(tmp_path), **HERE)
+    with cluster.engine(asked) as engine:
+        made = finished(steps.score(asked, trained, engine))
+    assert not (made / "label_issues.json").exists()
+    assert "self_confidence" in pd.read_parquet(made / "scores.parquet")
+
+
+def test_a_training_without_folds_says_how_to_get_them(config, tmp_path):
+    plain = TrainStep(**{**config.knobs(), "folds": 0, "workdir": str(tmp_path)})
+    with (
+        cluster.engine(plain) as engine,
+        pytest.raises(InputError, match="has none; train again with folds=5"),
+    ):
+        finished(steps.train(plain, engine, "self_confidence"))
+
+
+def test_one_fold_is_refused(config, tmp_path):
+    alone = TrainStep(**{**config.knobs(), "folds": 1, "workdir": str(tmp_path)})
+    with (
+        cluster.engine(alone) as engine,
+        pytest.raises(InputError, match="folds=1 gives no held-out predictions"),
+    ):
+        finished(steps.train(alone, engine))

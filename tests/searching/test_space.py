@@ -1,0 +1,118 @@
+"""The space of a search follows from the registries, and what the paper recommends lies in it."""
+
+import pytest
+
+from influence.errors import InputError
+from influence.sampling import rules
+from influence.sampling.order import parse_arm
+from influence.searching import space
+from influence.searching.space import Candidate, answers, build, recommended, suggest
+
+SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi")
+COUNTS = (100, 100, 40)
+
+
+class Fixed:
+    """Answers with given values, else with the last choice or the lowest number; keeps the asks."""
+
+    def __init__(self, **values):
+        self.values, self.asked = values, {}
+
+    def suggest_categorical(self, name, choices, /):
+        self.asked[name] = tuple(choices)
+        return self.values.get(name, choices[-1])
+
+    def suggest_int(self, name, low, high, /, *, step=1):
+        self.asked[name] = (low, high, step)
+        return self.values.get(name, low)
+
+    def suggest_float(self, name, low, high, /, *, log=False):
+        self.asked[name] = (low, high, log)
+        return self.values.get(name, low)
+
+
+def everything(**changes):
+    usual = {"scores": SCORES, "named": (), "lowest": 5, "highest": 95, "smallest": COUNTS}
+    return build(*(usual | changes).values())
+
+
+def test_every_rule_is_searched_with_all_its_knobs():
+    for name, rule in rules.REGISTRY.items():
+        asker = Fixed(rule=name)
+        candidate = suggest(everything(), asker)
+        assert candidate.arm.rule == name and set(candidate.knobs) == set(rule.knobs)
+        assert set(asker.asked["rule"]) == set(rules.REGISTRY)
+
+
+def test_the_baselines_are_asked_for_no_score():
+    for name in ("random", "stratified", "drop"):
+        asker = Fixed(rule=name)
+        assert suggest(everything(), asker).arm == parse_arm(name)
+        assert set(asker.asked) == {"rule", "percent_pruned"}
+
+
+def test_a_score_with_several_windows_is_asked_for_its_window():
+    asker = Fixed(rule="easy", score="el2n", el2n_window="el2n@3", normalize="class")
+    assert str(suggest(everything(), asker).arm) == "el2n@3:easy:class"
+    assert asker.asked["el2n_window"] == ("el2n", "el2n@1", "el2n@3")
+    alone = Fixed(rule="easy", score="vog")
+    suggest(everything(), alone)
+    assert "vog_window" not in alone.asked
+
+
+def test_no_percent_below_the_lowest_wanted_is_offered():
+    asker = Fixed(rule="random")
+    suggest(everything(), asker, 60)
+    assert asker.asked["percent_pruned"] == (60, 95, 5)
+    suggest(everything(), asker, 100)
+    assert asker.asked["percent_pruned"] == (95, 95, 5)
+
+
+def test_floors_that_the_highest_percent_cannot_keep_are_left_out():
+    assert everything(highest=50).floors == (1, 4, 16)
+    assert everything(highest=95).floors == (1, 4)  # 12 of 240 stay
+    assert everything(smallest=(30, 30), highest=99).floors == (1,)
+    assert everything(smallest=(1,) * 40, highest=99).floors == (0,)
+
+
+def test_percents_lie_on_the_grid():
+    found = everything(lowest=7, highest=93)
+    assert (found.lowest, found.highest) == (10, 90)
+    with pytest.raises(InputError, match="no multiple of 5 % between lowest=46 and highest=49"):
+        everything(lowest=46, highest=49)
+
+
+def test_rules_that_need_a_score_are_left_out_where_there_is_none():
+    assert everything(scores=()).rules == ("random", "stratified", "drop")
+    with pytest.raises(InputError, match="easy need a score, and there is none"):
+        everything(scores=(), named=("easy",))
+    with pytest.raises(InputError, match="unknown rule 'soft'; there is ccs, drop, easy"):
+        everything(named=("soft",))
+
+
+def test_recommended_candidates_are_answers_that_give_the_paper_s_arms():
+    found = [suggest(everything(), Fixed(**answered)) for answered in recommended(everything())]
+    said = [str(candidate) for candidate in found]
+    assert said[0] == "vog:easy:class 45 %" and "el2n:easy 25 %" in said and "random 50 %" in said
+    assert len(said) == len(set(said)) == len(space.RECOMMENDED)
+
+
+def test_only_what_the_space_allows_is_recommended():
+    narrow = everything(scores=("el2n",), named=("easy", "random"), lowest=30)
+    said = [str(suggest(narrow, Fixed(**answered))) for answered in recommended(narrow)]
+    assert said == ["random 30 %", "random 50 %"]
+
+
+@pytest.mark.parametrize("arm", ["vog:easy:class", "el2n@1:linear", "pvi:ccs:dataset", "drop"])
+def test_answers_lead_back_to_their_candidate(arm):
+    parsed = parse_arm(arm)
+    candidate = Candidate(parsed, 45, 1, rules.REGISTRY[parsed.rule].knobs)
+    assert suggest(everything(), Fixed(**answers(candidate))) == candidate
+
+
+def test_another_space_is_described_otherwise():
+    described = [
+        str(everything(**changes).described())
+        for changes in ({}, {"scores": ("vog",)}, {"named": ("easy",)}, {"highest": 90})
+    ]
+    assert len(set(described)) == 4
