@@ -16,7 +16,8 @@ from importlib.metadata import version
 import numpy as np
 
 from benchmarks.measuring import bars, machine, medians, write
-from influence.sampling.order import Arm, Floor, cut, kept_count, order
+from influence.sampling.arms import Arm
+from influence.sampling.order import Floor, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
 
 CLASSES, FRACTION = 10, 0.5

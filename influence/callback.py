@@ -18,7 +18,7 @@ from transformers import TrainerCallback
 
 from influence import steps
 from influence.config.parameters import DataConfig, TrainStep
-from influence.data import load
+from influence.data import class_order, load
 from influence.data.storage import Dataset
 from influence.errors import InputError
 from influence.models import compatibility, pretrained, tokenizers
@@ -52,7 +52,7 @@ class KeepCheckpoints(TrainerCallback):
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.knobs)
         dataset = load.load(**config.knobs(DataConfig))
-        trainer_output.check_numbers("the model", model.config.id2label, dataset.label_names)
+        class_order.check_numbers("the model", model.config.id2label, dataset.label_names)
         name = self.knobs.get("model") or model.name_or_path or "tiny"
         if processing_class is not None:
             _check_belongs(model, processing_class, config.max_length, dataset)

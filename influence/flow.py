@@ -21,11 +21,10 @@ from influence.config.parameters import (
 from influence.config.parser import again
 from influence.config.studies import Study
 from influence.data.storage import Dataset
-from influence.evaluation.intervals import AT_EQUAL_STEPS
 from influence.report import artifacts, search_artifacts
 from influence.report.artifacts import Compared
 from influence.runtime.engine import Engine
-from influence.sampling import order
+from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
 from influence.tracking import run
 from influence.tracking.run import Run
 
@@ -83,7 +82,7 @@ def sample_and_evaluate(
     """Sample by one arm and retrain; return the directories of its sample and its curve."""
     knobs = narrow(config, SampleStep, scores=str(scores), arm=arm)
     turned = []
-    if config.rescore and order.parse_arm(arm).scores:
+    if config.rescore and parse_arm(arm).scores:
         turned = list(_turns(config, engine, scores, arm))
     with run.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
         joined = steps.join(knobs, scores, turned) if turned else steps.sample(knobs, scores)
@@ -111,7 +110,7 @@ def _turns(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator
         yield sample
         if number + 1 < len(fractions(config.fractions)):
             left = replace(config, dataset=str(steps.subset(sample)), **AS_IT_IS)
-            scores = train_and_score(left, engine, steps.wanted("", [order.parse_arm(arm)]))
+            scores = train_and_score(left, engine, steps.wanted("", [parse_arm(arm)]))
 
 
 def search(config: SearchStep, engine: Engine, opened: Run) -> Path:

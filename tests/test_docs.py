@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from influence import scores
 from influence.config import studies
 from influence.config.parameters import STEPS, MainStep
 from influence.sampling import rules
-from influence.scoring import scores
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

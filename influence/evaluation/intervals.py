@@ -1,114 +1,16 @@
 """What a model is worth, and what a pruned train set costs: metrics, retraining, intervals."""
 
 import math
-import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from influence.config.parameters import FitConfig
-from influence.errors import InputError
-from influence.models import classifier
-from influence.models.fit import fit, steps_per_epoch
-from influence.models.tokens import Tokens
+from influence.evaluation.result import Point
 
-BINS = 15  # of the expected calibration error
 LEVEL = 0.95  # of every interval
-GROUPED = "test/group/"  # of metrics of the values of a column
-CLASS = "class"  # the group of classes, beside those of other columns
-AT_EQUAL_STEPS = "random at equal steps"  # a second baseline beside random at equal epochs
-
-
-@dataclass(frozen=True)
-class Point:
-    """One retraining: how much was pruned, under which seed, and what came out."""
-
-    percent_pruned: float
-    seed: int
-    kept: int  # train examples
-    steps: int  # optimiser steps
-    seconds: float
-    metrics: dict[str, float]  # "test/accuracy", "validation/loss", "test/recall/<label>", ...
-    key: str = ""  # the name under which the retraining is kept
-
-
-def metrics(logits: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> dict[str, float]:
-    """Return accuracy, macro F1, loss (nats), calibration error and the recall of every class.
-
-    `logits` (examples, classes), `labels` (examples,). Macro F1 averages over the classes present
-    in `labels`. The calibration error is the expected one in 15 equal-width bins of confidence
-    (Guo et al. 2017). A class that is absent has no recall. Raises InputError for logits that are
-    no finite numbers.
-    """
-    if not np.isfinite(logits).all():
-        raise InputError(
-            f"what the model says of {int((~np.isfinite(logits)).any(1).sum())} of {len(logits)} "
-            "examples is no finite number: the training that it comes from diverged; lower its "
-            "learning_rate"
-        )
-    log_probabilities = _log_softmax(logits)
-    predicted, classes = logits.argmax(1), range(logits.shape[1])
-    right = predicted == labels
-    present = [c for c in classes if (labels == c).any()]
-    return {
-        "accuracy": float(right.mean()),
-        "macro_f1": float(np.mean([_f1(predicted == c, labels == c) for c in present])),
-        "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        "calibration_error": _calibration_error(np.exp(log_probabilities).max(1), right),
-        **{f"recall/{label_names[c]}": float(right[labels == c].mean()) for c in present},
-    }
-
-
-def retrain(
-    config: FitConfig,
-    tokenizer,
-    label_names: tuple[str, ...],
-    train: tuple[Tokens, np.ndarray],
-    splits: dict[str, tuple[Tokens, np.ndarray]],
-    seed: int,
-    steps: int = 0,
-    device: str = "cpu",
-) -> tuple[int, float, dict[str, float], dict[str, np.ndarray]]:
-    """Train from the starting weights on `train` and measure on each of `splits`.
-
-    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, the metrics of
-    every split under "<split>/<metric>", and its logits (examples, classes). `splits` is all that
-    can be looked at: whoever must choose without the test split does not pass it.
-    """
-    tokens, labels = train
-    steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
-    model = classifier.build(config, tokenizer, label_names, seed).to(device)
-    start = time.perf_counter()
-    for _ in fit(model, tokens, labels, config, seed, stops=(steps,), steps=steps):
-        pass
-    seconds = time.perf_counter() - start
-    found: dict[str, float] = {}
-    logits = {split: classifier.predict(model, some) for split, (some, _) in splits.items()}
-    for split, (_, split_labels) in splits.items():
-        values = metrics(logits[split], split_labels, label_names)
-        found |= {f"{split}/{name}": value for name, value in values.items()}
-    return steps, seconds, found, logits
-
-
-def by_group(right: np.ndarray, groups: pd.DataFrame) -> dict[str, float]:
-    """Return the accuracy on the examples of every value of every column of `groups`.
-
-    `right` (examples,): which predictions are right. Keys are as `group_metric` makes them.
-    """
-    return {
-        group_metric(column, value): float(right[rows].mean())
-        for column in groups
-        for value, rows in groups.groupby(column).indices.items()
-    }
-
-
-def group_metric(column: str, value: str) -> str:
-    """Name the accuracy on the test examples whose column has this value."""
-    return f"{GROUPED}{column}={value}"
 
 
 def table(points: Collection[Point], arm: str) -> pd.DataFrame:
@@ -194,18 +96,3 @@ def differences(
 
 def _by_point(points: pd.DataFrame) -> Any:
     return points.groupby(["arm", "percent_pruned"], sort=True)
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-
-
-def _f1(predicted: np.ndarray, actual: np.ndarray) -> float:
-    return 2 * float((predicted & actual).sum()) / float(predicted.sum() + actual.sum())
-
-
-def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(right))

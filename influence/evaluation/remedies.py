@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from influence.errors import InputError
-from influence.evaluation.intervals import CLASS
 from influence.evaluation.verdict import floor_of, starved
 from influence.sampling import order as sampling
 from influence.sampling import rules
-from influence.sampling.order import Arm, Floor, parse_arm
+from influence.sampling.arms import CLASS, Arm, parse_arm
+from influence.sampling.order import Floor
 from influence.shapes import Float, Int
 
 COLUMNS = ["arm", "percent_pruned", "label", "remedy", "kept_share", "least_kept_share"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,19 +13,19 @@ import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, FitConfig, changed
 from influence.data.storage import SPLITS, Saved, open_saved, texts_of
-from influence.evaluation import intervals
-from influence.evaluation.intervals import Point
+from influence.evaluation.result import Point
 from influence.models import classifier, pretrained, tokenizers
-from influence.models.fit import steps_per_epoch
+from influence.models.fit import fit, steps_per_epoch
+from influence.models.inputs import cache_of, open_tokens
+from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens
 from influence.nlu import joint, stack
 from influence.nlu import metrics as nlu_metrics
 from influence.runtime import store
 from influence.runtime.engine import Engine, hold, settled
-from influence.training.result import cache_of, open_tokens
 
 Split = Literal["validation", "test"]
-CODE = ("data", "models", "nlu", "evaluation/intervals", "evaluation/retraining")
+CODE = ("data", "models", "nlu", "training", "evaluation/result", "evaluation/retraining")
 OUTCOMES = "outcomes.parquet"
 PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
@@ -187,7 +188,7 @@ def _classifier(
     """Retrain a classifier; return seconds, metrics and logits."""
     train = (opened.train[0].take(rows), opened.train[1][rows])
     names, split = opened.label_names, {place.split: opened.measured}
-    _, seconds, metrics, logits = intervals.retrain(
+    _, seconds, metrics, logits = train_and_measure(
         opened.fit, opened.tokenizer, names, train, split, seed, steps, place.device
     )
     return seconds, metrics, logits[place.split]
@@ -215,7 +216,7 @@ def _stack(
     found["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
     with store.replacing(at / OUTCOMES) as temporary:
         found.to_parquet(temporary, index=False)
-    metrics = intervals.metrics(logits, opened.measured[1], opened.label_names)
+    metrics = metrics_of(logits, opened.measured[1], opened.label_names)
     metrics |= nlu_metrics.rates(found)
     metrics["frame_accuracy"] = 1 - metrics["irer"]
     tail = nlu_metrics.rates(found[found["tail"]])
@@ -245,3 +246,34 @@ def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int)
     inputs = {"dataset": opened.digest, "kept": kept, "model": pretrained.identity(opened.fit)}
     inputs["tokenizer"] = tokenizers.tokenizer_digest(opened.tokenizer)
     return store.fingerprint("retraining", knobs, inputs, CODE)
+
+
+def train_and_measure(
+    config: FitConfig,
+    tokenizer,
+    label_names: tuple[str, ...],
+    train: tuple[Tokens, np.ndarray],
+    splits: dict[str, tuple[Tokens, np.ndarray]],
+    seed: int,
+    steps: int = 0,
+    device: str = "cpu",
+) -> tuple[int, float, dict[str, float], dict[str, np.ndarray]]:
+    """Train from the starting weights on `train` and measure on each of `splits`.
+
+    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, the metrics of
+    every split under "<split>/<metric>", and its logits (examples, classes). `splits` is all that
+    can be looked at: whoever must choose without the test split does not pass it.
+    """
+    tokens, labels = train
+    steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
+    model = classifier.build(config, tokenizer, label_names, seed).to(device)
+    start = time.perf_counter()
+    for _ in fit(model, tokens, labels, config, seed, stops=(steps,), steps=steps):
+        pass
+    seconds = time.perf_counter() - start
+    found: dict[str, float] = {}
+    logits = {split: classifier.predict(model, some) for split, (some, _) in splits.items()}
+    for split, (_, split_labels) in splits.items():
+        values = metrics_of(logits[split], split_labels, label_names)
+        found |= {f"{split}/{name}": value for name, value in values.items()}
+    return steps, seconds, found, logits

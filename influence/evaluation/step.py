@@ -11,8 +11,8 @@ import pandas as pd
 from influence.config.parameters import EvaluateConfig, EvaluateStep
 from influence.data.storage import open_saved
 from influence.evaluation import intervals, retraining
-from influence.evaluation.intervals import Point
-from influence.evaluation.retraining import Place, retrain
+from influence.evaluation.retraining import Place, Point, retrain
+from influence.models.metrics import by_group
 from influence.runtime import store
 from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, inherited, perform, say
@@ -61,7 +61,7 @@ def _evaluate(
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {manifest['arm']}"):
         right = np.load(place.kept / point.key / retraining.PREDICTIONS) == labels
-        found = {**point.metrics, **intervals.by_group(right, groups)}
+        found = {**point.metrics, **by_group(right, groups)}
         points[keys[position][0]].append(replace(point, metrics=found))
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)

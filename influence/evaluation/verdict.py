@@ -11,15 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from influence.evaluation.intervals import (
-    AT_EQUAL_STEPS,
-    CLASS,
-    GROUPED,
-    LEVEL,
-    differences,
-    interval,
-    summarise,
-)
+from influence.evaluation.intervals import LEVEL, differences, interval, summarise
+from influence.models.metrics import GROUPED
+from influence.sampling.arms import AT_EQUAL_STEPS, CLASS
 
 NOTHING_KNOWN = {"kept_share": np.nan, "before": np.nan}  # of what train has no examples of
 VAGUE = 0.05  # an interval wider than this to both sides tells nothing

@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from influence.config.parameters import FitConfig, ModelConfig
+from influence.data import class_order
 from influence.data.labels import plain
 from influence.errors import InputError
 from influence.models import compatibility
 from influence.models import tokens as batches
 from influence.models.layers import classifier
 from influence.models.pretrained import SCRATCH, open_pretrained, quiet, shortened, source_of
-from influence.training import trainer_output
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs call their number
 UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
@@ -251,7 +251,7 @@ def _order_head(
     if theirs == ours:
         return told
     if sorted(theirs) != sorted(ours) or len(set(ours)) < len(ours):
-        trainer_output.check_numbers(name, own, label_names)
+        class_order.check_numbers(name, own, label_names)
         return told
     order = [theirs.index(label) for label in ours]
     with torch.no_grad():
@@ -272,9 +272,9 @@ def _check_head(
     texts = rows[[column for column in ("text", "text_pair") if column in rows]]
     logits = predict(model, batches.encode(tokenizer, texts, config.max_length, types))
     odds = np.exp(logits - logits.max(1, keepdims=True))
-    counts = trainer_output.confusion(rows["label"].to_numpy(), logits.argmax(1), len(label_names))
+    counts = class_order.confusion(rows["label"].to_numpy(), logits.argmax(1), len(label_names))
     sure = float((1 / odds.sum(1)).mean())
-    trainer_output.check_order(f"model {config.model!r}", counts, sure, label_names)
+    class_order.check_order(f"model {config.model!r}", counts, sure, label_names)
 
 
 def _check_layers(config: ModelConfig, there: int) -> None:

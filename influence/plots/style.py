@@ -8,8 +8,8 @@ from zlib import crc32
 
 import matplotlib
 
-from influence.evaluation.intervals import AT_EQUAL_STEPS
-from influence.scoring.scores import REGISTRY
+from influence.sampling.arms import AT_EQUAL_STEPS
+from influence.scores import REGISTRY
 
 BASELINES = ("random", AT_EQUAL_STEPS)
 # Okabe and Ito's colours without black (random's) and yellow (pale on white), two of Tol's instead.

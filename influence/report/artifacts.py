@@ -13,10 +13,11 @@ import pandas as pd
 from influence.config.studies import Study
 from influence.data.storage import open_saved, told
 from influence.evaluation import intervals, verdict
-from influence.evaluation.intervals import AT_EQUAL_STEPS
 from influence.evaluation.verdict import Comparison
 from influence.nlu import tables as nlu_tables
 from influence.runtime import store
+from influence.sampling import arms
+from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.scoring import label_errors
 from influence.scoring.spec import hardness, parse_spec
 from influence.tracking.run import Run, home
@@ -85,7 +86,7 @@ def sample(run: Run, directory: Path) -> None:
     shares = _read_shares(directory)
     run.log_table(shares, "class_shares")
     figures = {
-        "class_shares" if group == intervals.CLASS else _file_name(f"shares_by_{group}"): figure
+        "class_shares" if group == arms.CLASS else _file_name(f"shares_by_{group}"): figure
         for group, figure in (
             (group, plots.class_shares(own)) for group, own in shares.groupby("group")
         )

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from influence.evaluation import costs
-from influence.evaluation.intervals import CLASS
 from influence.evaluation.verdict import Comparison, shown
 from influence.nlu import tables as nlu_tables
 from influence.report import charts as report_charts
+from influence.sampling.arms import CLASS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from influence.data.storage import Dataset
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, heads
 from influence.runtime import store
-from influence.sampling.order import parse_arm
+from influence.sampling.arms import parse_arm
 from influence.scoring import spec, stability
 
 FOUND = ("AUROC", "average precision", "precision", "by chance")

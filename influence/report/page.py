@@ -10,10 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from influence.data.storage import Dataset, open_saved, told
 from influence.evaluation import remedies
-from influence.evaluation.intervals import AT_EQUAL_STEPS
 from influence.evaluation.verdict import Comparison
 from influence.report import charts, comparison, examples, studies
 from influence.runtime import store
+from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.scoring.spec import hardness, parse_spec
 from influence.training.result import recall_of
 

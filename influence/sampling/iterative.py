@@ -9,7 +9,7 @@ from influence.config.parameters import SampleConfig, SampleStep, fractions
 from influence.data.storage import open_saved
 from influence.runtime import store
 from influence.runtime.step import Record, Steps, Task, perform
-from influence.sampling import order
+from influence.sampling import arms, order
 from influence.sampling.step import CODE, described, fill, subset_of
 
 
@@ -33,7 +33,7 @@ def join(config: SampleStep, scored: Path, turned: Sequence[Path]) -> Steps:
     draw: what an earlier turn pruned is pruned first.
     """
     manifest = store.read_manifest(scored, "score")
-    arm = order.parse_arm(config.arm)
+    arm = arms.parse_arm(config.arm)
     inputs = {"scores": manifest["fingerprint"]} | {
         f"turn {number}": store.read_manifest(path, "sample")["fingerprint"]
         for number, path in enumerate(turned)

@@ -8,21 +8,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from influence.errors import InputError, choose
+from influence.sampling.arms import Arm, Normalize
 from influence.sampling.ranking import by_group, descending, to_unit
 from influence.sampling.rules import REGISTRY
-from influence.scoring.spec import parse_spec
 from influence.shapes import Float, Int
 
 Examples = Float[np.ndarray, " examples"]
 Indices = Int[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
-Normalize = Literal["none", "class", "dataset"]
 PART = 65536  # places of an order that are looked at together
 NO_KNOBS: Mapping[str, float | int] = MappingProxyType({})
 
@@ -34,43 +33,6 @@ class Floor:
     groups: Labels
     count: int
     name: str = "floor"  # the knob that sets it
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way to prune: the scores it reads, its rule, how the scores are normalised."""
-
-    scores: tuple[str, ...]
-    rule: str
-    normalize: Normalize = "none"
-
-    def __str__(self) -> str:
-        """Return the canonical `score:rule[:normalize]`."""
-        suffix = () if self.normalize == "none" else (self.normalize,)
-        return ":".join(
-            ("+".join(self.scores), self.rule, *suffix) if self.scores else (self.rule,)
-        )
-
-
-def parse_arm(text: str) -> Arm:
-    """Read `score:rule[:normalize]`, a blend `score+score:linear[:normalize]`, or a bare rule.
-
-    Scores may carry a window (`el2n@3:easy`). Raises InputError naming what is wrong and what there
-    is.
-    """
-    first, *rest = text.strip().split(":")
-    if not rest:
-        return _parse_bare_rule(first)
-    if len(rest) > 2:
-        raise InputError(f"arm {text!r} has {len(rest) + 1} parts; write score:rule[:normalize]")
-    rule, normalize = REGISTRY[choose("rule", rest[0], REGISTRY)], (*rest, "none")[1]
-    choose("normalize", normalize, get_args(Normalize))
-    if not rule.scored:
-        raise InputError(f"rule {rule.name!r} takes no score, unlike {text!r}; write {rule.name}")
-    scores = tuple(str(parse_spec(score)) for score in first.split("+"))
-    if len(scores) > 1 and not rule.blends:
-        raise InputError(f"only rule 'linear' blends scores, unlike {text!r}; write {first}:linear")
-    return Arm(scores, rule.name, normalize)
 
 
 def order(
@@ -176,20 +138,6 @@ def normalize(values: Examples, labels: Labels, how: Normalize) -> Examples:
     if how == "none":
         return finite
     return _standardize(finite, labels) if how == "class" else _standardize_all(finite)
-
-
-def _parse_bare_rule(name) -> Arm:
-    """Read an arm without a colon: a rule that needs no score, else say what is missing."""
-    bare = [rule.name for rule in REGISTRY.values() if not rule.scored]
-    if name in bare:
-        return Arm((), name)
-    if not name:
-        raise InputError(f"an arm is empty; write score:rule[:normalize] or {', '.join(bare)}")
-    if name in REGISTRY:
-        raise InputError(f"rule {name!r} needs a score; write score:{name}, such as el2n:{name}")
-    for score in name.split("+"):
-        parse_spec(score)
-    raise InputError(f"arm {name!r} names no rule; write {name}:rule with {', '.join(REGISTRY)}")
 
 
 def _check_recall(recall, labels) -> np.ndarray:

@@ -12,17 +12,18 @@ from influence.config.parameters import SampleConfig, SampleStep, fractions, nam
 from influence.data.columns import listed
 from influence.data.storage import Dataset, Saved, chosen, open_saved, rows_file, save_subsets
 from influence.errors import InputError
-from influence.evaluation.intervals import CLASS, GROUPED, group_metric
+from influence.models.metrics import GROUPED, group_metric
 from influence.runtime import store
 from influence.runtime.step import Record, Steps, Task, inherited, perform
 from influence.sampling import order as sampling
 from influence.sampling import rules
+from influence.sampling.arms import CLASS, Arm, parse_arm
 from influence.scoring import label_errors, spec
 from influence.scoring.result import flips_of
 from influence.training.result import read_scored, recall_of
 
 GROUPS = 50  # values of a column by which pruning is judged
-CODE = ("data", "scoring", "sampling")
+CODE = ("scores", "data", "scoring", "sampling")
 
 
 def sample(config: SampleStep, scored: Path) -> Steps:
@@ -35,7 +36,7 @@ def sample(config: SampleStep, scored: Path) -> Steps:
     wrong also `flips.csv`, how many of them each fraction prunes.
     """
     manifest = read_scored(scored)
-    arm = sampling.parse_arm(config.arm)
+    arm = parse_arm(config.arm)
     missing = [name for name in arm.scores if name not in manifest["scores"]]
     if missing:
         raise InputError(
@@ -56,9 +57,9 @@ def sample(config: SampleStep, scored: Path) -> Steps:
     return (yield from perform(task, config.workdir, work))
 
 
-def parse_arms(text: str) -> tuple[sampling.Arm, ...]:
+def parse_arms(text: str) -> tuple[Arm, ...]:
     """Read a comma-separated list of arms; random, the baseline, is always the first."""
-    arms = [sampling.parse_arm("random"), *(sampling.parse_arm(name) for name in names(text))]
+    arms = [parse_arm("random"), *(parse_arm(name) for name in names(text))]
     return tuple(dict.fromkeys(arms))
 
 

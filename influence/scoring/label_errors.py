@@ -1,9 +1,18 @@
-"""How well a score finds labels that are known to be wrong, and what pruning does with them."""
+"""Label errors: which the model doubts, how well a score finds known ones, what pruning removes.
+
+Confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068) is cleanlab's own,
+where that is installed.
+"""
+
+import importlib.util
 
 import numpy as np
 import pandas as pd
 
 from influence.shapes import Bool, Float, Int
+from influence.trace.trace import Trace
+
+COLUMNS = ["row", "predicted", "doubt"]  # of the table of suspects
 
 Examples = Float[np.ndarray, " examples"]
 Flipped = Bool[np.ndarray, " examples"]
@@ -73,3 +82,55 @@ def _curve(hardness: Examples, flipped: Flipped) -> tuple[np.ndarray, np.ndarray
     values = hardness[order]
     ends = np.flatnonzero(np.append(values[1:] != values[:-1], True)) + 1
     return np.cumsum(flipped[order])[ends - 1], ends
+
+
+def version() -> str:
+    """Return the version of cleanlab, "" where it is not installed."""
+    if importlib.util.find_spec("cleanlab") is None:
+        return ""
+    from importlib.metadata import version
+
+    return version("cleanlab")
+
+
+def issues(
+    labels: Int[np.ndarray, " examples"], probabilities: Float[np.ndarray, "examples classes"]
+) -> Bool[np.ndarray, " examples"]:
+    """Tell which labels cleanlab takes for wrong (its default, pruning by noise rate).
+
+    `probabilities` must be those of models that have not seen the example.
+    """
+    from cleanlab.filter import find_label_issues
+
+    return np.asarray(find_label_issues(labels, probabilities, n_jobs=1), dtype=bool)
+
+
+def suspects(trace: Trace) -> pd.DataFrame:
+    """Return the examples whose label the model found less likely than another, most doubted first.
+
+    Columns: row (of the train set), predicted (class number) and doubt: how much more probable that
+    class was than the label (cleanlab's normalised margin with its sign turned). The probabilities
+    are those of models that have not seen the example, where there are folds; else means over all
+    measured checkpoints and runs. Empty where no logits were measured.
+    """
+    logits = [values for run in trace.runs for values in run.at.get("logits", {}).values()]
+    if trace.held_out_logits is not None:
+        logits = [trace.held_out_logits]
+    if not logits:
+        return pd.DataFrame(columns=COLUMNS)
+    mean = np.zeros(logits[0].shape)
+    for values in logits:
+        mean += softmax(values) / len(logits)
+    places = np.arange(len(trace.labels))
+    own = mean[places, trace.labels].copy()
+    mean[places, trace.labels] = -1.0
+    doubt = mean.max(1) - own
+    found = pd.DataFrame({"row": places, "predicted": mean.argmax(1), "doubt": doubt})
+    ranked = found.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
+    return ranked[ranked["doubt"] > 0]
+
+
+def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
+    """Return the probabilities of each row, in 64 bits."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)

@@ -6,9 +6,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from influence.config.parameters import TrainStep, names
+from influence.data.storage import Dataset
 from influence.errors import InputError, first_line
+from influence.models import compatibility, pretrained
+from influence.models.classifier import build
+from influence.models.inputs import encode
 from influence.models.tokens import Tokens, collate
-from influence.scoring.scores import REGISTRY
+from influence.scores import REGISTRY
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.meter import (
     MISMATCH,
@@ -20,6 +25,7 @@ from influence.trace.meter import (
     reference,
     relative,
 )
+from influence.training import imported
 
 VARIANCES = {"gradient_variance", "gradient_deviation"}
 LAYERS = "last_layer"  # of TracIn: others change what is summed, not whether it can be
@@ -52,6 +58,27 @@ def two_texts(tokens: Tokens) -> Tokens:
     full = np.flatnonzero(tokens.lengths)
     lengths = tokens.lengths[full]
     return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
+
+
+def check_training(config: TrainStep, dataset: Dataset, score: str) -> list[str]:
+    """Return what gradients the model of a training does not give.
+
+    Raises InputError if one of the scores in `score` reads them.
+    """
+    if config.model in pretrained.SCRATCH and not config.adopt:
+        return []  # a BERT
+    tokenizer = imported.tokenizer_of(config, dataset)
+    if config.adopt:
+        model, name = imported.open_last(config, tokenizer), f"the checkpoints in {config.adopt}"
+    else:
+        model = build(config, tokenizer, dataset.label_names, 0)
+        name = f"model {config.model!r}"
+    if model is None:
+        return []
+    tokens = two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
+    asked = [*REGISTRY] if "all" in names(score) else names(score)
+    check(name, model, tokens, [parse_spec(one) for one in asked])
+    return [] if asked else told(name, model, tokens)
 
 
 def _hindrances(

@@ -6,35 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from influence.errors import InputError
-from influence.scoring.scores import QUANTITIES, REGISTRY
+from influence.models.fit import Checkpoint
+from influence.scores import QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
 from influence.shapes import Float
-from influence.trace.trace import Checkpoint, RunTrace, Trace
+from influence.trace.trace import RunTrace, Trace
+from influence.training.result import RunInfo
 
 Examples = Float[np.ndarray, " examples"]
 PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
 PARTS["even"] = slice(1, None, 2)
 BLOCK = 65536  # examples scored at a time
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What one finished training run offers beside its checkpoints.
-
-    observations: whether it was observed; null: the steps at which its null model was read, ()
-    where there is none; trails: whether its dataset has slots; held_out: whether models that have
-    not seen an example were asked about it; measurable: the quantities that a run without weights
-    has nevertheless, None for one with weights, which has all; given: scores computed elsewhere.
-    """
-
-    seed: int
-    checkpoints: tuple[Checkpoint, ...]
-    observations: bool
-    null: tuple[int, ...]
-    trails: bool = False
-    held_out: bool = False
-    measurable: frozenset[str] | None = None
-    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,17 @@ import pandas as pd
 import pyarrow as pa
 
 from influence.data.storage import Saved, rows_file
-from influence.models import classifier, representations, tokenizers
+from influence.models import classifier, tokenizers
+from influence.models.inputs import encode
 from influence.runtime import store
-from influence.scoring import confident, label_errors, stability
+from influence.scoring import label_errors, stability
+from influence.scoring.label_errors import softmax
 from influence.scoring.spec import ScoreSpec, hardness
-from influence.scoring.suspects import softmax
 from influence.shapes import Float
+from influence.trace import representations
 from influence.trace.trace import Trace
 from influence.training import dynamics
-from influence.training.result import HELD_OUT, encode, read_config
+from influence.training.result import HELD_OUT, read_config
 
 MAPPED = 2000  # examples at most on the map
 RANKED = 20_000  # examples at most by which scores are compared with each other
@@ -90,12 +92,12 @@ def write_flips(
     return found
 
 
-def write_issues(source: Saved, training: Path, directory: Path) -> dict[str, float]:
+def write_issues(source: Saved, training: Path, directory: Path) -> dict[str, int | float]:
     """Leave `label_issues.json`, what cleanlab takes for wrong and how many of these are."""
-    if not confident.version() or not (training / HELD_OUT).exists():
+    if not label_errors.version() or not (training / HELD_OUT).exists():
         return {}
     labels = source.array("train", "label")
-    found = confident.issues(labels, softmax(np.load(training / HELD_OUT)))
+    found = label_errors.issues(labels, softmax(np.load(training / HELD_OUT)))
     counted = {"found": int(found.sum())}
     flipped = flips_of(source, "train")
     if flipped is not None:

@@ -18,6 +18,7 @@ from influence.data import slots
 from influence.data.storage import Saved, open_saved
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
+from influence.models.inputs import open_tokens
 from influence.runtime import store
 from influence.runtime.engine import Engine, free_memory, hold
 from influence.runtime.step import say
@@ -37,7 +38,6 @@ from influence.training.result import (
     GIVEN_LOGITS,
     GIVEN_SCORES,
     HELD_OUT,
-    open_tokens,
     read_checkpoints,
     read_config,
 )

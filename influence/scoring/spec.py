@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from influence.errors import InputError, choose
-from influence.scoring.scores import REGISTRY
+from influence.scores import REGISTRY
 from influence.shapes import Float
 
 Examples = Float[np.ndarray, " examples"]

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from influence.errors import InputError
-from influence.scoring.plan import RunInfo, compute, plan
-from influence.scoring.scores import REGISTRY
+from influence.scores import REGISTRY
+from influence.scoring.plan import compute, plan
 from influence.scoring.spec import ScoreSpec, hardness, parse_spec, window_of
 from influence.shapes import Float
 from influence.trace.trace import Trace
+from influence.training.result import RunInfo
 
 Examples = Float[np.ndarray, " examples"]
 HALVES = ("odd", "even")

@@ -7,20 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from influence import scores
 from influence.config.parameters import ScoreConfig, ScoreStep, names
 from influence.data.storage import open_saved
 from influence.errors import InputError, choose
+from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens
 from influence.runtime import store
 from influence.runtime.engine import Engine, give_free_memory_back, let_go, settled
 from influence.runtime.step import Record, Steps, Task, inherited, perform, say
-from influence.scoring import confident, plan, result, scores, stability, suspects
+from influence.scoring import label_errors, plan, result, stability
 from influence.scoring.shards import Pass, bounds_of, do_not_fit, run_pass, traces
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.trace import Trace, join, load_trace, save_trace
-from influence.training.result import cache_of, read_runs
+from influence.training.result import RunInfo, read_runs
 
-CODE = ("data", "models", "trace", "training", "scoring")
+CODE = ("scores", "data", "models", "trace", "training", "scoring")
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
@@ -54,7 +56,7 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}
     inputs = {"training": manifest["fingerprint"]}
     if manifest["folds"]:
-        inputs["cleanlab"] = confident.version()
+        inputs["cleanlab"] = label_errors.version()
     task = Task("score", knobs, inputs, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
@@ -68,7 +70,7 @@ def wanted(text: str, arms: Sequence) -> str:
     return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
 
 
-def possible(asked: Iterable[str], runs: Sequence[plan.RunInfo], otherwise: str = "") -> list:
+def possible(asked: Iterable[str], runs: Sequence[RunInfo], otherwise: str = "") -> list:
     """Return the specs of those scores that `runs` can give; say after `otherwise` why not others.
 
     Without `otherwise` nothing is said.
@@ -216,7 +218,7 @@ class _Kept:
             found = plan.compute(spec, trace)
             whole = self.values.setdefault(str(spec), np.empty(self.total, found.dtype))
             whole[start : start + len(found)] = found
-        doubted = suspects.suspects(trace).head(self.examples)
+        doubted = label_errors.suspects(trace).head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
         self.traces.append(trace.take(self.ranked[first:end] - start))

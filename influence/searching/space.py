@@ -11,7 +11,7 @@ from typing import Any, Protocol, get_args
 
 from influence.errors import InputError, choose
 from influence.sampling import rules
-from influence.sampling.order import Arm, Normalize, parse_arm
+from influence.sampling.arms import Arm, Normalize, parse_arm
 from influence.scoring.spec import parse_spec
 
 STEP = 5  # percent: the grid of prune fractions, so that arms meet random at the same ones

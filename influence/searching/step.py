@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from influence import scores
 from influence.config.parameters import DataConfig, FitConfig, SearchConfig, SearchStep, names
 from influence.data import load
 from influence.data.storage import open_saved, save_subsets
@@ -20,7 +21,7 @@ from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Task, inherited, perform, say
 from influence.sampling import order as sampling
 from influence.sampling import rules
-from influence.scoring import scores
+from influence.sampling.arms import Arm
 from influence.scoring import spec as specs
 from influence.scoring.step import possible
 from influence.searching import space, trials
@@ -30,7 +31,7 @@ from influence.searching.trials import Trial
 from influence.training.result import read_scored, recall_of
 from influence.training.step import expected
 
-CODE = ("data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
+CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
 PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # a study is the same with others of these
 Searching = Generator[Trial | Record, None, Path]
@@ -251,7 +252,7 @@ def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[
     """Return the rows to retrain on, by arm and seed: full, random at the fraction, and chosen."""
     arms = {FULL: [np.arange(len(scored.labels))] * seeds}
     if chosen is not None and chosen.candidate is not None:
-        random = Candidate(sampling.Arm((), "random"), chosen.percent, 1, {})
+        random = Candidate(Arm((), "random"), chosen.percent, 1, {})
         for candidate in (random, chosen.candidate):
             kept = [scored.kept(candidate, number) for number in range(seeds)]
             arms[str(candidate.arm)] = kept

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from influence.sampling.order import Arm, parse_arm
+from influence.sampling.arms import Arm, parse_arm
 from influence.scoring.spec import parse_spec
 from influence.searching.space import STEP, Candidate
 

@@ -19,7 +19,7 @@ import pandas as pd
 from influence.data.columns import listed
 from influence.data.sources.files import read_file
 from influence.errors import InputError
-from influence.scoring.scores import REGISTRY
+from influence.scores import REGISTRY
 from influence.shapes import Float, Int, Shaped
 
 FOLDER = "training_dynamics"

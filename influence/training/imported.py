@@ -12,17 +12,18 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from influence.config.parameters import TrainConfig
+from influence.data import class_order
 from influence.data.sources.files import split_name
 from influence.data.storage import Dataset, texts_of
 from influence.errors import InputError
-from influence.evaluation import intervals
 from influence.models import classifier, compatibility, pretrained, tokenizers
 from influence.models.fit import steps_per_epoch
+from influence.models.inputs import encode
+from influence.models.metrics import metrics_of
 from influence.nlu import joint
 from influence.runtime import store
-from influence.scoring import plan
-from influence.training import dynamics, plausibility, trainer_output
-from influence.training.result import GIVEN_LOGITS, GIVEN_SCORES, encode, read_checkpoints
+from influence.training import dynamics, plausibility, result, trainer_output
+from influence.training.result import GIVEN_LOGITS, GIVEN_SCORES, read_checkpoints
 from influence.training.trainer_output import Adopted
 
 
@@ -85,16 +86,16 @@ def _check_predictions(
     every, refusal = odds / odds.sum(1, keepdims=True), ""
     for labels, places, which in plausibility.readings(rows, len(names)):
         found = every[places]
-        counts = trainer_output.confusion(labels, found.argmax(1), len(names))
+        counts = class_order.confusion(labels, found.argmax(1), len(names))
         sure = float(found.max(1).mean())
         told = f"{last} fits {which} of {np.trace(counts) / counts.sum():.1%} of {len(labels)} "
         told += "train examples"
         fits, more = plausibility.verdict(found, labels, names)
         if fits or not refusal:
-            trainer_output.check_order(last, counts, sure, names)
+            class_order.check_order(last, counts, sure, names)
         if fits:
             return told + more
-        chance = trainer_output.by_chance(counts)
+        chance = class_order.by_chance(counts)
         refusal = refusal or (
             f"{told}, guesses would {chance:.1%}, and by its own probabilities it should {sure:.1%}"
         )
@@ -116,19 +117,19 @@ def identity(config: TrainConfig) -> str:
     return " ".join(store.file_digest(file)[:16] for file in files)
 
 
-def expected(config: TrainConfig, examples: int) -> plan.RunInfo:
+def expected(config: TrainConfig, examples: int) -> result.RunInfo:
     """Return what the adopted run will hold for `examples` train examples."""
     trails = config.task == "nlu"
     if found := _checkpoints(config):
         checkpoints = read_checkpoints([_entry(one) for one in found])
-        return plan.RunInfo(config.seed, checkpoints, False, (), trails)
+        return result.RunInfo(config.seed, checkpoints, False, (), trails)
     path = _path(config)
     if path.is_file():
         scores = frozenset(dynamics.read_values(path))
-        return plan.RunInfo(config.seed, (), False, (), trails, False, frozenset(), scores)
+        return result.RunInfo(config.seed, (), False, (), trails, False, frozenset(), scores)
     count = len(dynamics.read_cartography(path).logits)
     ends = read_checkpoints(_ends(config, count, examples))
-    return plan.RunInfo(config.seed, ends, True, (), trails, False, frozenset({"logits"}))
+    return result.RunInfo(config.seed, ends, True, (), trails, False, frozenset({"logits"}))
 
 
 def tokenizer_of(config: TrainConfig, dataset: Dataset):
@@ -173,7 +174,7 @@ def _leave_checkpoints(at: Path, tokenizer: Path, config: TrainConfig, dataset, 
     model = _open(found[-1].path, tokenizer)
     tokens = encode(tokenizer, dataset.validation, config)
     labels, names = dataset.validation["label"].to_numpy(), dataset.label_names
-    values = intervals.metrics(classifier.predict(model, tokens), labels, names)
+    values = metrics_of(classifier.predict(model, tokens), labels, names)
     for one in found:
         classifier.save(_open(one.path, tokenizer), at / f"step-{one.step:06d}")
     np.save(at / "observations.npy", np.zeros((0, len(dataset.train)), dtype=bool))

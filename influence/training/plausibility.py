@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from influence.training.trainer_output import beats_chance, by_chance, confusion, keeps_its_word
+from influence.data.class_order import beats_chance, by_chance, confusion, keeps_its_word
 
 UNEVEN = 0.1  # nats that the shares of the classes tell of a label, from which on they are uneven
 LEARNED = 0.75  # share of that which a model says that has learned the shares

@@ -1,90 +1,40 @@
 """What a step directory offers to later steps: tokens and labels of its splits, checkpoints."""
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from influence.config.parameters import ModelConfig, TrainConfig
-from influence.data.storage import Saved, open_saved
+from influence.config.parameters import TrainConfig
 from influence.errors import InputError, first_line
-from influence.models import tokenizers
-from influence.models import tokens as batches
+from influence.models.fit import Checkpoint
 from influence.runtime import store
-from influence.scoring.plan import RunInfo
-from influence.trace.trace import Checkpoint
-
-# The modules that every training depends on, the scored one and each retraining.
-TRAINING = (
-    *("batches", "compatibility", "evaluation", "joint", "layers", "models", "nlu"),
-    *("nlu_metrics", "pretrained", "saved", "slots", "steps/inputs", "tokenizers", "training"),
-    "vocabulary",
-)
-
 
 HELD_OUT = "held_out.npy"  # logits (examples, classes) of models that have not seen the example
 # What a run holds that was made elsewhere and left no weights.
 GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
 
 
-def open_inputs(
-    directory: Path, split: str, config: ModelConfig
-) -> tuple[batches.Tokens, np.ndarray]:
-    """Return tokens and labels (examples,) of one split of a step directory of this workdir."""
-    source, tokenizer = (
-        open_saved(directory / "data"),
-        tokenizers.open_tokenizer(directory / "tokenizer"),
-    )
-    tokens = open_tokens(source, split, tokenizer, config, cache_of(directory))
-    return tokens, source.array(split, "label")
+@dataclass(frozen=True)
+class RunInfo:
+    """What one finished training run offers beside its checkpoints.
 
-
-def cache_of(directory: Path) -> Path:
-    """Return where the tokens are kept for the steps of the workdir that `directory` lies in."""
-    return directory.parent / "tokens"
-
-
-def open_tokens(
-    source: Saved, split: str, tokenizer, config: ModelConfig, cache: Path
-) -> batches.Tokens:
-    """Return the tokens of a split, made once for all steps and workers, as maps of files.
-
-    They are kept in `cache` under a name made of the rows, the tokenizer and the length.
+    observations: whether it was observed; null: the steps at which its null model was read, ()
+    where there is none; trails: whether its dataset has slots; held_out: whether models that have
+    not seen an example were asked about it; measurable: the quantities that a run without weights
+    has nevertheless, None for one with weights, which has all; given: scores computed elsewhere.
     """
-    knobs = {"max_length": config.max_length, "tokenizer": tokenizers.tokenizer_digest(tokenizer)}
-    key = store.fingerprint("tokens", knobs, {"rows": source.files[split]}, ("models/tokens",))
-    at = cache / key
-    with store.locked(at):
-        if not (at / "tokens.json").exists():
-            _write_tokens(source, split, tokenizer, config, at)
-    facts = json.loads((at / "tokens.json").read_text(encoding="utf-8"))
-    return batches.Tokens(
-        ids=np.memmap(at / "ids", np.int32, "r"),
-        types=np.memmap(at / "types", np.int8, "r") if facts["types"] else None,
-        starts=np.load(at / "starts.npy", mmap_mode="r"),
-        lengths=np.load(at / "lengths.npy", mmap_mode="r"),
-        pad=tokenizer.pad_token_id,
-    )
 
-
-def _write_tokens(source: Saved, split: str, tokenizer, config: ModelConfig, at: Path) -> None:
-    lengths, typed = [], False
-    texts = [name for name in ("text", "text_pair") if name in source.columns(split)]
-    with open(at / "ids", "wb") as ids, open(at / "types", "wb") as types:
-        for part in source.parts(split, texts):
-            some = encode(tokenizer, part, config)
-            ids.write(some.ids.tobytes())
-            if some.types is not None:
-                types.write(some.types.tobytes())
-                typed = True
-            lengths.append(some.lengths)
-    every = np.concatenate(lengths)
-    np.save(at / "lengths.npy", every)
-    np.save(at / "starts.npy", batches.starts_of(every))
-    store.write_json(at / "tokens.json", {"types": typed, "examples": len(every)})
+    seed: int
+    checkpoints: tuple[Checkpoint, ...]
+    observations: bool
+    null: tuple[int, ...]
+    trails: bool = False
+    held_out: bool = False
+    measurable: frozenset[str] | None = None
+    given: frozenset[str] = frozenset()
 
 
 def recall_of(manifest: Mapping[str, Any]) -> np.ndarray | None:
@@ -95,12 +45,6 @@ def recall_of(manifest: Mapping[str, Any]) -> np.ndarray | None:
     if not manifest["recall"]:
         return None
     return np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
-
-
-def encode(tokenizer, frame: pd.DataFrame, config: ModelConfig) -> batches.Tokens:
-    """Tokenise a split as the model reads it."""
-    types = "token_type_ids" in tokenizer.model_input_names
-    return batches.encode(tokenizer, frame, config.max_length, types)
 
 
 def read_scored(directory: Path) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from influence.config.parameters import TrainConfig
 from influence.data.storage import Saved, open_saved
-from influence.evaluation import intervals
 from influence.models import classifier, fit, tokenizers
 from influence.models.fit import Progress, Schedule, steps_per_epoch
+from influence.models.inputs import open_inputs
+from influence.models.metrics import metrics_of
 from influence.models.tokens import empty_inputs
 from influence.runtime import store
 from influence.training import resume
-from influence.training.result import open_inputs
 
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
@@ -126,7 +126,7 @@ def _observation(kept: Path, step: int) -> Path:
 
 def _validate(model, tokens, labels: np.ndarray, dataset: Saved, recall: dict) -> dict:
     """Return the metrics on validation, and put the recall of every class into `recall`."""
-    found = intervals.metrics(classifier.predict(model, tokens), labels, dataset.label_names)
+    found = metrics_of(classifier.predict(model, tokens), labels, dataset.label_names)
     recalls = {name for name in found if name.startswith("recall/")}
     recall |= {name.removeprefix("recall/"): found[name] for name in sorted(recalls)}
     return {f"validation/{name}": value for name, value in found.items() if name not in recalls}

@@ -1,8 +1,9 @@
 """train: from a dataset to checkpoints and training observations."""
 
 import json
-from collections.abc import Callable, Generator
-from dataclasses import fields, replace
+from collections.abc import Generator
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +15,22 @@ from influence.config.parameters import (
     TrainConfig,
     TrainStep,
     changed,
-    names,
     narrow,
 )
 from influence.data import load
 from influence.data.storage import Dataset, digest_of_rest, save, told
 from influence.errors import InputError
-from influence.models import compatibility, pretrained, tokenizers
 from influence.models import fit as training
-from influence.models.classifier import build, check_start, open_checkpoint
+from influence.models import pretrained, tokenizers
+from influence.models.classifier import check_start, open_checkpoint
 from influence.nlu import joint
 from influence.nlu import stack as nlu
 from influence.runtime import store
 from influence.runtime.engine import Engine, has_bf16, settled
 from influence.runtime.step import Record, Steps, Task, perform, say
-from influence.scoring import measurable, spec
-from influence.scoring import plan as planning
-from influence.scoring.scores import REGISTRY
 from influence.training import imported as adopting
-from influence.training.result import HELD_OUT, encode, read_checkpoints
+from influence.training import result
+from influence.training.result import HELD_OUT, read_checkpoints
 from influence.training.runs import checkpoint, train_fold, train_run
 
 CODE = ("data", "models", "nlu", "training")
@@ -40,25 +38,26 @@ CODE = ("data", "models", "nlu", "training")
 KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds", "weights", "given")
 
 
-def train(
-    config: TrainStep,
-    engine: Engine,
-    score: str = "",
-    check: Callable[[Dataset], None] | None = None,
-    paired: bool = False,
-) -> Steps:
-    """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
+@dataclass(frozen=True)
+class Request:
+    """A training that was checked: nothing that can be known of it beforehand stands against it."""
 
-    Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
-    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
-    the null model gives at each epoch's end: on its one possible input it is nothing but these).
-    With `folds` also `held_out.npy`, what models that have not seen an example say of it.
-    With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
-    Raises InputError before any training if it could not give one of the scores in `score`; `check`
-    is called with the dataset and may raise it too. `paired`: what is adopted is known to have been
-    trained on this dataset with the tokenizer beside it.
+    config: TrainStep
+    dataset: Dataset
+    task: Task
+    notes: tuple[str, ...]  # what is worth saying before the work
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether it was done before."""
+        return store.is_finished(self.task.directory(self.config.workdir))
+
+
+def open_dataset(config: TrainStep) -> Dataset:
+    """Load the dataset of a training and say what is worth knowing of it.
+
+    Raises InputError if it does not go with the task.
     """
-    config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     dataset = load.load(**config.knobs(DataConfig))
     for sentence in told(dataset):
         say(f"train: {sentence}")
@@ -69,35 +68,50 @@ def train(
             "what is adopted is not trained" if config.adopt else "one fold leaves nothing to train"
         )
         raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
+    return dataset
+
+
+def request(config: TrainStep, dataset: Dataset, engine: Engine, paired: bool = False) -> Request:
+    """Check a training before any work and give it its place.
+
+    `paired`: what is adopted is known to have been trained on this dataset with the tokenizer
+    beside it. Raises InputError if dataset, model and what is adopted do not belong together.
+    """
+    config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
+    notes = []
     if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
-        say("train: this CPU has no bf16 and emulates it, many times slower than precision=fp32")
-    planning.plan(
-        [spec.parse_spec(name) for name in names(score) if name != "all"],
-        expected(config, len(dataset.train)),
-    )
-    if check is not None:
-        check(dataset)
+        notes.append("this CPU has no bf16 and emulates it, many times slower than precision=fp32")
     known = {field.name for field in fields(DataConfig)}
     knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
     inputs = {"dataset": dataset.digest, "rest": digest_of_rest(dataset)}
     inputs["model"] = pretrained.identity(config)
     if config.adopt:
-        for note in adopting.check(config, dataset):
-            say(f"train: {note}")
+        notes += adopting.check(config, dataset)
         inputs["adopted"] = adopting.identity(config)
     knobs |= {"dataset": dataset.name, "task": config.task}
-    task = Task("train", knobs, inputs, CODE)
-    if not store.is_finished(task.directory(config.workdir)):
-        for note in _check_model(config, dataset, paired):
-            say(f"train: {note}")
-        for note in _check_measurable(config, dataset, score):
-            say(f"train: {note}")
-    return (
-        yield from perform(task, config.workdir, lambda at: _train(config, dataset, engine, at))
-    )
+    made = Request(config, dataset, Task("train", knobs, inputs, CODE), tuple(notes))
+    if made.is_finished:
+        return made
+    return replace(made, notes=(*notes, *_check_model(config, dataset, paired)))
 
 
-def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]:
+def train(request: Request, engine: Engine) -> Steps:
+    """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
+
+    Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
+    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
+    the null model gives at each epoch's end: on its one possible input it is nothing but these).
+    With `folds` also `held_out.npy`, what models that have not seen an example say of it.
+    With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
+    """
+    for note in request.notes:
+        say(f"train: {note}")
+    config, dataset = request.config, request.dataset
+    work = partial(_train, config, dataset, engine)
+    return (yield from perform(request.task, config.workdir, work))
+
+
+def expected(config: TrainConfig, examples: int) -> tuple[result.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
     if config.adopt:
         return (adopting.expected(config, examples),)
@@ -112,7 +126,7 @@ def expected(config: TrainConfig, examples: int) -> tuple[planning.RunInfo, ...]
         null = training.schedule(config, examples, first=False).epochs if config.null_model else ()
         observed, trails = bool(plan.observations), config.task == "nlu"
         infos.append(
-            planning.RunInfo(
+            result.RunInfo(
                 config.seed + run, read_checkpoints(at), observed, null, trails, config.folds > 0
             )
         )
@@ -148,27 +162,6 @@ def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]
             joint.check_tokenizer(config.model, tokenizer)
     unseen = config.stack  # a stack that is kept reads what it is told later
     return check_start(config, tokenizer, dataset.label_names, dataset.splits, unseen)
-
-
-def _check_measurable(config: TrainStep, dataset: Dataset, score: str) -> list[str]:
-    """Return what gradients the scored model does not give.
-
-    Raises InputError if one of the scores in `score` reads them.
-    """
-    if config.model in pretrained.SCRATCH and not config.adopt:
-        return []  # a BERT
-    tokenizer = adopting.tokenizer_of(config, dataset)
-    if config.adopt:
-        model, name = adopting.open_last(config, tokenizer), f"the checkpoints in {config.adopt}"
-    else:
-        model = build(config, tokenizer, dataset.label_names, 0)
-        name = f"model {config.model!r}"
-    if model is None:
-        return []
-    tokens = measurable.two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
-    asked = [*REGISTRY] if "all" in names(score) else names(score)
-    measurable.check(name, model, tokens, [spec.parse_spec(one) for one in asked])
-    return [] if asked else measurable.told(name, model, tokens)
 
 
 def _train(

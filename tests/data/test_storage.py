@@ -7,7 +7,7 @@ import pytest
 from influence.config.parameters import FitConfig
 from influence.data import load, storage
 from influence.models import tokenizers, tokens
-from influence.training.result import encode, open_tokens
+from influence.models.inputs import encode, open_tokens
 from tests.helpers import tiny
 
 

@@ -11,7 +11,8 @@ from sklearn import metrics as reference
 
 from influence.errors import InputError
 from influence.evaluation import intervals
-from influence.evaluation.intervals import Point
+from influence.evaluation.result import Point
+from influence.models.metrics import metrics_of
 
 NAMES = ("a", "b", "c")
 
@@ -22,7 +23,7 @@ def logits_of(predictions: list[int], confidence: float = 0.9) -> np.ndarray:
 
 
 def test_metrics_of_a_small_case_worked_out_by_hand():
-    found = intervals.metrics(logits_of([0, 0, 1, 1]), np.array([0, 1, 1, 1]), NAMES)
+    found = metrics_of(logits_of([0, 0, 1, 1]), np.array([0, 1, 1, 1]), NAMES)
     assert found["accuracy"] == 0.75
     assert found["recall/a"] == 1 and found["recall/b"] == pytest.approx(2 / 3)
     assert found["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
@@ -31,13 +32,13 @@ def test_metrics_of_a_small_case_worked_out_by_hand():
 
 
 def test_a_class_absent_from_the_split_has_no_recall_and_no_part_in_macro_f1():
-    found = intervals.metrics(logits_of([0, 1]), np.array([0, 1]), NAMES)
+    found = metrics_of(logits_of([0, 1]), np.array([0, 1]), NAMES)
     assert "recall/c" not in found
     assert found["macro_f1"] == 1
 
 
 def test_a_sure_and_right_model_is_calibrated():
-    found = intervals.metrics(logits_of([0, 1, 2], 1 - 1e-9), np.array([0, 1, 2]), NAMES)
+    found = metrics_of(logits_of([0, 1, 2], 1 - 1e-9), np.array([0, 1, 2]), NAMES)
     assert found["calibration_error"] == pytest.approx(0, abs=1e-8)
 
 
@@ -46,7 +47,7 @@ def test_logits_that_are_no_numbers_have_no_metrics(value):
     logits = logits_of([0, 1, 2])
     logits[1, 0] = value
     with pytest.raises(InputError, match="says of 1 of 3 examples is no finite number"):
-        intervals.metrics(logits, np.array([0, 1, 2]), NAMES)
+        metrics_of(logits, np.array([0, 1, 2]), NAMES)
 
 
 def test_the_interval_is_students():
@@ -100,7 +101,7 @@ def test_metrics_are_those_of_scikit_learn_and_of_their_definitions(data, classe
     shape = (examples, classes)
     logits = data.draw(arrays.arrays(np.float64, shape, elements=LOGITS))
     labels = data.draw(arrays.arrays(np.int64, examples, elements=st.integers(0, classes - 1)))
-    found = intervals.metrics(logits, labels, tuple("abcde"))
+    found = metrics_of(logits, labels, tuple("abcde"))
     predicted = logits.argmax(1)
     present = sorted(set(labels.tolist()))
     assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from influence.evaluation.intervals import AT_EQUAL_STEPS, differences
+from influence.evaluation.intervals import differences
 from influence.evaluation.verdict import (
     by_class,
     compare,
@@ -16,6 +16,7 @@ from influence.evaluation.verdict import (
     verdict,
     warnings,
 )
+from influence.sampling.arms import AT_EQUAL_STEPS
 
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])

@@ -17,12 +17,12 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from entrypoints import evaluate, main, sample, score, train
+from influence import scores
 from influence.config.parameters import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
 from influence.data import load, storage
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches
 from influence.models.pretrained import MINILM_PACKAGE
-from influence.scoring import scores
 from influence.trace.trace import load_trace
 from influence.tracking import run as tracking
 from tests.helpers import project, tiny

@@ -8,12 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence.models import classifier, embeddings, representations
+from influence.models import classifier, embeddings
 from influence.models import tokens as batches
 from influence.models.tokens import Tokens, starts_of
 from influence.sampling import order
-from influence.sampling.order import Arm, Floor
+from influence.sampling.arms import Arm
+from influence.sampling.order import Floor
 from influence.sampling.rules import linear_map
+from influence.trace import representations
 from influence.trace.closed_forms import squared_norm, token_products
 from influence.trace.meter import Meter
 from tests.helpers import architectures, pieces

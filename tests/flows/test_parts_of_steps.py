@@ -14,11 +14,12 @@ from safetensors.numpy import save_file
 
 from influence.config.parameters import FitConfig, SampleStep, fractions
 from influence.data import storage
-from influence.evaluation.intervals import Point
+from influence.evaluation.result import Point
 from influence.evaluation.step import retrain_point
 from influence.models import tokenizers, tokens
+from influence.models.inputs import encode, open_tokens
 from influence.runtime import store
-from influence.sampling import iterative
+from influence.sampling import arms, iterative
 from influence.sampling import order as sampling
 from influence.sampling.step import fill, fraction, percent, subset_of
 from influence.scoring import result, shards
@@ -30,7 +31,6 @@ from influence.searching.step import Scored, _save_subset
 from influence.searching.trials import Trial
 from influence.trace import trace as records
 from influence.training import dynamics
-from influence.training.result import encode, open_tokens
 from tests.helpers import pieces, traces
 
 few = settings(max_examples=20)
@@ -262,7 +262,7 @@ def test_the_subset_that_a_search_leaves_is_the_one_that_it_chose(size, percent)
         )
         chosen, kept = None, rows
         if percent is not None:
-            arm = sampling.parse_arm("el2n:easy")
+            arm = arms.parse_arm("el2n:easy")
             candidate = space.Candidate(arm, percent, 0, {})
             chosen = Trial(0, "complete", candidate, (), (), 0, 0)
             kept = sampling.kept_count(rows, percent / 100)

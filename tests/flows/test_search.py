@@ -13,7 +13,7 @@ import pytest
 from entrypoints import search
 from influence.config.parameters import FitConfig, SearchStep
 from influence.data import load, storage
-from influence.evaluation import intervals, retraining
+from influence.evaluation import retraining
 from influence.runtime import store
 from influence.searching.recommendation import FULL
 from tests.flows.test_end_to_end import all_runs, launch, logged
@@ -39,14 +39,14 @@ def searched(tracking_store, tmp_path_factory) -> SimpleNamespace:
         **HERE,
         **tiny.FAST,
     )
-    looked, plain = [], intervals.retrain
+    looked, plain = [], retraining.retrain
 
     def watched(*arguments):
         looked.append((arguments[5], tuple(arguments[4])))
         return plain(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "retrain", watched)
+        patch.setattr(retraining, "retrain", watched)
         runs = launch(search, config)
     return SimpleNamespace(config=config, runs=runs, looked=looked)
 
@@ -164,7 +164,7 @@ def test_the_run_holds_its_page(searched):
 
 
 def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, monkeypatch):
-    monkeypatch.setattr(intervals, "retrain", forbid)
+    monkeypatch.setattr(retraining, "retrain", forbid)
     runs = launch(search, searched.config)
     assert not of_trials(runs)
     assert runs[0].data.tags["study_run"] == searched.runs[0].info.run_id
@@ -176,7 +176,7 @@ def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, 
 def test_a_study_made_without_tracking_is_logged_later(searched, tmp_path, monkeypatch):
     workdir = str(tmp_path / "work")
     launch(search, dataclasses.replace(searched.config, workdir=workdir, track=False))
-    monkeypatch.setattr(intervals, "retrain", forbid)
+    monkeypatch.setattr(retraining, "retrain", forbid)
     runs = launch(search, dataclasses.replace(searched.config, workdir=workdir))
     assert len(of_trials(runs)) == TRIALS
     (study,) = [run for run in runs if run.data.tags["step"] == "search"]
@@ -185,7 +185,7 @@ def test_a_study_made_without_tracking_is_logged_later(searched, tmp_path, monke
 
 def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monkeypatch):
     config = dataclasses.replace(searched.config, workdir=str(tmp_path / "work"), track=False)
-    plain, made = intervals.retrain, []
+    plain, made = retraining.retrain, []
 
     def counted(*arguments):
         if len(made) == 8:
@@ -193,7 +193,7 @@ def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monk
         made.append(str(arguments[3:6]))
         return plain(*arguments)
 
-    monkeypatch.setattr(intervals, "retrain", counted)
+    monkeypatch.setattr(retraining, "retrain", counted)
     with pytest.raises(KeyboardInterrupt):
         search.main(config)
     made.append("")  # never 8 again

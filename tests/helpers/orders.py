@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from influence.sampling.order import Arm, Floor, order
+from influence.sampling.arms import Arm
+from influence.sampling.order import Floor, order
 from influence.sampling.rules import REGISTRY
 
 RULES = list(REGISTRY)

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from influence.scoring.plan import RunInfo, plan
-from influence.scoring.scores import REGISTRY
+from influence.models.fit import Checkpoint
+from influence.scores import REGISTRY
+from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec
-from influence.trace.trace import Checkpoint, RunTrace, Trace
+from influence.trace.trace import RunTrace, Trace
+from influence.training.result import RunInfo
 
 SPECS = [ScoreSpec(name) for name in REGISTRY]
 EXAMPLES, CLASSES = 30, 4

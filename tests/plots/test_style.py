@@ -1,7 +1,7 @@
 """Every arm has a look of its own, and the same one in every figure."""
 
 from influence.plots.style import COLOURS, LINES, shade_of, style
-from influence.scoring.scores import REGISTRY
+from influence.scores import REGISTRY
 
 
 def test_the_paper_s_scores_have_colours_of_their_own():

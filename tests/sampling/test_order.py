@@ -9,18 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence.errors import InputError
-from influence.sampling.order import (
-    Arm,
-    Floor,
-    class_shares,
-    cut,
-    kept_count,
-    normalize,
-    order,
-    parse_arm,
-)
+from influence.sampling.arms import Arm, parse_arm
+from influence.sampling.order import Floor, class_shares, cut, kept_count, normalize, order
 from influence.sampling.rules import REGISTRY
-from influence.scoring.scores import REGISTRY as SCORES
+from influence.scores import REGISTRY as SCORES
 from tests.helpers.orders import RULES, make_arm, make_data, ordered
 
 FRACTIONS = [0.0, 0.01, 0.1, 0.25, 0.333, 0.45, 0.5, 0.7, 0.9, 0.95]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence.errors import InputError
-from influence.sampling.order import Arm, Floor, cut, order, parse_arm
+from influence.sampling.arms import Arm, parse_arm
+from influence.sampling.order import Floor, cut, order
 from influence.sampling.rules import REGISTRY, linear_map
 from tests.helpers.orders import RECALL, RULES, make_data, ordered
 

@@ -18,8 +18,8 @@ from influence.errors import InputError
 from influence.models import tokenizers
 from influence.models import tokens as batches
 from influence.runtime import engine as cluster
+from influence.scores import REGISTRY
 from influence.scoring import measurable
-from influence.scoring.scores import REGISTRY
 from influence.scoring.spec import parse_spec
 from tests.helpers import architectures, tiny
 

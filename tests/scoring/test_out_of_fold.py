@@ -13,11 +13,11 @@ from influence.config.parameters import ScoreStep, TrainStep
 from influence.data import storage
 from influence.errors import InputError
 from influence.models import classifier, fit, tokenizers
+from influence.models.inputs import encode
 from influence.runtime import engine as cluster
 from influence.runtime import store
-from influence.scoring import confident
-from influence.scoring.suspects import softmax
-from influence.training.result import encode
+from influence.scoring import label_errors
+from influence.scoring.label_errors import softmax
 from tests.helpers import tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
@@ -94,7 +94,7 @@ def test_what_cleanlab_takes_for_wrong_is_counted_beside_what_is(trained, scored
     wrong = set(train["id"][train["flipped"]])
     found = set(kept["ids"])
     labels = train["label"].to_numpy()
-    issues = confident.issues(labels, softmax(np.load(trained / "held_out.npy")))
+    issues = label_errors.issues(labels, softmax(np.load(trained / "held_out.npy")))
     assert found == set(train["id"][issues]) and kept["found"] == len(found)
     assert kept["precision"] == pytest.approx(len(found & wrong) / max(len(found), 1))
     assert kept["recall"] == pytest.approx(len(found & wrong) / len(wrong))
@@ -103,7 +103,7 @@ def test_what_cleanlab_takes_for_wrong_is_counted_beside_what_is(trained, scored
 def test_without_cleanlab_nothing_is_missing_but_its_own_file(
     config, trained, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(confident, "version", lambda: "")
+    monkeypatch.setattr(label_errors, "version", lambda: "")
     asked = ScoreStep(training=str(trained), score="self_confidence", workdir=str(tmp_path), **HERE)
     with cluster.engine(asked) as engine:
         made = finished(steps.score(asked, trained, engine))

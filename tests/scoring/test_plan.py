@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from influence import scores
 from influence.errors import InputError
-from influence.scoring import scores
+from influence.models.fit import Checkpoint
 from influence.scoring.plan import compute, plan
 from influence.scoring.spec import ScoreSpec, parse_spec
-from influence.trace.trace import Checkpoint
 from tests.helpers.traces import make_info, make_infos, make_trace
 
 # Runs and windows

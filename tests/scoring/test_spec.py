@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from influence.errors import InputError
-from influence.scoring.scores import REGISTRY
+from influence.scores import REGISTRY
 from influence.scoring.spec import ScoreSpec, hardness, parse_spec
 
 

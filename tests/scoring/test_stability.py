@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from influence.evaluation import costs
-from influence.models import representations
+from influence.models.fit import Checkpoint
 from influence.models.tokens import Tokens, starts_of
+from influence.scoring.label_errors import softmax, suspects
 from influence.scoring.plan import compute, passes, plan, with_logits
 from influence.scoring.spec import ScoreSpec, hardness
 from influence.scoring.stability import agreement, between, halves, stability
-from influence.scoring.suspects import softmax, suspects
-from influence.trace.trace import Checkpoint, RunTrace, Trace
+from influence.trace import representations
+from influence.trace.trace import RunTrace, Trace
 from tests.helpers import architectures
 from tests.helpers.traces import make_infos, make_trace, measure
 

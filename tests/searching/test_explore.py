@@ -327,7 +327,7 @@ def test_the_landscape_is_what_the_tests_say():
 
 
 def _candidates(arms):
-    from influence.sampling.order import parse_arm
+    from influence.sampling.arms import parse_arm
     from influence.searching.space import Candidate
 
     return [Candidate(parse_arm(arm), 65, 1, {}) for arm in arms]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from influence.config.parameters import FitConfig, SearchStep
-from influence.sampling.order import parse_arm
+from influence.sampling.arms import parse_arm
 from influence.searching.recommendation import FULL, flat, recommendation, verdict
 from influence.searching.space import Candidate
 from influence.searching.trials import Trial

@@ -4,7 +4,7 @@ import pytest
 
 from influence.errors import InputError
 from influence.sampling import rules
-from influence.sampling.order import parse_arm
+from influence.sampling.arms import parse_arm
 from influence.searching import space
 from influence.searching.space import Candidate, answers, build, recommended, suggest
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from influence.sampling.order import parse_arm
+from influence.sampling.arms import parse_arm
 from influence.searching import trials
 from influence.searching.space import Candidate
 from influence.searching.trials import Trial, front, is_hopeless, next_percent, noise, recommend

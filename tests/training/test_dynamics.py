@@ -424,7 +424,7 @@ def test_another_split_can_be_scored_but_not_pruned(trained, tmp_path):
 
 def test_pvi_of_a_test_set_is_its_definition(trained, tmp_path):
     from influence.models import classifier
-    from influence.training.result import encode
+    from influence.models.inputs import encode
 
     made = table(score(trained, "pvi@2", tmp_path, split="test"))
     manifest = store.read_manifest(trained, "train")

@@ -78,7 +78,7 @@ def test_a_null_model_goes_on_from_the_end_of_its_last_epoch(undisturbed, tmp_pa
 def test_folds_go_on_from_the_end_of_their_last_epoch(tmp_path, monkeypatch):
     knobs = {"folds": 2, "null_model": False, "observe_every": 0}
     whole = trained(config(tmp_path / "whole", **knobs))
-    kept = kill_at(monkeypatch, runs.unfinished, "keep", 6)  # 4 of the run, 2 of each fold
+    kept = kill_at(monkeypatch, runs.resume, "keep", 6)  # 4 of the run, 2 of each fold
     asked = config(tmp_path / "half", **knobs)
     with pytest.raises(Killed):
         trained(asked)

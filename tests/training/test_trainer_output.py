@@ -13,6 +13,7 @@ import torch
 
 from influence import steps
 from influence.config.parameters import EvaluateStep, SampleStep, ScoreStep, TrainStep
+from influence.data import class_order
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
@@ -467,12 +468,12 @@ def test_another_head_in_its_place_leaves_the_order_of_a_trained_one_alone(
 
 def test_predictions_that_ignore_the_labels_do_not_beat_chance():
     labels = np.repeat([0, 1, 2], [80, 10, 10])
-    always = trainer_output.confusion(labels, np.zeros(100, dtype=int), 3)
-    assert np.trace(always) == 80 and trainer_output.by_chance(always) == pytest.approx(0.8)
-    assert not trainer_output.beats_chance(always)
+    always = class_order.confusion(labels, np.zeros(100, dtype=int), 3)
+    assert np.trace(always) == 80 and class_order.by_chance(always) == pytest.approx(0.8)
+    assert not class_order.beats_chance(always)
     half = labels.copy()
     half[::2] = 0  # right about half of the rare ones
-    assert trainer_output.beats_chance(trainer_output.confusion(labels, half, 3))
+    assert class_order.beats_chance(class_order.confusion(labels, half, 3))
 
 
 @pytest.mark.parametrize(
@@ -481,7 +482,7 @@ def test_predictions_that_ignore_the_labels_do_not_beat_chance():
 )
 def test_a_model_that_is_far_surer_than_right_does_not_keep_its_word(right, sure, kept):
     counts = np.array([[right, 100 - right], [100 - right, right]])
-    assert trainer_output.keeps_its_word(counts, sure) is kept
+    assert class_order.keeps_its_word(counts, sure) is kept
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
@@ -489,7 +490,7 @@ def test_the_best_order_is_the_best_of_all_and_the_given_one_where_it_is_as_good
     generator = np.random.default_rng(size)
     for _ in range(50):
         counts = generator.integers(0, 6, (size, size))
-        order = trainer_output._best_order(counts)
+        order = class_order._best_order(counts)
         best = max(counts[range(size), each].sum() for each in permutations(range(size)))
         assert counts[range(size), order].sum() == best
         assert sorted(order) == list(range(size))
@@ -502,21 +503,19 @@ def test_two_classes_of_many_that_changed_places_are_found():
     counts[[3, 7]] = counts[[7, 3]]
     names = [f"class {number}" for number in range(40)]
     with pytest.raises(InputError, match="95% of 960 train examples as numbered, but of 100%"):
-        trainer_output.check_order(Path("c"), counts, 0.99, names)
-    trainer_output.check_order(Path("c"), np.eye(40, dtype=int) * 24, 0.99, names)
+        class_order.check_order(Path("c"), counts, 0.99, names)
+    class_order.check_order(Path("c"), np.eye(40, dtype=int) * 24, 0.99, names)
 
 
 def test_a_model_that_confuses_many_classes_is_not_taken_for_one_of_another_order():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 77, 1000)
     guesses = np.where(generator.random(1000) < 0.2, labels, generator.integers(0, 77, 1000))
-    trainer_output.check_order(
-        Path("c"), trainer_output.confusion(labels, guesses, 77), 0.3, ["x"] * 77
-    )
+    class_order.check_order(Path("c"), class_order.confusion(labels, guesses, 77), 0.3, ["x"] * 77)
 
 
 def test_a_model_that_always_says_the_rare_class_is_not_taken_for_one_of_another_order():
-    trainer_output.check_order(Path("c"), np.array([[10, 0], [90, 0]]), 0.95, NAMES[:2])
+    class_order.check_order(Path("c"), np.array([[10, 0], [90, 0]]), 0.95, NAMES[:2])
 
 
 def test_a_model_of_clean_labels_is_taken_where_labels_were_redrawn(

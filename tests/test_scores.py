@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence.scoring import scores
+from influence import scores
+from influence.scores import QUANTITIES, REGISTRY
 from influence.scoring.plan import compute
-from influence.scoring.scores import QUANTITIES, REGISTRY
 from influence.trace.trace import load_trace, save_trace
 from tests.helpers.traces import EXAMPLES, SPECS, arrays, make_trace
 
