@@ -2,9 +2,9 @@
 
 Run: python -m benchmarks.environment; .venv-peers/bin/python -m benchmarks.sampling
 Writes benchmarks/sampling.json and docs/images/sampling.png. Gamma-distributed scores of 10 million
-examples in ten classes of falling size, half pruned, a floor of one example a class; medians of
-interleaved rounds. dPrune gets the size that it bears, and every rule is timed at that size too.
-Budgets are checked: how many examples stay besides how many should.
+examples in ten classes of falling size, half pruned, a min_per_class of one example a class;
+medians of interleaved rounds. dPrune gets the size that it bears, and every rule is timed at that
+size too. Budgets are checked: how many examples stay besides how many should.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.measuring import bars, machine, medians, write
 from influence.sampling.arms import Arm
-from influence.sampling.order import Floor, cut, kept_count, order
+from influence.sampling.order import Minimum, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
 
 CLASSES, FRACTION = 10, 0.5
@@ -73,9 +73,9 @@ def _keep(name: str, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rule = REGISTRY[name]
     arm = Arm(("vog",) if rule.scored else (), name)
     recall = np.linspace(0.9, 0.3, CLASSES) if "recall" in rule.needs else None
-    floors = [Floor(labels, 1)]
-    ordered = order(arm, {"vog": scores}, labels, 0, floors=floors, recall=recall)
-    return cut(ordered, FRACTION, floors)
+    minimums = [Minimum(labels, 1)]
+    ordered = order(arm, {"vog": scores}, labels, 0, minimums=minimums, recall=recall)
+    return cut(ordered, FRACTION, minimums)
 
 
 def _dprune(scores: np.ndarray) -> dict[str, Callable[[], object]]:

@@ -62,7 +62,7 @@ def run(size: int, root: Path) -> list[dict[str, float | int | str]]:
         trained / "tokenizer", max(Path(checkpoints).glob("step-*")), dirs_exist_ok=True
     )
     shutil.rmtree(trained)
-    many = [*MODEL, "--dataset", str(root / "many"), "--adopt", str(checkpoints)]
+    many = [*MODEL, "--dataset", str(root / "many"), "--import_from", str(checkpoints)]
     found = {"train": command("train", *many, *work)}
     (training,) = (root / "work").glob("train-*")
     asked = ["--training", str(training), "--score", "vog,el2n@1"]

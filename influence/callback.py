@@ -41,19 +41,19 @@ class KeepCheckpoints(TrainerCallback):
     that the model cannot read, and where a training resumes whose first checkpoints are not there.
     """
 
-    def __init__(self, directory: str | Path, checkpoints: int = 10, **knobs: Any) -> None:
-        """`directory`: where the training will be; `knobs`: dataset, text_column, max_length ..."""
-        self.directory, self.checkpoints, self.knobs = Path(directory), checkpoints, knobs
+    def __init__(self, directory: str | Path, checkpoints: int = 10, **parameters: Any) -> None:
+        """`directory`: where the training goes; `parameters`: dataset, text_column, max_length."""
+        self.directory, self.checkpoints, self.parameters = Path(directory), checkpoints, parameters
         self.kept = self.directory.with_name(f"{self.directory.name}.checkpoints")
 
     def on_train_begin(self, args, state, control, model=None, processing_class=None, **kwargs):
         """Read the dataset, and lay down at which steps weights are kept."""
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
-        config = TrainStep(**self.knobs)
-        dataset = load.load(**config.knobs(DataConfig))
+        config = TrainStep(**self.parameters)
+        dataset = load.load(**config.parameters(DataConfig))
         class_order.check_numbers("the model", model.config.id2label, dataset.label_names)
-        name = self.knobs.get("model") or model.name_or_path or "tiny"
+        name = self.parameters.get("model") or model.name_or_path or "tiny"
         if processing_class is not None:
             _check_belongs(model, processing_class, config.max_length, dataset)
         elif name in pretrained.SCRATCH:
@@ -83,8 +83,8 @@ class KeepCheckpoints(TrainerCallback):
         if processing_class is not None:
             processing_class.save_pretrained(self.kept)
         config = TrainStep(
-            **{**_fit_of(args, state, model), **self.knobs},
-            adopt=str(self.kept),
+            **{**_fit_of(args, state, model), **self.parameters},
+            import_from=str(self.kept),
             workdir=str(self.directory.parent / f"{self.directory.name}.work"),
             track=False,
         )
@@ -112,7 +112,7 @@ class KeepCheckpoints(TrainerCallback):
             raise InputError(
                 f"this training resumes after step {resumed}, but {self.kept} lacks the checkpoint "
                 f"of step {missing[0]}; train from the start, or give the Trainer's own "
-                "checkpoints to adopt"
+                "checkpoints to import"
             )
         for step in paths.keys() - before:
             shutil.rmtree(paths[step], ignore_errors=True)  # every process of a Trainer does

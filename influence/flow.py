@@ -28,22 +28,22 @@ from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
 from influence.tracking import run
 from influence.tracking.run import Run
 
-# Knobs that made the dataset what it is: a subset of it is taken as it is.
+# Parameters that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
-AS_IT_IS["adopt"] = ""  # what is left is trained on, whoever made the first checkpoints
+AS_IT_IS["import_from"] = ""  # what is left is trained on, whoever made the first checkpoints
 
 
 def train_and_score(
     config: Config, engine: Engine, score: str, check: Callable[[Dataset], None] | None = None
 ) -> Path:
     """Train, and compute the scores listed in `score`; return their directory."""
-    knobs = narrow(config, TrainStep)
-    with run.run(knobs, "train", "Checkpoints and observations.", "train") as child:
-        training = child.follow(steps.train(knobs, engine, score, check))
+    parameters = narrow(config, TrainStep)
+    with run.run(parameters, "train", "Checkpoints and observations.", "train") as child:
+        training = child.follow(steps.train(parameters, engine, score, check))
         artifacts.train(child, training)
-    knobs = narrow(config, ScoreStep, training=str(training), score=score)
-    with run.run(knobs, "score", "Influence scores.", "score") as child:
-        scores = child.follow(steps.score(knobs, training, engine))
+    parameters = narrow(config, ScoreStep, training=str(training), score=score)
+    with run.run(parameters, "score", "Influence scores.", "score") as child:
+        scores = child.follow(steps.score(parameters, training, engine))
         artifacts.score(child, scores)
     return scores
 
@@ -60,8 +60,8 @@ def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
     done = {str(arm): sample_and_evaluate(config, engine, scores, str(arm)) for arm in arms}
     if config.equal_steps:
         sampled = done["random"][0]
-        knobs = narrow(config, EvaluateStep, sample=str(sampled), budget="steps")
-        done[AT_EQUAL_STEPS] = (sampled, evaluate(knobs, engine, sampled, AT_EQUAL_STEPS))
+        parameters = narrow(config, EvaluateStep, sample=str(sampled), budget="steps")
+        done[AT_EQUAL_STEPS] = (sampled, evaluate(parameters, engine, sampled, AT_EQUAL_STEPS))
     compared = artifacts.comparison(opened, scores, done, again("main", config))
     return Compared(compared, scores)
 
@@ -80,16 +80,20 @@ def sample_and_evaluate(
     config: MainStep, engine: Engine, scores: Path, arm: str
 ) -> tuple[Path, Path]:
     """Sample by one arm and retrain; return the directories of its sample and its curve."""
-    knobs = narrow(config, SampleStep, scores=str(scores), arm=arm)
-    turned = []
+    parameters = narrow(config, SampleStep, scores=str(scores), arm=arm)
+    iterated = []
     if config.rescore and parse_arm(arm).scores:
-        turned = list(_turns(config, engine, scores, arm))
-    with run.run(knobs, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
-        joined = steps.join(knobs, scores, turned) if turned else steps.sample(knobs, scores)
+        iterated = list(_iterations(config, engine, scores, arm))
+    with run.run(parameters, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
+        joined = (
+            steps.join(parameters, scores, iterated)
+            if iterated
+            else steps.sample(parameters, scores)
+        )
         sample = child.follow(joined)
         artifacts.sample(child, sample)
-    knobs = narrow(config, EvaluateStep, sample=str(sample))
-    return sample, evaluate(knobs, engine, sample, arm)
+    parameters = narrow(config, EvaluateStep, sample=str(sample))
+    return sample, evaluate(parameters, engine, sample, arm)
 
 
 def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> Path:
@@ -100,11 +104,11 @@ def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> P
     return curve
 
 
-def _turns(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator[Path]:
+def _iterations(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator[Path]:
     """Yield a sample per fraction: of the train set, then of what the one before left, rescored."""
-    for number, fraction in enumerate(steps.turns(config, scores)):
+    for number, fraction in enumerate(steps.iterations(config, scores)):
         own = narrow(config, SampleStep, scores=str(scores), arm=arm, fractions=repr(fraction))
-        name = f"turn {number + 1} of {arm}"
+        name = f"iteration {number + 1} of {arm}"
         with run.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
             sample = child.follow(steps.sample(own, scores))
         yield sample

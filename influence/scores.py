@@ -36,7 +36,7 @@ QUANTITIES: dict[str, Kind] = {
     "labels": "dataset",
     "ids": "dataset",
     "trail_entropies": "dataset",
-    "held_out_logits": "dataset",
+    "out_of_fold_logits": "dataset",
 }
 REGISTRY: dict[str, "Score"] = {}
 DUAL_WINDOW = 10
@@ -237,10 +237,10 @@ def entropy(logits: Logits) -> Examples:
     reference="Northcutt et al. 2021, https://arxiv.org/abs/1911.00068",
 )
 def self_confidence(
-    held_out_logits: Float[np.ndarray, "examples classes"], labels: Labels
+    out_of_fold_logits: Float[np.ndarray, "examples classes"], labels: Labels
 ) -> Examples:
     """p(label) by a model that has not seen the example: how confident learning ranks labels."""
-    return _gold_probability(held_out_logits[None], labels)[0]
+    return _gold_probability(out_of_fold_logits[None], labels)[0]
 
 
 @score(

@@ -12,7 +12,7 @@ from influence.data.storage import Dataset
 from influence.evaluation.step import evaluate
 from influence.runtime.engine import Engine
 from influence.runtime.step import Steps
-from influence.sampling.iterative import join, subset, turns
+from influence.sampling.iterative import iterations, join, subset
 from influence.sampling.step import check_sample, parse_arms, sample
 from influence.scoring import measurable
 from influence.scoring.plan import plan
@@ -37,7 +37,7 @@ __all__ = [
     "search",
     "subset",
     "train",
-    "turns",
+    "iterations",
     "wanted",
 ]
 

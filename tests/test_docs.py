@@ -67,7 +67,7 @@ def test_the_rule_of_the_howto_works(monkeypatch):
     names = dict(vars(rules))
     exec(example("Add a rule"), names)
     assert names["around"](np.array([0.0, 1.0, 2.0])).tolist() == [-1, 0, -1]
-    assert rules.REGISTRY["around"].knobs == {"middle": 0.5}
+    assert rules.REGISTRY["around"].parameters == {"middle": 0.5}
 
 
 def test_the_study_of_the_howto_can_be_read(tmp_path):

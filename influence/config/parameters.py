@@ -1,4 +1,4 @@
-"""Every knob: one frozen dataclass per step, each field with a type, a default and a line of help.
+"""Every parameter: one frozen dataclass per step; each field has a type, a default and a help line.
 
 The field, the command-line flag, the MLproject parameter and the logged param are the same word.
 A config validates and never rewrites what it was given.
@@ -14,7 +14,7 @@ from influence.errors import InputError
 SEED = 2**31 - 1  # the largest that every library takes
 
 
-def knob(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+def parameter(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
     """Declare a field with its line of help and, for numbers, the smallest and largest value."""
     return dataclasses.field(
         default=default, metadata={"help": help.replace("%", "%%"), "low": low, "high": high}
@@ -30,7 +30,7 @@ class Config:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
 
-    def knobs(self, of: type | None = None) -> dict[str, Any]:
+    def parameters(self, of: type | None = None) -> dict[str, Any]:
         """Return the fields (of one parent class, if given) as a plain dictionary."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(of or self)}
 
@@ -39,57 +39,61 @@ class Config:
 class ExecutionConfig(Config):
     """Where and how fast things run: never part of what a result depends on."""
 
-    device: str = knob("auto", "cpu, cuda, cuda:1, ... or auto: a GPU if there is one")
-    workers: int = knob(0, "independent jobs at once; 0: one per core (one on a GPU)", 0)
-    threads: int = knob(0, "threads of each job; 0: the cores divided by the workers", 0)
-    cluster: str = knob(
+    device: str = parameter("auto", "cpu, cuda, cuda:1, ... or auto: a GPU if there is one")
+    workers: int = parameter(0, "independent jobs at once; 0: one per core (one on a GPU)", 0)
+    threads: int = parameter(0, "threads of each job; 0: the cores divided by the workers", 0)
+    cluster: str = parameter(
         "", "a Ray cluster for the jobs: its address, or auto; empty: processes of this machine"
     )
-    gpus: float = knob(0.0, "cluster: GPUs of each job, such as 0.25; 0: none", 0)
-    workdir: str = knob(".influence", "where finished and unfinished steps are kept for reuse")
-    track: bool = knob(True, "log to MLflow; false: leave the directories only")
+    gpus: float = parameter(0.0, "cluster: GPUs of each job, such as 0.25; 0: none", 0)
+    workdir: str = parameter(".influence", "where finished and unfinished steps are kept for reuse")
+    track: bool = parameter(True, "log to MLflow; false: leave the directories only")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
     """Which examples."""
 
-    dataset: str = knob(
+    dataset: str = parameter(
         "assistant",
         "hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or assistant[:N]",
     )
-    dataset_config: str = knob("", "configuration of a hub dataset, such as sst2 of nyu-mll/glue")
-    text_column: str = knob("", "text column; empty: found by its usual names")
-    pair_column: str = knob(
+    dataset_config: str = parameter(
+        "", "configuration of a hub dataset, such as sst2 of nyu-mll/glue"
+    )
+    text_column: str = parameter("", "text column; empty: found by its usual names")
+    pair_column: str = parameter(
         "", "second text column of a pair task; empty: found by its usual names"
     )
-    label_column: str = knob("", "label column; empty: found by its usual names")
-    unlabelled: str = knob(
+    label_column: str = parameter("", "label column; empty: found by its usual names")
+    unlabelled: str = parameter(
         "auto",
         "labels that mean no label, such as -1 or ?, comma-separated; auto: by evidence; empty: "
         "none, every label is a class",
     )
-    task: Literal["classify", "nlu"] = knob(
+    task: Literal["classify", "nlu"] = parameter(
         "classify", "classify; nlu: the domains, intents and slots of a voice assistant"
     )
-    intent_column: str = knob("", "intents of task=nlu; empty: found by its usual names")
-    slots_column: str = knob("", "BIO tags of task=nlu; empty: found by its usual names")
-    train_split: str = knob("train", "split to train on, score and prune")
-    validation_split: str = knob("validation", "split to choose on; cut from train where absent")
-    test_split: str = knob("test", "split to report on")
-    validation_fraction: float = knob(0.1, "share of train that becomes validation", 0.01, 0.5)
-    data_seed: int = knob(
+    intent_column: str = parameter("", "intents of task=nlu; empty: found by its usual names")
+    slots_column: str = parameter("", "BIO tags of task=nlu; empty: found by its usual names")
+    train_split: str = parameter("train", "split to train on, score and prune")
+    validation_split: str = parameter(
+        "validation", "split to choose on; cut from train where absent"
+    )
+    test_split: str = parameter("test", "split to report on")
+    validation_fraction: float = parameter(0.1, "share of train that becomes validation", 0.01, 0.5)
+    data_seed: int = parameter(
         0, "of what is cut, capped and redrawn of the data, and of the built-in dataset", 0, SEED
     )
-    max_train: int = knob(0, "use at most this many train examples; 0: all", 0)
-    max_test: int = knob(0, "use at most this many validation and test examples; 0: all", 0)
-    label_noise: float = knob(
+    max_train: int = parameter(0, "use at most this many train examples; 0: all", 0)
+    max_test: int = parameter(0, "use at most this many validation and test examples; 0: all", 0)
+    label_noise: float = parameter(
         0.0,
         "share of the train labels redrawn uniformly over all classes, to see what it does",
         0,
         1,
     )
-    imbalance: float = knob(
+    imbalance: float = parameter(
         1.0, "thin train out into a long tail of classes, the largest so many times the smallest", 1
     )
 
@@ -98,39 +102,41 @@ class DataConfig(Config):
 class ModelConfig(Config):
     """Which classifier."""
 
-    model: str = knob(
+    model: str = parameter(
         "tiny",
         "hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged encoder)",
     )
-    layers: int = knob(0, "keep only the first encoder layers; 0: all", 0)
-    head: Literal["default", "mlp"] = knob(
+    layers: int = parameter(0, "keep only the first encoder layers; 0: all", 0)
+    head: Literal["default", "mlp"] = parameter(
         "default", "the architecture's own head, or three layers"
     )
-    head_size: int = knob(64, "hidden width of head=mlp", 1)
-    max_length: int = knob(128, "longest input in tokens; the rest is cut off", 4)
-    vocabulary: int = knob(8192, "tokens of the WordPiece vocabulary of tiny / mini / small", 100)
+    head_size: int = parameter(64, "hidden width of head=mlp", 1)
+    max_length: int = parameter(128, "longest input in tokens; the rest is cut off", 4)
+    vocabulary: int = parameter(
+        8192, "tokens of the WordPiece vocabulary of tiny / mini / small", 100
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(ModelConfig):
     """How a classifier is trained: shared by the scored training and every retraining."""
 
-    epochs: int = knob(3, "passes over the train set", 1)
-    batch_size: int = knob(32, "examples per optimiser step", 1)
-    learning_rate: float = knob(
+    epochs: int = parameter(3, "passes over the train set", 1)
+    batch_size: int = parameter(32, "examples per optimiser step", 1)
+    learning_rate: float = parameter(
         0.0, "of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
     )
-    head_learning_rate: float = knob(
+    head_learning_rate: float = parameter(
         0.0, "of the head; 0: the encoder's from scratch, ten times that for a pretrained one", 0
     )
-    schedule: Literal["constant", "linear"] = knob("constant", "learning rate over the steps")
-    warmup: float = knob(0.0, "share of the steps with a rising learning rate", 0, 1)
-    weight_decay: float = knob(0.0, "decoupled weight decay of AdamW", 0)
-    max_grad_norm: float = knob(1.0, "clip the gradient to this norm; 0: never", 0)
-    precision: Literal["fp32", "bf16", "auto"] = knob(
+    schedule: Literal["constant", "linear"] = parameter("constant", "learning rate over the steps")
+    warmup: float = parameter(0.0, "share of the steps with a rising learning rate", 0, 1)
+    weight_decay: float = parameter(0.0, "decoupled weight decay of AdamW", 0)
+    max_grad_norm: float = parameter(1.0, "clip the gradient to this norm; 0: never", 0)
+    precision: Literal["fp32", "bf16", "auto"] = parameter(
         "fp32", "bf16: training under autocast; auto: bf16 where the hardware has it"
     )
-    seed: int = knob(
+    seed: int = parameter(
         0, "of everything random in training and sampling: head, order, dropout, draws", 0, SEED
     )
 
@@ -139,48 +145,52 @@ class FitConfig(ModelConfig):
 class TrainConfig(FitConfig, DataConfig):
     """train: fine-tune with checkpoints and observations."""
 
-    checkpoints: int = knob(10, "checkpoints spread evenly over the training", 1)
-    checkpoint_every: int = knob(0, "one checkpoint every so many steps instead; 0: off", 0)
-    observe_every: int = knob(
+    checkpoints: int = parameter(10, "checkpoints spread evenly over the training", 1)
+    checkpoint_every: int = parameter(0, "one checkpoint every so many steps instead; 0: off", 0)
+    observe_every: int = parameter(
         50, "observe who is classified correctly every so many steps; 0: never", 0
     )
-    observe_epochs: int = knob(2, "epochs observed, and trained by every run after the first", 1)
-    runs: int = knob(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
-    null_model: bool = knob(True, "also train on empty inputs, as PVI needs")
-    folds: int = knob(
+    observe_epochs: int = parameter(
+        2, "epochs observed, and trained by every run after the first", 1
+    )
+    runs: int = parameter(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
+    null_model: bool = parameter(True, "also train on empty inputs, as PVI needs")
+    folds: int = parameter(
         0, "also train so many models on all but one fold, to see every example unseen; 0: none", 0
     )
-    adopt: str = knob(
+    import_from: str = parameter(
         "",
         "score what was made elsewhere: a folder of checkpoints or training dynamics, or a CSV of "
         "scores",
     )
-    stack: bool = knob(False, "task=nlu: also train intents and slots, and keep the whole stack")
+    stack: bool = parameter(
+        False, "task=nlu: also train intents and slots, and keep the whole stack"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig(Config):
     """score: one number per train example and score."""
 
-    score: str = knob(
+    score: str = parameter(
         "vog,el2n,forgetting,pvi,tracin",
         "scores to compute, each name[@epoch] or name[@from-to]; or all",
     )
-    tracin_layers: str = knob(
+    tracin_layers: str = parameter(
         "last_layer", "parameters of TracIn: last_layer, all, classifier or a regular expression"
     )
-    score_precision: Literal["fp32", "bf16", "auto"] = knob(
+    score_precision: Literal["fp32", "bf16", "auto"] = parameter(
         "fp32", "bf16: scoring under autocast, its ranks compared with fp32; auto: as in training"
     )
-    batch_tokens: int = knob(
+    batch_tokens: int = parameter(
         0, "tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU", 0
     )
-    shard_size: int = knob(
+    shard_size: int = parameter(
         0, "examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096", 0
     )
-    self_check: int = knob(4, "examples compared with plain autograd in each scoring run", 1)
-    examples: int = knob(20, "hardest and easiest examples listed per score", 1)
-    export: str = knob(
+    self_check: int = parameter(4, "examples compared with plain autograd in each scoring run", 1)
+    examples: int = parameter(20, "hardest and easiest examples listed per score", 1)
+    export: str = parameter(
         "", "leave training dynamics for other tools as well: cartography, aum, or both"
     )
 
@@ -189,18 +199,22 @@ class ScoreConfig(Config):
 class SampleConfig(Config):
     """sample: which examples stay at each fraction pruned."""
 
-    fractions: str = knob("0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
-    floor: int = knob(1, "never keep fewer examples of a class than this", 0)
-    groups: str = knob(
+    fractions: str = parameter("0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
+    min_per_class: int = parameter(1, "never keep fewer examples of a class than this", 0)
+    groups: str = parameter(
         "", "columns besides the class by whose values pruning is judged, such as speaker,source"
     )
-    intent_floor: int = knob(0, "task=nlu: never keep fewer examples of an intent than this", 0)
-    draws: int = knob(3, "samples drawn per fraction by a rule that draws", 1)
-    temperature: float = knob(1.0, "of rule softmax", 1e-6)
-    epsilon: float = knob(0.01, "smallest weight of rule linear, the largest being 1", 1e-9, 1)
-    winsorize: float = knob(0.01, "share of the scores clipped at each end by rule linear", 0, 0.49)
-    beta: float = knob(0.1, "hardest share that rule ccs prunes first", 0, 0.99)
-    strata: int = knob(50, "score strata of rule ccs", 1)
+    min_per_intent: int = parameter(
+        0, "task=nlu: never keep fewer examples of an intent than this", 0
+    )
+    draws: int = parameter(3, "samples drawn per fraction by a rule that draws", 1)
+    temperature: float = parameter(1.0, "of rule softmax", 1e-6)
+    epsilon: float = parameter(0.01, "smallest weight of rule linear, the largest being 1", 1e-9, 1)
+    winsorize: float = parameter(
+        0.01, "share of the scores clipped at each end by rule linear", 0, 0.49
+    )
+    beta: float = parameter(0.1, "hardest share that rule ccs prunes first", 0, 0.99)
+    strata: int = parameter(50, "score strata of rule ccs", 1)
 
     def __post_init__(self) -> None:
         """Check the list of fractions as well."""
@@ -212,19 +226,19 @@ class SampleConfig(Config):
 class EvaluateConfig(Config):
     """evaluate: retrain on what is left and measure."""
 
-    seeds: int = knob(3, "retrainings per fraction", 1)
-    budget: Literal["epochs", "steps"] = knob(
+    seeds: int = parameter(3, "retrainings per fraction", 1)
+    budget: Literal["epochs", "steps"] = parameter(
         "epochs", "train a subset for the same epochs or the same steps as the full set"
     )
-    retrain_with: str = knob(
+    retrain_with: str = parameter(
         "", "retrain another model than the scored one: model=minilm&layers=3&learning_rate=3e-4"
     )
-    threshold: float = knob(
+    threshold: float = parameter(
         0.5, "confidence of the domain below which task=nlu counts a request as unrecoverable", 0, 1
     )
 
     def __post_init__(self) -> None:
-        """Check the knobs of the retrained model as well."""
+        """Check the parameters of the retrained model as well."""
         super().__post_init__()
         changed(FitConfig(), self.retrain_with)
 
@@ -233,24 +247,28 @@ class EvaluateConfig(Config):
 class SearchConfig(EvaluateConfig):
     """search: which score, rule and fraction."""
 
-    goal: Literal["prune", "efficiency", "frontier"] = knob(
+    goal: Literal["prune", "efficiency", "frontier"] = parameter(
         "prune",
         "within the tolerance prune most, or lose least per percent pruned; or trade one for the "
         "other",
     )
-    trials: int = knob(40, "candidates tried by the study, all its workers together", 1)
-    tolerance: float = knob(
+    trials: int = parameter(40, "candidates tried by the study, all its workers together", 1)
+    tolerance: float = parameter(
         0.01, "accuracy that may be lost against the full train set; 0.01 is one point", 0
     )
-    metric: Literal["accuracy", "macro_f1", "frame_accuracy"] = knob(
+    metric: Literal["accuracy", "macro_f1", "frame_accuracy"] = parameter(
         "accuracy", "what is compared; frame_accuracy: requests of task=nlu without any error"
     )
-    rules: str = knob("", "rules to search over, comma-separated; empty: all")
-    lowest: int = knob(5, "smallest percent pruned", 0, 99)
-    highest: int = knob(95, "largest percent pruned", 1, 99)
-    test_seeds: int = knob(5, "retrainings per row of the final test, with seeds of their own", 1)
-    storage: str = knob("", "SQLAlchemy URL of the study; empty: sqlite in the workdir")
-    grace: int = knob(60, "seconds of silence after which a worker's trial is taken up again", 4)
+    rules: str = parameter("", "rules to search over, comma-separated; empty: all")
+    lowest: int = parameter(5, "smallest percent pruned", 0, 99)
+    highest: int = parameter(95, "largest percent pruned", 1, 99)
+    test_seeds: int = parameter(
+        5, "retrainings per row of the final test, with seeds of their own", 1
+    )
+    storage: str = parameter("", "SQLAlchemy URL of the study; empty: sqlite in the workdir")
+    grace: int = parameter(
+        60, "seconds of silence after which a worker's trial is taken up again", 4
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,8 +280,8 @@ class TrainStep(TrainConfig, ExecutionConfig):
 class ScoreStep(ScoreConfig, ExecutionConfig):
     """Score every train example in one pass over all checkpoints."""
 
-    training: str = knob("", "a training directory: a path or runs:/<id>/training")
-    split: Literal["train", "validation", "test"] = knob(
+    training: str = parameter("", "a training directory: a path or runs:/<id>/training")
+    split: Literal["train", "validation", "test"] = parameter(
         "train", "score the examples of another split, to know them: only train can be pruned"
     )
 
@@ -272,34 +290,36 @@ class ScoreStep(ScoreConfig, ExecutionConfig):
 class SampleStep(SampleConfig, ExecutionConfig):
     """Choose the examples to keep by an arm, score:rule[:normalize]."""
 
-    scores: str = knob("", "a scores directory: a path or runs:/<id>/scores")
-    arm: str = knob("vog:easy:class", "score:rule[:normalize], random, stratified or drop")
-    seed: int = knob(0, "of ties and draws", 0, SEED)
+    scores: str = parameter("", "a scores directory: a path or runs:/<id>/scores")
+    arm: str = parameter("vog:easy:class", "score:rule[:normalize], random, stratified or drop")
+    seed: int = parameter(0, "of ties and draws", 0, SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateStep(EvaluateConfig, ExecutionConfig):
     """Retrain on each subset and draw the pruned-accuracy curve."""
 
-    sample: str = knob("", "a sample directory: a path or runs:/<id>/sample")
+    sample: str = parameter("", "a sample directory: a path or runs:/<id>/sample")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
     """Train, score, sample and evaluate every arm beside random pruning."""
 
-    equal_steps: bool = knob(
+    equal_steps: bool = parameter(
         False, "a second baseline: random trained for as many steps as the full train set"
     )
-    study: str = knob("", "a study file such as studies/imbalance.yaml, which sets other knobs")
-    scale: Literal["full", "small"] = knob("full", "small: the study's shorter form")
+    study: str = parameter(
+        "", "a study file such as studies/imbalance.yaml, which sets other parameters"
+    )
+    scale: Literal["full", "small"] = parameter("full", "small: the study's shorter form")
 
-    arms: str = knob(
+    arms: str = parameter(
         "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
         "arms to compare, comma-separated; random is always among them",
     )
-    rescore: bool = knob(
-        False, "prune in turns, one per fraction, and train and score what is left before each"
+    rescore: bool = parameter(
+        False, "iterative pruning: train and score again what is left before each fraction"
     )
 
 
@@ -307,15 +327,15 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
 class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
     """Find how much of a train set can go, by which score and rule, before accuracy suffers."""
 
-    scores: str = knob(
+    scores: str = parameter(
         "", "a scores directory: a path or runs:/<id>/scores; empty: train and score first"
     )
-    score: str = knob(
+    score: str = parameter(
         "", "scores to search over; empty: those of the directory, or the paper's at every epoch"
     )
-    datasets: str = knob(
+    datasets: str = parameter(
         "",
-        "search several, comma-separated, each with knobs of its own: trec,hwu?label_column=domain",
+        "search several, comma-separated, each with own parameters: trec,hwu?label_column=domain",
     )
 
 
@@ -365,9 +385,9 @@ def fractions(text: str) -> tuple[float, ...]:
 
 
 def changed(values: Any, text: str) -> Any:
-    """Return a config with the knobs changed that `text` lists, as name=value&name=value.
+    """Return a config with the parameters changed that `text` lists, as name=value&name=value.
 
-    Raises InputError for a knob that there is not, and for a value that does not fit.
+    Raises InputError for a parameter that there is not, and for a value that does not fit.
     """
     kinds = {field.name: field.type for field in dataclasses.fields(values)}
     new: dict[str, Any] = {}

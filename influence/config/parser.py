@@ -9,13 +9,21 @@ from dataclasses import fields
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from influence.config import parameters
+from influence.config.parameters import (
+    STEPS,
+    Config,
+    ScoreConfig,
+    SearchStep,
+    TrainConfig,
+    names,
+    required,
+)
 from influence.errors import InputError, hide_password
 
 
 def parse(step: str, arguments: list[str]) -> Any:
     """Parse `--name value` pairs into the step's config; raise InputError for what does not fit."""
-    kind = parameters.STEPS[step]
+    kind = STEPS[step]
     parser = _Parser(
         prog=f"python -m entrypoints.{step}", description=kind.__doc__, allow_abbrev=False
     )
@@ -26,7 +34,7 @@ def parse(step: str, arguments: list[str]) -> Any:
         raise InputError(_unknown(step, unknown[0].lstrip("-").split("=")[0]))
     # Python 3.11 takes the value "--" for an end of flags and gives an empty list.
     parsed = kind(**{name: "--" if value == [] else value for name, value in vars(values).items()})
-    needed = parameters.required(step)
+    needed = required(step)
     if needed and not getattr(parsed, needed):
         raise InputError(f"{step} needs {needed}: {_help(kind, needed)}")
     return parsed
@@ -44,27 +52,25 @@ def _joined(arguments: list[str], kind: type) -> list[str]:
     return joined
 
 
-def parse_knobs(step: str, knobs: Mapping[str, str]) -> Any:
-    """Read knobs from elsewhere as `parse` reads a command line, where `help` is none of them."""
+def parse_parameters(step: str, parameters: Mapping[str, str]) -> Any:
+    """Read parameters from elsewhere as `parse` reads a command line; `help` is none of them."""
     if unknown := [
-        name for name in knobs if name not in {f.name for f in fields(parameters.STEPS[step])}
+        name for name in parameters if name not in {f.name for f in fields(STEPS[step])}
     ]:
         raise InputError(_unknown(step, unknown[0]))
-    return parse(step, [f"--{name}={value}" for name, value in knobs.items()])
+    return parse(step, [f"--{name}={value}" for name, value in parameters.items()])
 
 
-def expand(search: parameters.SearchStep) -> dict[str, parameters.SearchStep]:
+def expand(search: SearchStep) -> dict[str, SearchStep]:
     """Return one search per dataset, by name: those of `datasets`, else the one there is.
 
-    A dataset may bring knobs of its own, as a query: `massive?label_column=domain&epochs=5`. Raises
-    InputError for knobs that a search of finished scores cannot follow.
+    A dataset may bring parameters of its own, as a query: `massive?label_column=domain&epochs=5`.
+    Raises InputError for parameters that a search of finished scores cannot follow.
     """
-    own = {
-        f.name for kind in (parameters.TrainConfig, parameters.ScoreConfig) for f in fields(kind)
-    }
+    own = {f.name for kind in (TrainConfig, ScoreConfig) for f in fields(kind)}
     own -= {"seed", "score"}
     if search.scores:
-        usual = parameters.SearchStep()
+        usual = SearchStep()
         named = [n for n in (*sorted(own), "datasets") if getattr(search, n) != getattr(usual, n)]
         if named:
             raise InputError(
@@ -74,22 +80,22 @@ def expand(search: parameters.SearchStep) -> dict[str, parameters.SearchStep]:
             )
         return {search.scores: search}
     found = {}
-    for text in parameters.names(search.datasets) or (search.dataset,):
+    for text in names(search.datasets) or (search.dataset,):
         path, _, query = text.partition("?")
         pairs = dict(parse_qsl(query, keep_blank_values=True))
         if twice := {"dataset", "datasets"} & set(pairs):
             raise InputError(f"{text!r} names its dataset before the ?; leave out {twice.pop()}=")
-        parsed = parse_knobs("search", pairs)
+        parsed = parse_parameters("search", pairs)
         changed = {name: getattr(parsed, name) for name in pairs}
         found[text] = dataclasses.replace(search, datasets="", dataset=path, **changed)
     return found
 
 
-def again(step: str, values: parameters.Config) -> str:
+def again(step: str, values: Config) -> str:
     """Return the command that runs `step` with these values, the default ones left out."""
     usual = type(values)()
     changed = {
-        name: value for name, value in values.knobs().items() if value != getattr(usual, name)
+        name: value for name, value in values.parameters().items() if value != getattr(usual, name)
     }
     entry = "" if step == "main" else f" -e {step}"
     shown = [hide_password(f"{name}={value}") for name, value in changed.items()]
@@ -123,7 +129,7 @@ def _boolean(text: str) -> bool:
 
 
 def _unknown(step: str, name: str) -> str:
-    known = [field.name for field in fields(parameters.STEPS[step])]
+    known = [field.name for field in fields(STEPS[step])]
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known)}"
     return f"{step} has no parameter {name!r}; {hint}"

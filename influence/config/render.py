@@ -9,30 +9,30 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from influence.config import parameters
+from influence.config.parameters import STEPS, required
 
 FROM = "Rendered from influence/config/parameters.py by `python -m influence.config.render`"
 
 
 def render_mlproject() -> str:
-    """Return the text of MLproject: one entry point per step, every knob a parameter."""
+    """Return the text of MLproject: one entry point per step, with all its parameters."""
     lines = [
         f"# {FROM}; do not edit.",
         "name: influence",
         "conda_env: conda.yaml",
         "entry_points:",
     ]
-    for step, kind in parameters.STEPS.items():
+    for step, kind in STEPS.items():
         lines += [f"  {step}:", "    parameters:"]
-        knobs = fields(kind)
-        lines += [_parameter(field, parameters.required(step)) for field in knobs]
-        flags = " ".join(f"--{field.name} {{{field.name}}}" for field in knobs)
+        parameters = fields(kind)
+        lines += [_parameter(field, required(step)) for field in parameters]
+        flags = " ".join(f"--{field.name} {{{field.name}}}" for field in parameters)
         lines += [f'    command: "python -m entrypoints.{step} {flags}"']
     return "\n".join(lines) + "\n"
 
 
 def render_parameters() -> str:
-    """Return the text of docs/parameters.md: every knob, its default, its range and its steps."""
+    """Return the text of docs/parameters.md: each parameter, its default, range and steps."""
     lines = [
         "# Parameters",
         "",
@@ -42,13 +42,11 @@ def render_parameters() -> str:
         "| parameter | default | meaning | steps |",
         "| --- | --- | --- | --- |",
     ]
-    known = dict.fromkeys(
-        field.name for kind in parameters.STEPS.values() for field in fields(kind)
-    )
+    known = dict.fromkeys(field.name for kind in STEPS.values() for field in fields(kind))
     for name in known:
         own = {
             step: field
-            for step, kind in parameters.STEPS.items()
+            for step, kind in STEPS.items()
             for field in fields(kind)
             if field.name == name
         }

@@ -1,13 +1,13 @@
 """Study files: a whole experiment in a few lines of YAML, and what it comes to.
 
     question: What do wrong labels do to each way of pruning?
-    knobs: {arms: "vog:easy:class,tracin:hard", fractions: "0.3,0.6"}
+    parameters: {arms: "vog:easy:class,tracin:hard", fractions: "0.3,0.6"}
     vary: {label_noise: [0.1, 0.3]}
     small: {max_train: 1500}
 
-`knobs` are those of main. `vary` runs main once for each value of one knob. `small` holds what
-changes with scale=small, `vary` among it. What the command line sets to something else than its
-default comes before all of these.
+`parameters` are those of main. `vary` runs main once for each value of one parameter. `small` holds
+what changes with scale=small, `vary` among it. What the command line sets to something else than
+its default comes before all of these.
 """
 
 import dataclasses
@@ -19,19 +19,19 @@ from typing import Any
 import yaml
 
 from influence.config.parameters import Config, MainStep
-from influence.config.parser import parse_knobs
+from influence.config.parser import parse_parameters
 from influence.errors import InputError, first_line
 
-KEYS = ("question", "knobs", "vary", "small")
-OWN = ("study", "scale")  # knobs that say which study, not what is done
+KEYS = ("question", "parameters", "vary", "small")
+OWN = ("study", "scale")  # parameters that say which study, not what is done
 
 
 @dataclass(frozen=True)
 class Study:
     """A study as it will be run.
 
-    varied: the knob that differs, "" where there is one variant only; variants: main's config under
-    each value of it, as written in the file.
+    varied: the parameter that differs, "" where there is one variant only; variants: main's config
+    under each value of it, as written in the file.
     """
 
     name: str
@@ -44,17 +44,17 @@ def read(given: MainStep) -> Study:
     """Return the study that `given.study` names, at `given.scale`, with all else that was given.
 
     Raises InputError, naming the file, for one that cannot be read, lacks a question, or names
-    unknown keys or knobs.
+    unknown keys or parameters.
     """
     path = Path(given.study)
     content = _load(path)
-    knobs, small = _mapping(path, content, "knobs"), _mapping(path, content, "small")
+    parameters, small = _mapping(path, content, "parameters"), _mapping(path, content, "small")
     vary = _mapping(path, content, "vary")
     if given.scale == "small":
         vary = small.pop("vary", vary)
-        knobs |= small
+        parameters |= small
     if not isinstance(vary, dict) or len(vary) > 1:
-        raise InputError(f"{path}: vary holds one knob and the list of its values")
+        raise InputError(f"{path}: vary holds one parameter and the list of its values")
     usual = MainStep()
     typed = {
         field.name: getattr(given, field.name)
@@ -68,7 +68,7 @@ def read(given: MainStep) -> Study:
         raise InputError(f"{path}: vary.{varied} must be a list of values")
     variants = {}
     for value in values:
-        own = knobs | ({varied: value} if varied else {})
+        own = parameters | ({varied: value} if varied else {})
         variants[_text(value)] = dataclasses.replace(_parse(path, own), **typed)
     return Study(path.stem, str(content["question"]), varied, variants)
 
@@ -96,12 +96,14 @@ def _mapping(path: Path, content: dict[str, Any], key: str) -> dict[str, Any]:
     return dict(found)
 
 
-def _parse(path: Path, knobs: Mapping[str, Any]) -> Config:
-    """Read knobs as the command line does, with the same complaints."""
-    if own := [name for name in knobs if name in OWN]:
+def _parse(path: Path, parameters: Mapping[str, Any]) -> Config:
+    """Read parameters as the command line does, with the same complaints."""
+    if own := [name for name in parameters if name in OWN]:
         raise InputError(f"{path}: a study cannot set {own[0]}")
     try:
-        return parse_knobs("main", {str(name): _text(value) for name, value in knobs.items()})
+        return parse_parameters(
+            "main", {str(name): _text(value) for name, value in parameters.items()}
+        )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

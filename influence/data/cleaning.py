@@ -14,7 +14,7 @@ from influence.data.sources.files import Rows
 from influence.errors import InputError
 
 ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
-FLIPPED = "flipped"  # the column that says which labels are known to be wrong
+MISLABELED = "mislabeled"  # the column that says which labels are known to be wrong
 TRUTHS = {"true", "1", "1.0", "false", "0", "0.0", "", "nan", "none", "<na>"}
 NAMED_BY = {role: f"{role}_column" for role in ("text", "intent", "slots")}
 NAMED_BY["text_pair"] = "pair_column"
@@ -70,12 +70,12 @@ def _renamed(source: Rows, columns: dict[str, str], split: str) -> pd.DataFrame:
     rows = rename(rows, columns)
     if ROW not in rows:
         rows[ROW] = np.arange(len(rows))
-    if FLIPPED in rows:
-        said = rows[FLIPPED].astype("str").str.lower()  # of a CSV: "False", which is true
+    if MISLABELED in rows:
+        said = rows[MISLABELED].astype("str").str.lower()  # of a CSV: "False", which is true
         if set(said.dropna()) <= TRUTHS:
-            rows[FLIPPED] = said.isin(("true", "1", "1.0"))
+            rows[MISLABELED] = said.isin(("true", "1", "1.0"))
         else:  # a column of the user's own
-            rows = rows.rename(columns={FLIPPED: f"source_{FLIPPED}"})
+            rows = rows.rename(columns={MISLABELED: f"source_{MISLABELED}"})
     rows["label"] = labels.label_texts(rows["label"], columns["label"])
     for role in _texts(columns):
         names = source.class_names.get(columns[role], [])

@@ -40,9 +40,13 @@ def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]
     """
     if not len(rows.columns):
         raise InputError("train holds no examples")
-    for knob, name in {"text_column": text, "pair_column": pair, "label_column": label}.items():
+    for parameter, name in {
+        "text_column": text,
+        "pair_column": pair,
+        "label_column": label,
+    }.items():
         if name and name not in rows.columns:
-            raise InputError(f"{knob}={name!r} is not among the columns {listed(rows)}")
+            raise InputError(f"{parameter}={name!r} is not among the columns {listed(rows)}")
     usual = _usual(rows)
     label = label or _first(LABELS, usual, {text, pair})
     for first, second in PAIRS:
@@ -50,9 +54,9 @@ def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]
         if not text and pair_is_there and pair in ("", usual[second]):
             text, pair = usual[first], usual[second]
     text = text or _first(TEXTS, usual, {pair, label})
-    for knob, name in {"text_column": text, "label_column": label}.items():
+    for parameter, name in {"text_column": text, "label_column": label}.items():
         if not name:
-            raise InputError(f"no column has a usual name; give {knob}, one of {listed(rows)}")
+            raise InputError(f"no column has a usual name; give {parameter}, one of {listed(rows)}")
     columns = {"text": text, "text_pair": pair, "label": label}
     columns = {role: name for role, name in columns.items() if name}
     if len(set(columns.values())) < len(columns):
@@ -67,17 +71,17 @@ def find_nlu(rows: pd.DataFrame, text: str, domain: str, intent: str, slots: str
     """
     usual = _usual(rows)
     named = {"label_column": domain, "intent_column": intent, "slots_column": slots}
-    for knob, name in named.items():
+    for parameter, name in named.items():
         if name and name not in rows.columns:
-            raise InputError(f"{knob}={name!r} is not among the columns {listed(rows)}")
+            raise InputError(f"{parameter}={name!r} is not among the columns {listed(rows)}")
     domain = domain or _first(DOMAINS, usual, {text})
     intent = intent or _first(INTENTS, usual, {text, domain})
     slots = slots or _first(SLOTS, usual, {text, domain, intent})
     found = {"label_column": domain, "intent_column": intent, "slots_column": slots}
-    for knob, name in found.items():
+    for parameter, name in found.items():
         if not name:
             raise InputError(
-                f"task=nlu needs {knob}, and no column has a usual name for it; give one of "
+                f"task=nlu needs {parameter}, and no column has a usual name for it; give one of "
                 f"{listed(rows)}"
             )
     if len({domain, intent, slots}) < 3:

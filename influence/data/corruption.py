@@ -13,15 +13,15 @@ def add_label_noise(rows: pd.DataFrame, classes: int, share: float, seed: int) -
     """Redraw the labels of a share of the rows uniformly over all classes, their own among them.
 
     So about share * (classes - 1) / classes of them become wrong. Adds `clean_label`, the label
-    before, and `flipped`, true where the two differ (or where a column of that name was true).
+    before, and `mislabeled`, true where the two differ (or where a column of that name was true).
     Anand et al. 2023, section 2.4, https://arxiv.org/abs/2311.16298
     """
     before = rows["label"].to_numpy()
     chosen = np.argsort(_uniform(rows, f"noise {seed}"), kind="stable")[: round(share * len(rows))]
     after = before.copy()
     after[chosen] = (_uniform(rows.iloc[chosen], f"label {seed}") * classes).astype(before.dtype)
-    known = rows["flipped"].to_numpy(bool) if "flipped" in rows else False
-    return rows.assign(label=after, clean_label=before, flipped=(after != before) | known)
+    known = rows["mislabeled"].to_numpy(bool) if "mislabeled" in rows else False
+    return rows.assign(label=after, clean_label=before, mislabeled=(after != before) | known)
 
 
 def make_long_tail(rows: pd.DataFrame, ratio: float, seed: int) -> pd.DataFrame:

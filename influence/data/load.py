@@ -57,9 +57,9 @@ def load(
     dataset = os.path.expanduser(dataset)  # a shell leaves the ~ of name=~/folder as it is
     if task == "nlu" and pair_column:
         raise InputError(f"pair_column={pair_column!r} is for task=classify: a request is one text")
-    for knob, name in {"intent_column": intent_column, "slots_column": slots_column}.items():
+    for parameter, name in {"intent_column": intent_column, "slots_column": slots_column}.items():
         if name and task != "nlu":
-            raise InputError(f"{knob}={name!r} is for task=nlu")
+            raise InputError(f"{parameter}={name!r} is for task=nlu")
     named = any((dataset_config, text_column, pair_column, label_column, unlabelled != "auto"))
     usual = (train_split, validation_split, test_split) == ("train", "validation", "test")
     if (Path(dataset) / "dataset.json").is_file() and usual and not named:
@@ -96,7 +96,7 @@ def load(
 
 def _flags(train: pd.DataFrame) -> dict[str, str]:
     """Return the column that is read as known wrong labels, as a role, where there is one."""
-    return {"known wrong labels": cleaning.FLIPPED} if cleaning.FLIPPED in train else {}
+    return {"known wrong labels": cleaning.MISLABELED} if cleaning.MISLABELED in train else {}
 
 
 def _source(found: resolve.Found, roles: dict[str, str]) -> str:
@@ -131,9 +131,11 @@ def _checked(dataset: Dataset, task: str) -> Dataset:
 def _check_sizes(validation_fraction: float, max_train: int, max_test: int) -> None:
     if not 0 < validation_fraction < 1:
         raise InputError(f"validation_fraction={validation_fraction} is not between 0 and 1")
-    for knob, value in {"max_train": max_train, "max_test": max_test}.items():
+    for parameter, value in {"max_train": max_train, "max_test": max_test}.items():
         if value < 0:
-            raise InputError(f"{knob}={value} is negative; give a number of rows, or 0 for all")
+            raise InputError(
+                f"{parameter}={value} is negative; give a number of rows, or 0 for all"
+            )
 
 
 # Cutting and capping by id.
@@ -222,9 +224,9 @@ def _subset(rows: pd.DataFrame, split: str, maximum: int, seed: int) -> pd.DataF
     if not maximum or maximum >= len(rows):
         return rows
     if maximum < classes:
-        knob = "max_train" if split == "train" else "max_test"
+        parameter = "max_train" if split == "train" else "max_test"
         raise InputError(
-            f"{knob}={maximum} cannot hold the {classes} classes of {split}; give at least"
+            f"{parameter}={maximum} cannot hold the {classes} classes of {split}; give at least"
             f" {classes}, or 0 for all rows"
         )
     order = _spread(rows, seed)

@@ -1,4 +1,4 @@
-"""What would keep more of a class that an arm starves: a floor, normalising by class, quotas.
+"""What would keep more of a starved class: a minimum, normalising by class, quotas.
 
 Nothing is trained for this: an order of the train set says how much of each class it keeps.
 """
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from influence.errors import InputError
-from influence.evaluation.verdict import floor_of, starved
+from influence.evaluation.verdict import minimum_of, starved
 from influence.sampling import order as sampling
 from influence.sampling import rules
 from influence.sampling.arms import CLASS, Arm, parse_arm
-from influence.sampling.order import Floor
+from influence.sampling.order import Minimum
 from influence.shapes import Float, Int
 
 COLUMNS = ["arm", "percent_pruned", "label", "remedy", "kept_share", "least_kept_share"]
@@ -26,25 +26,28 @@ def remedies(
     labels: Int[np.ndarray, " examples"],
     label_names: tuple[str, ...],
     recall: Float[np.ndarray, " classes"] | None,
-    floor: int,
+    min_per_class: int,
     seed: int,
 ) -> pd.DataFrame:
     """Return what would stay of the class that each arm starves most, under each remedy.
 
     `table`: that of `conclusions.by_class`; `hardness`: of every score, high = hard; `recall`: of
-    every class on validation, for `drop`; `floor`, `seed`: those that the arms were run with.
-    Columns: arm, percent_pruned, label, remedy ("as it is" first), kept_share (of that class), and
-    least_kept_share (of the class that keeps least). A remedy that cannot be had has no row.
+    every class on validation, for `drop`; `min_per_class`, `seed`: those that the arms were run
+    with. Columns: arm, percent_pruned, label, remedy ("as it is" first), kept_share (of that
+    class), and least_kept_share (of the class that keeps least). A remedy that cannot be had has no
+    row.
     """
     rows = []
     for worst in starved(table[table["group"] == CLASS]):
         arm, number = parse_arm(str(worst["arm"])), label_names.index(worst["label"])
-        for name, other, least in _tried(arm, floor, floor_of(worst)):
-            floors = (Floor(labels, least),)
+        for name, other, least in _tried(arm, min_per_class, minimum_of(worst)):
+            minimums = (Minimum(labels, least),)
             try:
-                order = sampling.order(other, hardness, labels, seed, floors=floors, recall=recall)
-                kept = sampling.cut(order, worst["percent_pruned"] / 100, floors)
-            except InputError:  # no recall, or the floors need more than stays
+                order = sampling.order(
+                    other, hardness, labels, seed, minimums=minimums, recall=recall
+                )
+                kept = sampling.cut(order, worst["percent_pruned"] / 100, minimums)
+            except InputError:  # no recall, or the minimums need more than stays
                 continue
             shares = sampling.class_shares(labels, kept, label_names)["kept_share"]
             known = [worst[key] for key in ("arm", "percent_pruned", "label")]
@@ -52,14 +55,14 @@ def remedies(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _tried(arm: Arm, floor: int, needed: int) -> Iterator[tuple[str, Arm, int]]:
-    """Yield the name of each remedy, its arm and its floor."""
-    yield "as it is", arm, floor
-    if needed > floor:
-        yield f"floor={needed}", arm, needed
+def _tried(arm: Arm, min_per_class: int, needed: int) -> Iterator[tuple[str, Arm, int]]:
+    """Yield the name of each remedy, its arm and its min_per_class."""
+    yield "as it is", arm, min_per_class
+    if needed > min_per_class:
+        yield f"min_per_class={needed}", arm, needed
     if rules.REGISTRY[arm.rule].scored and arm.normalize != "class":
         other = replace(arm, normalize="class")
-        yield str(other), other, floor
+        yield str(other), other, min_per_class
     for name in ("drop", "stratified"):
         if arm.rule != name:
-            yield name, parse_arm(name), floor
+            yield name, parse_arm(name), min_per_class

@@ -1,6 +1,11 @@
 """What an evaluation leaves: a point per retraining."""
 
 from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from influence.data.result import Result
 
 
 @dataclass(frozen=True)
@@ -14,3 +19,29 @@ class Point:
     seconds: float
     metrics: dict[str, float]  # "test/accuracy", "validation/loss", "test/recall/<label>", ...
     key: str = ""  # the name under which the retraining is kept
+
+
+class Curve(Result):
+    """A finished pruned-accuracy curve: a point per percent pruned and seed."""
+
+    step = "evaluate"
+
+    @property
+    def arm(self) -> str:
+        """The arm, score:rule[:normalize]."""
+        return self._manifest["arm"]
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """One row per retraining: arm, percent_pruned, seed, kept, steps, seconds, metrics."""
+        return pd.read_csv(self.directory / "points.csv")
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Mean and 95 % interval of every metric at each percent pruned."""
+        return pd.read_csv(self.directory / "curve.csv")
+
+    @cached_property
+    def class_shares(self) -> pd.DataFrame:
+        """What stays of every class, and of every value of `groups`, at each percent pruned."""
+        return pd.read_csv(self.directory / "class_shares.csv")

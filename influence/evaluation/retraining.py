@@ -97,9 +97,9 @@ def inputs(config: EvaluateConfig, source: Path, step: str) -> dict[str, str]:
 def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     """Retrain on the rows `kept` of the train set under seed `number`, unless it was done before.
 
-    The result is kept under a name made of all that it depends on: the rows, the seed, the knobs,
-    the model, the tokenizer, the code; beside it lie the predicted classes. A process that wants
-    one that is being made waits for it.
+    The result is kept under a name made of all that it depends on: the rows, the seed, the
+    parameters, the model, the tokenizer, the code; beside it lie the predicted classes. A process
+    that wants one that is being made waits for it.
     """
     cache = cache_of(place.kept)
     opened = hold(_open, place.source, place.step, place.split, place.fit, cache)
@@ -112,10 +112,8 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     path = place.kept / key / "point.json"
     with store.locked(path.parent):
         if not _is_whole(path):
-            train_and_measure = _stack if opened.task == "nlu" else _classifier
-            seconds, metrics, logits = train_and_measure(
-                opened, place, rows, seed, steps, path.parent
-            )
+            kind = _stack if opened.task == "nlu" else _classifier
+            seconds, metrics, logits = kind(opened, place, rows, seed, steps, path.parent)
             with store.replacing(path.parent / PREDICTIONS) as temporary, temporary.open("wb") as f:
                 np.save(f, logits.argmax(1).astype(np.int32))
             point = {"kept": len(rows), "steps": steps, "seconds": seconds, "metrics": metrics}
@@ -240,12 +238,12 @@ def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int)
     Also by the tokenizer: that of an import is another than a training of the same model makes.
     """
     kept = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
-    knobs = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
+    parameters = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
     if opened.task == "nlu":
-        knobs |= {"task": "nlu", "threshold": place.threshold}
+        parameters |= {"task": "nlu", "threshold": place.threshold}
     inputs = {"dataset": opened.digest, "kept": kept, "model": pretrained.identity(opened.fit)}
     inputs["tokenizer"] = tokenizers.tokenizer_digest(opened.tokenizer)
-    return store.fingerprint("retraining", knobs, inputs, CODE)
+    return store.fingerprint("retraining", parameters, inputs, CODE)
 
 
 def train_and_measure(

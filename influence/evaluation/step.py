@@ -28,14 +28,14 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
     Holds `points.csv` (one row per percent pruned and seed), `curve.csv` (mean and 95 % interval
-    per percent and metric) and the sample's `class_shares.csv` and, if any, `flips.csv`; with task
-    nlu also `outcomes.parquet` (percent_pruned, seed, and what became of every test request, in
-    order). Every retraining is kept beside the steps under a name made of the kept ids, the seed
-    and the training knobs, and none is ever repeated.
+    per percent and metric) and the sample's `class_shares.csv` and, if any, `label_errors.csv`;
+    with task nlu also `outcomes.parquet` (percent_pruned, seed, and what became of every test
+    request, in order). Every retraining is kept beside the steps under a name made of the kept ids,
+    the seed and the training parameters, and none is ever repeated.
     """
     manifest = store.read_manifest(sampled, "sample")
     inputs = {"sample": manifest["fingerprint"], **retraining.inputs(config, sampled, "sample")}
-    task = Task("evaluate", config.knobs(EvaluateConfig), inputs, CODE)
+    task = Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
     if not store.is_finished(task.directory(config.workdir)):
         for note in retraining.check(config, sampled, "sample"):
             say(f"evaluate: {note}")
@@ -71,7 +71,7 @@ def _evaluate(
     if manifest["task"] == "nlu":
         outcomes = [_outcomes(place, point) for point in everyone]
         pd.concat(outcomes).to_parquet(directory / retraining.OUTCOMES, index=False)
-    for name in ("class_shares.csv", "flips.csv"):
+    for name in ("class_shares.csv", "label_errors.csv"):
         if (sampled / name).exists():
             shutil.copy(sampled / name, directory / name)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]

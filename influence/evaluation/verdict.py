@@ -175,8 +175,8 @@ def warnings(table: pd.DataFrame) -> list[str]:
     """Say of each arm which class or group pays most for it, where one clearly loses recall.
 
     `table`: that of `by_class`. A class is named if its recall clearly fell while less of it stayed
-    than of the whole train set, with the floor that keeps its share; one line per arm and group,
-    for the class that fell most.
+    than of the whole train set, with the minimum per class that keeps its share; one line per arm
+    and group, for the class that fell most.
     """
     said: list[str] = []
     for worst in starved(table):
@@ -187,7 +187,11 @@ def warnings(table: pd.DataFrame) -> list[str]:
             f"at {worst['percent_pruned']:g} % pruned, and its {measure} falls from "
             f"{100 * worst['recall_before']:.0f} to {100 * worst['recall_after']:.0f} %"
             + _others(worst["alike"])
-            + (f"; floor={floor_of(worst)} would keep its share" if group == CLASS else "")
+            + (
+                f"; min_per_class={minimum_of(worst)} would keep its share"
+                if group == CLASS
+                else ""
+            )
         )
     return said
 
@@ -210,7 +214,7 @@ def starved(table: pd.DataFrame) -> list[pd.Series]:
     return found
 
 
-def floor_of(row: pd.Series) -> int:
+def minimum_of(row: pd.Series) -> int:
     """Return how many examples of a class must stay to keep its share of the train set."""
     return math.ceil(round((1 - row["percent_pruned"] / 100) * row["before"], 6))
 

@@ -37,8 +37,11 @@ def open_tokens(
 
     They are kept in `cache` under a name made of the rows, the tokenizer and the length.
     """
-    knobs = {"max_length": config.max_length, "tokenizer": tokenizers.tokenizer_digest(tokenizer)}
-    key = store.fingerprint("tokens", knobs, {"rows": source.files[split]}, ("models/tokens",))
+    parameters = {
+        "max_length": config.max_length,
+        "tokenizer": tokenizers.tokenizer_digest(tokenizer),
+    }
+    key = store.fingerprint("tokens", parameters, {"rows": source.files[split]}, ("models/tokens",))
     at = cache / key
     with store.locked(at):
         if not (at / "tokens.json").exists():

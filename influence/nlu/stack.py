@@ -96,7 +96,7 @@ def train_joints(
     if not counts.all():
         raise InputError(
             f"no example of domain {domains[int(counts.argmin())]!r} is left to train on; keep "
-            "some of every domain with floor"
+            "some of every domain with min_per_class"
         )
     for number, domain in enumerate(domains):
         at = kept / str(number) if kept else None

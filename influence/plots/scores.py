@@ -102,19 +102,19 @@ def densities(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
 
 
 @styled()
-def flips_found(scores: pd.DataFrame, flipped: np.ndarray) -> Figure:
+def label_errors_found(scores: pd.DataFrame, mislabeled: np.ndarray) -> Figure:
     """Draw the share of the wrong labels found over the share of hardest examples looked at.
 
-    `scores`: as for `distributions`, but high = hard; `flipped`: which labels are wrong.
+    `scores`: as for `distributions`, but high = hard; `mislabeled`: which labels are wrong.
     """
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     axes = figure.add_subplot()
     for name in _score_names(scores):
-        looked, found = recall(scores[name].to_numpy(float), flipped)
+        looked, found = recall(scores[name].to_numpy(float), mislabeled)
         look = {key: style(f"{name}:easy")[key] for key in ("color", "lw")}
         axes.plot(looked, found, label=name, **look)
     axes.plot([0, 1], [0, 1], color=DARK, lw=2.4, label="random")
-    axes.axvline(flipped.mean(), color=GREY, lw=1, ls="--", label="as many as are wrong")
+    axes.axvline(mislabeled.mean(), color=GREY, lw=1, ls="--", label="as many as are wrong")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=None))
     axes.set(xlim=(0, 1), ylim=(0, 1.01))

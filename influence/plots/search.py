@@ -235,7 +235,10 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, marker: str, floor: float) -> N
         large = group == "random"
         look = {"ls": "", "color": _look(group)["color"], "ms": 8 if large else 6}
         look |= {"zorder": 4 if large else 3, **MARKS[mark]}
-        seen, below = own[own["difference"] >= floor], own[own["difference"] < floor]
+        seen, below = (
+            own[own["difference"] >= floor],
+            own[own["difference"] < floor],
+        )
         axes.plot(seen["percent_pruned"], seen["difference"], marker=marker, **look)
         axes.plot(below["percent_pruned"], 0 * below["difference"] + floor, **look | BELOW)
 

@@ -61,15 +61,15 @@ def score(run: Run, directory: Path) -> None:
         figures["correlations"] = plots.correlations(table)
         ranks = plots.rank_correlations(table)
         run.log_table(ranks.rename_axis("score").reset_index(), "rank_correlations")
-    if (directory / "flips.csv").exists():
-        found = pd.read_csv(directory / "flips.csv")
-        run.log_table(found, "flips_found")
+    if (directory / "label_errors.csv").exists():
+        found = pd.read_csv(directory / "label_errors.csv")
+        run.log_table(found, "label_errors_found")
         parsed = [parse_spec(name) for name in found["score"]]
         hard = {str(spec): hardness(spec, table[str(spec)].to_numpy()) for spec in parsed}
         wrong = label_errors.flags(
-            open_saved(directory / "data").read(manifest["split"], ["flipped"])
+            open_saved(directory / "data").read(manifest["split"], ["mislabeled"])
         )
-        figures["flips_found"] = plots.flips_found(table.assign(**hard), wrong)
+        figures["label_errors_found"] = plots.label_errors_found(table.assign(**hard), wrong)
     run.log_figures(figures)
     extremes = pd.DataFrame(json.loads((directory / "examples.json").read_text(encoding="utf-8")))
     run.log_table(extremes, "hardest_and_easiest")
@@ -145,10 +145,10 @@ def comparison(
     run.log_figures(figures)
     frames = {"points": points, "curves": compared.summary}
     frames |= {"differences": compared.differences, "by_class": compared.classes}
-    overlaps = [(arm, path / "flips.csv") for arm, path in curves.items()]
+    overlaps = [(arm, path / "label_errors.csv") for arm, path in curves.items()]
     if all(path.exists() for _, path in overlaps):
         known = [pd.read_csv(path).assign(arm=arm) for arm, path in overlaps]
-        frames["flips_pruned"] = pd.concat(known, ignore_index=True)
+        frames["label_errors_pruned"] = pd.concat(known, ignore_index=True)
     for name, frame in frames.items():
         run.log_table(frame, name)
     run.log_text(text, "summary.md")
@@ -161,7 +161,7 @@ def comparison(
 
 
 def study(run: Run, asked: Study, found: Mapping[str, Compared], command: str) -> None:
-    """Log and print what a study comes to, and where a knob was varied a page over its values."""
+    """Log and print what a study comes to; where a parameter was varied, a page over its values."""
     verdicts = {value: one.comparison.said[0] for value, one in found.items()}
     said = [
         f"{asked.varied}={value}: {one}" if asked.varied else one for value, one in verdicts.items()

@@ -27,15 +27,15 @@ def examples(scored: Path) -> Part:
         by = {end: own["score"][own["end"] == end].tolist() for end in ("hardest", "easiest")}
         suspected = (own["end"] == "suspected").any()
         texts = [first[name] for name in ("text", "text_pair") if name in own]
-        flipped = ["yes" if first["flipped"] else ""] if "flipped" in own else []
+        mislabeled = ["yes" if first["mislabeled"] else ""] if "mislabeled" in own else []
         doubt = float(own["value"].iloc[-1]) if suspected else None
         judged = [first["label"], first["predicted"] if suspected else None, doubt]
         ends = [", ".join(by[end]) or None for end in by]
-        rows.append((-(doubt or 0), [*texts, *judged, *flipped, *ends, first["id"]]))
+        rows.append((-(doubt or 0), [*texts, *judged, *mislabeled, *ends, first["id"]]))
     rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
     names = {name: "long" for name in ("text", "text_pair") if name in found}
     names |= {"label": "text", "model says": "text", "doubt": "number"}
-    names |= {"label is wrong": "text"} if "flipped" in found else {}
+    names |= {"label is wrong": "text"} if "mislabeled" in found else {}
     names |= {"hardest by": "code", "easiest by": "code"}
     seen = store.read_manifest(scored, "score")["doubt"] == "training"
     by = "the model that was trained on them" if seen else "models that have not seen them"
@@ -102,7 +102,7 @@ def distributions(scored: Path, table: pd.DataFrame, dataset: Dataset) -> Part:
 
 
 def agreements(varied: str, scores: Mapping[str, Path]) -> list[Part]:
-    """Tell how the scores agree between the values of a knob; nothing where it changes no score."""
+    """Tell how scores agree between the values of a parameter; nothing where it changes none."""
     different = {path: value for value, path in reversed(scores.items())}
     tables = {
         f"{varied}={value}": pd.read_parquet(path / "scores.parquet")
@@ -129,39 +129,45 @@ def _agreement(table: pd.DataFrame, title: str) -> Table:
     return Table("stability", columns, rows, title, filter=len(rows) > 20)
 
 
-def flips(scored: Path, samples: Mapping[str, Path]) -> list[Part]:
+def label_errors(scored: Path, samples: Mapping[str, Path]) -> list[Part]:
     """Tell how well scores and arms find the labels known to be wrong, where some are."""
-    if not (scored / "flips.csv").exists():
+    if not (scored / "label_errors.csv").exists():
         return []
     found = _found(scored)
     first = Table(
-        "flips-found",
+        "label_errors-found",
         heads(score="code", **dict.fromkeys(FOUND, "number")),
         found,
         "Found by the hardest end of a score",
     )
     rows = [
-        [arm, row["percent_pruned"], 100 * row["flips_pruned"], row["jaccard"], row["chance"]]
+        [
+            arm,
+            row["percent_pruned"],
+            100 * row["label_errors_pruned"],
+            row["jaccard"],
+            row["chance"],
+        ]
         for arm, path in samples.items()
-        for row in pd.read_csv(path / "flips.csv").to_dict("records")
+        for row in pd.read_csv(path / "label_errors.csv").to_dict("records")
     ]
     names = ("pruned, %", "of the wrong labels pruned, %", "Jaccard", "by chance ")
     columns = heads(arm="code", **dict.fromkeys(names, "number"))
-    second = Table("flips-pruned", columns, rows, "Pruned by an arm")
+    second = Table("label_errors-pruned", columns, rows, "Pruned by an arm")
     caption = (
         "Some labels are known to be wrong. Precision: the share of wrong labels among as many "
         "hardest examples as there are wrong labels. Jaccard: overlap of the pruned with the wrong."
     )
     caption += _issues(scored)
-    return [Part("flips", "Do the scores find wrong labels?", caption, {}, [first, second])]
+    return [Part("label_errors", "Do the scores find wrong labels?", caption, {}, [first, second])]
 
 
 def flips_by(varied: str, scores: Mapping[str, Path]) -> list[Part]:
-    """Tell how well scores find wrong labels under every value of a knob, where some are wrong."""
+    """Tell how well scores find known label errors under every value of a parameter."""
     rows = [
         [value, *row]
         for value, scored in scores.items()
-        if (scored / "flips.csv").exists()
+        if (scored / "label_errors.csv").exists()
         for row in _found(scored)
     ]
     if not rows:
@@ -171,8 +177,8 @@ def flips_by(varied: str, scores: Mapping[str, Path]) -> list[Part]:
         "Precision: the share of wrong labels among as many hardest examples as there are wrong "
         "labels."
     )
-    table = Table("flips-by", columns, rows)
-    return [Part("flips", "Do the scores find wrong labels?", caption, {}, [table])]
+    table = Table("label_errors-by", columns, rows)
+    return [Part("label_errors", "Do the scores find wrong labels?", caption, {}, [table])]
 
 
 def _issues(scored: Path) -> str:
@@ -188,7 +194,7 @@ def _issues(scored: Path) -> str:
 
 
 def _found(scored: Path) -> list[list]:
-    table = pd.read_csv(scored / "flips.csv")
+    table = pd.read_csv(scored / "label_errors.csv")
     return table[["score", "auroc", "average_precision", "precision", "chance"]].values.tolist()
 
 

@@ -42,7 +42,7 @@ def page(
         examples.examples(scored),
         examples.example_map(scored, table, dataset, samples),
         examples.distributions(scored, table, dataset),
-        *examples.flips(scored, samples),
+        *examples.label_errors(scored, samples),
         comparison.cost(
             compared.points[compared.points["arm"] != AT_EQUAL_STEPS], manifest["cost"]
         ),
@@ -72,7 +72,7 @@ def study_page(
     said: Sequence[str],
     command: str,
 ) -> str:
-    """Return the page of a study: the same comparison under every value of the knob `varied`.
+    """Return the page of a study: the same comparison under every value of the parameter `varied`.
 
     `scores`: the scores directory of each value; `said`: what each came to.
     """
@@ -136,15 +136,15 @@ def _remedies(
 ) -> pd.DataFrame:
     """Return what would keep more of the classes that the arms starve, from the scores."""
     parsed = {name: parse_spec(name) for name in manifest["scores"]}
-    knobs = store.read_manifest(next(iter(samples.values())), "sample")["knobs"]
+    parameters = store.read_manifest(next(iter(samples.values())), "sample")["parameters"]
     return remedies.remedies(
         compared.classes,
         {name: hardness(spec, table[name].to_numpy()) for name, spec in parsed.items()},
         table["label"].to_numpy(),
         dataset.label_names,
         recall_of(manifest),
-        knobs["floor"],
-        knobs["seed"],
+        parameters["min_per_class"],
+        parameters["seed"],
     )
 
 

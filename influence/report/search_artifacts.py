@@ -124,7 +124,7 @@ def _child(trial: Trial, tolerance: float) -> Child:
     """Say of a trial what its run shows."""
     candidate = trial.candidate
     packed = pack(candidate) if candidate else {}
-    knobs = packed.pop("knobs", {})
+    parameters = packed.pop("parameters", {})
     records = [
         Record(number, {"search/difference": difference, "search/validation": value})
         for number, (value, difference) in enumerate(
@@ -140,7 +140,7 @@ def _child(trial: Trial, tolerance: float) -> Child:
         trial.started,
         trial.ended,
         {"step": "trial", "state": trial.state, "trial": str(trial.number)},
-        {**packed, **knobs},
+        {**packed, **parameters},
         records,
         _progress(trial, tolerance),
     )

@@ -12,14 +12,14 @@ from influence.report.comparison import Part, Table, cell, heads, titled
 
 
 def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
-    """Show, at each percent pruned, accuracy and its difference to random over a knob's values."""
+    """Show accuracy and its difference to random over a parameter's values, per percent pruned."""
     summary, differences = (_over(varied, compared, name) for name in ("summary", "differences"))
     percents = sorted(percent for percent in summary["percent_pruned"].unique() if percent)
     return [_variants_at(percent, varied, summary, differences) for percent in percents]
 
 
 def _over(varied: str, compared: Mapping[str, Comparison], name: str) -> pd.DataFrame:
-    """Return one table of all comparisons, with the knob's value as a column: numbers if it can."""
+    """Return one table of all comparisons, the parameter's value as a column: numbers if it can."""
     tables = [getattr(one, name).assign(**{varied: key}) for key, one in compared.items()]
     table = pd.concat(tables, ignore_index=True)
     numbers = pd.to_numeric(table[varied], errors="coerce")

@@ -29,14 +29,14 @@ class Task:
     """One step to be done: its name, and everything that its result depends on."""
 
     name: str
-    knobs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
     inputs: Mapping[str, str]  # digests or fingerprints of what it reads
     code: tuple[str, ...]  # modules of this package that compute it
 
     @property
     def fingerprint(self) -> str:
         """Name of the result: equal tasks have equal results."""
-        return store.fingerprint(self.name, self.knobs, self.inputs, self.code)
+        return store.fingerprint(self.name, self.parameters, self.inputs, self.code)
 
     def directory(self, workdir: str) -> Path:
         """Return where the result is, or will be."""
@@ -65,7 +65,7 @@ def perform(
             task.name,
             {
                 "fingerprint": task.fingerprint,
-                "knobs": dict(task.knobs),
+                "parameters": dict(task.parameters),
                 "inputs": dict(task.inputs),
                 "versions": versions(),
                 **more,
@@ -81,7 +81,7 @@ def read_records(directory: Path) -> Iterator[Record]:
 
 
 def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every later step takes over: dataset, label names, recall, task, its knobs."""
+    """Return what every later step takes over: dataset, label names, recall, task, parameters."""
     return {name: manifest[name] for name in ("dataset", "label_names", "recall", "task", "fit")}
 
 

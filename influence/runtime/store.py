@@ -28,7 +28,7 @@ PART = ".part-*"  # what is being written
 
 
 def fingerprint(
-    step: str, knobs: Mapping[str, Any], inputs: Mapping[str, str], code: Iterable[str]
+    step: str, parameters: Mapping[str, Any], inputs: Mapping[str, str], code: Iterable[str]
 ) -> str:
     """Return 16 hex digits over everything that a step's result depends on.
 
@@ -36,7 +36,7 @@ def fingerprint(
     "models/tokens", that compute it.
     """
     sources = {name: _code_digest(name) for name in sorted(code)}
-    text = json.dumps([step, dict(knobs), dict(inputs), sources], sort_keys=True, default=str)
+    text = json.dumps([step, dict(parameters), dict(inputs), sources], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

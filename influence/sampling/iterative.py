@@ -1,4 +1,4 @@
-"""rounds: prune in turns, and score what is left before each; then one sample of the whole."""
+"""Iterative pruning: score again what is left before each part goes; then one sample of it all."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from influence.sampling import arms, order
 from influence.sampling.step import CODE, described, fill, subset_of
 
 
-def turns(config: SampleConfig, scored: Path) -> list[float]:
-    """Return the fraction of what is left that each turn prunes, to reach each of `fractions`."""
+def iterations(config: SampleConfig, scored: Path) -> list[float]:
+    """Return the fraction of what is left that each iteration prunes, to reach all `fractions`."""
     examples = open_saved(scored / "data").count("train")
     left = [order.kept_count(examples, fraction) for fraction in fractions(config.fractions)]
     return [1 - after / before for before, after in zip([examples, *left], left, strict=False)]
@@ -26,33 +26,33 @@ def subset(sampled: Path) -> Path:
     return subset_of(sampled, percent)
 
 
-def join(config: SampleStep, scored: Path, turned: Sequence[Path]) -> Steps:
-    """Make one sample of the train set in `scored` of turns, each of what the one before left.
+def join(config: SampleStep, scored: Path, iterated: Sequence[Path]) -> Steps:
+    """Make one sample of the train set in `scored` of iterations, each of what the one before left.
 
-    `turned`: sample directories with one fraction each. The result is as that of `sample`, with one
-    draw: what an earlier turn pruned is pruned first.
+    `iterated`: sample directories with one fraction each. The result is as that of `sample`, with
+    one draw: what an earlier iteration pruned is pruned first.
     """
     manifest = store.read_manifest(scored, "score")
     arm = arms.parse_arm(config.arm)
     inputs = {"scores": manifest["fingerprint"]} | {
-        f"turn {number}": store.read_manifest(path, "sample")["fingerprint"]
-        for number, path in enumerate(turned)
+        f"iteration {number}": store.read_manifest(path, "sample")["fingerprint"]
+        for number, path in enumerate(iterated)
     }
-    knobs = {**config.knobs(SampleConfig), "arm": str(arm), "seed": config.seed}
-    task = Task("sample", knobs, inputs, CODE)
+    parameters = {**config.parameters(SampleConfig), "arm": str(arm), "seed": config.seed}
+    task = Task("sample", parameters, inputs, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
-        orders = [_joined(scored, turned)]
+        orders = [_joined(scored, iterated)]
         yield from fill(config, scored, orders, directory, manifest["task"])
         return described(config, arm, orders, manifest)
 
     return (yield from perform(task, config.workdir, work))
 
 
-def _joined(scored: Path, turned: Sequence[Path]) -> np.ndarray:
+def _joined(scored: Path, iterated: Sequence[Path]) -> np.ndarray:
     """Return the rows of the train set, those kept longest first."""
     kept, gone = np.array([], dtype=str), []
-    for path in turned:
+    for path in iterated:
         ids = open_saved(path / "data").array("train", "id").astype(str)
         ordered = ids[np.load(path / "order.npy")[0]]
         count = open_saved(subset(path)).count("train")

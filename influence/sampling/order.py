@@ -23,16 +23,16 @@ Examples = Float[np.ndarray, " examples"]
 Indices = Int[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
 PART = 65536  # places of an order that are looked at together
-NO_KNOBS: Mapping[str, float | int] = MappingProxyType({})
+NO_PARAMETERS: Mapping[str, float | int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
-class Floor:
+class Minimum:
     """What is never pruned: `count` examples of each group, or all of a smaller group."""
 
     groups: Labels
     count: int
-    name: str = "floor"  # the knob that sets it
+    name: str = "min_per_class"  # the parameter that sets it
 
 
 def order(
@@ -41,26 +41,30 @@ def order(
     labels: Labels,
     seed: int,
     *,
-    floors: Sequence[Floor] = (),
+    minimums: Sequence[Minimum] = (),
     recall: Float[np.ndarray, " classes"] | None = None,
-    knobs: Mapping[str, float | int] = NO_KNOBS,
+    parameters: Mapping[str, float | int] = NO_PARAMETERS,
 ) -> Indices:
     """Return the indices of all examples in the order in which an arm keeps them, first kept first.
 
     `hardness` has one array per score of the arm, high = hard. The first examples of each group
-    that `floors` protect come before everything else; ties are broken at random. `recall` per
-    class, from validation data, is for rule drop; of `knobs` a rule takes its own. Raises
-    InputError for a score, recall or knob that is missing or unusable.
+    that `minimums` protect come before everything else; ties are broken at random. `recall` per
+    class, from validation data, is for rule drop; of `parameters` a rule takes its own. Raises
+    InputError for a score, recall or parameter that is missing or unusable.
     """
     rule, generator = REGISTRY[arm.rule], np.random.default_rng(seed)
-    for knob in knobs:
-        choose("knob", knob, {name for entry in REGISTRY.values() for name in entry.knobs})
+    for parameter in parameters:
+        choose(
+            "parameter",
+            parameter,
+            {name for entry in REGISTRY.values() for name in entry.parameters},
+        )
     normalized = [
         normalize(hardness[choose("score", name, hardness)], labels, arm.normalize)
         for name in arm.scores
     ]
     del hardness  # of a large train set each array is many megabytes
-    given: dict[str, Any] = {"labels": labels, "generator": generator, **knobs}
+    given: dict[str, Any] = {"labels": labels, "generator": generator, **parameters}
     if rule.blends:
         one = len(normalized) == 1  # which needs no copy
         given["hardnesses"] = normalized[0][None] if one else np.stack(normalized)
@@ -70,7 +74,7 @@ def order(
         given["recall"] = _check_recall(recall, labels)
     priority = [rule.function(**{name: given[name] for name in rule.needs if name in given})]
     del normalized, given
-    return _protected_first(descending(priority.pop(), generator), floors)
+    return _protected_first(descending(priority.pop(), generator), minimums)
 
 
 def kept_count(examples: int, fraction: float) -> int:
@@ -78,20 +82,20 @@ def kept_count(examples: int, fraction: float) -> int:
     return round((1 - fraction) * examples)
 
 
-def cut(order: Indices, fraction: float, floors: Sequence[Floor]) -> Int[np.ndarray, " kept"]:
+def cut(order: Indices, fraction: float, minimums: Sequence[Minimum]) -> Int[np.ndarray, " kept"]:
     """Return the kept indices, first kept first: the part of an order that a fraction leaves.
 
     Raises InputError for a fraction outside [0, 1), and for one that leaves fewer examples than the
-    `floors` protect, at least one in total. How many two floors protect together depends on the
+    `minimums` protect, at least one in total. How many two minimums protect together depends on the
     order, since an example may count for both.
     """
     if not 0 <= fraction < 1:
         raise InputError(f"the fraction pruned must be at least 0 and below 1, not {fraction}")
     kept = kept_count(len(order), fraction)
-    protected = max(1, _protected_count(order, floors))
+    protected = max(1, _protected_count(order, minimums))
     if kept < protected:
         required = (
-            " and ".join(f"{floor.name}={floor.count}" for floor in floors if floor.count)
+            " and ".join(f"{minimum.name}={minimum.count}" for minimum in minimums if minimum.count)
             or "training"
         )
         largest = math.floor(round((1 - protected / len(order)) * 1e4, 6)) / 1e4
@@ -152,15 +156,15 @@ def _check_recall(recall, labels) -> np.ndarray:
     return recall
 
 
-def _protected(ranked: np.ndarray, floors: Sequence[Floor], part: int = PART) -> np.ndarray:
-    """Tell which places of an order hold the first examples of a group that a floor keeps."""
+def _protected(ranked: np.ndarray, minimums: Sequence[Minimum], part: int = PART) -> np.ndarray:
+    """Tell which places of an order hold the first examples of a group that a minimum keeps."""
     front = np.zeros(len(ranked), dtype=bool)
-    for floor in floors:
-        missing = np.minimum(np.bincount(floor.groups), floor.count)
+    for minimum in minimums:
+        missing = np.minimum(np.bincount(minimum.groups), minimum.count)
         for start in range(0, len(ranked), part):
             if not missing.any():  # as a rule after the first part
                 break
-            positions, counts = by_group(floor.groups[ranked[start : start + part]])
+            positions, counts = by_group(minimum.groups[ranked[start : start + part]])
             found = np.minimum(missing[: len(counts)], counts)
             begins = np.cumsum(counts) - counts
             for begin, count in zip(begins, found, strict=True):
@@ -169,9 +173,9 @@ def _protected(ranked: np.ndarray, floors: Sequence[Floor], part: int = PART) ->
     return front
 
 
-def _protected_first(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
-    """Return an order in which what the floors keep comes first, and nothing else moves."""
-    front = _protected(ranked, floors)
+def _protected_first(ranked: np.ndarray, minimums: Sequence[Minimum]) -> np.ndarray:
+    """Return an order in which what the minimums keep comes first, and nothing else moves."""
+    front = _protected(ranked, minimums)
     found, count = np.empty_like(ranked), np.count_nonzero(front)
     np.compress(front, ranked, out=found[:count])
     np.logical_not(front, out=front)
@@ -179,11 +183,11 @@ def _protected_first(ranked: np.ndarray, floors: Sequence[Floor]) -> np.ndarray:
     return found
 
 
-def _protected_count(ranked: np.ndarray, floors: Sequence[Floor]) -> int:
-    """Return how many places `_protected` finds; of one floor, the sizes of the groups tell it."""
-    if len(floors) == 1:
-        return int(np.minimum(np.bincount(floors[0].groups), floors[0].count).sum())
-    return int(_protected(ranked, floors).sum())
+def _protected_count(ranked: np.ndarray, minimums: Sequence[Minimum]) -> int:
+    """Return how many places `_protected` finds; for one minimum the group sizes tell it."""
+    if len(minimums) == 1:
+        return int(np.minimum(np.bincount(minimums[0].groups), minimums[0].count).sum())
+    return int(_protected(ranked, minimums).sum())
 
 
 def _clip_infinite(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Every rule from scores to an order: one function each, and the registry of them.
 
 A rule gives every example a priority, larger = kept first; its parameter names say what it reads
-(see GIVEN), all others are its knobs.
+(see GIVEN); all other names are the rule's own parameters.
 """
 
 import inspect
@@ -16,12 +16,11 @@ from influence.shapes import Float, Int
 
 Examples = Float[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
-Range = tuple[
-    float | int, float | int
-]  # lowest and highest; searched on a log scale where the lowest is > 0
+# Lowest and highest; searched on a log scale where the lowest is > 0.
+Range = tuple[float | int, float | int]
 
 REGISTRY: dict[str, "Rule"] = {}
-GIVEN = {"hardness", "hardnesses", "labels", "generator", "recall"}  # every other name is a knob
+GIVEN = {"hardness", "hardnesses", "labels", "generator", "recall"}  # others are parameters
 GUMBEL = "Kool et al. 2019, https://arxiv.org/abs/1903.06059"
 PAPER = "Anand et al. 2023, {}, https://arxiv.org/abs/2311.16298"
 
@@ -30,8 +29,9 @@ PAPER = "Anand et al. 2023, {}, https://arxiv.org/abs/2311.16298"
 class Rule:
     """One entry of the registry; everything but the reference follows from the signature.
 
-    scored: reads a score; blends: reads several at once; drawn: has randomness beyond ties; knobs:
-    its knobs with their defaults; ranges: where a search looks for them, see Range.
+    scored: reads a score; blends: reads several at once; drawn: has randomness beyond ties;
+    parameters: its parameters with their defaults; ranges: where a search looks for them, see
+    Range.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Rule:
     scored: bool
     blends: bool
     drawn: bool
-    knobs: Mapping[str, float | int]
+    parameters: Mapping[str, float | int]
     ranges: Mapping[str, Range]
     reference: str
 
@@ -48,19 +48,29 @@ class Rule:
 def rule(*, reference: str, **ranges: Range):
     """Register the decorated function as a rule: larger priority = kept first.
 
-    Parameters by name: hardness (examples,) or hardnesses (scores, examples), labels, generator,
-    recall (classes,); all others are knobs, carry a default, and have a range here.
+    What it reads, by name: hardness (examples,) or hardnesses (scores, examples), labels,
+    generator, recall (classes,). All other names are its parameters, with a default and a range.
     """
 
     def register(function):
-        name, parameters = function.__name__, inspect.signature(function).parameters
-        knobs = {key: p.default for key, p in parameters.items() if key not in GIVEN}
-        if set(knobs) != set(ranges):
-            raise TypeError(f"rule {name} has the knobs {set(knobs)}, but ranges of {set(ranges)}")
-        scored, blends = {"hardness", "hardnesses"} & set(parameters), "hardnesses" in parameters
-        drawn = "generator" in parameters
+        name, signature = function.__name__, inspect.signature(function).parameters
+        parameters = {key: p.default for key, p in signature.items() if key not in GIVEN}
+        if set(parameters) != set(ranges):
+            raise TypeError(
+                f"rule {name} has the parameters {set(parameters)}, but ranges of {set(ranges)}"
+            )
+        scored, blends = {"hardness", "hardnesses"} & set(signature), "hardnesses" in signature
+        drawn = "generator" in signature
         REGISTRY[name] = Rule(
-            name, function, tuple(parameters), bool(scored), blends, drawn, knobs, ranges, reference
+            name,
+            function,
+            tuple(signature),
+            bool(scored),
+            blends,
+            drawn,
+            parameters,
+            ranges,
+            reference,
         )
         return function
 

@@ -19,7 +19,7 @@ from influence.sampling import order as sampling
 from influence.sampling import rules
 from influence.sampling.arms import CLASS, Arm, parse_arm
 from influence.scoring import label_errors, spec
-from influence.scoring.result import flips_of
+from influence.scoring.result import label_errors_of
 from influence.training.result import read_scored, recall_of
 
 GROUPS = 50  # values of a column by which pruning is judged
@@ -33,7 +33,7 @@ def sample(config: SampleStep, scored: Path) -> Steps:
     subset is a prefix), `kept.parquet` (percent_pruned, draw, id), `subsets/percent-<p>/draw-<d>/`
     (each a dataset directory ready to train on), `class_shares.csv` (of classes, and of the values
     of the columns `groups`), `data/` and `tokenizer/`; with labels that are known to be
-    wrong also `flips.csv`, how many of them each fraction prunes.
+    wrong also `label_errors.csv`, how many of them each fraction prunes.
     """
     manifest = read_scored(scored)
     arm = parse_arm(config.arm)
@@ -43,13 +43,13 @@ def sample(config: SampleStep, scored: Path) -> Steps:
             f"arm {config.arm!r} needs the score {missing[0]!r}, which {scored} does not hold; "
             f"it holds {', '.join(manifest['scores'])}"
         )
-    knobs = {
-        **config.knobs(SampleConfig),
+    parameters = {
+        **config.parameters(SampleConfig),
         "arm": str(arm),
         "seed": config.seed,
         "fractions": list(fractions(config.fractions)),
     }
-    task = Task("sample", knobs, {"scores": manifest["fingerprint"]}, CODE)
+    task = Task("sample", parameters, {"scores": manifest["fingerprint"]}, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
         return _sample(config, arm, scored, manifest, directory)
@@ -149,8 +149,8 @@ def _sample(
 def _orders(config: SampleStep, arm, scored: Path, manifest: dict) -> list[np.ndarray]:
     """Return the order of every draw, one alone where nothing is drawn and nothing tied."""
     source = open_saved(scored / "data")
-    floors = floors_of(config, _judged(source, "train", ()), manifest["task"])
-    labels = floors[0].groups
+    minimums = floors_of(config, _judged(source, "train", ()), manifest["task"])
+    labels = minimums[0].groups
 
     def hardness() -> dict[str, np.ndarray]:
         """Read the scores, for each draw again: whoever orders them then need not keep them."""
@@ -159,17 +159,19 @@ def _orders(config: SampleStep, arm, scored: Path, manifest: dict) -> list[np.nd
             for name in arm.scores
         }
 
-    known = {knob for rule in rules.REGISTRY.values() for knob in rule.knobs}
-    knobs = {name: value for name, value in config.knobs(SampleConfig).items() if name in known}
+    known = {parameter for rule in rules.REGISTRY.values() for parameter in rule.parameters}
+    parameters = {
+        name: value for name, value in config.parameters(SampleConfig).items() if name in known
+    }
     orders = [
         sampling.order(
             arm,
             hardness(),
             labels,
             config.seed + draw,
-            floors=floors,
+            minimums=minimums,
             recall=recall_of(manifest),
-            knobs=knobs,
+            parameters=parameters,
         ).astype(np.int32)
         for draw in range(config.draws)
     ]
@@ -189,9 +191,10 @@ def fill(
     train = _judged(source, "train", groups)
     values_of = groups_of(train, "train", groups)
     groups_of(_judged(source, "test", groups), "test", groups)
-    floors = floors_of(config, train, task)
+    minimums = floors_of(config, train, task)
     cuts = {
-        f: [sampling.cut(order, f, floors) for order in orders] for f in fractions(config.fractions)
+        f: [sampling.cut(order, f, minimums) for order in orders]
+        for f in fractions(config.fractions)
     }
     for part in ("data", "tokenizer"):
         store.copy_tree(scored / part, directory / part)
@@ -202,10 +205,12 @@ def fill(
         divided[str(name)] = pd.factorize(values, sort=True)
     shares = _write_shares(cuts, divided, directory)
     shares = shares[shares["group"] == CLASS]
-    overlaps = _write_flips(cuts, flips_of(source, "train"), directory)
+    overlaps = _write_label_errors(cuts, label_errors_of(source, "train"), directory)
     for fraction, kept in cuts.items():
         worst = shares.loc[shares["percent_pruned"] == percent(fraction), "kept_share"].min()
-        found = {f"flips/{name}": value for name, value in overlaps.get(fraction, {}).items()}
+        found = {
+            f"label_errors/{name}": value for name, value in overlaps.get(fraction, {}).items()
+        }
         counted = {"sample/kept": float(len(kept[0])), "sample/least_kept_class_share": worst}
         yield Record(round(percent(fraction)), counted | found)
 
@@ -226,37 +231,41 @@ def _judged(source: Saved, split: str, groups: Sequence[str]) -> pd.DataFrame:
     return source.read(split)  # of which one is missing: the message tells all that there are
 
 
-def _check_fractions(config: SampleConfig, floors: Sequence[sampling.Floor], examples: int) -> None:
+def _check_fractions(
+    config: SampleConfig, minimums: Sequence[sampling.Minimum], examples: int
+) -> None:
     for fraction in fractions(config.fractions):
-        sampling.cut(np.arange(examples), fraction, floors)
+        sampling.cut(np.arange(examples), fraction, minimums)
 
 
-def _write_flips(cuts: dict, flipped: np.ndarray | None, directory: Path) -> dict[float, dict]:
-    """Leave `flips.csv` and return it by fraction: the overlap with wrong labels, mean of draws."""
-    if flipped is None:
+def _write_label_errors(
+    cuts: dict, mislabeled: np.ndarray | None, directory: Path
+) -> dict[float, dict]:
+    """Leave `label_errors.csv` and return it by fraction: overlap with label errors, over draws."""
+    if mislabeled is None:
         return {}
     found = {
-        fraction: pd.DataFrame([label_errors.pruned(kept, flipped) for kept in draws])
+        fraction: pd.DataFrame([label_errors.pruned(kept, mislabeled) for kept in draws])
         .mean()
         .to_dict()
         for fraction, draws in cuts.items()
     }
     rows = [{"percent_pruned": percent(fraction)} | row for fraction, row in found.items()]
-    pd.DataFrame(rows).to_csv(directory / "flips.csv", index=False)
+    pd.DataFrame(rows).to_csv(directory / "label_errors.csv", index=False)
     return found
 
 
-def floors_of(config: SampleConfig, train: pd.DataFrame, task: str) -> tuple[sampling.Floor, ...]:
+def floors_of(config: SampleConfig, train: pd.DataFrame, task: str) -> tuple[sampling.Minimum, ...]:
     """Return what is protected of every class and, with task nlu, of every intent.
 
     A classifier's dataset may have a column `intent`, too: of whatever values, which nobody checks.
     """
-    classes = sampling.Floor(train["label"].to_numpy(), config.floor)
+    classes = sampling.Minimum(train["label"].to_numpy(), config.min_per_class)
     if task == "nlu":
         intents = pd.factorize(train["intent"])[0]
-        return (classes, sampling.Floor(intents, config.intent_floor, "intent_floor"))
-    if config.intent_floor:
-        raise InputError("intent_floor is for task=nlu: a classifier has no intents")
+        return (classes, sampling.Minimum(intents, config.min_per_intent, "min_per_intent"))
+    if config.min_per_intent:
+        raise InputError("min_per_intent is for task=nlu: a classifier has no intents")
     return (classes,)
 
 

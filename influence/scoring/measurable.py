@@ -65,11 +65,14 @@ def check_training(config: TrainStep, dataset: Dataset, score: str) -> list[str]
 
     Raises InputError if one of the scores in `score` reads them.
     """
-    if config.model in pretrained.SCRATCH and not config.adopt:
+    if config.model in pretrained.SCRATCH and not config.import_from:
         return []  # a BERT
     tokenizer = imported.tokenizer_of(config, dataset)
-    if config.adopt:
-        model, name = imported.open_last(config, tokenizer), f"the checkpoints in {config.adopt}"
+    if config.import_from:
+        model, name = (
+            imported.open_last(config, tokenizer),
+            f"the checkpoints in {config.import_from}",
+        )
     else:
         model = build(config, tokenizer, dataset.label_names, 0)
         name = f"model {config.model!r}"

@@ -158,7 +158,7 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
             f"score '{spec}' needs slots, but this training was one of texts and labels only; "
             "train again with task=nlu on a dataset with domains, intents and slots"
         )
-    if "held_out_logits" in needs and not run.held_out:
+    if "out_of_fold_logits" in needs and not run.out_of_fold:
         raise InputError(
             f"score '{spec}' needs models that have not seen the example, and this training has "
             "none; train again with folds=5"
@@ -178,7 +178,7 @@ def _check_weights(spec, run: RunInfo) -> None:
         if takes_training and not (name == "observations" and run.observations):
             offered = " and ".join(sorted({*run.measurable, *run.given}))
             raise InputError(
-                f"score '{spec}' reads {name}, but what was adopted holds {offered} alone; adopt a "
+                f"score '{spec}' reads {name}, but the import holds only {offered}; import a "
                 "folder of checkpoints, or train"
             )
 

@@ -1,6 +1,7 @@
 """What a scores directory tells beside the scores: examples, correlations, wrong labels, a map."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from influence.data.result import Result
 from influence.data.storage import Saved, rows_file
 from influence.models import classifier, tokenizers
 from influence.models.inputs import encode
 from influence.runtime import store
 from influence.scoring import label_errors, stability
 from influence.scoring.label_errors import softmax
-from influence.scoring.spec import ScoreSpec, hardness
+from influence.scoring.spec import ScoreSpec, hardness, parse_spec
 from influence.shapes import Float
 from influence.trace import representations
 from influence.trace.trace import Trace
 from influence.training import dynamics
-from influence.training.result import HELD_OUT, read_config
+from influence.training.result import OUT_OF_FOLD, read_config
 
 MAPPED = 2000  # examples at most on the map
 RANKED = 20_000  # examples at most by which scores are compared with each other
@@ -80,30 +82,31 @@ def write_examples(
 def write_flips(
     source: Saved, split: str, specs: Sequence[ScoreSpec], columns: Columns, directory: Path
 ) -> list[dict[str, Any]]:
-    """Leave `flips.csv`, how well each score finds the labels known to be wrong, if there are."""
-    flipped = flips_of(source, split)
-    if flipped is None:
+    """Leave `label_errors.csv`: how well each score finds known label errors, if there are any."""
+    mislabeled = label_errors_of(source, split)
+    if mislabeled is None:
         return []
     found = [
-        {"score": str(spec)} | label_errors.detection(hardness(spec, columns[str(spec)]), flipped)
+        {"score": str(spec)}
+        | label_errors.detection(hardness(spec, columns[str(spec)]), mislabeled)
         for spec in specs
     ]
-    pd.DataFrame(found).to_csv(directory / "flips.csv", index=False)
+    pd.DataFrame(found).to_csv(directory / "label_errors.csv", index=False)
     return found
 
 
 def write_issues(source: Saved, training: Path, directory: Path) -> dict[str, int | float]:
     """Leave `label_issues.json`, what cleanlab takes for wrong and how many of these are."""
-    if not label_errors.version() or not (training / HELD_OUT).exists():
+    if not label_errors.version() or not (training / OUT_OF_FOLD).exists():
         return {}
     labels = source.array("train", "label")
-    found = label_errors.issues(labels, softmax(np.load(training / HELD_OUT)))
+    found = label_errors.issues(labels, softmax(np.load(training / OUT_OF_FOLD)))
     counted = {"found": int(found.sum())}
-    flipped = flips_of(source, "train")
-    if flipped is not None:
-        right = int((found & flipped).sum())
+    mislabeled = label_errors_of(source, "train")
+    if mislabeled is not None:
+        right = int((found & mislabeled).sum())
         counted["precision"] = right / max(counted["found"], 1)
-        counted["recall"] = right / int(flipped.sum())
+        counted["recall"] = right / int(mislabeled.sum())
     ids = source.read("train", ["id"])["id"][found].tolist()
     store.write_json(directory / "label_issues.json", {**counted, "ids": ids})
     return counted
@@ -149,9 +152,9 @@ def write_aum(source: Saved, split: str, values: np.ndarray, directory: Path) ->
         dynamics.write_aum(at / dynamics.VALUES, names, values)
 
 
-def flips_of(source: Saved, split: str) -> np.ndarray | None:
+def label_errors_of(source: Saved, split: str) -> np.ndarray | None:
     """Return which labels of a split are known to be wrong, None if none is."""
-    known = [name for name in ("flipped",) if name in source.columns(split)]
+    known = [name for name in ("mislabeled",) if name in source.columns(split)]
     return label_errors.flags(source.read(split, known)) if known else None
 
 
@@ -183,6 +186,40 @@ def _extremes(
 
 def _shown(example: pd.Series, label_names: Sequence[str]) -> dict[str, Any]:
     texts = {name: example[name] for name in ("text", "text_pair") if name in example}
-    known = {"flipped": bool(example["flipped"])} if "flipped" in example else {}
+    known = {"mislabeled": bool(example["mislabeled"])} if "mislabeled" in example else {}
     label = label_names[int(example["label"])]
     return {"label": label, **texts, **known, "id": example["id"]}
+
+
+class Scores(Result):
+    """Finished scores: one number per example and score, and what was found beside them."""
+
+    step = "score"
+
+    @property
+    def names(self) -> list[str]:
+        """The scores that it holds, each name[@window]."""
+        return self._manifest["scores"]
+
+    @property
+    def split(self) -> str:
+        """The split that was scored; only train can be pruned."""
+        return self._manifest["split"]
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """What training and scoring took: runs, folds, seconds, passes forward and backward."""
+        return self._manifest["cost"]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per example: id, label (class number), and one column per score."""
+        return pd.read_parquet(self.directory / "scores.parquet")
+
+    def values(self, name: str) -> np.ndarray:
+        """Return one score of every example (examples,), without reading the others."""
+        return np.load(self.directory / f"{name}.npy")
+
+    def hardness(self, name: str) -> np.ndarray:
+        """Return one score of every example (examples,), its sign turned so that high is hard."""
+        return hardness(parse_spec(name), self.values(name))

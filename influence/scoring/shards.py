@@ -37,7 +37,7 @@ from influence.trace.trace import RunTrace, Trace
 from influence.training.result import (
     GIVEN_LOGITS,
     GIVEN_SCORES,
-    HELD_OUT,
+    OUT_OF_FOLD,
     read_checkpoints,
     read_config,
 )
@@ -142,7 +142,7 @@ def traces(
     given_path = work.training / "runs/0" / GIVEN_SCORES
     given = load_file(given_path) if own and given_path.exists() else {}
     has_folds = own and manifest["folds"]
-    held_out = np.load(work.training / HELD_OUT, mmap_mode="r") if has_folds else None
+    out_of_fold = np.load(work.training / OUT_OF_FOLD, mmap_mode="r") if has_folds else None
     known = _cut(source.parts(work.split, ["id", "label"]), bounds)
     for (start, end), some in zip(bounds, known, strict=True):
         rows = slice(start, end)
@@ -157,7 +157,7 @@ def traces(
                 some["label"].to_numpy(),
                 tuple(runs),
                 None if entropies is None else entropies[rows],
-                None if held_out is None else np.array(held_out[rows]),
+                None if out_of_fold is None else np.array(out_of_fold[rows]),
                 {name: values[rows] for name, values in given.items()},
             ),
         )

@@ -25,7 +25,7 @@ from influence.training.result import RunInfo, read_runs
 CODE = ("scores", "data", "models", "trace", "training", "scoring")
 COSTS = ("seed", "epochs", "seconds", "null")  # of a training
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
-HARMLESS = ("shard_size", "batch_tokens", "self_check")  # knobs that change no result
+HARMLESS = ("shard_size", "batch_tokens", "self_check")  # parameters that change no result
 
 
 def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
@@ -35,10 +35,10 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     measured, a file per shard), `correlations.csv`, `stability.csv`, `examples.json` (the hardest
     and easiest per score, and the labels that are doubted most), `map.parquet` (principal
     components of what the last checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`;
-    with labels that are known to be wrong also `flips.csv`, how well each score finds them; with
-    folds, and where cleanlab is installed, `label_issues.json`, what that takes for wrong; with
-    `export` also `export/`, the files of other tools. Of the train set no more is in memory at a
-    time than a shard, a number per example and score, and 20,000 examples that are compared.
+    with labels that are known to be wrong also `label_errors.csv`, how well each score finds them;
+    with folds, and where cleanlab is installed, `label_issues.json`, what that takes for wrong;
+    with `export` also `export/`, the files of other tools. Of the train set no more is in memory at
+    a time than a shard, a number per example and score, and 20,000 examples that are compared.
     Raises InputError for unknown scores and for what this training cannot give.
     """
     manifest = store.read_manifest(training, "train")
@@ -50,14 +50,14 @@ def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
     halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
     plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
     precision = engine.ask(settled, config.score_precision, engine.device)
-    knobs = {**config.knobs(ScoreConfig), "score": [str(spec) for spec in specs]}
-    knobs["score_precision"] = precision
-    knobs |= {"split": config.split, "export": sorted(exports)}
-    knobs = {name: value for name, value in knobs.items() if name not in HARMLESS}
+    parameters = {**config.parameters(ScoreConfig), "score": [str(spec) for spec in specs]}
+    parameters["score_precision"] = precision
+    parameters |= {"split": config.split, "export": sorted(exports)}
+    parameters = {name: value for name, value in parameters.items() if name not in HARMLESS}
     inputs = {"training": manifest["fingerprint"]}
     if manifest["folds"]:
         inputs["cleanlab"] = label_errors.version()
-    task = Task("score", knobs, inputs, CODE)
+    task = Task("score", parameters, inputs, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
         return _score(config, training, manifest, specs, plans, precision, engine, directory)
@@ -91,9 +91,9 @@ def _check_split(split: str, specs: Sequence[ScoreSpec], manifest: dict) -> None
     if split == "train":
         return
     if not all(run["weights"] for run in manifest["runs"]):
-        raise InputError(f"split={split} needs checkpoints, but what was adopted has none")
+        raise InputError(f"split={split} needs checkpoints, but what was imported has none")
     for spec in specs:
-        own = {"observations", "held_out_logits"} & set(scores.REGISTRY[spec.name].needs)
+        own = {"observations", "out_of_fold_logits"} & set(scores.REGISTRY[spec.name].needs)
         if own:
             raise InputError(
                 f"score '{spec}' reads {own.pop()}, which are of the train set alone; leave it out "
@@ -180,7 +180,9 @@ def _score(
         yield Record(0, {f"cleanlab/{name}": float(value)})
     for row in found:
         shown = ("auroc", "average_precision", "precision")
-        yield Record(0, {f"flips/{measure}/{row['score']}": row[measure] for measure in shown})
+        yield Record(
+            0, {f"label_errors/{measure}/{row['score']}": row[measure] for measure in shown}
+        )
     return {
         **inherited(manifest),
         "scores": list(columns),

@@ -42,13 +42,13 @@ class Asker(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """The scores (columns of a scores directory), rules, percents and floors to choose from."""
+    """The scores (columns of a scores directory), rules, percents and minimums to choose from."""
 
     scores: tuple[str, ...]
     rules: tuple[str, ...]
     lowest: int  # percent pruned
     highest: int
-    floors: tuple[int, ...]
+    minimums: tuple[int, ...]
 
     def windows(self) -> dict[str, list[str]]:
         """Return each score's columns, one per window, by the score's name."""
@@ -63,18 +63,18 @@ class Space:
             "scores": self.scores,
             "rules": {name: dict(rules.REGISTRY[name].ranges) for name in self.rules},
             "percents": [self.lowest, self.highest, STEP],
-            "floors": self.floors,
+            "minimums": self.minimums,
         }
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to prune: an arm, the knobs of its rule, a floor per class, percent pruned."""
+    """One way to prune: an arm, the parameters of its rule, a minimum per class, percent pruned."""
 
     arm: Arm
     percent: int
-    floor: int
-    knobs: Mapping[str, float | int]
+    min_per_class: int
+    parameters: Mapping[str, float | int]
 
     def __str__(self) -> str:
         """Return the arm and the percent pruned, as people say it."""
@@ -95,8 +95,8 @@ def build(
     if not usable:
         raise InputError(f"rules {', '.join(chosen)} need a score, and there is none to search")
     kept = round((1 - high / 100) * sum(smallest))
-    floors = [f for f in FLOORS if sum(min(count, f) for count in smallest) <= kept]
-    return Space(tuple(scores), usable, low, high, tuple(floors) or (0,))
+    minimums = [f for f in FLOORS if sum(min(count, f) for count in smallest) <= kept]
+    return Space(tuple(scores), usable, low, high, tuple(minimums) or (0,))
 
 
 def check(named: Sequence[str], lowest: int, highest: int) -> tuple[int, int]:
@@ -119,17 +119,17 @@ def suggest(space: Space, asker: Asker, lowest: int = 0) -> Candidate:
     rule = rules.REGISTRY[asker.suggest_categorical("rule", space.rules)]
     low = min(max(space.lowest, lowest), space.highest)
     percent = asker.suggest_int("percent_pruned", low, space.highest, step=STEP)
-    knobs = {
-        name: _ask_knob(asker, f"{rule.name}_{name}", bounds, rule.knobs[name])
+    parameters = {
+        name: _ask_parameter(asker, f"{rule.name}_{name}", bounds, rule.parameters[name])
         for name, bounds in rule.ranges.items()
     }
     if not rule.scored:
-        return Candidate(Arm((), rule.name), percent, min(space.floors), knobs)
+        return Candidate(Arm((), rule.name), percent, min(space.minimums), parameters)
     score, columns = _ask(asker, "score", list(space.windows())), space.windows()
     column = _ask(asker, f"{score}_window", columns[score])
     normalize: Normalize = _ask(asker, "normalize", get_args(Normalize))
-    floor = _ask(asker, "floor", space.floors)
-    return Candidate(Arm((column,), rule.name, normalize), percent, floor, knobs)
+    min_per_class = _ask(asker, "min_per_class", space.minimums)
+    return Candidate(Arm((column,), rule.name, normalize), percent, min_per_class, parameters)
 
 
 def recommended(space: Space) -> list[dict[str, Any]]:
@@ -139,8 +139,8 @@ def recommended(space: Space) -> list[dict[str, Any]]:
         arm = parse_arm(text)
         fits = set(arm.scores) <= set(space.scores) and arm.rule in space.rules
         if fits and space.lowest <= percent <= space.highest:
-            knobs = rules.REGISTRY[arm.rule].knobs
-            found.append(answers(Candidate(arm, percent, min(space.floors), knobs)))
+            parameters = rules.REGISTRY[arm.rule].parameters
+            found.append(answers(Candidate(arm, percent, min(space.minimums), parameters)))
     return found
 
 
@@ -148,11 +148,11 @@ def answers(candidate: Candidate) -> dict[str, Any]:
     """Return the parameters with which `suggest` gives this candidate."""
     arm = candidate.arm
     parameters: dict[str, Any] = {"rule": arm.rule, "percent_pruned": candidate.percent}
-    parameters |= {f"{arm.rule}_{name}": value for name, value in candidate.knobs.items()}
+    parameters |= {f"{arm.rule}_{name}": value for name, value in candidate.parameters.items()}
     if arm.scores:
         score = parse_spec(arm.scores[0]).name
         parameters |= {"score": score, f"{score}_window": arm.scores[0]}
-        parameters |= {"normalize": arm.normalize, "floor": candidate.floor}
+        parameters |= {"normalize": arm.normalize, "min_per_class": candidate.min_per_class}
     return parameters
 
 
@@ -161,7 +161,9 @@ def _ask(asker: Asker, name: str, choices: Sequence[Any]) -> Any:
     return choices[0] if len(choices) == 1 else asker.suggest_categorical(name, choices)
 
 
-def _ask_knob(asker: Asker, name: str, bounds: rules.Range, default: float | int) -> float | int:
+def _ask_parameter(
+    asker: Asker, name: str, bounds: rules.Range, default: float | int
+) -> float | int:
     low, high = bounds
     if isinstance(default, int):
         return asker.suggest_int(name, int(low), int(high))

@@ -51,17 +51,17 @@ class Scored:
 
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
         """Return the rows that stay, for seed `number`; rules that draw draw anew for each."""
-        floors = (sampling.Floor(self.labels, candidate.floor),)
+        minimums = (sampling.Minimum(self.labels, candidate.min_per_class),)
         order = sampling.order(
             candidate.arm,
             self.hardness,
             self.labels,
             self.seed + number,
-            floors=floors,
+            minimums=minimums,
             recall=self.recall,
-            knobs=candidate.knobs,
+            parameters=candidate.parameters,
         )
-        return sampling.cut(order, candidate.percent / 100, floors)
+        return sampling.cut(order, candidate.percent / 100, minimums)
 
 
 def check_search(config: SearchStep) -> None:
@@ -73,7 +73,7 @@ def check_search(config: SearchStep) -> None:
         specs.parse_spec(name)
     search_study.open_storage(_storage(config), config.grace, _locks(config))
     if not config.scores:
-        load.load(**config.knobs(DataConfig))
+        load.load(**config.parameters(DataConfig))
 
 
 def open_scored(config: SearchStep, directory: Path) -> Scored:
@@ -111,12 +111,12 @@ def open_scored(config: SearchStep, directory: Path) -> Scored:
 
 def study_name(config: SearchStep, scored: Scored) -> str:
     """Name a study after all that its trials depend on: another space is another study."""
-    knobs = {k: v for k, v in config.knobs(SearchConfig).items() if k not in EXECUTION}
-    knobs |= {"space": scored.space.described(), "seed": config.seed}
+    parameters = {k: v for k, v in config.parameters(SearchConfig).items() if k not in EXECUTION}
+    parameters |= {"space": scored.space.described(), "seed": config.seed}
     inputs = {"scores": scored.manifest["fingerprint"]}
     inputs |= retraining.inputs(config, scored.directory, "score")
     dataset, model = scored.manifest["dataset"]["name"], scored.manifest["fit"]["model"]
-    digest = store.fingerprint("study", knobs, inputs, CODE)
+    digest = store.fingerprint("study", parameters, inputs, CODE)
     return f"{Path(dataset).name}-{Path(model).name}-{config.goal}-{digest}"
 
 
@@ -136,8 +136,10 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
     recommended examples as a dataset ready to train on. Until the study is complete nothing but
     validation is opened; the final test uses seeds that no trial has used.
     """
-    knobs = {k: v for k, v in config.knobs(SearchConfig).items() if k not in ("storage", "grace")}
-    task = Task("search", knobs, {"study": study.name}, CODE)
+    parameters = {
+        k: v for k, v in config.parameters(SearchConfig).items() if k not in ("storage", "grace")
+    }
+    task = Task("search", parameters, {"study": study.name}, CODE)
     if not store.is_finished(task.directory(config.workdir)):
         yield from _choose(config, scored, study, engine)
     return (
@@ -149,7 +151,7 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 def score_list(config: SearchStep) -> str:
     """Return those of the paper's scores that this training will give, also at every epoch."""
-    examples = len(load.load(**config.knobs(DataConfig)).train)
+    examples = len(load.load(**config.parameters(DataConfig)).train)
     own = {name: scores.REGISTRY[name].window for name in PAPER}
     epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
     windows = [
@@ -283,6 +285,6 @@ def _command(subset: Path, task: str, fit: FitConfig) -> str:
     """Return the command that trains on the subset as the study did."""
     usual = {"task": "classify", **asdict(FitConfig())}
     own = {"task": task, **asdict(fit)}
-    knobs = "".join(f" -P {name}={own[name]}" for name in own if own[name] != usual[name])
+    parameters = "".join(f" -P {name}={own[name]}" for name in own if own[name] != usual[name])
     whole = " -P stack=true" if task == "nlu" else ""
-    return f"mlflow run . -e train -P dataset={subset}{knobs}{whole}"
+    return f"mlflow run . -e train -P dataset={subset}{parameters}{whole}"

@@ -159,7 +159,7 @@ def importances(study: Study) -> pd.DataFrame:
     ended = [t for t in study.optuna.get_trials(states=FINISHED) if "differences" in t.user_attrs]
     everywhere = ["rule", "percent_pruned"]
     found = _importances(ended, everywhere)
-    for name in ("score", "normalize", "floor"):
+    for name in ("score", "normalize", "min_per_class"):
         having = [trial for trial in ended if name in trial.params]
         found |= {name: _importances(having, [*everywhere, name]).get(name, math.nan)}
     rows = [(name, value) for name, value in found.items() if value == value]

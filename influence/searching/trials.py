@@ -202,8 +202,8 @@ def _row(trial: Trial, tolerance: float, on_front: set[int]) -> dict:
         "rule": candidate.arm.rule,
         "normalize": candidate.arm.normalize if scores else "",
         "percent_pruned": candidate.percent,
-        "floor": candidate.floor,
-        "knobs": json.dumps(dict(candidate.knobs)),
+        "min_per_class": candidate.min_per_class,
+        "parameters": json.dumps(dict(candidate.parameters)),
         "seeds": len(trial.values),
         "mean": float(np.mean(trial.values)) if trial.values else math.nan,
         "difference": trial.difference,
@@ -219,12 +219,12 @@ def pack(candidate: Candidate) -> dict:
     return {
         "arm": str(candidate.arm),
         "percent_pruned": candidate.percent,
-        "floor": candidate.floor,
-        "knobs": dict(candidate.knobs),
+        "min_per_class": candidate.min_per_class,
+        "parameters": dict(candidate.parameters),
     }
 
 
 def unpack(packed: dict) -> Candidate:
     """Return the candidate that `pack` wrote."""
     arm = parse_arm(packed["arm"])
-    return Candidate(arm, packed["percent_pruned"], packed["floor"], packed["knobs"])
+    return Candidate(arm, packed["percent_pruned"], packed["min_per_class"], packed["parameters"])

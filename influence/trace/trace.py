@@ -14,7 +14,7 @@ from influence.models.fit import Checkpoint
 from influence.runtime.store import replacing
 from influence.shapes import Float, Int, Shaped
 
-OPTIONAL = ("trail_entropies", "held_out_logits")  # arrays of a trace that may be absent
+OPTIONAL = ("trail_entropies", "out_of_fold_logits")  # arrays of a trace that may be absent
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class RunTrace:
 class Trace:
     """The measurements of every training seed on the same examples in the same order.
 
-    trail_entropies: what `slots` gives for them, where the dataset has slots; held_out_logits: of
-    models that have not seen them, where there are folds; given: scores that were computed
+    trail_entropies: what `slots` gives for them, where the dataset has slots; out_of_fold_logits:
+    of models that have not seen them, where there are folds; given: scores that were computed
     elsewhere, by name.
     """
 
@@ -46,7 +46,7 @@ class Trace:
     labels: Int[np.ndarray, " examples"]
     runs: tuple[RunTrace, ...]
     trail_entropies: Float[np.ndarray, " examples"] | None = None
-    held_out_logits: Float[np.ndarray, "examples classes"] | None = None
+    out_of_fold_logits: Float[np.ndarray, "examples classes"] | None = None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> "Trace":

@@ -254,7 +254,7 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
             opened = stack.enter_context(_command(config))
             opened.tag(**tags)
         stack.enter_context(_set(_current, opened))
-        opened.params(**config.knobs())
+        opened.params(**config.parameters())
         yield opened
 
 
@@ -266,7 +266,7 @@ def _check_names(config: ExecutionConfig) -> None:
             f"workdir is {connection.bytes_of(workdir)}, a name that is not UTF-8; give a workdir "
             "elsewhere, or rename the directory"
         )
-    for name, value in config.knobs().items():
+    for name, value in config.parameters().items():
         if config.track and not connection.is_text(str(value)):
             raise InputError(
                 f"{name} is {connection.bytes_of(str(value))}, which is not UTF-8, and MLflow "
@@ -282,7 +282,7 @@ def _command(config: ExecutionConfig) -> Iterator[Run]:
     with ExitStack() as stack:
         stack.enter_context(signals.stoppable())
         with signals.shielded():
-            run_id, experiment = first_run.begin(EXPERIMENT, config.knobs())
+            run_id, experiment = first_run.begin(EXPERIMENT, config.parameters())
             marker = workdir / RUNNING / run_id
             opened = Run(run_id, experiment, str(marker))
             try:

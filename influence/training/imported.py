@@ -1,4 +1,4 @@
-"""adopt: take for a training of our own what was made elsewhere: checkpoints, or what they left.
+"""What was made elsewhere, taken for a training: checkpoints, or what they left.
 
 Checkpoints can give every score that weights give. Training dynamics give the scores that read
 logits at the ends of epochs, and a table of scores gives these scores alone.
@@ -24,27 +24,27 @@ from influence.nlu import joint
 from influence.runtime import store
 from influence.training import dynamics, plausibility, result, trainer_output
 from influence.training.result import GIVEN_LOGITS, GIVEN_SCORES, read_checkpoints
-from influence.training.trainer_output import Adopted
+from influence.training.trainer_output import Imported
 
 
 def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     """Return by what examples and classes are known to be those of the dataset.
 
-    Raises InputError if what `adopt` names does not fit it.
+    Raises InputError if what `import_from` names does not fit it.
     """
     if found := _checkpoints(config):
         notes = [*trainer_output.told(_path(config), found), *_ignored(config)]
         return [*notes, *trainer_output.check_labels(found, dataset.label_names)]
     if config.stack:
         raise InputError(
-            f"stack=true completes the last checkpoint, but adopt={config.adopt} holds none; give "
-            "a folder of checkpoints, or stack=false"
+            f"stack=true completes the last checkpoint, but import_from={config.import_from} holds "
+            "none; give a folder of checkpoints, or stack=false"
         )
     return [*_given(config, dataset.train)[2], *_ignored(config)]
 
 
 def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str]:
-    """Return what is worth saying of what `adopt` names and its model.
+    """Return what is worth saying of what `import_from` names and its model.
 
     Checkpoints must be of one training and belong with their tokenizer and the dataset: what the
     last says of the train set has to do with its labels, as much as it says itself, and fits them
@@ -102,14 +102,14 @@ def _check_predictions(
     if not paired:
         raise InputError(
             f"{refusal}: give the tokenizer and the dataset that it was trained with; if labels "
-            "here are wrong, say which in a column flipped (true or false); if it is right no more "
-            "often than guesses, train it further, or leave it out if it has learned nothing"
+            "here are wrong, say which in a column mislabeled (true or false); if it is right no "
+            "more often than guesses, train it further, or leave it out if it has learned nothing"
         )
     return refusal.split(", guesses")[0]
 
 
 def identity(config: TrainConfig) -> str:
-    """Return a digest of what `adopt` names."""
+    """Return a digest of what `import_from` names."""
     if found := _checkpoints(config):
         return trainer_output.identity(found)
     path = _path(config)
@@ -118,7 +118,7 @@ def identity(config: TrainConfig) -> str:
 
 
 def expected(config: TrainConfig, examples: int) -> result.RunInfo:
-    """Return what the adopted run will hold for `examples` train examples."""
+    """Return what the imported run will hold for `examples` train examples."""
     trails = config.task == "nlu"
     if found := _checkpoints(config):
         checkpoints = read_checkpoints([_entry(one) for one in found])
@@ -133,7 +133,7 @@ def expected(config: TrainConfig, examples: int) -> result.RunInfo:
 
 
 def tokenizer_of(config: TrainConfig, dataset: Dataset):
-    """Return the tokenizer that was saved beside adopted checkpoints, or else that of the model.
+    """Return the tokenizer that was saved beside imported checkpoints, or else that of the model.
 
     Raises InputError if there are several, or if there is none and `model` is one from scratch,
     whose tokenizer cannot be that of checkpoints made elsewhere.
@@ -233,11 +233,11 @@ def _ignored(config: TrainConfig) -> list[str]:
     if not other:
         return []
     given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
-    return [f"{given} has no effect: adopt takes what is there, which is one run"]
+    return [f"{given} has no effect: import_from takes what is there, which is one run"]
 
 
 def open_last(config: TrainConfig, tokenizer) -> nn.Module | None:
-    """Return the last of the checkpoints that `adopt` names, None for anything else."""
+    """Return the last of the checkpoints that `import_from` names, None for anything else."""
     found = _checkpoints(config)
     return _open(found[-1].path, tokenizer) if found else None
 
@@ -251,7 +251,7 @@ def _open(checkpoint: Path, tokenizer) -> nn.Module:
 
 
 def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) -> list[str]:
-    """Say that retrainings will be of another model than the adopted one, if `model` names none."""
+    """Say that retrainings will be of another model than the imported, if `model` names none."""
     if config.model not in pretrained.SCRATCH:
         return []
     other = classifier.build(config, tokenizer, names, 0)
@@ -264,19 +264,19 @@ def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) ->
     ]
 
 
-def _checkpoints(config: TrainConfig) -> tuple[Adopted, ...]:
-    """Return the checkpoints that `adopt` names, () for anything else."""
+def _checkpoints(config: TrainConfig) -> tuple[Imported, ...]:
+    """Return the checkpoints that `import_from` names, () for anything else."""
     path = _path(config)
-    if not config.adopt or path.is_file() or dynamics.is_cartography(path):
+    if not config.import_from or path.is_file() or dynamics.is_cartography(path):
         return ()
     return trainer_output.find(path, config.epochs, classifier.learning_rates(config)[0])
 
 
 def _path(config: TrainConfig) -> Path:
-    path = Path(config.adopt).absolute()
+    path = Path(config.import_from).absolute()
     if path.is_file() and not split_name(path.name)[1]:
         raise InputError(
-            f"adopt={config.adopt!r} is a file, but no .csv nor another table that can be read; "
+            f"import_from={config.import_from!r} is a file, but not a table that can be read; "
             "give a folder of checkpoints, of Cartography's training dynamics, or a table of scores"
         )
     return path
@@ -291,7 +291,7 @@ def _ends(config: TrainConfig, epochs: int, examples: int) -> list[dict]:
     ]
 
 
-def _entry(one: Adopted) -> dict:
+def _entry(one: Imported) -> dict:
     """Return a checkpoint as manifests list it."""
     return {
         "step": one.step,

@@ -21,9 +21,9 @@ def readings(rows: pd.DataFrame, classes: int) -> Iterator[tuple[np.ndarray, np.
     """
     labels = rows["label"].to_numpy()
     yield labels, np.arange(len(rows)), "the labels"
-    if "flipped" not in rows:
+    if "mislabeled" not in rows:
         return
-    wrong, right = rows["flipped"].fillna(False).to_numpy(bool), labels
+    wrong, right = rows["mislabeled"].fillna(False).to_numpy(bool), labels
     clean = rows.get("clean_label")
     if (
         clean is not None

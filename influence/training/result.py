@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from influence.config.parameters import TrainConfig
+from influence.data.result import Result
 from influence.errors import InputError, first_line
 from influence.models.fit import Checkpoint
 from influence.runtime import store
 
-HELD_OUT = "held_out.npy"  # logits (examples, classes) of models that have not seen the example
+COSTS = ("seed", "epochs", "seconds", "null")  # of a run
+OUT_OF_FOLD = (
+    "out_of_fold.npy"  # logits (examples, classes) of models that have not seen the example
+)
 # What a run holds that was made elsewhere and left no weights.
 GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
 
@@ -22,9 +27,10 @@ class RunInfo:
     """What one finished training run offers beside its checkpoints.
 
     observations: whether it was observed; null: the steps at which its null model was read, ()
-    where there is none; trails: whether its dataset has slots; held_out: whether models that have
-    not seen an example were asked about it; measurable: the quantities that a run without weights
-    has nevertheless, None for one with weights, which has all; given: scores computed elsewhere.
+    where there is none; trails: whether its dataset has slots; out_of_fold: whether models that
+    have not seen an example were asked about it; measurable: the quantities that a run without
+    weights has nevertheless, None for one with weights, which has all; given: scores computed
+    elsewhere.
     """
 
     seed: int
@@ -32,7 +38,7 @@ class RunInfo:
     observations: bool
     null: tuple[int, ...]
     trails: bool = False
-    held_out: bool = False
+    out_of_fold: bool = False
     measurable: frozenset[str] | None = None
     given: frozenset[str] = frozenset()
 
@@ -81,10 +87,11 @@ def read_runs(manifest: Mapping[str, Any]) -> tuple[RunInfo, ...]:
 def read_config(manifest: Mapping[str, Any]) -> TrainConfig:
     """Return how the training of a manifest was done.
 
-    Raises InputError if it names knobs that there are not, as of another version of this package.
+    Raises InputError if it names parameters that there are not, as of another version of this
+    package.
     """
     try:
-        return TrainConfig(**manifest["knobs"])
+        return TrainConfig(**manifest["parameters"])
     except TypeError as error:
         raise InputError(
             f"training {manifest['fingerprint']} was done by another version of this package "
@@ -95,3 +102,46 @@ def read_config(manifest: Mapping[str, Any]) -> TrainConfig:
 def read_checkpoints(entries: Sequence[dict]) -> tuple[Checkpoint, ...]:
     """Return the checkpoints of a run as the manifest lists them."""
     return tuple(Checkpoint(**{**entry, "series": frozenset(entry["series"])}) for entry in entries)
+
+
+class Training(Result):
+    """A finished training: checkpoints, observations, and the dataset that it was trained on."""
+
+    step = "train"
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """How the training was done.
+
+        Raises InputError if another version of this package wrote it.
+        """
+        return read_config(self._manifest)
+
+    @cached_property
+    def runs(self) -> tuple[RunInfo, ...]:
+        """What each run offers to scores, one per training seed."""
+        return read_runs(self._manifest)
+
+    @property
+    def folds(self) -> dict[str, float]:
+        """Count, epochs and seconds of the out-of-fold models, empty where there are none."""
+        return self._manifest["folds"]
+
+    @property
+    def has_weights(self) -> bool:
+        """Tell whether there are checkpoints, and not only what others left of a training."""
+        return all(run["weights"] for run in self._manifest["runs"])
+
+    @property
+    def costs(self) -> list[dict[str, Any]]:
+        """Seed, epochs, seconds and null-model steps of each run."""
+        return [{name: run[name] for name in COSTS} for run in self._manifest["runs"]]
+
+    def checkpoint(self, step: int, run: int = 0) -> Path:
+        """Return the folder of one checkpoint, which transformers opens."""
+        return self.directory / f"runs/{run}/step-{step:06d}"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The folder of the first run's last checkpoint."""
+        return self.checkpoint(self.runs[0].checkpoints[-1].step)

@@ -28,9 +28,9 @@ from influence.nlu import stack as nlu
 from influence.runtime import store
 from influence.runtime.engine import Engine, has_bf16, settled
 from influence.runtime.step import Record, Steps, Task, perform, say
-from influence.training import imported as adopting
+from influence.training import imported as imported
 from influence.training import result
-from influence.training.result import HELD_OUT, read_checkpoints
+from influence.training.result import OUT_OF_FOLD, read_checkpoints
 from influence.training.runs import checkpoint, train_fold, train_run
 
 CODE = ("data", "models", "nlu", "training")
@@ -58,14 +58,16 @@ def open_dataset(config: TrainStep) -> Dataset:
 
     Raises InputError if it does not go with the task.
     """
-    dataset = load.load(**config.knobs(DataConfig))
+    dataset = load.load(**config.parameters(DataConfig))
     for sentence in told(dataset):
         say(f"train: {sentence}")
     if config.stack and config.task != "nlu":
         raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")
-    if config.folds == 1 or (config.folds and config.adopt):
+    if config.folds == 1 or (config.folds and config.import_from):
         why = (
-            "what is adopted is not trained" if config.adopt else "one fold leaves nothing to train"
+            "what is imported is not trained"
+            if config.import_from
+            else "one fold leaves nothing to train"
         )
         raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
     return dataset
@@ -74,22 +76,24 @@ def open_dataset(config: TrainStep) -> Dataset:
 def request(config: TrainStep, dataset: Dataset, engine: Engine, paired: bool = False) -> Request:
     """Check a training before any work and give it its place.
 
-    `paired`: what is adopted is known to have been trained on this dataset with the tokenizer
-    beside it. Raises InputError if dataset, model and what is adopted do not belong together.
+    `paired`: what is imported is known to have been trained on this dataset with the tokenizer
+    beside it. Raises InputError if dataset, model and what is imported do not belong together.
     """
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     notes = []
     if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
         notes.append("this CPU has no bf16 and emulates it, many times slower than precision=fp32")
     known = {field.name for field in fields(DataConfig)}
-    knobs = {name: value for name, value in config.knobs(TrainConfig).items() if name not in known}
+    parameters = {
+        name: value for name, value in config.parameters(TrainConfig).items() if name not in known
+    }
     inputs = {"dataset": dataset.digest, "rest": digest_of_rest(dataset)}
     inputs["model"] = pretrained.identity(config)
-    if config.adopt:
-        notes += adopting.check(config, dataset)
-        inputs["adopted"] = adopting.identity(config)
-    knobs |= {"dataset": dataset.name, "task": config.task}
-    made = Request(config, dataset, Task("train", knobs, inputs, CODE), tuple(notes))
+    if config.import_from:
+        notes += imported.check(config, dataset)
+        inputs["imported"] = imported.identity(config)
+    parameters |= {"dataset": dataset.name, "task": config.task}
+    made = Request(config, dataset, Task("train", parameters, inputs, CODE), tuple(notes))
     if made.is_finished:
         return made
     return replace(made, notes=(*notes, *_check_model(config, dataset, paired)))
@@ -101,7 +105,7 @@ def train(request: Request, engine: Engine) -> Steps:
     Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
     weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
     the null model gives at each epoch's end: on its one possible input it is nothing but these).
-    With `folds` also `held_out.npy`, what models that have not seen an example say of it.
+    With `folds` also `out_of_fold.npy`, what models that have not seen an example say of it.
     With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
     """
     for note in request.notes:
@@ -113,8 +117,8 @@ def train(request: Request, engine: Engine) -> Steps:
 
 def expected(config: TrainConfig, examples: int) -> tuple[result.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
-    if config.adopt:
-        return (adopting.expected(config, examples),)
+    if config.import_from:
+        return (imported.expected(config, examples),)
     infos = []
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
@@ -139,13 +143,13 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
     That the trained model does is checked as it is trained.
     """
     fit = changed(narrow(config, FitConfig), retrain_with)
-    if not config.adopt and fit.knobs(ModelConfig) == config.knobs(ModelConfig):
+    if not config.import_from and fit.parameters(ModelConfig) == config.parameters(ModelConfig):
         return
     tokenizer = None  # one made for a model from scratch belongs to it
     if fit.model not in pretrained.SCRATCH:
         own = (fit.model, fit.vocabulary) == (config.model, config.vocabulary)
         tokenizer = (
-            adopting.tokenizer_of(config, dataset) if own else tokenizers.load_tokenizer(fit, [])
+            imported.tokenizer_of(config, dataset) if own else tokenizers.load_tokenizer(fit, [])
         )
         if config.task == "nlu":
             joint.check_tokenizer(fit.model, tokenizer)
@@ -153,8 +157,8 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
 
 
 def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]:
-    if config.adopt:
-        return adopting.check_model(config, dataset, paired)
+    if config.import_from:
+        return imported.check_model(config, dataset, paired)
     tokenizer = None
     if config.model not in pretrained.SCRATCH:
         tokenizer = tokenizers.load_tokenizer(config, [])
@@ -169,27 +173,29 @@ def _train(
 ) -> Generator[Record, None, dict]:
     save(dataset, directory / "data")
     with store.replacing(directory / "tokenizer") as temporary:
-        adopting.tokenizer_of(config, dataset).save_pretrained(temporary)
-    knobs = TrainConfig(**config.knobs(TrainConfig))
-    count = 1 if config.adopt else config.runs
-    if config.adopt:
-        adopting.leave_run(directory, config, dataset)
-    jobs = [(directory, knobs, run, engine.device) for run in range(count)]
+        imported.tokenizer_of(config, dataset).save_pretrained(temporary)
+    parameters = TrainConfig(**config.parameters(TrainConfig))
+    count = 1 if config.import_from else config.runs
+    if config.import_from:
+        imported.leave_run(directory, config, dataset)
+    jobs = [(directory, parameters, run, engine.device) for run in range(count)]
     for _, run in engine.run(train_run, jobs, "train"):
         history = _read(directory / f"runs/{run}/run.json")["history"]
         prefix = "" if run == 0 else f"run-{run}/"
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
     runs = [_read(directory / f"runs/{run}/run.json") for run in range(count)]
-    folds = _hold_out(directory, knobs, dataset, engine) if config.folds else {}
+    folds = _hold_out(directory, parameters, dataset, engine) if config.folds else {}
     if config.stack:
-        _train_stack(directory, knobs, dataset, runs[0]["checkpoints"][-1]["step"], engine.device)
+        _train_stack(
+            directory, parameters, dataset, runs[0]["checkpoints"][-1]["step"], engine.device
+        )
     return {
         "dataset": {"name": dataset.name, "digest": dataset.digest},
         "label_names": dataset.label_names,
         "recall": runs[0]["recall"],
         "task": config.task,
-        "fit": config.knobs(FitConfig),
+        "fit": config.parameters(FitConfig),
         "runs": [{name: run[name] for name in KEPT} for run in runs],
         "folds": folds,
     }
@@ -200,7 +206,7 @@ def _train_stack(
 ) -> None:
     """Add the joint models to the first run's last checkpoint, in `stack/`."""
     tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
-    fit = FitConfig(**config.knobs(FitConfig))
+    fit = FitConfig(**config.parameters(FitConfig))
     names = dataset.label_names
     classifier = open_checkpoint(directory / f"runs/0/step-{last:06d}")
     kept = directory / store.UNFINISHED / "joint"
@@ -214,7 +220,7 @@ def _train_stack(
 def _hold_out(
     directory: Path, config: TrainConfig, dataset: Dataset, engine: Engine
 ) -> dict[str, float]:
-    """Leave `held_out.npy` (examples, classes): logits of models trained on the other folds."""
+    """Leave `out_of_fold.npy` (examples, classes): logits of models trained on the other folds."""
     jobs = [(directory, config, fold, engine.device) for fold in range(config.folds)]
     for _ in engine.run(train_fold, jobs, "folds"):
         pass
@@ -224,7 +230,7 @@ def _hold_out(
     for fold in range(config.folds):
         logits[place == fold] = np.load(kept / f"{fold}/logits.npy")
         seconds += _read(kept / f"{fold}/fold.json")["seconds"]
-    np.save(directory / HELD_OUT, logits)
+    np.save(directory / OUT_OF_FOLD, logits)
     return {"count": config.folds, "epochs": config.epochs, "seconds": seconds}
 
 

@@ -27,7 +27,7 @@ SCALES = (1, 2, 4, 5, 10, 20, 100, 1000, 1_000_000)  # steps of an epoch that ma
 
 
 @dataclass(frozen=True)
-class Adopted:
+class Imported:
     """One checkpoint: its folder, its optimiser step, epochs completed, and the learning rate."""
 
     path: Path
@@ -44,7 +44,7 @@ class Adopted:
         return ["spread", *(["epochs"] if whole else [])]
 
 
-def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]:
+def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...]:
     """Return the checkpoints below `folder` (checkpoint-500, step-000100, ...) by their steps.
 
     Steps, epochs and learning rates are those that a Trainer noted beside them. Without such a note
@@ -54,7 +54,9 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
     two have the same step, and if names and notes contradict one another.
     """
     if not folder.is_dir():
-        raise InputError(f"there is no directory {folder}; adopt names a folder of checkpoints")
+        raise InputError(
+            f"there is no directory {folder}; import_from names a folder of checkpoints"
+        )
     states = checkpoint_names.chosen(folder)
     if not states:
         if adapters := sorted(folder.glob("*/adapter_config.json")):
@@ -86,7 +88,7 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Adopted, ...]
     return found
 
 
-def told(folder: Path, found: Sequence[Adopted]) -> list[str]:
+def told(folder: Path, found: Sequence[Imported]) -> list[str]:
     """Return what is worth saying of the checkpoints that `find` returned and of what it left."""
     notes, taken = [], {one.path for one in found}
     if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
@@ -112,7 +114,7 @@ def told(folder: Path, found: Sequence[Adopted]) -> list[str]:
     return notes
 
 
-def identity(found: Sequence[Adopted]) -> str:
+def identity(found: Sequence[Imported]) -> str:
     """Return a digest of weights, configs, tokenizers and of what is known of each checkpoint."""
     facts: list[Any] = [
         (one.step, one.epoch, one.learning_rate, _digests(one.path, "*.safetensors"))
@@ -122,7 +124,7 @@ def identity(found: Sequence[Adopted]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> list[str]:
+def check_labels(found: Sequence[Imported], label_names: Sequence[str]) -> list[str]:
     """Return how the classes are called in the checkpoints, if otherwise than in the dataset.
 
     Raises InputError if they are numbered in another way.
@@ -144,7 +146,7 @@ def check_labels(found: Sequence[Adopted], label_names: Sequence[str]) -> list[s
     return list(told)
 
 
-def check_same(found: Sequence[Adopted]) -> None:
+def check_same(found: Sequence[Imported]) -> None:
     """Raise InputError if the checkpoints cannot be of one training.
 
     They need weights of the same names and shapes. Where a Trainer has noted losses and rates of
@@ -170,7 +172,7 @@ def check_same(found: Sequence[Adopted]) -> None:
             )
 
 
-def check_finite(found: Sequence[Adopted]) -> None:
+def check_finite(found: Sequence[Imported]) -> None:
     """Raise InputError for a checkpoint with weights that are no finite numbers."""
     for one in found:
         for file in sorted(one.path.glob("*.safetensors")):
@@ -187,7 +189,7 @@ def check_finite(found: Sequence[Adopted]) -> None:
                 )
 
 
-def tokenizer_folders(folder: Path, found: Sequence[Adopted]) -> list[Path]:
+def tokenizer_folders(folder: Path, found: Sequence[Imported]) -> list[Path]:
     """Return where tokenizers are saved, beside the last checkpoint first, `folder` last."""
     places = [*(one.path for one in reversed(found)), folder]
     return [place for place in places if any((place / name).is_file() for name in TOKENIZER)]
@@ -218,7 +220,7 @@ def _per_epoch(states: Iterable[State | None]) -> float:
 
 def _described(
     states: Mapping[Path, State | None], steps: Mapping[Path, int], epochs: int, usual: float
-) -> tuple[Adopted, ...]:
+) -> tuple[Imported, ...]:
     """Return the checkpoints, of ascending steps, with what is noted of all or else assumed."""
     noted = [state for state in states.values() if state]
     rates = {step: rate for state in noted for step, rate in state.rates.items()}
@@ -234,7 +236,7 @@ def _described(
         elif by_epoch:
             epoch, named = checkpoint_names.number(path), True
         rate, origin = trainer_state.rate_at(step, rates, end) if rates else (usual, "given")
-        found.append(Adopted(path, step, epoch, rate, origin, named))
+        found.append(Imported(path, step, epoch, rate, origin, named))
     return tuple(found)
 
 

@@ -22,7 +22,7 @@ def test_the_page_of_parameters_is_the_rendering_of_the_configs():
     assert (ROOT / "docs/parameters.md").read_text() == render.render_parameters()
 
 
-def test_mlproject_has_an_entry_point_per_step_with_every_knob():
+def test_mlproject_has_an_entry_point_per_step_with_every_parameter():
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     assert set(project["entry_points"]) == set(parameters.STEPS)
     for step, kind in parameters.STEPS.items():
@@ -98,27 +98,29 @@ def test_every_knob_has_a_line_of_help():
             assert 10 < len(field.metadata["help"]) < 120, field.name
 
 
-KNOBS = sorted(
+PARAMETERS = sorted(
     {field.name for kind in parameters.STEPS.values() for field in dataclasses.fields(kind)}
 )
-NAMES = st.one_of(st.sampled_from([*KNOBS, "help"]), st.text(max_size=5))
+NAMES = st.one_of(st.sampled_from([*PARAMETERS, "help"]), st.text(max_size=5))
 TYPED = st.one_of(
     st.text(max_size=9), st.integers().map(str), st.floats().map(str), st.sampled_from(["", "true"])
 )
 
 
 @given(st.sampled_from(list(parameters.STEPS)), st.dictionaries(NAMES, TYPED, max_size=4))
-def test_any_values_are_a_config_or_bad_input(step, knobs):
+def test_any_values_are_a_config_or_bad_input(step, parameters):
     kind = parameters.STEPS[step]
     try:
-        found = parser.parse_knobs(step, knobs)
+        found = parser.parse_parameters(step, parameters)
     except InputError as error:
-        assert "\n" not in str(error) or any("\n" in text for text in [*knobs, *knobs.values()])
+        assert "\n" not in str(error) or any(
+            "\n" in text for text in [*parameters, *parameters.values()]
+        )
         return
     assert isinstance(found, kind)
     texts = {field.name for field in dataclasses.fields(kind) if field.type is str}
-    for name in texts & set(knobs):
-        assert getattr(found, name) == knobs[name]
+    for name in texts & set(parameters):
+        assert getattr(found, name) == parameters[name]
 
 
 @given(st.lists(st.tuples(NAMES, TYPED), max_size=3), st.text(max_size=5))

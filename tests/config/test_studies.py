@@ -69,9 +69,9 @@ def test_the_command_line_comes_before_the_file(tmp_path):
     [
         ("question: [", "is no YAML file"),
         ("- a\n- b", "needs a question"),
-        ("knobs: {epochs: 2}", "needs a question"),
-        ("question: Why?\nknob: {epochs: 2}", "unknown part 'knob'"),
-        ("question: Why?\nknobs: epochs", "knobs must hold names and values"),
+        ("parameters: {epochs: 2}", "needs a question"),
+        ("question: Why?\nknob: {epochs: 2}", "unknown part 'parameter'"),
+        ("question: Why?\nknobs: epochs", "parameters must hold names and values"),
         ("question: Why?\nknobs: {epoch: 2}", "did you mean epochs"),
         ("question: Why?\nknobs: {epochs: many}", "invalid int value"),
         ("question: Why?\nknobs: {epochs: 0}", "epochs must be at least 1"),
@@ -81,8 +81,8 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("[" * 500, "is no YAML file"),
         ("question: Why?\nvary: {epochs: 3}", "must be a list"),
         ("question: Why?\nvary: {epochs: []}", "must be a list"),
-        ("question: Why?\nvary: {epochs: [1], seeds: [2]}", "one knob"),
-        ("question: Why?\nsmall: {vary: [1]}", "one knob"),
+        ("question: Why?\nvary: {epochs: [1], seeds: [2]}", "one parameter"),
+        ("question: Why?\nsmall: {vary: [1]}", "one parameter"),
     ],
 )
 def test_a_file_that_is_wrong_is_named_in_one_sentence(tmp_path, text, said):
@@ -109,8 +109,10 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.dates()
 )
 VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(SCALARS, SCALARS))
-KNOBS = st.sampled_from(["epochs", "arms", "label_noise", "track", "study", "help", "fractions"])
-PARTS = st.one_of(VALUES, st.dictionaries(st.one_of(KNOBS, SCALARS), VALUES, max_size=3))
+PARAMETERS = st.sampled_from(
+    ["epochs", "arms", "label_noise", "track", "study", "help", "fractions"]
+)
+PARTS = st.one_of(VALUES, st.dictionaries(st.one_of(PARAMETERS, SCALARS), VALUES, max_size=3))
 SMALL = st.dictionaries(st.sampled_from(["vary", "epochs", "seeds"]), PARTS, max_size=2)
 
 
@@ -132,7 +134,9 @@ def read_or_refuse(content: str) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["question", "knobs", "vary", "small"]), st.one_of(PARTS, SMALL), max_size=4
+        st.sampled_from(["question", "parameters", "vary", "small"]),
+        st.one_of(PARTS, SMALL),
+        max_size=4,
     )
 )
 def test_any_study_is_read_or_bad_input(content):
@@ -176,7 +180,7 @@ def study(tracking_store, tmp_path_factory) -> SimpleNamespace:
     path = root / "proxy.yaml"
     path.write_text(
         "question: Does the model matter?\n"
-        "knobs: {arms: [el2n:easy], fractions: 0.4, score: el2n}\n"
+        "parameters: {arms: [el2n:easy], fractions: 0.4, score: el2n}\n"
         "vary: {retrain_with: ['', model=mini&layers=1&vocabulary=120]}\n"
     )
     config = MainStep(
@@ -212,7 +216,7 @@ class TestARunOfAStudy:
     def test_tells_on_one_page_what_each_value_came_to(self, study):
         (top,) = of_step(study.runs, "study")
         outline = Outline((logged(top, "") / "report.html").read_text())
-        assert outline.sections == ["pruned-40", "flips", "again"]
+        assert outline.sections == ["pruned-40", "label_errors", "again"]
         text = " ".join(outline.texts)
         for run in of_step(study.runs, "main"):
             said = run.data.tags["mlflow.note.content"].replace(" %", "\u00a0%")

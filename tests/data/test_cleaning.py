@@ -138,17 +138,19 @@ def test_labels_that_are_no_classes_are_errors(tmp_path):
 
 def test_a_column_flipped_that_holds_no_truths_is_the_user_s_own(tmp_path):
     rows = pd.DataFrame(
-        {"text": list("abcd"), "label": [0, 1, 0, 1], "flipped": ["left", "right"] * 2}
+        {"text": list("abcd"), "label": [0, 1, 0, 1], "mislabeled": ["left", "right"] * 2}
     )
     train = load.load(write(tmp_path, train=rows, validation=rows, test=rows)).train
-    assert "flipped" not in train and train["source_flipped"].tolist() == ["left", "right"] * 2
+    assert "mislabeled" not in train and train["source_flipped"].tolist() == ["left", "right"] * 2
 
 
 # ids
 
 
-def ids_of(directory, rows, ending="parquet", **knobs):
-    dataset = load.load(write(directory, ending, train=rows, validation=rows, test=rows), **knobs)
+def ids_of(directory, rows, ending="parquet", **parameters):
+    dataset = load.load(
+        write(directory, ending, train=rows, validation=rows, test=rows), **parameters
+    )
     return dict(zip(dataset.train["text"], dataset.train["id"], strict=True))
 
 

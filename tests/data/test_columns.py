@@ -91,9 +91,9 @@ def test_a_wrong_or_missing_column_is_named_beside_those_there(tmp_path):
     path = write(tmp_path, train=rows, validation=rows, test=rows.rename(columns={"kind": "sort"}))
     assert "give text_column, one of 'words', 'kind'" in load_error(path, label_column="kind")
     assert "give label_column, one of 'words', 'kind'" in load_error(path, text_column="words")
-    for knob in ("text_column", "pair_column", "label_column"):
-        assert f"{knob}='wrong' is not among the columns 'words', 'kind'" in load_error(
-            path, **{knob: "wrong"}
+    for parameter in ("text_column", "pair_column", "label_column"):
+        assert f"{parameter}='wrong' is not among the columns 'words', 'kind'" in load_error(
+            path, **{parameter: "wrong"}
         )
     both = {"text_column": "words", "label_column": "kind"}
     assert "test lacks the column 'kind', it has 'words', 'sort'" in load_error(path, **both)

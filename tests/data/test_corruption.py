@@ -21,7 +21,7 @@ def test_noise_redraws_a_share_over_all_classes():
     after = add_label_noise(before, 3, 0.3, seed=0)
     changed = after["label"] != before["label"]
     assert changed.mean() == pytest.approx(0.3 * 2 / 3, abs=0.01)
-    assert after["flipped"].equals(changed) and after["clean_label"].equals(before["label"])
+    assert after["mislabeled"].equals(changed) and after["clean_label"].equals(before["label"])
     wrong = after["label"][changed & (before["label"] == 0)].value_counts(normalize=True)
     assert wrong[1] == pytest.approx(0.5, abs=0.05)
 
@@ -40,9 +40,9 @@ def test_noise_depends_on_ids_and_seed_and_on_nothing_else():
 
 
 def test_what_was_wrong_before_stays_known():
-    before = rows(50, 50).assign(flipped=[True] * 5 + [False] * 95)
+    before = rows(50, 50).assign(mislabeled=[True] * 5 + [False] * 95)
     after = add_label_noise(before, 2, 0.2, seed=0)
-    assert after["flipped"][:5].all() and after["flipped"].sum() > 5
+    assert after["mislabeled"][:5].all() and after["mislabeled"].sum() > 5
 
 
 def test_a_long_tail_falls_exponentially_and_keeps_the_largest():
@@ -65,7 +65,7 @@ def test_loading_perturbs_train_alone_and_says_so(tmp_path):
         assert changed.digest != plain.digest
         assert changed.validation.equals(plain.validation) and changed.test.equals(plain.test)
     assert noisy.train["id"].equals(plain.train["id"])
-    wrong = 100 * noisy.train["flipped"].mean()
+    wrong = 100 * noisy.train["mislabeled"].mean()
     assert f"{wrong:.2f} % of all are now wrong" in noisy.notes[-1]
     assert f"left {len(thin.train)} of {len(plain.train)} train rows" in thin.notes[-1]
     storage.save(noisy, tmp_path / "saved")

@@ -151,9 +151,9 @@ def test_whatever_is_cut_and_capped_is_exact_and_leaves_every_class(
     rows = pd.DataFrame({"text": texts, "label": classes})
     with tempfile.TemporaryDirectory() as name:
         path = write(Path(name), train=rows, test=rows)
-        knobs = {"validation_fraction": fraction, "data_seed": seed}
+        parameters = {"validation_fraction": fraction, "data_seed": seed}
         try:
-            whole = load.load(path, **knobs)
+            whole = load.load(path, **parameters)
         except InputError as error:
             assert "no class of train has two" in str(error) and max(Counter(classes).values()) == 1
             return
@@ -163,9 +163,9 @@ def test_whatever_is_cut_and_capped_is_exact_and_leaves_every_class(
         assert len(whole.validation) == min(max(1, round(fraction * len(classes))), spare)
         assert set(whole.train["label"]) == set(range(len(set(classes))))
         if 0 < maximum < whole.train["label"].nunique():
-            assert "cannot hold" in load_error(path, max_train=maximum, **knobs)
+            assert "cannot hold" in load_error(path, max_train=maximum, **parameters)
             return
-        capped = load.load(path, max_train=maximum, **knobs)
+        capped = load.load(path, max_train=maximum, **parameters)
         assert len(capped.train) == min(maximum or len(whole.train), len(whole.train))
         assert set(capped.train["label"]) == set(whole.train["label"])
         places = [whole.train["id"].tolist().index(name) for name in capped.train["id"]]
@@ -451,9 +451,9 @@ def test_columns_of_a_voice_assistant_may_be_named(tmp_path):
         for split, offset in (("train", 0), ("validation", 50), ("test", 90))
     }
     path = write(tmp_path / "talk", **splits)
-    knobs = {"label_column": "field", "intent_column": "goal", "slots_column": "marks"}
-    dataset = load.load(path, task="nlu", **knobs)
+    parameters = {"label_column": "field", "intent_column": "goal", "slots_column": "marks"}
+    dataset = load.load(path, task="nlu", **parameters)
     assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots", "source_row"]
     assert "intent_column='aim'" in load_error(
-        path, task="nlu", **{**knobs, "intent_column": "aim"}
+        path, task="nlu", **{**parameters, "intent_column": "aim"}
     )

@@ -16,16 +16,18 @@ def starving(arm: str = "el2n:easy", percent: float = 50.0) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def found(recall=RECALL, **knobs) -> pd.DataFrame:
+def found(recall=RECALL, **parameters) -> pd.DataFrame:
     hardness = {"el2n": np.where(LABELS, 0.0, 1.0) + np.arange(100) / 1000}  # all rare ones easy
-    table = remedies(starving(**knobs), hardness, LABELS, NAMES, recall, floor=1, seed=0)
+    table = remedies(
+        starving(**parameters), hardness, LABELS, NAMES, recall, min_per_class=1, seed=0
+    )
     return table.set_index("remedy")
 
 
 def test_a_floor_of_its_share_keeps_the_share_of_a_class():
     table = found()
-    assert table.loc["as it is", "kept_share"] == pytest.approx(0.1)  # the one of floor=1
-    assert table.loc["floor=5", "kept_share"] == pytest.approx(0.5)
+    assert table.loc["as it is", "kept_share"] == pytest.approx(0.1)  # the one of min_per_class=1
+    assert table.loc["min_per_class=5", "kept_share"] == pytest.approx(0.5)
 
 
 def test_normalising_by_class_keeps_part_of_each():
@@ -46,4 +48,4 @@ def test_what_cannot_be_had_has_no_row():
 def test_an_arm_that_starves_nobody_needs_no_remedy():
     healthy = starving().assign(clear=False)
     hardness = {"el2n": np.arange(100.0)}
-    assert not len(remedies(healthy, hardness, LABELS, NAMES, None, floor=1, seed=0))
+    assert not len(remedies(healthy, hardness, LABELS, NAMES, None, min_per_class=1, seed=0))

@@ -109,7 +109,7 @@ def test_a_class_that_pays_is_named(classes):
     (said,) = warnings(classes)
     assert said == (
         "vog:easy prunes 90 % of class 'rare' at 50 % pruned, and its recall falls from 90 to 20 %"
-        "; floor=21 would keep its share"
+        "; min_per_class=21 would keep its share"
     )
 
 

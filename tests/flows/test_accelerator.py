@@ -17,7 +17,7 @@ SHORT = {"track": False, "workers": 1, "threads": 1, "seeds": 1, "draws": 1, "fr
 
 
 @pytest.fixture(scope="module")
-def knobs(tmp_path_factory):
+def parameters(tmp_path_factory):
     """Give what main is asked for, but for the device and the workdir."""
     talk = tiny.write(tmp_path_factory.mktemp("talk") / "talk", tiny.frames())
     many = {"dataset": talk, "score": "all", "arms": "vog:easy:class,tracin:hard"}
@@ -25,13 +25,13 @@ def knobs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def there(knobs, tmp_path_factory):
+def there(parameters, tmp_path_factory):
     """Give the workdir of main on the device."""
-    return end(start(tmp_path_factory.mktemp("there"), NAME, knobs))
+    return end(start(tmp_path_factory.mktemp("there"), NAME, parameters))
 
 
 def test_tensors_of_both_devices_do_not_mix():
-    program = "import torch; from tests import accelerator; there = accelerator.install(); "
+    program = "import torch; from tests.helpers import accelerator; there = accelerator.install(); "
     ones = f"torch.ones(2, device='{NAME}') + torch.ones(2)"
     done = subprocess.run(
         [sys.executable, "-c", program + ones], cwd=project.ROOT, capture_output=True
@@ -39,8 +39,8 @@ def test_tensors_of_both_devices_do_not_mix():
     assert f"tensors on {NAME} and cpu" in done.stderr.decode()
 
 
-def test_scores_and_curves_are_those_of_the_cpu(knobs, there, tmp_path):
-    compare(end(start(tmp_path, "cpu", knobs)), there)
+def test_scores_and_curves_are_those_of_the_cpu(parameters, there, tmp_path):
+    compare(end(start(tmp_path, "cpu", parameters)), there)
 
 
 def test_nobody_but_transformers_waits_for_every_batch(there):
@@ -50,15 +50,15 @@ def test_nobody_but_transformers_waits_for_every_batch(there):
         assert 3 * waits[module] < forwards, waits
 
 
-def test_a_training_that_was_killed_goes_on_there(knobs, there, tmp_path):
-    process, workdir = start(tmp_path, NAME, knobs)
+def test_a_training_that_was_killed_goes_on_there(parameters, there, tmp_path):
+    process, workdir = start(tmp_path, NAME, parameters)
     while not list(workdir.glob("train-*/unfinished/runs/0/run.safetensors")):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.communicate()
     assert not list(workdir.glob("train-*/manifest.json"))
-    compare(there, end(start(tmp_path, NAME, knobs)), exactly=True)
+    compare(there, end(start(tmp_path, NAME, parameters)), exactly=True)
 
 
 def test_the_stack_of_a_voice_assistant_is_that_of_the_cpu(tmp_path):
@@ -83,11 +83,11 @@ def compare(one: Path, other: Path, exactly: bool = False) -> None:
         pd.testing.assert_frame_equal(found, right, rtol=0 if exactly else 0.05)
 
 
-def start(root: Path, device: str, knobs: dict) -> tuple[subprocess.Popen, Path]:
+def start(root: Path, device: str, parameters: dict) -> tuple[subprocess.Popen, Path]:
     """Start main on a device; return its process and its workdir."""
     workdir = root / device
     workdir.mkdir(exist_ok=True)
-    asked = project.flags(knobs | {"device": device, "workdir": workdir})
+    asked = project.flags(parameters | {"device": device, "workdir": workdir})
     command = [sys.executable, "-m", "tests.helpers.accelerator", str(workdir / "waits.json")]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(

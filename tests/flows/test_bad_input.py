@@ -15,6 +15,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from influence import __main__ as command
 from influence.config.parameters import ModelConfig, SampleStep, ScoreStep, TrainStep
 from influence.models import classifier, tokenizers
 from influence.runtime import store
@@ -59,7 +60,7 @@ def refused(made, tmp_path, monkeypatch, capsys) -> Callable[..., str]:
         monkeypatch.setattr(sys, "argv", [step, *flags])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            run(step, importlib.import_module(f"entrypoints.{step}").main)
+            command.run(step, importlib.import_module(f"entrypoints.{step}").main)
         return ended.value.code, capsys.readouterr().err
 
     def outside(step: str, flags: list[str]) -> tuple[int, str]:

@@ -39,18 +39,18 @@ def table(run, name: str) -> pd.DataFrame:
 
 def test_every_score_says_how_well_it_finds_wrong_labels(study):
     (run,) = of_step(study.runs, "score")
-    found = table(run, "flips_found").set_index("score")
+    found = table(run, "label_errors_found").set_index("score")
     assert set(found.index) == {"el2n", "vog"}
     assert found["auroc"].between(0, 1).all() and found["chance"].between(0.05, 0.3).all()
-    assert run.data.metrics["flips/auroc/el2n"] == pytest.approx(found.loc["el2n", "auroc"])
-    assert (logged(run, "plots") / "flips_found.png").is_file()
+    assert run.data.metrics["label_errors/auroc/el2n"] == pytest.approx(found.loc["el2n", "auroc"])
+    assert (logged(run, "plots") / "label_errors_found.png").is_file()
 
 
 def test_every_arm_says_how_many_wrong_labels_it_prunes(study):
-    pruned = table(study.runs[0], "flips_pruned")
+    pruned = table(study.runs[0], "label_errors_pruned")
     assert set(pruned["arm"]) == {"random", "el2n:hard", "vog:easy"}
     assert set(pruned["percent_pruned"]) == {20, 40}
-    assert pruned["flips_pruned"].between(0, 1).all()
+    assert pruned["label_errors_pruned"].between(0, 1).all()
     random = pruned[pruned["arm"] == "random"]
     assert random["jaccard"].to_numpy() == pytest.approx(random["chance"].to_numpy(), abs=0.15)
 
@@ -59,8 +59,8 @@ def test_the_noise_is_in_train_alone_and_the_saved_data_know_it(study):
     (run,) = of_step(study.runs, "train")
     kept = logged(run, "training/data")
     train, test = (pd.read_parquet(kept / f"{split}.parquet") for split in ("train", "test"))
-    assert train["flipped"].any() and "flipped" not in test
-    assert ((train["label"] != train["clean_label"]) == train["flipped"]).all()
+    assert train["mislabeled"].any() and "mislabeled" not in test
+    assert ((train["label"] != train["clean_label"]) == train["mislabeled"]).all()
 
 
 def test_the_run_is_described_by_its_verdict(study):

@@ -13,7 +13,7 @@ from influence.models import tokens as batches
 from influence.models.tokens import Tokens, starts_of
 from influence.sampling import order
 from influence.sampling.arms import Arm
-from influence.sampling.order import Floor
+from influence.sampling.order import Minimum
 from influence.sampling.rules import linear_map
 from influence.trace import representations
 from influence.trace.closed_forms import squared_norm, token_products
@@ -38,13 +38,13 @@ def test_what_a_floor_keeps_does_not_depend_on_parts(size, count, classes, seed)
     generator = np.random.default_rng(seed)
     ranked, groups = generator.permutation(rows), generator.integers(0, classes, rows)
     finer = generator.integers(0, 3, rows)
-    floors = [Floor(groups, count), Floor(finer, 1)]
+    minimums = [Minimum(groups, count), Minimum(finer, 1)]
     right = first_of_each(ranked, groups, count)
-    assert np.array_equal(order._protected(ranked, floors[:1], part), right)
+    assert np.array_equal(order._protected(ranked, minimums[:1], part), right)
     both = right | first_of_each(ranked, finer, 1)
-    assert np.array_equal(order._protected(ranked, floors, part), both)
+    assert np.array_equal(order._protected(ranked, minimums, part), both)
     kept_first = [*ranked[both], *ranked[~both]]
-    assert order._protected_first(ranked, floors).tolist() == kept_first
+    assert order._protected_first(ranked, minimums).tolist() == kept_first
 
 
 @given(pieces.sizes(), st.integers(0, 99))

@@ -81,7 +81,7 @@ def test_the_traces_of_shards_are_that_of_all_examples(size, part):
         source = pieces.write(root / "data", rows, part)
         (root / "runs/0").mkdir(parents=True)
         np.save(root / "runs/0/observations.npy", run.whole["observations"])
-        np.save(root / "held_out.npy", whole.held_out_logits)
+        np.save(root / "out_of_fold.npy", whole.out_of_fold_logits)
         null = {step: values.tolist() for step, values in run.at["null_logits"].items()}
         store.write_json(root / "runs/0/null.json", null)
         plan = RunPlan({}, {}, frozenset({"observations"}))
@@ -98,7 +98,7 @@ def test_the_traces_of_shards_are_that_of_all_examples(size, part):
         joined = records.join([trace for _, trace in found])
         assert joined.ids.tolist() == source.array("train", "id").tolist()
         assert joined.labels.tolist() == source.array("train", "label").tolist()
-        assert np.array_equal(joined.held_out_logits, whole.held_out_logits)
+        assert np.array_equal(joined.out_of_fold_logits, whole.out_of_fold_logits)
         right = {name: own for name, own in traces.named(run)}
         assert {name: own.tolist() for name, own in traces.named(joined.runs[0])} == {
             name: own.tolist() for name, own in right.items()
@@ -187,7 +187,7 @@ def scored(root: Path, rows: int, part: int) -> Path:
 def test_a_sample_is_the_same_in_parts_and_in_the_order_of_its_subsets(size, draws):
     part, rows = size
     asked = (0.0, 0.3, 0.33333, 0.333333, 0.3333333, 1 - 3 / rows, max(0.0, 1 - 3.5 / rows))
-    config = SampleStep(fractions=",".join(map(repr, asked)), floor=0, groups="kind")
+    config = SampleStep(fractions=",".join(map(repr, asked)), min_per_class=0, groups="kind")
     asked = fractions(config.fractions)
     orders = [np.random.default_rng(draw).permutation(rows) for draw in range(draws)]
     with TemporaryDirectory() as name:
@@ -220,14 +220,14 @@ TURNS = st.lists(st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 0.6]), max_size=3)
 @given(pieces.sizes(least=4), TURNS)
 def test_turns_keep_what_each_leaves_of_the_one_before(size, asked):
     part, rows = size
-    config = SampleStep(fractions=",".join(map(repr, asked or [0.5])), floor=0)
+    config = SampleStep(fractions=",".join(map(repr, asked or [0.5])), min_per_class=0)
     with TemporaryDirectory() as name:
         whole = first = scored(Path(name) / "scored", rows, part)
         ids = storage.open_saved(whole / "data").array("train", "id")
         turned, left, gone = [], list(ids), []
-        for number, fraction in enumerate(iterative.turns(config, whole)):
-            own = SampleStep(fractions=repr(fraction), floor=0)
-            made = Path(name) / f"turn {number}"
+        for number, fraction in enumerate(iterative.iterations(config, whole)):
+            own = SampleStep(fractions=repr(fraction), min_per_class=0)
+            made = Path(name) / f"iteration {number}"
             order = np.random.default_rng(number).permutation(len(left))
             (shown,) = fill(own, first, [order], made)
             percent = round(100 * fraction, 6)

@@ -110,21 +110,23 @@ def test_a_sample_without_a_domain_is_refused_unless_a_floor_keeps_it(study, tmp
     given = {"dataset": path, "workdir": str(tmp_path / "work"), "track": False, "seeds": 1}
     common = {**given, "arms": "random", "fractions": "0.9", "draws": 1, **HERE, **QUICK}
     with pytest.raises(InputError, match="no example of domain 'rare' is left"):
-        main.main(MainStep(floor=0, **common))
-    main.main(MainStep(floor=1, **common))
+        main.main(MainStep(min_per_class=0, **common))
+    main.main(MainStep(min_per_class=1, **common))
 
 
 def test_a_floor_keeps_some_of_every_intent(study, tmp_path):
     given = dataclasses.replace(study.config, workdir=str(tmp_path), track=False, arms="random")
     shape = {"seeds": 1, "draws": 1, "fractions": "0.8"}
-    main.main(dataclasses.replace(given, intent_floor=6, **shape))
+    main.main(dataclasses.replace(given, min_per_intent=6, **shape))
     (directory,) = finished(str(tmp_path), "sample")
     kept = load.load(str(directory / "subsets/percent-80/draw-0"), task="nlu").train
     assert len(kept) == 19 and kept["intent"].value_counts().min() >= 6
-    with pytest.raises(InputError, match="fewer than .* as floor=1 and intent_floor=7 requires"):
-        main.main(dataclasses.replace(given, intent_floor=7, **shape))
-    with pytest.raises(InputError, match="intent_floor is for task=nlu"):
-        main.main(dataclasses.replace(given, task="classify", intent_floor=1, **shape))
+    with pytest.raises(
+        InputError, match="fewer than .* as min_per_class=1 and min_per_intent=7 requires"
+    ):
+        main.main(dataclasses.replace(given, min_per_intent=7, **shape))
+    with pytest.raises(InputError, match="min_per_intent is for task=nlu"):
+        main.main(dataclasses.replace(given, task="classify", min_per_intent=1, **shape))
 
 
 def test_another_annotation_is_another_training(study, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from influence.sampling.arms import Arm
-from influence.sampling.order import Floor, order
+from influence.sampling.order import Minimum, order
 from influence.sampling.rules import REGISTRY
 
 RULES = list(REGISTRY)
@@ -23,9 +23,17 @@ def make_data(examples=400, seed=0):
     return generator.exponential(size=examples), labels
 
 
-def ordered(rule, hardness, labels, seed=0, normalize="none", floor=1, **knobs):
+def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, **parameters):
     """The order of one rule on one score."""
     arm = make_arm(rule, normalize)
     recall = np.resize(RECALL, labels.max() + 1)
-    floors = (Floor(labels, floor),)
-    return order(arm, {"el2n": hardness}, labels, seed, floors=floors, recall=recall, knobs=knobs)
+    minimums = (Minimum(labels, min_per_class),)
+    return order(
+        arm,
+        {"el2n": hardness},
+        labels,
+        seed,
+        minimums=minimums,
+        recall=recall,
+        parameters=parameters,
+    )

@@ -40,9 +40,9 @@ def three_splits(directory, ending="parquet", **splits):
     return write(directory, ending, **(usual | splits))
 
 
-def load_error(dataset, **knobs):
+def load_error(dataset, **parameters):
     with pytest.raises(InputError) as error:
-        load.load(dataset, **knobs)
+        load.load(dataset, **parameters)
     message = str(error.value)
     assert "\n" not in message and len(message) < 700
     return message

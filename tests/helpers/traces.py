@@ -40,7 +40,7 @@ def make_infos(epochs=(4, 2), observations=True, null=9):
 def make_info(seed, checkpoints, observations=True, null=9):
     """What a run with these checkpoints offers."""
     ends = (c.step for c in checkpoints if "epochs" in c.series and c.epoch <= null)
-    return RunInfo(seed, checkpoints, observations, tuple(ends), trails=True, held_out=True)
+    return RunInfo(seed, checkpoints, observations, tuple(ends), trails=True, out_of_fold=True)
 
 
 def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
@@ -62,8 +62,8 @@ def measure(plans, infos, examples=EXAMPLES, seed=0) -> Trace:
         runs.append(RunTrace(info.seed, info.checkpoints, at, over, whole))
     ids = np.array([f"id-{i}" for i in range(examples)])
     labels, entropies = generator.integers(0, CLASSES, examples), generator.random(examples)
-    held_out = generator.normal(size=(examples, CLASSES)).astype(np.float32)
-    return Trace(ids, labels, tuple(runs), entropies.astype(np.float32), held_out)
+    out_of_fold = generator.normal(size=(examples, CLASSES)).astype(np.float32)
+    return Trace(ids, labels, tuple(runs), entropies.astype(np.float32), out_of_fold)
 
 
 def make_trace(specs=SPECS, epochs=(4, 2), **kwargs) -> Trace:
@@ -77,7 +77,7 @@ def arrays(trace):
     for run in trace.runs:
         yield from (v for steps in (*run.at.values(), *run.over.values()) for v in steps.values())
         yield from run.whole.values()
-    yield from (trace.ids, trace.labels, trace.trail_entropies, trace.held_out_logits)
+    yield from (trace.ids, trace.labels, trace.trail_entropies, trace.out_of_fold_logits)
 
 
 def named(run):

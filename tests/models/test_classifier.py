@@ -22,8 +22,8 @@ real = pytest.mark.skipif(
 )
 
 
-def made(**knobs):
-    config = ModelConfig(**{"model": "tiny", "layers": 1, **knobs})
+def made(**parameters):
+    config = ModelConfig(**{"model": "tiny", "layers": 1, **parameters})
     tokenizer = tokenizers.load_tokenizer(config, TEXTS)
     return classifier.build(config, tokenizer, NAMES, 0), tokenizer
 

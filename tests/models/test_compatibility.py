@@ -42,8 +42,8 @@ def folder(at: Path, name: str = "bert", tokenizer: bool = True) -> Path:
     return architectures.save(at, TOKENS, name, tokenizer)
 
 
-def checked(at: Path, splits: dict[str, pd.DataFrame] = FRAMES, unseen: bool = False, **knobs):
-    config = ModelConfig(model=str(at), **{"max_length": 16} | knobs)
+def checked(at: Path, splits: dict[str, pd.DataFrame] = FRAMES, unseen: bool = False, **parameters):
+    config = ModelConfig(model=str(at), **{"max_length": 16} | parameters)
     tokenizer = tokenizers.load_tokenizer(config, [])
     return classifier.check_start(config, tokenizer, NAMES, splits, unseen)
 

@@ -24,11 +24,13 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def train(model: nn.Module, whole: bool, monkeypatch, **knobs) -> dict[str, torch.Tensor]:
+def train(model: nn.Module, whole: bool, monkeypatch, **parameters) -> dict[str, torch.Tensor]:
     with monkeypatch.context() as patch:
         if whole:
             patch.setattr("influence.models.embeddings.WORTH", 0.0)
-        config = FitConfig(batch_size=4, epochs=2, learning_rate=1e-3, max_grad_norm=0.0, **knobs)
+        config = FitConfig(
+            batch_size=4, epochs=2, learning_rate=1e-3, max_grad_norm=0.0, **parameters
+        )
         labels = np.arange(12) % 2
         list(fit.fit(model, tokens(), labels, config, 0, (2, 6)))
     return weights(model)

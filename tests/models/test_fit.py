@@ -27,9 +27,9 @@ def data():
     return tokenizer, batches.encode(tokenizer, pd.DataFrame({"text": texts}), 16, True), labels
 
 
-def trained(data, seed: int = 0, stops: tuple[int, ...] = (12,), **knobs):
+def trained(data, seed: int = 0, stops: tuple[int, ...] = (12,), **parameters):
     tokenizer, tokens, labels = data
-    config = FitConfig(**{**TINY, **knobs})
+    config = FitConfig(**{**TINY, **parameters})
     model = classifier.build(config, tokenizer, ("colour", "animal"), seed)
     progress = list(fit.fit(model, tokens, labels, config, seed, stops))
     return model, progress
@@ -107,15 +107,15 @@ def test_encoder_and_head_have_their_own_learning_rates(data):
 
 
 @pytest.mark.parametrize(
-    ("knobs", "rates"),
+    ("parameters", "rates"),
     [
         ({"schedule": "constant"}, [1, 1, 1, 1]),
         ({"schedule": "linear"}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
         ({"schedule": "constant", "warmup": 0.5}, [3 / 6, 1, 1, 1]),
     ],
 )
-def test_the_learning_rate_follows_its_schedule(data, knobs, rates):
-    _, progress = trained(data, learning_rate=1e-3, stops=(3, 6, 9, 12), **knobs)
+def test_the_learning_rate_follows_its_schedule(data, parameters, rates):
+    _, progress = trained(data, learning_rate=1e-3, stops=(3, 6, 9, 12), **parameters)
     assert [p.learning_rate / 1e-3 for p in progress] == pytest.approx(rates)
 
 
@@ -127,8 +127,8 @@ def test_more_steps_than_the_epochs_have_go_on_with_new_epochs(data):
     assert last.step == 20 and last.epoch == pytest.approx(20 / 6)
 
 
-def config(**knobs) -> TrainConfig:
-    return TrainConfig(**{"batch_size": 10, "epochs": 4, **knobs})
+def config(**parameters) -> TrainConfig:
+    return TrainConfig(**{"batch_size": 10, "epochs": 4, **parameters})
 
 
 def test_checkpoints_spread_evenly_and_end_with_the_training():
@@ -167,12 +167,13 @@ def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
 
 
 @pytest.mark.parametrize(
-    "knobs", [{}, {"weight_decay": 0.1, "schedule": "linear", "warmup": 0.3, "max_grad_norm": 0.0}]
+    "parameters",
+    [{}, {"weight_decay": 0.1, "schedule": "linear", "warmup": 0.3, "max_grad_norm": 0.0}],
 )
 @pytest.mark.parametrize("at", [4, 6, 9])  # within an epoch, at its end, in the next one
-def test_a_training_goes_on_from_its_state_as_if_it_had_never_ended(data, at, knobs):
+def test_a_training_goes_on_from_its_state_as_if_it_had_never_ended(data, at, parameters):
     tokenizer, tokens, labels = data
-    config = FitConfig(**{**TINY, **knobs})
+    config = FitConfig(**{**TINY, **parameters})
     stops, states = (at, 10, 12), {}
     whole, half = (classifier.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
     for progress in fit.fit(whole, tokens, labels, config, 0, stops):

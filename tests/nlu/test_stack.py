@@ -118,7 +118,7 @@ def test_a_domain_without_examples_is_told_with_the_way_out():
     data = frame()
     left = data[data["label"] == 0].reset_index(drop=True)
     words = words_of(left["text"].tolist())
-    with pytest.raises(InputError, match="no example of domain 'timer' is left .* floor"):
+    with pytest.raises(InputError, match="no example of domain 'timer' is left .* min_per_class"):
         list(nlu.train_joints(CONFIG, tokenizer(), DOMAINS, left, words, 0, 1.0, "cpu"))
 
 

@@ -77,7 +77,7 @@ class Outline(HTMLParser):
 def test_the_page_tells_the_whole_story(study):
     outline = Outline(study.page)
     assert outline.sections == [
-        *("curves", "by-class", "examples", "map", "scores", "flips", "cost", "again"),
+        *("curves", "by-class", "examples", "map", "scores", "label_errors", "cost", "again"),
     ]
     text = " ".join(outline.texts)
     assert study.top.data.tags["mlflow.note.content"].replace(" %", "\u00a0%") in text

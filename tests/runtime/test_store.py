@@ -88,9 +88,9 @@ def test_what_another_version_did_not_write_is_said_where_it_is_read(tmp_path):
 
 
 def test_a_training_with_knobs_of_another_version_is_said_to_be_one():
-    manifest = {"knobs": {"epochs": 3, "dataset": "talk"}, "fingerprint": "0a1b"}
+    manifest = {"parameters": {"epochs": 3, "dataset": "talk"}, "fingerprint": "0a1b"}
     assert read_config(manifest).epochs == 3
-    manifest["knobs"]["colour"] = "red"
+    manifest["parameters"]["colour"] = "red"
     with pytest.raises(InputError, match="0a1b was done by another version .*colour.*run that"):
         read_config(manifest)
 

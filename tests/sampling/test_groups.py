@@ -190,14 +190,14 @@ INTENTS = {
 def test_a_column_of_intents_is_nothing_to_a_classifier(tmp_path, values):
     read = dataset(tmp_path, intent=values)
     check_sample(SampleStep(), read)
-    (floor,) = floors_of(SampleStep(floor=2), read.train, "classify")
-    assert (floor.name, floor.count) == ("floor", 2)
-    with pytest.raises(InputError, match="intent_floor is for task=nlu"):
-        check_sample(SampleStep(intent_floor=1), read, "classify")
+    (min_per_class,) = floors_of(SampleStep(min_per_class=2), read.train, "classify")
+    assert (min_per_class.name, min_per_class.count) == ("min_per_class", 2)
+    with pytest.raises(InputError, match="min_per_intent is for task=nlu"):
+        check_sample(SampleStep(min_per_intent=1), read, "classify")
 
 
 def test_a_floor_of_intents_is_one_of_a_voice_assistant():
     rows = pd.DataFrame({"label": [0, 0, 1], "intent": ["a", "b", "c"]})
-    classes, intents = floors_of(SampleStep(floor=1, intent_floor=2), rows, "nlu")
-    assert (classes.count, intents.count, intents.name) == (1, 2, "intent_floor")
+    classes, intents = floors_of(SampleStep(min_per_class=1, min_per_intent=2), rows, "nlu")
+    assert (classes.count, intents.count, intents.name) == (1, 2, "min_per_intent")
     assert intents.groups.tolist() == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""Pruning in turns: what is left is scored again before more of it goes."""
+"""Iterative pruning: what is left is scored again before more of it goes."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +91,6 @@ def test_arms_without_scores_and_the_full_train_set_are_the_same_either_way(stud
 
 def test_every_turn_is_a_run_of_its_own(study):
     names = [run.info.run_name for run in of_step(study.turns.runs, "sample")]
-    assert [f"turn {number} of el2n:hard" for number in (1, 2, 3)] == sorted(
-        name for name in names if name.startswith("turn")
+    assert [f"iteration {number} of el2n:hard" for number in (1, 2, 3)] == sorted(
+        name for name in names if name.startswith("iteration")
     )

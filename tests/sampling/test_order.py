@@ -1,4 +1,4 @@
-"""Budgets are exact, subsets nested, floors kept, scores normalised, and arms read and printed."""
+"""Budgets are exact, subsets nested, minimums kept, scores normalised, arms read and printed."""
 
 import subprocess
 import sys
@@ -10,24 +10,24 @@ from hypothesis import strategies as st
 
 from influence.errors import InputError
 from influence.sampling.arms import Arm, parse_arm
-from influence.sampling.order import Floor, class_shares, cut, kept_count, normalize, order
+from influence.sampling.order import Minimum, class_shares, cut, kept_count, normalize, order
 from influence.sampling.rules import REGISTRY
 from influence.scores import REGISTRY as SCORES
 from tests.helpers.orders import RULES, make_arm, make_data, ordered
 
 FRACTIONS = [0.0, 0.01, 0.1, 0.25, 0.333, 0.45, 0.5, 0.7, 0.9, 0.95]
 
-# Budgets, ties, floors
+# Budgets, ties, minimums
 
 
-@pytest.mark.parametrize("floor", [0, 1, 3])
+@pytest.mark.parametrize("min_per_class", [0, 1, 3])
 @pytest.mark.parametrize("rule", RULES)
-def test_budgets_are_exact_and_subsets_nested(rule, floor):
+def test_budgets_are_exact_and_subsets_nested(rule, min_per_class):
     hardness, labels = make_data()
-    ranked = ordered(rule, hardness, labels, floor=floor)
+    ranked = ordered(rule, hardness, labels, min_per_class=min_per_class)
     larger = set(range(len(labels)))
     for fraction in FRACTIONS:
-        kept = cut(ranked, fraction, [Floor(labels, floor)])
+        kept = cut(ranked, fraction, [Minimum(labels, min_per_class)])
         assert len(kept) == round((1 - fraction) * len(labels))
         assert set(kept) <= larger
         larger = set(kept)
@@ -52,15 +52,15 @@ def test_every_tied_example_has_the_same_chance():
 def test_the_floor_keeps_the_first_of_each_class_in_order():
     hardness = np.array([9.0, 8.0, 7.0, 6.0, 1.0, 2.0, 3.0])
     labels = np.array([0, 0, 0, 0, 1, 1, 2])
-    assert ordered("easy", hardness, labels, floor=0).tolist() == [0, 1, 2, 3, 6, 5, 4]
-    assert ordered("easy", hardness, labels, floor=1).tolist() == [0, 6, 5, 1, 2, 3, 4]
-    assert ordered("easy", hardness, labels, floor=2).tolist() == [0, 1, 6, 5, 4, 2, 3]
+    assert ordered("easy", hardness, labels, min_per_class=0).tolist() == [0, 1, 2, 3, 6, 5, 4]
+    assert ordered("easy", hardness, labels, min_per_class=1).tolist() == [0, 6, 5, 1, 2, 3, 4]
+    assert ordered("easy", hardness, labels, min_per_class=2).tolist() == [0, 1, 6, 5, 4, 2, 3]
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_no_class_falls_below_the_floor(rule):
     hardness, labels = make_data()
-    kept = cut(ordered(rule, hardness, labels, floor=5), 0.95, [Floor(labels, 5)])
+    kept = cut(ordered(rule, hardness, labels, min_per_class=5), 0.95, [Minimum(labels, 5)])
     expected = np.minimum(np.bincount(labels), 5)
     assert (np.bincount(labels[kept], minlength=4) >= expected).all()
 
@@ -68,19 +68,21 @@ def test_no_class_falls_below_the_floor(rule):
 def test_two_floors_hold_at_once_and_share_what_counts_for_both():
     hardness, classes = np.arange(10.0)[::-1], np.repeat([0, 1], 5)
     finer = np.array([0, 0, 0, 0, 1, 2, 2, 2, 2, 2])
-    floors = [Floor(classes, 2), Floor(finer, 1, "intent_floor")]
-    ranked = order(Arm(("el2n",), "easy"), {"el2n": hardness}, classes, 0, floors=floors)
+    minimums = [Minimum(classes, 2), Minimum(finer, 1, "min_per_intent")]
+    ranked = order(Arm(("el2n",), "easy"), {"el2n": hardness}, classes, 0, minimums=minimums)
     assert ranked.tolist() == [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]
-    assert cut(ranked, 0.5, floors).tolist() == [0, 1, 4, 5, 6]
-    message = "leaves 4 .* fewer than 5, as floor=2 and intent_floor=1 requires?; .* is 0.5"
+    assert cut(ranked, 0.5, minimums).tolist() == [0, 1, 4, 5, 6]
+    message = (
+        "leaves 4 .* fewer than 5, as min_per_class=2 and min_per_intent=1 requires?; .* is 0.5"
+    )
     with pytest.raises(InputError, match=message):
-        cut(ranked, 0.6, floors)
+        cut(ranked, 0.6, minimums)
 
 
 def test_a_class_without_examples_needs_no_floor():
     labels = np.array([0, 0, 3, 3])
-    assert sorted(ordered("random", np.zeros(4), labels, floor=1)[:2] // 2) == [0, 1]
-    assert len(cut(np.arange(4), 0.5, [Floor(labels, 1)])) == 2
+    assert sorted(ordered("random", np.zeros(4), labels, min_per_class=1)[:2] // 2) == [0, 1]
+    assert len(cut(np.arange(4), 0.5, [Minimum(labels, 1)])) == 2
 
 
 @pytest.mark.parametrize("fraction", [1.0, -0.1, 1.5, float("nan")])
@@ -92,23 +94,27 @@ def test_a_fraction_must_leave_something(fraction):
 def test_a_fraction_that_breaks_the_floor_names_the_largest_possible():
     labels = np.repeat([0, 1, 2], [6, 3, 1])
     with pytest.raises(InputError) as raised:
-        cut(np.arange(10), 0.7, [Floor(labels, 2)])
+        cut(np.arange(10), 0.7, [Minimum(labels, 2)])
     assert str(raised.value) == (
-        "pruning 0.7 leaves 3 of 10 examples, fewer than 5, as floor=2 requires; "
+        "pruning 0.7 leaves 3 of 10 examples, fewer than 5, as min_per_class=2 requires; "
         "the largest possible fraction is 0.5"
     )
-    assert len(cut(np.arange(10), 0.5, [Floor(labels, 2)])) == 5
+    assert len(cut(np.arange(10), 0.5, [Minimum(labels, 2)])) == 5
 
 
 @given(st.integers(1, 3000), st.integers(1, 4), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
-def test_the_largest_possible_fraction_is_possible(examples, classes, floor):
+def test_the_largest_possible_fraction_is_possible(examples, classes, min_per_class):
     labels = np.arange(examples) % classes
     with pytest.raises(InputError) as raised:
-        cut(np.arange(examples), np.nextafter(1, 0), [Floor(labels, floor)])
+        cut(np.arange(examples), np.nextafter(1, 0), [Minimum(labels, min_per_class)])
     largest = float(str(raised.value).split()[-1])
-    needed = max(1, np.minimum(np.bincount(labels), floor).sum())
-    assert needed <= len(cut(np.arange(examples), largest, [Floor(labels, floor)])) <= needed + 1
+    needed = max(1, np.minimum(np.bincount(labels), min_per_class).sum())
+    assert (
+        needed
+        <= len(cut(np.arange(examples), largest, [Minimum(labels, min_per_class)]))
+        <= needed + 1
+    )
 
 
 def test_kept_count_rounds():
@@ -132,10 +138,10 @@ def columns_of(table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(scores, dtype=float), np.array(classes), np.array(groups)
 
 
-def order_of(rule, scores, labels, seed=0, normalize="none", floors=()):
+def order_of(rule, scores, labels, seed=0, normalize="none", minimums=()):
     recall = np.linspace(0, 1, 4)[: labels.max() + 1]
     arm = make_arm(rule, normalize)
-    return order(arm, {"el2n": scores}, labels, seed, floors=floors, recall=recall)
+    return order(arm, {"el2n": scores}, labels, seed, minimums=minimums, recall=recall)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -150,23 +156,23 @@ def test_whatever_the_scores_cuts_are_exact_nested_and_keep_both_floors(
     rule, table, how, seed, counts, fractions
 ):
     scores, labels, groups = columns_of(table)
-    floors = [Floor(labels, counts[0]), Floor(groups, counts[1], "intent_floor")]
-    ranked = order_of(rule, scores, labels, seed, how, floors)
+    minimums = [Minimum(labels, counts[0]), Minimum(groups, counts[1], "min_per_intent")]
+    ranked = order_of(rule, scores, labels, seed, how, minimums)
     larger = set(range(len(labels)))
     for fraction in sorted(fractions):
         try:
-            kept = cut(ranked, fraction, floors)
+            kept = cut(ranked, fraction, minimums)
         except InputError as error:
             largest = float(str(error).split()[-1])
-            assert largest < fraction and len(cut(ranked, largest, floors)) > 0
+            assert largest < fraction and len(cut(ranked, largest, minimums)) > 0
             continue
         assert abs(len(kept) - (1 - fraction) * len(labels)) <= 0.5 + 1e-9
         assert len(kept) == len(set(kept)) and set(kept) <= larger
         larger = set(kept)
-        for floor in floors:
-            sizes = np.bincount(floor.groups)
-            left = np.bincount(floor.groups[kept], minlength=len(sizes))
-            assert (left >= np.minimum(sizes, floor.count)).all()
+        for min_per_class in minimums:
+            sizes = np.bincount(min_per_class.groups)
+            left = np.bincount(min_per_class.groups[kept], minlength=len(sizes))
+            assert (left >= np.minimum(sizes, min_per_class.count)).all()
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -198,16 +204,18 @@ WHOLE = st.one_of(st.integers(-9, 9), st.sampled_from([np.inf, -np.inf]))
 @given(
     table=st.lists(st.tuples(WHOLE, st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30),
     how=st.sampled_from(["none", "dataset"]),
-    floor=st.integers(0, 2),
+    min_per_class=st.integers(0, 2),
     random=st.randoms(use_true_random=False),
 )
 def test_where_scores_tie_the_order_of_the_rows_changes_who_is_kept_but_no_score(
-    rule, table, how, floor, random
+    rule, table, how, min_per_class, random
 ):
     scores, labels, _ = columns_of(table)
     rows = np.array(random.sample(range(len(table)), len(table)))
-    moved = order_of(rule, scores[rows], labels[rows], 1, how, [Floor(labels[rows], floor)])
-    ranked = order_of(rule, scores, labels, 0, how, [Floor(labels, floor)])
+    moved = order_of(
+        rule, scores[rows], labels[rows], 1, how, [Minimum(labels[rows], min_per_class)]
+    )
+    ranked = order_of(rule, scores, labels, 0, how, [Minimum(labels, min_per_class)])
     own, other = normalize(scores, labels, "none")[ranked], normalize(scores, labels, "none")
     assert own.tolist() == other[rows][moved].tolist()
 
@@ -272,8 +280,8 @@ def test_huge_scores_do_not_overflow():
 def test_class_normalisation_changes_what_a_cut_off_keeps():
     hardness = np.array([10.0, 11.0, 12.0, 1.0, 2.0, 3.0])
     labels = np.array([0, 0, 0, 1, 1, 1])
-    assert set(ordered("easy", hardness, labels, floor=0)[:3]) == {0, 1, 2}
-    assert set(ordered("easy", hardness, labels, floor=0, normalize="class")[:2]) == {2, 5}
+    assert set(ordered("easy", hardness, labels, min_per_class=0)[:3]) == {0, 1, 2}
+    assert set(ordered("easy", hardness, labels, min_per_class=0, normalize="class")[:2]) == {2, 5}
 
 
 def test_missing_scores_are_counted():
@@ -336,7 +344,7 @@ def test_a_score_that_was_not_computed_is_named():
 
 
 def test_an_unknown_knob_is_named():
-    with pytest.raises(InputError, match="unknown knob 'heat'; there is beta, epsilon"):
+    with pytest.raises(InputError, match="unknown parameter 'heat'; there is beta, epsilon"):
         ordered("easy", np.ones(2), np.array([0, 0]), heat=2.0)
 
 

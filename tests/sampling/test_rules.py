@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from influence.errors import InputError
 from influence.sampling.arms import Arm, parse_arm
-from influence.sampling.order import Floor, cut, order
+from influence.sampling.order import Minimum, cut, order
 from influence.sampling.rules import REGISTRY, linear_map
 from tests.helpers.orders import RECALL, RULES, make_data, ordered
 
@@ -47,7 +47,7 @@ def test_only_rules_that_draw_differ_between_seeds(rule):
     hardness, labels = make_data()
     first, second = (ordered(rule, hardness, labels, seed=seed) for seed in (0, 1))
     assert (first != second).any() == (rule in DRAWN)
-    kept = [set(cut(ranked, 0.5, [Floor(labels, 1)])) for ranked in (first, second)]
+    kept = [set(cut(ranked, 0.5, [Minimum(labels, 1)])) for ranked in (first, second)]
     assert (kept[0] != kept[1]) == (rule in DRAWN)
 
 
@@ -84,12 +84,12 @@ TIES = st.sampled_from([0.0, 1.0, -1e308, 1e308, 5e-324])
     scores=st.lists(st.one_of(HUGE, TIES), min_size=1, max_size=12),
     classes=st.lists(st.integers(0, 3), min_size=12, max_size=12),
     how=st.sampled_from(["none", "class", "dataset"]),
-    floor=st.integers(0, 2),
+    min_per_class=st.integers(0, 2),
 )
 @settings(max_examples=40, deadline=None)
-def test_any_scores_give_an_order(rule, scores, classes, how, floor):
+def test_any_scores_give_an_order(rule, scores, classes, how, min_per_class):
     labels = np.array(classes[: len(scores)])
-    ranked = ordered(rule, np.array(scores), labels, normalize=how, floor=floor)
+    ranked = ordered(rule, np.array(scores), labels, normalize=how, min_per_class=min_per_class)
     assert sorted(ranked) == list(range(len(labels)))
 
 
@@ -108,11 +108,14 @@ def test_a_single_example_can_be_ordered(rule):
 
 def test_a_rule_takes_its_own_knobs_from_all_of_them():
     hardness, labels = make_data()
-    knobs = {"epsilon": 0.5, "winsorize": 0.2, "beta": 0.3, "strata": 5, "temperature": 2.0}
+    parameters = {"epsilon": 0.5, "winsorize": 0.2, "beta": 0.3, "strata": 5, "temperature": 2.0}
     for name in RULES:
-        assert set(REGISTRY[name].knobs) <= set(knobs)
-        default, changed = ordered(name, hardness, labels), ordered(name, hardness, labels, **knobs)
-        assert (default != changed).any() == bool(REGISTRY[name].knobs)
+        assert set(REGISTRY[name].parameters) <= set(parameters)
+        default, changed = (
+            ordered(name, hardness, labels),
+            ordered(name, hardness, labels, **parameters),
+        )
+        assert (default != changed).any() == bool(REGISTRY[name].parameters)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -209,8 +212,8 @@ def test_a_constant_score_draws_like_random():
 def test_a_blend_draws_by_the_mean_of_the_mapped_scores():
     hardness = {"vog": np.array([0.0, 0.0, 8.0]), "aum": np.array([-1.0, -2.0, -2.0])}
     labels, arm = np.zeros(3, dtype=int), parse_arm("vog+aum:linear:dataset")
-    knobs = {"epsilon": 0.1, "winsorize": 0.0}
-    rates = keep_rates(lambda seed: order(arm, hardness, labels, seed, knobs=knobs), 3, 1)
+    parameters = {"epsilon": 0.1, "winsorize": 0.0}
+    rates = keep_rates(lambda seed: order(arm, hardness, labels, seed, parameters=parameters), 3, 1)
     weights = np.array([0.55, 0.1, 0.55])
     np.testing.assert_allclose(rates, weights / weights.sum(), atol=0.04)
 
@@ -258,7 +261,7 @@ def test_ccs_chooses_among_ties_for_the_hardest_share():
 
 def test_stratified_keeps_the_class_shares_at_every_cut():
     _, labels = make_data(1000)
-    ranked = ordered("stratified", np.zeros(1000), labels, floor=0)
+    ranked = ordered("stratified", np.zeros(1000), labels, min_per_class=0)
     seen = np.cumsum(labels[ranked][:, None] == np.arange(4), axis=0)
     expected = np.arange(1, 1001)[:, None] * np.bincount(labels) / 1000
     assert np.abs(seen - expected).max() < 2  # a random order strays by ten
@@ -266,7 +269,9 @@ def test_stratified_keeps_the_class_shares_at_every_cut():
 
 def test_a_class_of_one_takes_its_place_in_the_middle():
     labels = np.array([0, 0, 0, 1])  # places 1/6, 3/6, 5/6 and 1/2
-    orders = [ordered("stratified", np.zeros(4), labels, seed, floor=0) for seed in range(50)]
+    orders = [
+        ordered("stratified", np.zeros(4), labels, seed, min_per_class=0) for seed in range(50)
+    ]
     assert {ranked.tolist().index(3) for ranked in orders} == {1, 2}
 
 
@@ -276,11 +281,13 @@ def test_stratified_is_random_inside_a_class():
     np.testing.assert_allclose(rates, 0.5, atol=0.05)
 
 
-def drop_counts(sizes, recall, kept, floor=0):
+def drop_counts(sizes, recall, kept, min_per_class=0):
     """Examples of each class among the first `kept` under rule drop."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
     arm = Arm((), "drop")
-    ranked = order(arm, {}, labels, 0, floors=[Floor(labels, floor)], recall=np.array(recall))
+    ranked = order(
+        arm, {}, labels, 0, minimums=[Minimum(labels, min_per_class)], recall=np.array(recall)
+    )
     return np.bincount(labels[ranked[:kept]], minlength=len(sizes)).tolist()
 
 
@@ -302,7 +309,7 @@ def test_drop_without_errors_keeps_equal_shares():
 def test_drop_takes_a_perfectly_recalled_class_last_but_for_its_floor():
     assert drop_counts([50, 50], [1.0, 0.5], 50) == [0, 50]
     assert drop_counts([50, 50], [1.0, 0.5], 60) == [10, 50]
-    assert drop_counts([50, 50], [1.0, 0.5], 20, floor=3) == [3, 17]
+    assert drop_counts([50, 50], [1.0, 0.5], 20, min_per_class=3) == [3, 17]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +368,7 @@ def test_ccs_takes_turns_among_its_strata_and_then_the_hardest_from_the_easier_e
     values, beta, strata, seed
 ):
     hardness, labels = np.array(values, dtype=float), np.zeros(len(values), dtype=int)
-    ranked = ordered("ccs", hardness, labels, seed, floor=0, beta=beta, strata=strata)
+    ranked = ordered("ccs", hardness, labels, seed, min_per_class=0, beta=beta, strata=strata)
     hardest = min(round(beta * len(values)), len(values) - 1)
     rest, last = ranked[: len(values) - hardest], ranked[len(values) - hardest :]
     assert hardness[last].tolist() == sorted(values)[len(values) - hardest :]

@@ -10,26 +10,26 @@ from influence.scoring import label_errors
 
 
 def test_a_perfect_score_finds_all_and_its_opposite_none():
-    flipped = np.array([True, False, False, True])
-    found = label_errors.detection(np.array([4.0, 1.0, 2.0, 3.0]), flipped)
+    mislabeled = np.array([True, False, False, True])
+    found = label_errors.detection(np.array([4.0, 1.0, 2.0, 3.0]), mislabeled)
     assert found == {"auroc": 1, "average_precision": 1, "precision": 1, "chance": 0.5}
-    worst = label_errors.detection(np.array([1.0, 4.0, 3.0, 2.0]), flipped)
+    worst = label_errors.detection(np.array([1.0, 4.0, 3.0, 2.0]), mislabeled)
     assert (worst["auroc"], worst["precision"]) == (0, 0)
     assert worst["average_precision"] == pytest.approx((1 / 3 + 2 / 4) / 2)
 
 
 def test_a_constant_score_is_chance():
-    flipped = np.arange(10) < 3
-    found = label_errors.detection(np.zeros(10), flipped)
+    mislabeled = np.arange(10) < 3
+    found = label_errors.detection(np.zeros(10), mislabeled)
     assert found == pytest.approx(
         {"auroc": 0.5, "average_precision": 0.3, "precision": 0.3, "chance": 0.3}
     )
 
 
 def test_where_all_or_none_are_flipped_nothing_can_be_told():
-    for flipped in (np.ones(3, bool), np.zeros(3, bool)):
+    for mislabeled in (np.ones(3, bool), np.zeros(3, bool)):
         assert all(
-            np.isnan(value) for value in label_errors.detection(np.arange(3.0), flipped).values()
+            np.isnan(value) for value in label_errors.detection(np.arange(3.0), mislabeled).values()
         )
 
 
@@ -37,11 +37,11 @@ def test_where_all_or_none_are_flipped_nothing_can_be_told():
 def test_scikit_learn_agrees(seed):
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(seed)
-    flipped = generator.random(300) < 0.2
-    hardness = np.round(generator.normal(size=300) + flipped, 1)  # with ties
-    found = label_errors.detection(hardness, flipped)
-    assert found["auroc"] == pytest.approx(metrics.roc_auc_score(flipped, hardness))
-    expected = metrics.average_precision_score(flipped, hardness)
+    mislabeled = generator.random(300) < 0.2
+    hardness = np.round(generator.normal(size=300) + mislabeled, 1)  # with ties
+    found = label_errors.detection(hardness, mislabeled)
+    assert found["auroc"] == pytest.approx(metrics.roc_auc_score(mislabeled, hardness))
+    expected = metrics.average_precision_score(mislabeled, hardness)
     assert found["average_precision"] == pytest.approx(expected)
 
 
@@ -53,12 +53,14 @@ def test_the_recall_curve_ends_with_everything():
 
 
 def test_pruned_overlap_beside_its_chance():
-    flipped = np.arange(10) < 4
-    found = label_errors.pruned(np.array([0, 5, 6, 7, 8]), flipped)  # 1, 2, 3, 4 and 9 are pruned
-    assert found["flips_pruned"] == 0.75 and found["jaccard"] == 3 / 6
+    mislabeled = np.arange(10) < 4
+    found = label_errors.pruned(
+        np.array([0, 5, 6, 7, 8]), mislabeled
+    )  # 1, 2, 3, 4 and 9 are pruned
+    assert found["label_errors_pruned"] == 0.75 and found["jaccard"] == 3 / 6
     assert found["chance"] == pytest.approx(2 / (5 + 4 - 2))
-    assert label_errors.pruned(np.arange(10), flipped) == {
-        "flips_pruned": 0,
+    assert label_errors.pruned(np.arange(10), mislabeled) == {
+        "label_errors_pruned": 0,
         "jaccard": 0,
         "chance": 0,
     }
@@ -66,8 +68,8 @@ def test_pruned_overlap_beside_its_chance():
 
 def test_flags_are_there_only_where_something_is_wrong():
     assert label_errors.flags(pd.DataFrame({"label": [0]})) is None
-    assert label_errors.flags(pd.DataFrame({"flipped": [False, None]})) is None
-    assert label_errors.flags(pd.DataFrame({"flipped": [False, True]})).tolist() == [False, True]
+    assert label_errors.flags(pd.DataFrame({"mislabeled": [False, None]})) is None
+    assert label_errors.flags(pd.DataFrame({"mislabeled": [False, True]})).tolist() == [False, True]
 
 
 @given(
@@ -80,9 +82,9 @@ def test_flags_are_there_only_where_something_is_wrong():
     )
 )
 def test_whatever_the_scores_detection_is_that_of_all_pairs_and_all_cuts(rows):
-    hardness, flipped = (np.array(column) for column in zip(*rows, strict=True))
-    found = label_errors.detection(hardness, flipped)
-    wrong, right = hardness[flipped], hardness[~flipped]
+    hardness, mislabeled = (np.array(column) for column in zip(*rows, strict=True))
+    found = label_errors.detection(hardness, mislabeled)
+    wrong, right = hardness[mislabeled], hardness[~mislabeled]
     if not len(wrong) or not len(right):
         assert np.isnan(list(found.values())).all()
         return
@@ -90,27 +92,27 @@ def test_whatever_the_scores_detection_is_that_of_all_pairs_and_all_cuts(rows):
     assert found["auroc"] == pytest.approx(np.mean(pairs))
     precisions, expected = [], 0.0
     for score, count in zip(*np.unique(wrong, return_counts=True), strict=True):
-        precisions += [flipped[hardness >= score].mean()] * count
+        precisions += [mislabeled[hardness >= score].mean()] * count
     above = 0
     for score in sorted(set(hardness.tolist()), reverse=True):
         tied = hardness == score
         taken = min(len(wrong) - above, tied.sum())
-        expected += taken * flipped[tied].mean()
+        expected += taken * mislabeled[tied].mean()
         above += taken
     assert found["average_precision"] == pytest.approx(np.mean(precisions))
     assert found["precision"] == pytest.approx(expected / len(wrong))
-    assert found["chance"] == flipped.mean()
-    looked, hit = label_errors.recall(hardness, flipped)
+    assert found["chance"] == mislabeled.mean()
+    looked, hit = label_errors.recall(hardness, mislabeled)
     assert (looked[0], hit[0], looked[-1], hit[-1]) == (0, 0, 1, 1)
     assert (np.diff(looked) > 0).all() and (np.diff(hit) >= 0).all()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))
 def test_the_overlap_is_that_of_two_sets(rows):
-    stays, flipped = (np.array(column) for column in zip(*rows, strict=True))
-    found = label_errors.pruned(np.flatnonzero(stays), flipped)
-    gone, wrong = set(np.flatnonzero(~stays)), set(np.flatnonzero(flipped))
+    stays, mislabeled = (np.array(column) for column in zip(*rows, strict=True))
+    found = label_errors.pruned(np.flatnonzero(stays), mislabeled)
+    gone, wrong = set(np.flatnonzero(~stays)), set(np.flatnonzero(mislabeled))
     both, either = gone & wrong, gone | wrong
-    assert found["flips_pruned"] == (len(both) / len(wrong) if wrong else 0)
+    assert found["label_errors_pruned"] == (len(both) / len(wrong) if wrong else 0)
     assert found["jaccard"] == (len(both) / len(either) if either else 0)
     assert 0 <= found["chance"] <= 1

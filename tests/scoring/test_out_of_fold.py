@@ -21,7 +21,7 @@ from influence.scoring.label_errors import softmax
 from tests.helpers import tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
-KNOBS = {**tiny.FAST, "folds": 3, "label_noise": 0.2, "null_model": False, "observe_every": 0}
+PARAMETERS = {**tiny.FAST, "folds": 3, "label_noise": 0.2, "null_model": False, "observe_every": 0}
 
 
 def finished(records) -> Path:
@@ -36,7 +36,7 @@ def finished(records) -> Path:
 def config(tmp_path_factory) -> TrainStep:
     root = tmp_path_factory.mktemp("folds")
     dataset = str(tiny.write(root / "talk", tiny.frames()))
-    return TrainStep(dataset=dataset, workdir=str(root / "work"), **HERE, **KNOBS)
+    return TrainStep(dataset=dataset, workdir=str(root / "work"), **HERE, **PARAMETERS)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_held_out_logits_are_those_of_a_model_trained_on_the_other_folds(config,
     steps_taken = config.epochs * fit.steps_per_epoch(len(others), config.batch_size)
     part = (tokens.take(others), labels[others])
     list(fit.fit(model, *part, config, config.seed, (steps_taken,)))
-    found = np.load(trained / "held_out.npy")
+    found = np.load(trained / "out_of_fold.npy")
     assert np.allclose(found[own], classifier.predict(model, tokens.take(own)), atol=1e-5)
     assert not (trained / "folds").exists()
     assert store.read_manifest(trained, "train")["folds"]["count"] == 3
@@ -83,7 +83,7 @@ def test_held_out_logits_are_those_of_a_model_trained_on_the_other_folds(config,
 
 def test_labels_are_ranked_as_cleanlab_ranks_them(trained, scored):
     table = pd.read_parquet(scored / "scores.parquet")
-    probabilities = softmax(np.load(trained / "held_out.npy"))
+    probabilities = softmax(np.load(trained / "out_of_fold.npy"))
     theirs = get_label_quality_scores(table["label"].to_numpy(), probabilities)
     assert np.allclose(table["self_confidence"], theirs, atol=1e-6)
 
@@ -91,10 +91,10 @@ def test_labels_are_ranked_as_cleanlab_ranks_them(trained, scored):
 def test_what_cleanlab_takes_for_wrong_is_counted_beside_what_is(trained, scored):
     kept = json.loads((scored / "label_issues.json").read_text())
     train = storage.open_saved(scored / "data").dataset().train
-    wrong = set(train["id"][train["flipped"]])
+    wrong = set(train["id"][train["mislabeled"]])
     found = set(kept["ids"])
     labels = train["label"].to_numpy()
-    issues = label_errors.issues(labels, softmax(np.load(trained / "held_out.npy")))
+    issues = label_errors.issues(labels, softmax(np.load(trained / "out_of_fold.npy")))
     assert found == set(train["id"][issues]) and kept["found"] == len(found)
     assert kept["precision"] == pytest.approx(len(found & wrong) / max(len(found), 1))
     assert kept["recall"] == pytest.approx(len(found & wrong) / len(wrong))
@@ -112,7 +112,7 @@ def test_without_cleanlab_nothing_is_missing_but_its_own_file(
 
 
 def test_a_training_without_folds_says_how_to_get_them(config, tmp_path):
-    plain = TrainStep(**{**config.knobs(), "folds": 0, "workdir": str(tmp_path)})
+    plain = TrainStep(**{**config.parameters(), "folds": 0, "workdir": str(tmp_path)})
     with (
         cluster.engine(plain) as engine,
         pytest.raises(InputError, match="has none; train again with folds=5"),
@@ -121,7 +121,7 @@ def test_a_training_without_folds_says_how_to_get_them(config, tmp_path):
 
 
 def test_one_fold_is_refused(config, tmp_path):
-    alone = TrainStep(**{**config.knobs(), "folds": 1, "workdir": str(tmp_path)})
+    alone = TrainStep(**{**config.parameters(), "folds": 1, "workdir": str(tmp_path)})
     with (
         cluster.engine(alone) as engine,
         pytest.raises(InputError, match="folds=1 gives no held-out predictions"),

@@ -39,7 +39,7 @@ def test_a_pass_that_was_cut_off_goes_on_from_its_last_shard(work, monkeypatch, 
     config, training, engine = work
     whole = finish(
         steps.score(
-            config.__class__(**{**config.knobs(), "workdir": str(tmp_path / "other")}),
+            config.__class__(**{**config.parameters(), "workdir": str(tmp_path / "other")}),
             training,
             engine,
         )

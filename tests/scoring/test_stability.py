@@ -100,13 +100,13 @@ def test_the_model_doubts_labels_that_it_finds_less_likely_than_another():
 
 
 def test_without_logits_nobody_is_suspected():
-    assert not len(suspects(dataclasses.replace(make_trace([FORGETTING]), held_out_logits=None)))
+    assert not len(suspects(dataclasses.replace(make_trace([FORGETTING]), out_of_fold_logits=None)))
 
 
 def test_models_that_have_not_seen_an_example_doubt_it_in_the_others_place():
     trace = make_trace()
     found = suspects(trace)
-    margins = softmax(trace.held_out_logits)
+    margins = softmax(trace.out_of_fold_logits)
     row = found.iloc[0]
     own = margins[int(row["row"]), trace.labels[int(row["row"])]]
     assert row["doubt"] == pytest.approx(margins[int(row["row"])].max() - own)

@@ -36,11 +36,11 @@ def everything(**changes):
     return build(*(usual | changes).values())
 
 
-def test_every_rule_is_searched_with_all_its_knobs():
+def test_every_rule_is_searched_with_all_its_parameters():
     for name, rule in rules.REGISTRY.items():
         asker = Fixed(rule=name)
         candidate = suggest(everything(), asker)
-        assert candidate.arm.rule == name and set(candidate.knobs) == set(rule.knobs)
+        assert candidate.arm.rule == name and set(candidate.parameters) == set(rule.parameters)
         assert set(asker.asked["rule"]) == set(rules.REGISTRY)
 
 
@@ -69,10 +69,10 @@ def test_no_percent_below_the_lowest_wanted_is_offered():
 
 
 def test_floors_that_the_highest_percent_cannot_keep_are_left_out():
-    assert everything(highest=50).floors == (1, 4, 16)
-    assert everything(highest=95).floors == (1, 4)  # 12 of 240 stay
-    assert everything(smallest=(30, 30), highest=99).floors == (1,)
-    assert everything(smallest=(1,) * 40, highest=99).floors == (0,)
+    assert everything(highest=50).minimums == (1, 4, 16)
+    assert everything(highest=95).minimums == (1, 4)  # 12 of 240 stay
+    assert everything(smallest=(30, 30), highest=99).minimums == (1,)
+    assert everything(smallest=(1,) * 40, highest=99).minimums == (0,)
 
 
 def test_percents_lie_on_the_grid():
@@ -106,7 +106,7 @@ def test_only_what_the_space_allows_is_recommended():
 @pytest.mark.parametrize("arm", ["vog:easy:class", "el2n@1:linear", "pvi:ccs:dataset", "drop"])
 def test_answers_lead_back_to_their_candidate(arm):
     parsed = parse_arm(arm)
-    candidate = Candidate(parsed, 45, 1, rules.REGISTRY[parsed.rule].knobs)
+    candidate = Candidate(parsed, 45, 1, rules.REGISTRY[parsed.rule].parameters)
     assert suggest(everything(), Fixed(**answers(candidate))) == candidate
 
 

@@ -12,8 +12,8 @@ from influence.searching.trials import Trial, front, is_hopeless, next_percent, 
 BESIDE = ((0, 40, 0.0), (1, 35, -0.05), (2, 70, -0.05))
 
 
-def trial(number, arm, percent, *differences, state="complete", floor=1):
-    candidate = Candidate(parse_arm(arm), percent, floor, {})
+def trial(number, arm, percent, *differences, state="complete", min_per_class=1):
+    candidate = Candidate(parse_arm(arm), percent, min_per_class, {})
     values = tuple(0.9 + difference for difference in differences)
     return Trial(number, state, candidate, values, differences, 0, 1)
 
@@ -133,7 +133,7 @@ def test_bisection_only_asks_for_more_than_what_holds_already():
 
 
 def test_another_floor_is_another_candidate():
-    held, other = trial(0, "vog:easy", 40, 0.0), trial(1, "vog:easy", 60, -0.5, floor=4)
+    held, other = trial(0, "vog:easy", 40, 0.0), trial(1, "vog:easy", 60, -0.5, min_per_class=4)
     assert next_percent(held, [held, other], "prune", 0.01, 95) == 70
 
 

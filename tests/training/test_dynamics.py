@@ -76,15 +76,19 @@ def table(scored: Path) -> pd.DataFrame:
     return pd.read_parquet(scored / "scores.parquet")
 
 
-def adopt(path: Path, dataset: str, workdir: Path, **knobs) -> Path:
-    fast = tiny.FAST | {"epochs": 1} | knobs
-    config = TrainStep(dataset=dataset, adopt=str(path), workdir=str(workdir), **HERE, **fast)
+def import_from(path: Path, dataset: str, workdir: Path, **parameters) -> Path:
+    fast = tiny.FAST | {"epochs": 1} | parameters
+    config = TrainStep(dataset=dataset, import_from=str(path), workdir=str(workdir), **HERE, **fast)
     return run(steps.train, config)
 
 
-def score(training: Path, names: str, workdir: Path, **knobs) -> Path:
+def score(training: Path, names: str, workdir: Path, **parameters) -> Path:
     config = ScoreStep(
-        training=str(training), score=names, workdir=str(workdir), **HERE | {"examples": 3}, **knobs
+        training=str(training),
+        score=names,
+        workdir=str(workdir),
+        **HERE | {"examples": 3},
+        **parameters,
     )
     return run(steps.score, config, training)
 
@@ -130,7 +134,7 @@ def test_gold_classes_that_are_not_the_labels_are_refused():
 
 
 def test_dynamics_that_were_exported_give_the_same_scores(scored, dataset, tmp_path):
-    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    training = import_from(scored / "export/cartography", dataset, tmp_path)
     wanted = table(scored)
     names = "confidence,variability,correctness,aum,el2n,entropy,h_score,dual,forgetting"
     found = table(score(training, names, tmp_path))
@@ -141,7 +145,7 @@ def test_dynamics_that_were_exported_give_the_same_scores(scored, dataset, tmp_p
 
 
 def test_what_was_read_from_dynamics_can_be_sampled_from(scored, dataset, tmp_path):
-    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    training = import_from(scored / "export/cartography", dataset, tmp_path)
     made = score(training, "aum", tmp_path)
     config = SampleStep(scores=str(made), arm="aum:easy", workdir=str(tmp_path), **HERE)
     assert store.read_manifest(run(steps.sample, config, made), "sample")["arm"] == "aum:easy"
@@ -151,8 +155,8 @@ def test_what_was_read_from_dynamics_can_be_sampled_from(scored, dataset, tmp_pa
 
 
 def test_dynamics_say_what_they_cannot_give(scored, dataset, tmp_path):
-    training = adopt(scored / "export/cartography", dataset, tmp_path)
-    with pytest.raises(InputError, match="'vog' reads gradient_variance.*adopt a folder of check"):
+    training = import_from(scored / "export/cartography", dataset, tmp_path)
+    with pytest.raises(InputError, match="'vog' reads gradient_variance.*import a folder of check"):
         score(training, "vog", tmp_path)
     with pytest.raises(InputError, match="el2n@3.*ends after epoch 2"):
         score(training, "el2n@3", tmp_path)
@@ -161,14 +165,14 @@ def test_dynamics_say_what_they_cannot_give(scored, dataset, tmp_path):
 
 
 def test_all_scores_of_dynamics_are_those_that_read_logits(scored, dataset, tmp_path):
-    training = adopt(scored / "export/cartography", dataset, tmp_path)
+    training = import_from(scored / "export/cartography", dataset, tmp_path)
     columns = set(table(score(training, "all", tmp_path)).columns)
     assert {"el2n", "aum", "forgetting", "random"} <= columns
     assert not {"vog", "tracin", "grand", "pvi"} & columns
 
 
 def test_the_values_of_aum_itself_are_ours(scored, dataset, tmp_path):
-    """AUM's own calculator, fed with our logits, writes the CSV that we export and adopt."""
+    """AUM's own calculator, fed with our logits, writes the CSV that we export and import."""
     read = dynamics.read_cartography(scored / "export/cartography")
     calculator = AUMCalculator(str(tmp_path))
     for epoch in read.logits:
@@ -177,7 +181,7 @@ def test_the_values_of_aum_itself_are_ours(scored, dataset, tmp_path):
     theirs = pd.read_csv(tmp_path / "aum_values.csv").set_index("sample_id")["aum"]
     ours = pd.read_csv(scored / "export/aum/aum_values.csv").set_index("sample_id")["aum"]
     assert np.allclose(ours.sort_index(), theirs.sort_index(), atol=1e-5)
-    training = adopt(tmp_path / "aum_values.csv", dataset, tmp_path / "work")
+    training = import_from(tmp_path / "aum_values.csv", dataset, tmp_path / "work")
     found = table(score(training, "aum", tmp_path / "work"))
     assert np.allclose(found["aum"], table(scored)["aum"], atol=1e-5)
 
@@ -186,7 +190,7 @@ def test_a_csv_of_scores_gives_these_alone(scored, dataset, tmp_path):
     rows = np.arange(121)[::-1]
     values = pd.DataFrame({"sample_id": rows, "el2n": rows / 100, "note": "x"})
     values.to_csv(tmp_path / "mine.csv", index=False)
-    training = adopt(tmp_path / "mine.csv", dataset, tmp_path / "work")
+    training = import_from(tmp_path / "mine.csv", dataset, tmp_path / "work")
     found = table(score(training, "all", tmp_path / "work"))
     assert list(found.columns) == ["id", "label", "el2n", "random"]
     assert np.allclose(found["el2n"], np.arange(121) / 100)  # by the row of the file
@@ -228,7 +232,7 @@ def test_a_column_with_repeats_names_no_example(tmp_path, capsys):
     """The number of a sentence in its document, say, whose values are also numbers of rows."""
     dataset = numbered(tmp_path, index=np.arange(121) % 5, idx=np.arange(121) // 2)
     path = values_of(tmp_path / "aum_values.csv", np.arange(121))
-    training = adopt(path, dataset, tmp_path / "work")
+    training = import_from(path, dataset, tmp_path / "work")
     said = f"121 examples are matched to {path} by the column 'source_row'\n"
     assert said in capsys.readouterr().err
     found = table(score(training, "aum", tmp_path / "work"))["aum"]
@@ -240,7 +244,7 @@ def test_repeats_alone_are_said_to_be_why_no_column_names_the_examples(tmp_path)
     path = tmp_path / "aum_values.csv"
     path.write_text("sample_id,aum\n" + "".join(f"s{row},1\n" for row in range(5)))
     with pytest.raises(InputError, match="values of 'idx', but that has the same for several"):
-        adopt(path, dataset, tmp_path / "work")
+        import_from(path, dataset, tmp_path / "work")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +293,7 @@ def test_the_gold_classes_tell_which_of_two_columns_names_the_examples(tmp_path,
     by_index[other] = labels
     for number, (column, gold) in enumerate({"source_row": labels, "index": by_index}.items()):
         path = cartography(tmp_path / str(number), gold)
-        training = adopt(path, dataset, tmp_path / "work")
+        training = import_from(path, dataset, tmp_path / "work")
         assert f"by the column {column!r}" in (said := capsys.readouterr().err)
         assert "would match them otherwise" in said
         assert table(score(training, "el2n@1", tmp_path / "work"))["el2n@1"].nunique() == 1
@@ -298,7 +302,7 @@ def test_the_gold_classes_tell_which_of_two_columns_names_the_examples(tmp_path,
 def test_scores_say_which_of_two_columns_they_were_matched_by(tmp_path, capsys):
     dataset = numbered(tmp_path, index=np.arange(121)[::-1])
     path = values_of(tmp_path / "aum_values.csv", np.arange(121))
-    training = adopt(path, dataset, tmp_path / "work")
+    training = import_from(path, dataset, tmp_path / "work")
     assert "by the column 'index' ('source_row' would match them otherwise)" in (
         capsys.readouterr().err
     )
@@ -309,7 +313,7 @@ def test_scores_say_which_of_two_columns_they_were_matched_by(tmp_path, capsys):
 def test_examples_that_train_does_not_have_are_counted(tmp_path, capsys):
     dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
     path = values_of(tmp_path / "aum_values.csv", np.arange(150), np.arange(150))
-    adopt(path, dataset, tmp_path / "work")
+    import_from(path, dataset, tmp_path / "work")
     assert "'source_row'; it names 29 others too" in capsys.readouterr().err
 
 
@@ -320,7 +324,7 @@ def test_rows_that_are_counted_from_one_are_refused(tmp_path):
     dataset = str(tiny.write(tmp_path / "talk", frames))
     path = values_of(tmp_path / "aum_values.csv", np.arange(1, 122))
     with pytest.raises(InputError, match="rows counted from 1; source_row counts them from 0"):
-        adopt(path, dataset, tmp_path / "work")
+        import_from(path, dataset, tmp_path / "work")
 
 
 def test_a_table_of_scores_is_known_by_its_first_column_without_repeats(tmp_path):
@@ -328,15 +332,17 @@ def test_a_table_of_scores_is_known_by_its_first_column_without_repeats(tmp_path
     content = {"index": np.arange(121) % 5, "uid": [f"u{row}" for row in range(121)]}
     path = tmp_path / "mine.csv"
     pd.DataFrame(content | {"aum": np.arange(121)}).iloc[::-1].to_csv(path, index=False)
-    training = adopt(path, dataset, tmp_path / "work")
+    training = import_from(path, dataset, tmp_path / "work")
     found = table(score(training, "aum", tmp_path / "work"))["aum"]
     assert found.tolist() == list(range(121))
 
 
 def test_scores_alone_cannot_be_completed_to_a_stack(tmp_path):
     path = values_of(tmp_path / "aum_values.csv", np.arange(121))
-    with pytest.raises(InputError, match="stack=true completes the last checkpoint, but adopt="):
-        adopt(path, "assistant:500", tmp_path / "work", task="nlu", stack=True)
+    with pytest.raises(
+        InputError, match="stack=true completes the last checkpoint, but import_from="
+    ):
+        import_from(path, "assistant:500", tmp_path / "work", task="nlu", stack=True)
 
 
 def broken(tmp_path: Path, name: str, content: str) -> Path:
@@ -387,7 +393,7 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
 )
 def test_files_that_cannot_be_used_say_why(dataset, tmp_path, name, content, said):
     with pytest.raises(InputError, match=said):
-        adopt(broken(tmp_path, name, content), dataset, tmp_path / "work")
+        import_from(broken(tmp_path, name, content), dataset, tmp_path / "work")
 
 
 def test_two_files_of_an_epoch_and_gold_classes_that_change_are_refused(tmp_path):
@@ -406,7 +412,7 @@ def test_a_file_of_another_kind_is_refused(dataset, tmp_path):
     path = tmp_path / "scores.pkl"
     path.write_bytes(b"x")
     with pytest.raises(InputError, match="is a file, but no .csv"):
-        adopt(path, dataset, tmp_path / "work")
+        import_from(path, dataset, tmp_path / "work")
 
 
 def test_another_split_can_be_scored_but_not_pruned(trained, tmp_path):
@@ -434,7 +440,7 @@ def test_pvi_of_a_test_set_is_its_definition(trained, tmp_path):
     read = storage.open_saved(trained / "data").dataset()
     tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     model = classifier.open_checkpoint(trained / f"runs/0/step-{last:06d}")
-    tokens = encode(tokenizer, read.test, TrainStep(**manifest["knobs"]))
+    tokens = encode(tokenizer, read.test, TrainStep(**manifest["parameters"]))
     logits = torch.tensor(classifier.predict(model, tokens)).double().log_softmax(1).numpy()
     null = json.loads((trained / "runs/0/null.json").read_text())[str(last)]
     labels = read.test["label"].to_numpy()
@@ -564,7 +570,7 @@ def test_a_table_of_scores_may_be_in_any_format_of_datasets(tmp_path, name):
     }
     write.get(name, lambda at: values.to_csv(at, index=False))(tmp_path / name)
     dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
-    training = adopt(tmp_path / name, dataset, tmp_path / "work")
+    training = import_from(tmp_path / name, dataset, tmp_path / "work")
     found = table(score(training, "aum", tmp_path / "work"))["aum"]
     assert np.allclose(found, np.arange(121)[::-1] / 7)
 
@@ -572,8 +578,8 @@ def test_a_table_of_scores_may_be_in_any_format_of_datasets(tmp_path, name):
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (path := tmp_path / "scores.xlsx").write_text("")
     dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
-    with pytest.raises(InputError, match="scores.xlsx' is a file, but no .csv nor another table"):
-        adopt(path, dataset, tmp_path / "work")
+    with pytest.raises(InputError, match="scores.xlsx' is a file, but not a table"):
+        import_from(path, dataset, tmp_path / "work")
 
 
 def surplus(tmp_path: Path, dataset: str, place: int) -> tuple[Path, np.ndarray]:
@@ -590,7 +596,7 @@ def surplus(tmp_path: Path, dataset: str, place: int) -> tuple[Path, np.ndarray]
 def test_a_class_of_the_dynamics_that_the_dataset_lacks_is_left_out(tmp_path, capsys, place):
     dataset = str(tiny.write(tmp_path / "talk", tiny.frames()))
     path, logits = surplus(tmp_path, dataset, place)
-    training = adopt(path, dataset, tmp_path / "work")
+    training = import_from(path, dataset, tmp_path / "work")
     said = f"no example has the gold class {place} of {path}: its logits are left out\n"
     assert said in capsys.readouterr().err
     found = table(score(training, "el2n@1", tmp_path / "work"))["el2n@1"]

@@ -68,26 +68,30 @@ def folder(tmp_path_factory, trained) -> Path:
     return at
 
 
-def adopt(folder: Path, dataset: str, workdir: Path, **knobs) -> Path:
+def import_from(folder: Path, dataset: str, workdir: Path, **parameters) -> Path:
     config = TrainStep(
-        dataset=dataset, adopt=str(folder), workdir=str(workdir), **HERE, **(tiny.FAST | knobs)
+        dataset=dataset,
+        import_from=str(folder),
+        workdir=str(workdir),
+        **HERE,
+        **(tiny.FAST | parameters),
     )
     with cluster.engine(config) as engine:
         return finished(steps.train(config, engine))
 
 
 def test_adopted_checkpoints_score_as_if_they_were_our_own(tmp_path, trained, folder, dataset):
-    adopted = adopt(folder, dataset, tmp_path)
+    imported = import_from(folder, dataset, tmp_path)
     names = "vog,el2n,tracin"
-    found, wanted = score(adopted, names, tmp_path), score(trained, names, tmp_path)
+    found, wanted = score(imported, names, tmp_path), score(trained, names, tmp_path)
     pd.testing.assert_frame_equal(found, wanted)
 
 
 def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder, dataset):
-    adopted = adopt(folder, dataset, tmp_path)
+    imported = import_from(folder, dataset, tmp_path)
     with pytest.raises(InputError, match="holds checkpoints only"):
-        score(adopted, "forgetting", tmp_path)
-    config = TrainStep(dataset=dataset, adopt=str(folder), workdir=str(tmp_path), **HERE)
+        score(imported, "forgetting", tmp_path)
+    config = TrainStep(dataset=dataset, import_from=str(folder), workdir=str(tmp_path), **HERE)
     with cluster.engine(config) as engine, pytest.raises(InputError, match="null model"):
         finished(steps.train(config, engine, score="pvi"))
 
@@ -344,7 +348,7 @@ def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, datas
         config["id2label"] = {"0": "weather", "1": "music", "2": "timer"}
         path.write_text(json.dumps(config))
     with pytest.raises(InputError, match="numbers its classes weather, music, timer"):
-        adopt(at, dataset, tmp_path / "work")
+        import_from(at, dataset, tmp_path / "work")
     found = trainer_output.find(at, 2, 1e-3)
     with pytest.raises(InputError, match="3 classes apart, but the dataset has 2"):
         trainer_output.check_labels(found, ["no", "yes"])
@@ -361,11 +365,11 @@ def test_a_trainer_whose_model_numbers_its_classes_otherwise_is_stopped_at_once(
     assert not list(tmp_path.iterdir())
 
 
-def begun(tmp_path: Path, dataset: str, trained, tokenizer, **knobs) -> None:
+def begun(tmp_path: Path, dataset: str, trained, tokenizer, **parameters) -> None:
     """Begin a training of a Trainer with the callback."""
     from influence.callback import KeepCheckpoints
 
-    keeper = KeepCheckpoints(tmp_path / "training", dataset=dataset, **knobs)
+    keeper = KeepCheckpoints(tmp_path / "training", dataset=dataset, **parameters)
     state = SimpleNamespace(max_steps=9)
     keeper.on_train_begin(None, state, None, model=trained, processing_class=tokenizer)
 
@@ -388,7 +392,7 @@ def test_a_trainer_without_a_tokenizer_needs_the_name_of_its_model(tmp_path, dat
     begun(tmp_path, dataset, model, None, model="somebody/bert")
 
 
-def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **knobs):
+def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **parameters):
     """Return a Trainer of three classes, and its model, with these callbacks."""
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
@@ -411,7 +415,7 @@ def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **knobs):
         "use_cpu": True,
         "disable_tqdm": True,
     }
-    arguments = TrainingArguments(**usual | knobs)
+    arguments = TrainingArguments(**usual | parameters)
     made = Trainer(
         model=model,
         args=arguments,

@@ -72,7 +72,7 @@ def test_a_model_that_fits_needs_no_word():
 
 
 def test_labels_before_they_were_redrawn_and_those_not_flagged_are_read_as_well():
-    rows = pd.DataFrame({"label": [0, 1, 1, 0], "flipped": [False, True, False, True]})
+    rows = pd.DataFrame({"label": [0, 1, 1, 0], "mislabeled": [False, True, False, True]})
     (first, _, _), (labels, places, which) = readings(rows, 2)
     assert first.tolist() == [0, 1, 1, 0]
     assert (labels.tolist(), places.tolist()) == ([0, 1], [0, 2])
@@ -83,4 +83,4 @@ def test_labels_before_they_were_redrawn_and_those_not_flagged_are_read_as_well(
     named = rows.assign(clean_label=["a", "b", "a", "b"])  # a column of the user's own
     assert [list(r[1]) for r in readings(named, 2)][1] == [0, 2]
     assert len(list(readings(rows[["label"]], 2))) == 1
-    assert len(list(readings(rows.assign(flipped=False), 2))) == 1
+    assert len(list(readings(rows.assign(mislabeled=False), 2))) == 1

@@ -21,12 +21,12 @@ class Killed(Exception):
     pass
 
 
-def config(root: Path, **knobs) -> TrainStep:
+def config(root: Path, **parameters) -> TrainStep:
     data = root / "talk"
     if not data.exists():
         tiny.write(data, tiny.frames())
     here = {"workdir": str(root / "work"), "workers": 1, "threads": 1, "track": False}
-    return TrainStep(dataset=str(data), **here, **{**tiny.FAST, **knobs})
+    return TrainStep(dataset=str(data), **here, **{**tiny.FAST, **parameters})
 
 
 def trained(asked: TrainStep) -> Path:
@@ -76,10 +76,10 @@ def test_a_null_model_goes_on_from_the_end_of_its_last_epoch(undisturbed, tmp_pa
 
 
 def test_folds_go_on_from_the_end_of_their_last_epoch(tmp_path, monkeypatch):
-    knobs = {"folds": 2, "null_model": False, "observe_every": 0}
-    whole = trained(config(tmp_path / "whole", **knobs))
+    parameters = {"folds": 2, "null_model": False, "observe_every": 0}
+    whole = trained(config(tmp_path / "whole", **parameters))
     kept = kill_at(monkeypatch, runs.resume, "keep", 6)  # 4 of the run, 2 of each fold
-    asked = config(tmp_path / "half", **knobs)
+    asked = config(tmp_path / "half", **parameters)
     with pytest.raises(Killed):
         trained(asked)
     directory = trained(asked)

@@ -36,8 +36,8 @@ def dataset(tmp_path_factory) -> str:
     return str(tiny.write(tmp_path_factory.mktemp("data") / "talk", frames))
 
 
-def train(dataset: str, workdir: Path, **knobs) -> Path:
-    config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **LEARNED | knobs)
+def train(dataset: str, workdir: Path, **parameters) -> Path:
+    config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **LEARNED | parameters)
     with cluster.engine(config) as engine:
         records = steps.train(config, engine)
         while True:
@@ -79,18 +79,18 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
 
 
-def refused(folder: Path, dataset: str, said: str, **knobs) -> None:
+def refused(folder: Path, dataset: str, said: str, **parameters) -> None:
     work = folder.parent / "work"
     with pytest.raises(InputError, match=said) as caught:
-        train(dataset, work, adopt=str(folder), **knobs)
+        train(dataset, work, import_from=str(folder), **parameters)
     assert "\n" not in str(caught.value) and not work.exists()
 
 
 def test_checkpoints_with_their_tokenizer_predict_as_they_did(
     tmp_path, trained, folder, dataset, capsys
 ):
-    adopted = train(dataset, tmp_path / "work", adopt=str(folder))
-    assert accuracy(adopted) == accuracy(trained) == 1
+    imported = train(dataset, tmp_path / "work", import_from=str(folder))
+    assert accuracy(imported) == accuracy(trained) == 1
     assert "fits the labels of 100.0% of 121 train examples" in capsys.readouterr().err
 
 
@@ -99,8 +99,8 @@ def test_the_tokenizer_may_be_beside_any_checkpoint_or_above_all(tmp_path, folde
     first, last = checkpoints(folder)
     for file in last.glob("tokenizer*"):
         file.rename((first if place == "first" else folder) / file.name)
-    adopted = train(dataset, tmp_path / "work", adopt=str(folder))
-    assert accuracy(adopted) == 1
+    imported = train(dataset, tmp_path / "work", import_from=str(folder))
+    assert accuracy(imported) == 1
 
 
 @pytest.mark.parametrize("model", ["tiny", "mini"])
@@ -116,8 +116,8 @@ def test_without_a_tokenizer_that_of_the_model_named_is_theirs(tmp_path, folder,
     for file in folder.glob("*/tokenizer*"):
         file.unlink()
     work = tmp_path / "work"
-    adopted = train(dataset, work, adopt=str(folder), model=str(named), layers=0)
-    assert accuracy(adopted) == 1
+    imported = train(dataset, work, import_from=str(folder), model=str(named), layers=0)
+    assert accuracy(imported) == 1
 
 
 def shuffle(folder: Path, seed: int) -> None:
@@ -176,7 +176,7 @@ def test_names_that_are_not_those_of_the_dataset_leave_it_to_the_predictions(
     tmp_path, folder, dataset, capsys, names, told
 ):
     rename(folder, names)
-    train(dataset, tmp_path / "work", adopt=str(folder))
+    train(dataset, tmp_path / "work", import_from=str(folder))
     assert told in (said := capsys.readouterr().err) and ("of the checkpoints" in said) == bool(
         told
     )
@@ -247,8 +247,8 @@ def test_checkpoints_of_trainings_of_another_plan_are_refused(folder, dataset, n
 
 def test_a_training_that_resumed_for_longer_is_one(tmp_path, folder, dataset):
     plan(folder, {"max_steps": 90}, {"max_steps": 96}, losses=True)
-    adopted = train(dataset, tmp_path / "work", adopt=str(folder))
-    assert len(run(adopted)["checkpoints"]) == 2
+    imported = train(dataset, tmp_path / "work", import_from=str(folder))
+    assert len(run(imported)["checkpoints"]) == 2
 
 
 def test_checkpoints_that_noted_other_learning_rates_are_refused(folder, dataset):
@@ -280,18 +280,20 @@ def test_large_weights_are_finite(tmp_path, folder, dataset):
 
 
 def test_what_has_no_effect_on_an_import_is_said(tmp_path, folder, dataset, capsys):
-    knobs = {"runs": 3, "checkpoints": 2, "checkpoint_every": 5}
-    train(dataset, tmp_path / "work", adopt=str(folder), **knobs)
-    said = "runs=3, checkpoints=2, checkpoint_every=5 has no effect: adopt takes what is there"
+    parameters = {"runs": 3, "checkpoints": 2, "checkpoint_every": 5}
+    train(dataset, tmp_path / "work", import_from=str(folder), **parameters)
+    said = (
+        "runs=3, checkpoints=2, checkpoint_every=5 has no effect: import_from takes what is there"
+    )
     assert said in capsys.readouterr().err
-    train(dataset, tmp_path / "usual", adopt=str(folder), checkpoints=10)
+    train(dataset, tmp_path / "usual", import_from=str(folder), checkpoints=10)
     assert "has no effect" not in capsys.readouterr().err
 
 
 def test_a_model_left_aside_is_named(tmp_path, folder, dataset, capsys):
     last = checkpoints(folder)[-1]
     shutil.copytree(last, folder / f"{last.name}-best")
-    train(dataset, tmp_path / "work", adopt=str(folder))
+    train(dataset, tmp_path / "work", import_from=str(folder))
     assert f"{last.name}-best in {folder} is left aside: only" in capsys.readouterr().err
 
 
@@ -302,8 +304,8 @@ def test_a_checkpoint_at_the_start_is_accepted_beside_one_that_has_learned(
     config, tokenizer = TrainStep(**LEARNED), tokenizers.open_tokenizer(last)
     classifier.save(classifier.build(config, tokenizer, NAMES, 3), first)
     first.rename(folder / "checkpoint-0")
-    adopted = train(dataset, tmp_path / "work", adopt=str(folder))
-    assert run(adopted)["checkpoints"][0]["step"] == 0
+    imported = train(dataset, tmp_path / "work", import_from=str(folder))
+    assert run(imported)["checkpoints"][0]["step"] == 0
 
 
 def test_a_checkpoint_that_has_learned_nothing_is_refused(folder, dataset):
@@ -320,19 +322,19 @@ def test_a_folder_of_adapters_is_refused(folder, dataset):
 
 
 def test_what_will_be_retrained_instead_is_said(tmp_path, folder, dataset, capsys):
-    train(dataset, tmp_path / "one", adopt=str(folder))
+    train(dataset, tmp_path / "one", import_from=str(folder))
     assert "retrainings" not in capsys.readouterr().err
-    train(dataset, tmp_path / "two", adopt=str(folder), layers=0)
+    train(dataset, tmp_path / "two", import_from=str(folder), layers=0)
     assert "retrainings will be of model=tiny, from scratch" in capsys.readouterr().err
 
 
 def test_an_import_with_another_tokenizer_is_another_training(tmp_path, folder, dataset):
-    one = train(dataset, tmp_path / "work", adopt=str(folder))
+    one = train(dataset, tmp_path / "work", import_from=str(folder))
     tokenizer = checkpoints(folder)[-1] / "tokenizer.json"
     content = json.loads(tokenizer.read_text())
     content["normalizer"] = None
     tokenizer.write_text(json.dumps(content))
-    two = train(dataset, tmp_path / "work", adopt=str(folder))
+    two = train(dataset, tmp_path / "work", import_from=str(folder))
     assert one != two and "Lowercase" not in (two / "tokenizer/tokenizer.json").read_text()
 
 
@@ -351,12 +353,12 @@ def with_other_numbers(folder: Path) -> None:
         classifier.save(model, path)
 
 
-def points(training: Path, workdir: Path, **knobs) -> Path:
+def points(training: Path, workdir: Path, **parameters) -> Path:
     """Score a training, prune half of its examples at random, and retrain under one seed."""
     here = HERE | {"workdir": str(workdir)}
     scoring = ScoreStep(score="random", training=str(training), **here)
     sampling = SampleStep(arm="random", fractions="0.5", draws=1, **here)
-    evaluating = EvaluateStep(seeds=1, **here, **knobs)
+    evaluating = EvaluateStep(seeds=1, **here, **parameters)
     with cluster.engine(scoring) as engine:
         scored = last_of(steps.score(scoring, training, engine))
         sampled = last_of(steps.sample(sampling, scored))
@@ -378,8 +380,8 @@ def test_retrainings_of_an_import_are_not_those_of_a_model_with_another_tokenize
     both, alone = tmp_path / "both", tmp_path / "alone"
     made = {
         "own": points(train(dataset, both, epochs=2), both),
-        "imported": points(train(dataset, both, epochs=2, adopt=str(folder)), both),
-        "alone": points(train(dataset, alone, epochs=2, adopt=str(folder)), alone),
+        "imported": points(train(dataset, both, epochs=2, import_from=str(folder)), both),
+        "alone": points(train(dataset, alone, epochs=2, import_from=str(folder)), alone),
     }
     loss = {name: pd.read_csv(at / "points.csv")["test/loss"].tolist() for name, at in made.items()}
     assert loss["imported"] == loss["alone"] and loss["imported"] != loss["own"]
@@ -521,9 +523,9 @@ def test_a_model_that_always_says_the_rare_class_is_not_taken_for_one_of_another
 def test_a_model_of_clean_labels_is_taken_where_labels_were_redrawn(
     tmp_path, folder, dataset, capsys
 ):
-    adopted = train(dataset, tmp_path / "work", adopt=str(folder), label_noise=0.9)
-    rows = pd.read_parquet(adopted / "data/train.parquet")
-    assert rows["flipped"].mean() > 0.5
+    imported = train(dataset, tmp_path / "work", import_from=str(folder), label_noise=0.9)
+    rows = pd.read_parquet(imported / "data/train.parquet")
+    assert rows["mislabeled"].mean() > 0.5
     told = capsys.readouterr().err
     assert "fits the labels that are known to be right of 100.0% of 121 train" in told, told
 
@@ -533,4 +535,4 @@ def test_a_refusal_says_how_to_say_that_labels_are_wrong(tmp_path, folder):
     generator = np.random.default_rng(0)
     frames["train"]["label"] = generator.permutation(frames["train"]["label"])
     wrong = tiny.write(tmp_path / "wrong", frames)
-    refused(folder, str(wrong), "say which in a column flipped")
+    refused(folder, str(wrong), "say which in a column mislabeled")

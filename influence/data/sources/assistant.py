@@ -25,7 +25,7 @@ from influence.errors import InputError
 from influence.shapes import Int
 
 SMALLEST_SIZE = 500
-FLIPPED = 0.03
+MISLABELED = 0.03
 DUPLICATED = 0.08
 FRAMED = 0.35
 CARRIER_HEAD = 1  # Zipf's law at its steepest: a few carriers make much of the traffic
@@ -39,7 +39,7 @@ def generate(size: int = 8000, seed: int = 0) -> dict[str, pd.DataFrame]:
     """Return the splits train, validation and test with 75, 10 and 15 % of `size` requests.
 
     Columns: `text`; `domain` and `intent`, the labels to learn; `slots`, one BIO tag per word;
-    `clean_domain` and `clean_intent`, the truth; `flipped`, true where the labels are those of
+    `clean_domain` and `clean_intent`, the truth; `mislabeled`, true where the labels are those of
     another domain (3 % of train); `duplicate_of`, the text that a planted near duplicate varies
     (8 % of train), else "". Slots are always those of the text.
 
@@ -81,7 +81,9 @@ def _split(rows: int, duplicated: float, rng: np.random.Generator) -> pd.DataFra
     ]
     table = pd.DataFrame(records, columns=["text", "domain", "intent", "slots", "duplicate_of"])
     table = table.iloc[rng.permutation(rows)].reset_index(drop=True)
-    return table.assign(clean_domain=table["domain"], clean_intent=table["intent"], flipped=False)
+    return table.assign(
+        clean_domain=table["domain"], clean_intent=table["intent"], mislabeled=False
+    )
 
 
 def _allocate(rows: int, rng: np.random.Generator) -> Int[np.ndarray, " intents"]:
@@ -106,11 +108,11 @@ def _requests(
 
 def _flip_labels(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     originals = np.flatnonzero(table["duplicate_of"] == "")
-    chosen = rng.choice(originals, round(FLIPPED * len(table)), replace=False)
+    chosen = rng.choice(originals, round(MISLABELED * len(table)), replace=False)
     wrong = [_other_intent(domain, rng) for domain in table.loc[chosen, "domain"]]
     table.loc[chosen, "intent"] = wrong
     table.loc[chosen, "domain"] = [DOMAINS[intent] for intent in wrong]
-    table.loc[chosen, "flipped"] = True
+    table.loc[chosen, "mislabeled"] = True
     return table
 
 

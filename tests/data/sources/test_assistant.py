@@ -16,7 +16,7 @@ from influence.data.sources.templates import listed
 from influence.errors import InputError
 
 TEXT_COLUMNS = ["text", "domain", "intent", "slots", "clean_domain", "clean_intent", "duplicate_of"]
-COLUMNS = {*TEXT_COLUMNS, "flipped"}
+COLUMNS = {*TEXT_COLUMNS, "mislabeled"}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_splits_have_three_quarters_a_tenth_and_the_rest(splits):
 def test_columns_are_the_documented_ones(splits):
     for table in splits.values():
         assert set(table.columns) == COLUMNS
-        assert table["flipped"].dtype == bool
+        assert table["mislabeled"].dtype == bool
         assert table[TEXT_COLUMNS].map(lambda value: isinstance(value, str)).all(axis=None)
 
 
@@ -206,14 +206,14 @@ def test_slot_values_come_from_their_rule(originals):
 
 def test_held_out_splits_hold_nothing_planted(splits):
     for name in ("validation", "test"):
-        assert not splits[name]["flipped"].any()
+        assert not splits[name]["mislabeled"].any()
         assert (splits[name]["duplicate_of"] == "").all()
 
 
 def test_labels_differ_from_the_truth_exactly_where_flipped(requests):
     wrong = requests["domain"] != requests["clean_domain"]
-    assert (wrong == requests["flipped"]).all()
-    assert ((requests["intent"] != requests["clean_intent"]) == requests["flipped"]).all()
+    assert (wrong == requests["mislabeled"]).all()
+    assert ((requests["intent"] != requests["clean_intent"]) == requests["mislabeled"]).all()
 
 
 def test_a_flipped_intent_belongs_to_the_flipped_domain(requests):
@@ -222,7 +222,7 @@ def test_a_flipped_intent_belongs_to_the_flipped_domain(requests):
 
 
 def test_three_percent_of_train_is_flipped(splits):
-    assert splits["train"]["flipped"].sum() == 180
+    assert splits["train"]["mislabeled"].sum() == 180
 
 
 def test_about_eight_percent_of_train_varies_another_row_of_the_same_intent(splits):
@@ -233,7 +233,7 @@ def test_about_eight_percent_of_train_varies_another_row_of_the_same_intent(spli
     assert all(
         pair in sources for pair in zip(copies["duplicate_of"], copies["intent"], strict=True)
     )
-    assert not copies["flipped"].any()
+    assert not copies["mislabeled"].any()
 
 
 def test_a_near_duplicate_differs_by_one_word(splits):

@@ -95,10 +95,14 @@ def test_a_text_may_be_long(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_flags_of_wrong_labels_are_truths_in_every_format(tmp_path, ending):
-    frame = pd.DataFrame({"text": list("abc"), "label": [0, 1, 1], "flipped": [True, False, None]})
+    frame = pd.DataFrame(
+        {"text": list("abc"), "label": [0, 1, 1], "mislabeled": [True, False, None]}
+    )
     dataset = load.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
-    assert dataset.train["flipped"].tolist() == [True, False, False]
-    assert "reads text 'text', label 'label' and known wrong labels 'flipped' of" in dataset.source
+    assert dataset.train["mislabeled"].tolist() == [True, False, False]
+    assert (
+        "reads text 'text', label 'label' and known wrong labels 'mislabeled' of" in dataset.source
+    )
 
 
 @pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": []}', b'{"info": {"features": 3}}'])
@@ -247,8 +251,8 @@ def test_named_splits_are_used(tmp_path):
 # layouts
 
 
-def sizes(path, **knobs):
-    dataset = load.load(str(path), **knobs)
+def sizes(path, **parameters):
+    dataset = load.load(str(path), **parameters)
     assert len(pd.concat(dataset.splits.values())["text"].unique()) == sum(
         len(rows) for rows in dataset.splits.values()
     )
@@ -523,10 +527,10 @@ def test_what_is_guessed_is_said_with_what_was_left_aside(tmp_path):
 # Whatever the files hold
 
 
-def load_or_refuse(directory: Path, **knobs) -> Dataset | None:
+def load_or_refuse(directory: Path, **parameters) -> Dataset | None:
     """Return the dataset and see that it is one, None for bad input."""
     try:
-        dataset = load.load(str(directory), **knobs)
+        dataset = load.load(str(directory), **parameters)
     except InputError as error:
         assert "\n" not in str(error)
         return None
@@ -637,7 +641,7 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 OBJECTS = st.dictionaries(
-    st.sampled_from(["text", "label", "id", "flipped", "source_row", "more", ""]),
+    st.sampled_from(["text", "label", "id", "mislabeled", "source_row", "more", ""]),
     st.one_of(VALUES, st.sampled_from(["a", "b", 0, 1])),
 )
 

@@ -1,0 +1,103 @@
+"""What every finished step directory holds: the facts that each step hands on to the next."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from influence.config.parameters import FitConfig
+from influence.data.storage import Saved, open_saved
+from influence.errors import InputError, first_line
+from influence.runtime import store
+
+HANDED_ON = ("dataset", "label_names", "recall", "task", "fit")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished step directory: opening it reads its manifest, everything else is read when asked.
+
+    Raises InputError if the directory is not a finished one of this step, or a file is missing.
+    """
+
+    directory: Path
+    step: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Read the manifest, so that nothing unfinished is ever opened."""
+        object.__setattr__(self, "directory", Path(self.directory).absolute())
+        _ = self._manifest
+
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        return store.read_manifest(self.directory, self.step)
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of the result: equal requests have equal results."""
+        return self._manifest["fingerprint"]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the step."""
+        return self._manifest["parameters"]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that the numbers depend on."""
+        return self._manifest["versions"]
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the dataset, as it was asked for."""
+        return self._manifest["dataset"]["name"]
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their numbers."""
+        return tuple(self._manifest["label_names"])
+
+    @property
+    def task(self) -> str:
+        """Classify, or nlu for the stack of a voice assistant."""
+        return self._manifest["task"]
+
+    @cached_property
+    def fit(self) -> FitConfig:
+        """How the scored model was trained.
+
+        Raises InputError if another version of this package wrote it.
+        """
+        try:
+            return FitConfig(**self._manifest["fit"])
+        except TypeError as error:
+            raise InputError(
+                f"{self.directory} was written by another version of this package "
+                f"({first_line(error)}); run that step again"
+            ) from None
+
+    @property
+    def recall(self) -> np.ndarray | None:
+        """Validation recall of every class (classes,), 0 for one without validation examples.
+
+        None where no model was there to be validated.
+        """
+        if not (found := self._manifest["recall"]):
+            return None
+        return np.array([found.get(name, 0.0) for name in self.label_names])
+
+    @cached_property
+    def data(self) -> Saved:
+        """The dataset as it was used."""
+        return open_saved(self.directory / "data")
+
+    @property
+    def handed_on(self) -> dict[str, Any]:
+        """What the next step writes into its own manifest."""
+        return {name: self._manifest[name] for name in HANDED_ON}
+
+    def verify(self) -> None:
+        """Raise InputError for a file that is not, byte by byte, what the step wrote."""
+        store.verify(self.directory, self._manifest)
