@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from scipy.special import log_softmax
 
 from influence.shapes import Bool, Float, Int, Shaped
 
@@ -293,9 +294,7 @@ def random(ids: Shaped[np.ndarray, " examples"]) -> Examples:
 
 
 def _log_softmax(logits) -> np.ndarray:
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return log_softmax(logits.astype(np.float64), axis=-1)
 
 
 def _gold(values, labels) -> np.ndarray:

@@ -8,6 +8,8 @@ import importlib.util
 
 import numpy as np
 import pandas as pd
+from scipy import special, stats
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from influence.shapes import Bool, Float, Int
 from influence.trace.trace import Trace
@@ -19,25 +21,23 @@ Mislabeled = Bool[np.ndarray, " examples"]
 
 
 def detection(hardness: Examples, mislabeled: Mislabeled) -> dict[str, float]:
-    """Return how well high hardness tells the mislabeled labels from the others.
+    """Return how well high hardness detects the mislabeled examples.
 
-    auroc: how often a mislabeled one is harder than another, ties counting half; chance is 0.5.
-    average_precision: precision at every mislabeled one, from the hardest on, averaged; precision:
-    the share of mislabeled ones among as many hardest examples as there are mislabeled ones. Chance
-    for both is `chance`, the share of mislabeled labels. Ties count as drawn in random order, and
-    for average_precision as found at once. All are nan unless some labels are mislabeled and some
-    not.
+    auroc: how often a mislabeled example is harder than a correctly labelled one, ties counting
+    half; chance is 0.5. average_precision: the precision at each mislabeled example, from the
+    hardest down, averaged, ties taken all at once. precision: the share of mislabeled examples
+    among the hardest, of which as many are taken as are mislabeled, ties drawn in random order.
+    Chance for both is `chance`, the share of mislabeled examples. All are nan unless some examples
+    are mislabeled and some are not.
     """
     count, examples = int(mislabeled.sum()), len(mislabeled)
     if not 0 < count < examples:
         return dict.fromkeys(("auroc", "average_precision", "precision", "chance"), float("nan"))
-    places = pd.Series(hardness).rank().to_numpy()[mislabeled]
-    above = places.sum() - count * (count + 1) / 2  # of all pairs, Mann and Whitney's U
     hits, ends = _curve(hardness, mislabeled)
-    gained = np.diff(hits, prepend=0)
+    ranks = stats.rankdata(hardness)  # scikit-learn refuses infinite scores
     return {
-        "auroc": float(above / (count * (examples - count))),
-        "average_precision": float((gained * hits / ends).sum() / count),
+        "auroc": float(roc_auc_score(mislabeled, ranks)),
+        "average_precision": float(average_precision_score(mislabeled, ranks)),
         "precision": float(np.interp(count, [0, *ends], [0, *hits]) / count),
         "chance": count / examples,
     }
@@ -134,5 +134,4 @@ def suspects(trace: Trace) -> pd.DataFrame:
 
 def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
     """Return the probabilities of each row, in 64 bits."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
+    return special.softmax(logits.astype(np.float64), axis=-1)

@@ -51,7 +51,7 @@ def write_comparisons(
     """Leave `correlations.csv` and `stability.csv`, by the examples of `ranked_rows`."""
     rows = ranked_rows(len(next(iter(columns.values()))))
     table = pd.DataFrame({name: values[rows] for name, values in columns.items()})
-    table.rank().corr().to_csv(directory / "correlations.csv")
+    table.corr(method="spearman").to_csv(directory / "correlations.csv")
     stability.stability(specs, sampled).to_csv(directory / "stability.csv", index=False)
 
 

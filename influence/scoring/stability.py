@@ -27,8 +27,8 @@ def stability(specs: Sequence[ScoreSpec], trace: Trace) -> pd.DataFrame:
     Columns: score; across ("seeds 0 and 1", "epochs 1 and 3", "odd and even checkpoints"); spearman
     (nan where a score is constant); overlap, the share of the hardest 10 % that both have in
     common, ties broken by the place in the train set; chance, what two random tenths have in
-    common. Only what the trace
-    holds is compared: a score read from one run or from one window alone has no row.
+    common. Only what the trace holds is compared: a score read from one run or from one window
+    alone has no row.
     """
     rows = []
     for spec in specs:
@@ -69,11 +69,11 @@ def halves(specs: Sequence[ScoreSpec], runs: Sequence[RunInfo]) -> list[ScoreSpe
 
 def agreement(one: Examples, other: Examples, top: float = TOP) -> dict[str, float]:
     """Return Spearman's correlation, and what the hardest `top` of both have in common."""
-    ranks = pd.DataFrame({"one": one, "other": other}).rank()
+    correlations = pd.DataFrame({"one": one, "other": other}).corr(method="spearman")
     size = max(1, round(top * len(one)))
     hardest = [set(np.argsort(-values, kind="stable")[:size].tolist()) for values in (one, other)]
     return {
-        "spearman": float(ranks["one"].corr(ranks["other"])),
+        "spearman": float(correlations.loc["one", "other"]),
         "overlap": len(hardest[0] & hardest[1]) / size,
         "chance": size / len(one),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
+from scipy.special import softmax
 from torch import nn
 
 from influence.config.parameters import TrainConfig
@@ -82,8 +83,7 @@ def _check_predictions(
     """
     rows, names = compatibility.sample(dataset.train), dataset.label_names
     logits = classifier.predict(model, encode(tokenizer, rows, config)).astype(np.float64)
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    every, refusal = odds / odds.sum(1, keepdims=True), ""
+    every, refusal = softmax(logits, axis=1), ""
     for labels, places, which in plausibility.readings(rows, len(names)):
         found = every[places]
         counts = class_order.confusion(labels, found.argmax(1), len(names))
