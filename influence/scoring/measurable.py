@@ -15,16 +15,9 @@ from influence.models.inputs import encode
 from influence.models.tokens import Tokens, collate
 from influence.scores import REGISTRY
 from influence.scoring.spec import ScoreSpec, parse_spec
-from influence.trace.meter import (
-    MISMATCH,
-    NORMS,
-    WITHOUT_GRADIENTS,
-    Meter,
-    Resident,
-    measure,
-    reference,
-    relative,
-)
+from influence.trace.input_gradients import WITHOUT_GRADIENTS
+from influence.trace.meter import NORMS, Meter, Resident, measure
+from influence.trace.self_check import MISMATCH, reference, relative
 from influence.training import imported
 
 VARIANCES = {"gradient_variance", "gradient_deviation"}

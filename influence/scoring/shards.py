@@ -24,15 +24,9 @@ from influence.runtime.engine import Engine, free_memory, hold
 from influence.runtime.step import say
 from influence.scoring import measurable
 from influence.scoring.plan import RunPlan
-from influence.trace.meter import (
-    MISMATCH,
-    WITHOUT_GRADIENTS,
-    Meter,
-    Resident,
-    rank_correlations,
-    self_check,
-    slowdown,
-)
+from influence.trace.input_gradients import WITHOUT_GRADIENTS
+from influence.trace.meter import Meter, Resident
+from influence.trace.self_check import MISMATCH, rank_correlations, self_check, slowdown
 from influence.trace.trace import RunTrace, Trace
 from influence.training.result import (
     GIVEN_LOGITS,

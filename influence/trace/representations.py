@@ -19,9 +19,9 @@ def represent(
     `batch_tokens` 0: as many tokens at once as usual.
     """
     device = next(model.parameters()).device
-    # Of its own accord T5 decodes nothing.
+    # Called whole, T5 asks for the inputs of its decoder.
     encoder = model.get_encoder() if has_decoder(model) else model.base_model
-    found: np.ndarray | None = None
+    vectors: np.ndarray | None = None
     model.eval()
     with torch.inference_mode():
         budget = batch_tokens or usual_tokens(device)
@@ -30,11 +30,11 @@ def represent(
             hidden = encoder(**inputs).last_hidden_state.float()
             real = inputs["attention_mask"].unsqueeze(-1)
             means = ((hidden * real).sum(1) / real.sum(1)).cpu().numpy()
-            if found is None:
-                found = np.empty((len(tokens), means.shape[1]), dtype=np.float32)
-            found[part] = means
-    assert found is not None
-    return found
+            if vectors is None:
+                vectors = np.empty((len(tokens), means.shape[1]), dtype=np.float32)
+            vectors[part] = means
+    assert vectors is not None
+    return vectors
 
 
 def principal(
@@ -46,6 +46,6 @@ def principal(
     """
     centred = vectors - vectors.mean(0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    found = (left * sizes)[:, :components]
-    signs = np.sign(found[np.abs(found).argmax(0), np.arange(found.shape[1])])
-    return found * np.where(signs == 0, 1, signs).astype(found.dtype)
+    scaled = (left * sizes)[:, :components]
+    signs = np.sign(scaled[np.abs(scaled).argmax(0), np.arange(scaled.shape[1])])
+    return scaled * np.where(signs == 0, 1, signs).astype(scaled.dtype)

@@ -10,8 +10,10 @@ from transformers import XLNetConfig, XLNetForSequenceClassification
 
 from influence.errors import InputError
 from influence.models.tokens import Tokens, collate, starts_of
-from influence.trace import meter as trace
-from influence.trace.meter import Meter, Resident, Variance
+from influence.trace import self_check as checks
+from influence.trace.gradient_norms import NormRecorder
+from influence.trace.input_gradients import Variance
+from influence.trace.meter import Measured, Meter, Resident
 from tests.helpers import architectures
 
 ALL = frozenset({"logits", "gradient_norms", "layer_norms", "classifier_norms"})
@@ -44,7 +46,7 @@ def examples(name: str, count: int = 13, types: bool = False) -> tuple[Tokens, n
     return Tokens(ids, kinds, starts, lengths, pad), np.arange(count) % 3
 
 
-def measured(found: trace.Measured) -> dict:
+def measured(found: Measured) -> dict:
     return {**found.at, **found.over}
 
 
@@ -56,7 +58,7 @@ def test_the_fused_pass_equals_a_loop_over_single_examples(name):
     tokens, labels = examples(name)
     rows, whole = np.arange(len(tokens)), meter(name)
     fused = measured(whole.measure(tokens, labels, rows, batch_tokens=64))
-    slow = measured(trace.reference(meter(name), tokens, labels, rows))
+    slow = measured(checks.reference(meter(name), tokens, labels, rows))
     assert set(slow) == {key for key in fused if key[1] != "logits"}
     for key, right in slow.items():
         np.testing.assert_allclose(fused[key], right, rtol=1e-5, atol=0, err_msg=str(key))
@@ -171,7 +173,7 @@ def test_a_model_without_a_rule_takes_the_slow_exact_path_and_says_how_slow():
     whole = meter("deberta-v2")
     whole.measure(tokens, labels, np.arange(4), 64)
     assert all(whole.slow)
-    assert trace.slowdown(whole, tokens, labels) > 1
+    assert checks.slowdown(whole, tokens, labels) > 1
 
 
 def test_a_model_with_rules_takes_the_fast_path():
@@ -205,32 +207,32 @@ def test_bf16_ranks_nearly_as_fp32_and_the_check_stays_in_fp32():
     for key, values in right.items():
         assert not np.array_equal(found[key], values), key
         assert np.linalg.norm(found[key] - values) < 0.05 * np.linalg.norm(values), key
-    ranked = trace.rank_correlations(fast, tokens, labels, 50)
+    ranked = checks.rank_correlations(fast, tokens, labels, 50)
     assert set(ranked) == {key[1] for key in right}
     assert all(0.9 < value < 1 for value in ranked.values()), ranked
-    assert 0 < trace.self_check(fast, tokens, labels, 4) < 1e-5
+    assert 0 < checks.self_check(fast, tokens, labels, 4) < 1e-5
 
 
 def test_the_ranks_of_fp32_are_those_of_fp32():
     tokens, labels = examples("bert", 30)
-    ranked = trace.rank_correlations(meter("bert"), tokens, labels, 30)
+    ranked = checks.rank_correlations(meter("bert"), tokens, labels, 30)
     assert ranked and all(value == pytest.approx(1) for value in ranked.values())
 
 
 def test_the_self_check_is_small_for_a_right_pass():
     tokens, labels = examples("bert")
-    assert 0 < trace.self_check(meter("bert"), tokens, labels, 4) < 1e-5
+    assert 0 < checks.self_check(meter("bert"), tokens, labels, 4) < 1e-5
 
 
 def test_the_self_check_notices_a_wrong_pass(monkeypatch):
     tokens, labels = examples("bert")
-    right = trace.NormRecorder.norms
+    right = NormRecorder.norms
     monkeypatch.setattr(
-        trace.NormRecorder,
+        NormRecorder,
         "norms",
         lambda self, *a, **k: {n: v * 1.01 for n, v in right(self, *a, **k).items()},
     )
-    assert trace.self_check(meter("bert"), tokens, labels, 4) > trace.MISMATCH
+    assert checks.self_check(meter("bert"), tokens, labels, 4) > checks.MISMATCH
 
 
 def test_logits_alone_need_no_gradient_and_no_check():
@@ -238,7 +240,7 @@ def test_logits_alone_need_no_gradient_and_no_check():
     bert = partial(architectures.build, "bert")
     plain = Meter([Resident(0, 10, bert, frozenset({"logits"}), ())])
     assert set(plain.measure(tokens, labels, np.arange(5), 64).at) == {(0, "logits", 10)}
-    assert trace.self_check(plain, tokens, labels, 4) == 0
+    assert checks.self_check(plain, tokens, labels, 4) == 0
 
 
 def test_only_what_was_asked_for_is_kept():

@@ -1,0 +1,98 @@
+"""The fused pass compared with plain autograd, with fp32, and with a forward pass alone."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from influence.models.tokens import Tokens, sent
+from influence.trace.gradient_norms import loop_norms
+from influence.trace.meter import Collected, Measured, Meter, measure
+
+MISMATCH = 1e-3  # relative error of the self-check from which a pass is wrong, not merely rounded
+
+
+def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) -> float:
+    """Compare the pass on the first examples with `reference`; return the largest relative error.
+
+    Both in fp32. 0 if nothing that needs a gradient is measured.
+    """
+    rows = np.arange(min(examples, len(tokens)))
+    fused = meter.measure(tokens, labels, rows, int(tokens.lengths[rows].sum()), "fp32")
+    slow = reference(meter, tokens, labels, rows)
+    pairs = [(fused.at[key], slow.at[key]) for key in slow.at]
+    pairs += [(fused.over[key], slow.over[key]) for key in slow.over]
+    return max((relative(values, right) for values, right in pairs), default=0.0)
+
+
+def rank_correlations(
+    meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int
+) -> dict[str, float]:
+    """Return Spearman's correlation of the meter's values with those of fp32, on some examples.
+
+    By quantity, the lowest over checkpoints and windows; of the logits those of the labels count.
+    1 where nothing can be ranked.
+    """
+    rows = np.arange(min(examples, len(tokens)))
+    whole = int(tokens.lengths[rows].max()) * 32
+    own, exact = (meter.measure(tokens, labels, rows, whole, p) for p in (meter.precision, "fp32"))
+    lowest: dict[str, float] = {}
+    for part, right in ((own.at, exact.at), (own.over, exact.over)):
+        for key, values in part.items():
+            pair = (values, right[key])
+            if key[1] == "logits":
+                pair = tuple(v[rows, labels[rows]] for v in pair)
+            ranked = all(np.ptp(v) for v in pair)
+            correlation = float(stats.spearmanr(*pair).statistic) if ranked else 1.0
+            lowest[key[1]] = min(lowest.get(key[1], 1.0), correlation)
+    return lowest
+
+
+def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray) -> Measured:
+    """Measure norms and variances slowly and obviously: plain autograd, one example at a time."""
+    collected = Collected(len(rows), meter.device)
+    gradients: dict[tuple[int, int, str], list[Tensor]] = {}
+    for number, resident in enumerate(meter.residents):
+        opened = meter.opened(number)
+        for place, row in enumerate(rows):
+            where = sent(torch.tensor([place]), meter.device)
+            inputs, label = meter.collated(tokens, labels, np.array([row]))
+            norms = loop_norms(opened.model, inputs, label, opened.groups) if opened.groups else {}
+            for quantity, values in norms.items():
+                collected.put(collected.at, (resident.run, quantity, resident.step), values, where)
+            for window in resident.windows:
+                _, gradient, _ = measure(opened.model, inputs, label, True, None)
+                gradients.setdefault((place, resident.run, window), []).append(gradient)
+    for (place, run, window), seen in gradients.items():
+        variance = torch.stack(seen).var(0, correction=0)
+        for quantity, values in (
+            ("gradient_variance", variance),
+            ("gradient_deviation", variance.sqrt()),
+        ):
+            where = sent(torch.tensor([place]), meter.device)
+            collected.put(collected.over, (run, quantity, window), values.mean().reshape(1), where)
+    return collected.measured()
+
+
+def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8) -> float:
+    """Return how many times longer than a forward pass the one-at-a-time path of norms takes."""
+    number = meter.slow.index(True)
+    opened = meter.opened(number)
+    inputs, gold = meter.collated(tokens, labels, np.arange(min(examples, len(tokens))))
+    loop = _seconds(lambda: loop_norms(opened.model, inputs, gold, opened.groups))
+    return loop / _seconds(lambda: opened.model(**inputs))
+
+
+def relative(values: np.ndarray, right: np.ndarray) -> float:
+    """Return how far `values` are from the right ones, as a share of these."""
+    return float(np.linalg.norm(values - right) / max(np.linalg.norm(right), 1e-12))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
