@@ -13,13 +13,14 @@ def main(config: ScoreStep) -> None:
     from influence.report import artifacts
     from influence.runtime import engine as cluster
     from influence.tracking import run as tracking
+    from influence.training.result import Training
 
     with tracking.run(
         config, f"score {config.score}", "Influence scores of the train set.", "score"
     ) as opened:
         training = tracking.resolve(config.training)
         with cluster.engine(config) as engine:
-            directory = opened.follow(steps.score(config, training, engine))
+            directory = opened.follow(steps.score(config, Training(training), engine))
         artifacts.score(opened, directory)
 
 

@@ -27,6 +27,7 @@ from influence.runtime.engine import Engine
 from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
 from influence.tracking import run
 from influence.tracking.run import Run
+from influence.training.result import Training
 
 # Parameters that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
@@ -43,7 +44,7 @@ def train_and_score(
         artifacts.train(child, training)
     parameters = narrow(config, ScoreStep, training=str(training), score=score)
     with run.run(parameters, "score", "Influence scores.", "score") as child:
-        scores = child.follow(steps.score(parameters, training, engine))
+        scores = child.follow(steps.score(parameters, Training(training), engine))
         artifacts.score(child, scores)
     return scores
 

@@ -5,7 +5,7 @@ that whoever iterates decides what to log, plot or stop.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 from influence.config.parameters import TrainStep, names
 from influence.data.storage import Dataset
@@ -59,8 +59,6 @@ def train(
     plan(specs, training.expected(config, len(dataset.train)))
     if check is not None:
         check(dataset)
-    request = training.request(config, dataset, engine, paired)
-    if not request.is_finished:
-        notes = measurable.check_training(request.config, dataset, score)
-        request = replace(request, notes=(*request.notes, *notes))
+    trial = partial(measurable.check_start, config, dataset, score)
+    request = training.request(config, dataset, engine, paired, trial)
     return (yield from training.train(request, engine))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from influence import scores
 from influence.scores import QUANTITIES, REGISTRY
-from influence.scoring.plan import compute
+from influence.scoring.compute import compute
 from influence.trace.trace import load_trace, save_trace
 from tests.helpers.traces import EXAMPLES, SPECS, arrays, make_trace
 

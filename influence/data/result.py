@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from influence.config.parameters import FitConfig
 from influence.data.storage import Saved, open_saved
 from influence.errors import InputError, first_line
 from influence.runtime import store
 
+DATA, TOKENIZER = "data", "tokenizer"  # folders of every step directory but that of a curve
 HANDED_ON = ("dataset", "label_names", "recall", "task", "fit")
 
 
@@ -29,6 +32,23 @@ class Result:
         """Read the manifest, so that nothing unfinished is ever opened."""
         object.__setattr__(self, "directory", Path(self.directory).absolute())
         _ = self._manifest
+
+    def __repr__(self) -> str:
+        """Name the directory and what is in it, in one line."""
+        try:
+            facts = "".join(f", {fact}" for fact in self._facts())
+        except InputError:  # another version wrote it, which is said where it matters
+            facts = ""
+        return f"{type(self).__name__}('…/{self.directory.name}'{facts})"
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: its one line, and its tables."""
+        tables = (table.to_html(index=False, border=0, na_rep="") for table in self._tables())
+        return "\n".join([f"<p><code>{escape(repr(self))}</code></p>", *tables])
+
+    def __reduce__(self) -> tuple:
+        """Travel to a worker as the directory alone: what was read of it may be large."""
+        return type(self), (self.directory,)
 
     @cached_property
     def _manifest(self) -> dict[str, Any]:
@@ -84,20 +104,33 @@ class Result:
 
         None where no model was there to be validated.
         """
-        if not (found := self._manifest["recall"]):
+        if not (by_name := self._manifest["recall"]):
             return None
-        return np.array([found.get(name, 0.0) for name in self.label_names])
+        return np.array([by_name.get(name, 0.0) for name in self.label_names])
 
     @cached_property
     def data(self) -> Saved:
         """The dataset as it was used."""
-        return open_saved(self.directory / "data")
+        return open_saved(self.directory / DATA)
 
     @property
     def handed_on(self) -> dict[str, Any]:
         """What the next step writes into its own manifest."""
         return {name: self._manifest[name] for name in HANDED_ON}
 
+    def share(self, directory: Path) -> None:
+        """Leave the dataset and the tokenizer in the directory of the next step, as links."""
+        for part in (DATA, TOKENIZER):
+            store.copy_tree(self.directory / part, directory / part)
+
     def verify(self) -> None:
         """Raise InputError for a file that is not, byte by byte, what the step wrote."""
         store.verify(self.directory, self._manifest)
+
+    def _facts(self) -> list[str]:
+        """Return what the one line says of the content."""
+        return []
+
+    def _tables(self) -> list[pd.DataFrame]:
+        """Return what a notebook shows below the one line."""
+        return []

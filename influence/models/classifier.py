@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,15 @@ LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs call their
 UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A model that a training starts from, on the CPU, with its tokenizer and name in messages."""
+
+    name: str
+    model: nn.Module
+    tokenizer: Any
+
+
 def build(
     config: ModelConfig, tokenizer, label_names: tuple[str, ...], seed: int, head: bool = True
 ) -> nn.Module:
@@ -45,22 +56,34 @@ def check_start(
     splits: Mapping[str, pd.DataFrame],
     unseen: bool = False,
 ) -> list[str]:
-    """Return what is worth saying of the model that a training starts from.
+    """Return what is worth saying of the model that a training starts from; see `started`."""
+    return started(config, tokenizer, label_names, splits, unseen)[1]
 
-    Raises InputError if it cannot be built, if `compatibility.check` finds that it does not belong
-    with its tokenizer and the texts of `splits`, or if a head that it brings fits the labels of
-    train in another order of the classes.
+
+def started(
+    config: ModelConfig,
+    tokenizer,
+    label_names: tuple[str, ...],
+    splits: Mapping[str, pd.DataFrame],
+    unseen: bool = False,
+) -> tuple[Start | None, list[str]]:
+    """Check the model that a training starts from; return it, and what is worth saying of it.
+
+    A model from scratch is made for its tokenizer and length, and not made for the check: None.
+    Raises InputError if the model cannot be built, if `compatibility.check` finds that it does not
+    belong with its tokenizer and the texts of `splits`, or if a head that it brings fits the labels
+    of train in another order of the classes.
     """
     if config.model in SCRATCH:
         _check_layers(config, SCRATCH[config.model][0])
-        return []  # made for this tokenizer and length
+        return None, []
     model, head = _built(config, tokenizer, label_names, 0)
     name = f"model {config.model!r}"
     notes = compatibility.check(name, model, tokenizer, config.max_length, splits, unseen)
     if head:
         _check_head(config, model, tokenizer, label_names, splits["train"])
         notes.append(f"{name} brings {head}")
-    return notes
+    return Start(name, model, tokenizer), notes
 
 
 def save(model: nn.Module, directory: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from influence.config.parameters import ModelConfig
+from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Saved, open_saved
 from influence.models import tokenizers
 from influence.models import tokens as batches
@@ -17,10 +18,8 @@ def open_inputs(
     directory: Path, split: str, config: ModelConfig
 ) -> tuple[batches.Tokens, np.ndarray]:
     """Return tokens and labels (examples,) of one split of a step directory of this workdir."""
-    source, tokenizer = (
-        open_saved(directory / "data"),
-        tokenizers.open_tokenizer(directory / "tokenizer"),
-    )
+    source = open_saved(directory / DATA)
+    tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
     tokens = open_tokens(source, split, tokenizer, config, cache_of(directory))
     return tokens, source.array(split, "label")
 

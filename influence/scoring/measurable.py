@@ -1,4 +1,4 @@
-"""Whether the gradients that scores read can be taken of a model, told by trying them."""
+"""Whether a model gives the gradients that scores read: by trying them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,8 +9,8 @@ from torch import nn
 from influence.config.parameters import TrainStep, names
 from influence.data.storage import Dataset
 from influence.errors import InputError, first_line
-from influence.models import compatibility, pretrained
-from influence.models.classifier import build
+from influence.models import compatibility
+from influence.models.classifier import Start
 from influence.models.inputs import encode
 from influence.models.tokens import Tokens, collate
 from influence.scores import REGISTRY
@@ -18,7 +18,6 @@ from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.input_gradients import WITHOUT_GRADIENTS
 from influence.trace.meter import NORMS, Meter, Resident, measure
 from influence.trace.self_check import MISMATCH, reference, relative
-from influence.training import imported
 
 VARIANCES = {"gradient_variance", "gradient_deviation"}
 LAYERS = "last_layer"  # of TracIn: others change what is summed, not whether it can be
@@ -53,28 +52,16 @@ def two_texts(tokens: Tokens) -> Tokens:
     return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
 
 
-def check_training(config: TrainStep, dataset: Dataset, score: str) -> list[str]:
-    """Return what gradients the model of a training does not give.
+def check_start(config: TrainStep, dataset: Dataset, score: str, start: Start) -> list[str]:
+    """Return which gradients the model that a training starts from does not give.
 
-    Raises InputError if one of the scores in `score` reads them.
+    Raises InputError if one of the scores in `score` reads them. The model is changed: only its
+    outputs are differentiated from now on.
     """
-    if config.model in pretrained.SCRATCH and not config.import_from:
-        return []  # a BERT
-    tokenizer = imported.tokenizer_of(config, dataset)
-    if config.import_from:
-        model, name = (
-            imported.open_last(config, tokenizer),
-            f"the checkpoints in {config.import_from}",
-        )
-    else:
-        model = build(config, tokenizer, dataset.label_names, 0)
-        name = f"model {config.model!r}"
-    if model is None:
-        return []
-    tokens = two_texts(encode(tokenizer, compatibility.sample(dataset.train), config))
+    tokens = two_texts(encode(start.tokenizer, compatibility.sample(dataset.train), config))
     asked = [*REGISTRY] if "all" in names(score) else names(score)
-    check(name, model, tokens, [parse_spec(one) for one in asked])
-    return [] if asked else told(name, model, tokens)
+    check(start.name, start.model, tokens, [parse_spec(one) for one in asked])
+    return [] if asked else told(start.name, start.model, tokens)
 
 
 def _hindrances(

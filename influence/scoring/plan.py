@@ -1,22 +1,16 @@
-"""What scores read: which checkpoints of which runs, planned before the trace and read after it."""
+"""What scores read: which checkpoints of which runs, planned before anything is measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from influence.errors import InputError
 from influence.models.fit import Checkpoint
 from influence.scores import QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
-from influence.shapes import Float
-from influence.trace.trace import RunTrace, Trace
 from influence.training.result import RunInfo
 
-Examples = Float[np.ndarray, " examples"]
 PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
 PARTS["even"] = slice(1, None, 2)
-BLOCK = 65536  # examples scored at a time
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
     read = [spec for spec in specs if str(spec) not in given]
     for spec in read:
         _check_weights(spec, runs[0])
-    selected = [(spec, _select(spec, runs)) for spec in read]
+    selected = [(spec, select(spec, runs)) for spec in read]
     for spec, pairs in selected:
         for run, chosen in pairs:
             _check_run(spec, run, chosen)
@@ -58,13 +52,13 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
 
 def with_logits(plans: Sequence[RunPlan], runs: Sequence[RunInfo]) -> list[RunPlan]:
     """Add the logits at the ends of those epochs that are read anyway: they cost nothing more."""
-    found = []
+    extended = []
     for plan, run in zip(plans, runs, strict=True):
         ends = {c.step for c in run.checkpoints if "epochs" in c.series}
         ends &= {*plan.at, *plan.varied}
         more = {step: plan.at.get(step, frozenset()) | {"logits"} for step in sorted(ends)}
-        found.append(replace(plan, at={**plan.at, **more}))
-    return found
+        extended.append(replace(plan, at={**plan.at, **more}))
+    return extended
 
 
 def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
@@ -77,22 +71,7 @@ def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
     return {"forward": forward, "backward": backward}
 
 
-def compute(spec: ScoreSpec, trace: Trace, block: int = BLOCK) -> Examples:
-    """Return one value per example: the score of each run that reaches the window, combined.
-
-    A score that was given from elsewhere is returned as it is.
-
-    Raises InputError where the trace lacks the checkpoints or the quantities of this score.
-    """
-    if str(spec) in trace.given:
-        return trace.given[str(spec)].astype(np.float64)
-    selected = _select(spec, trace.runs)
-    runs = [_compute_run(spec, trace, run, chosen, block) for run, chosen in selected]
-    combine = np.sum if REGISTRY[spec.name].combine == "sum" else np.mean
-    return combine(runs, axis=0)
-
-
-def _select(spec, runs):
+def select(spec, runs):
     """Pair every run that counts with the checkpoints the score reads there.
 
     Runs after the first may have been stopped early. A mean takes those that reach the very epochs
@@ -106,6 +85,18 @@ def _select(spec, runs):
         return [(run, chosen) for run, chosen in pairs if chosen]
     epochs = [checkpoint.epoch for checkpoint in pairs[0][1]]
     return [(run, chosen) for run, chosen in pairs if [c.epoch for c in chosen] == epochs]
+
+
+def check_null(spec, run, chosen, steps) -> None:
+    """Raise InputError unless the null model was read at the `steps` of all chosen checkpoints."""
+    beyond = [checkpoint.epoch for checkpoint in chosen if checkpoint.step not in steps]
+    if beyond:
+        end = max((c.epoch for c in run.checkpoints if c.step in steps), default=0.0)
+        ask = f"ask for {spec.name}@{end:g} or " if end else ""
+        raise InputError(
+            f"score '{spec}' reads the null model at the end of epoch {beyond[-1]:g}, but its "
+            f"training ends after epoch {end:g}; {ask}train with observe_epochs={beyond[-1]:g}"
+        )
 
 
 def _choose_checkpoints(spec, checkpoints) -> tuple[Checkpoint, ...]:
@@ -166,7 +157,7 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
     if "null_logits" in needs:
         if not run.null:
             raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
-        _check_null(spec, run, chosen, run.null)
+        check_null(spec, run, chosen, run.null)
 
 
 def _check_weights(spec, run: RunInfo) -> None:
@@ -190,18 +181,6 @@ def _sparsest_observations(checkpoints) -> int:
     return max(1, steps // 4)
 
 
-def _check_null(spec, run, chosen, steps) -> None:
-    """Raise InputError unless the null model was read at the `steps` of all chosen checkpoints."""
-    beyond = [checkpoint.epoch for checkpoint in chosen if checkpoint.step not in steps]
-    if beyond:
-        end = max((c.epoch for c in run.checkpoints if c.step in steps), default=0.0)
-        ask = f"ask for {spec.name}@{end:g} or " if end else ""
-        raise InputError(
-            f"score '{spec}' reads the null model at the end of epoch {beyond[-1]:g}, but its "
-            f"training ends after epoch {end:g}; {ask}train with observe_epochs={beyond[-1]:g}"
-        )
-
-
 def _plan_run(reads) -> RunPlan:
     """Collect what (spec, checkpoints) pairs of one run make necessary to measure."""
     at: dict[int, set[str]] = {}
@@ -218,61 +197,3 @@ def _plan_run(reads) -> RunPlan:
             elif kind == "run":
                 whole.add(name)
     return RunPlan({step: frozenset(names) for step, names in at.items()}, over, frozenset(whole))
-
-
-def _compute_run(spec, trace: Trace, run: RunTrace, chosen, block: int) -> np.ndarray:
-    """Score one run block by block: blocks bound the memory of the 64-bit copies."""
-    score, key = REGISTRY[spec.name], window_key(spec)
-    if lacking := _lacking(spec, trace, run, chosen):
-        raise InputError(
-            f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {lacking}; "
-            f"score again with {spec} among the scores"
-        )
-    starts = range(0, max(len(trace.labels), 1), block)  # of no examples one block
-    return np.concatenate(
-        [
-            score.function(**{n: _read(n, rows, trace, run, chosen, key) for n in score.needs})
-            for rows in (slice(start, start + block) for start in starts)
-        ]
-    )
-
-
-def _lacking(spec, trace: Trace, run: RunTrace, chosen) -> str:
-    """Say in words what of a score's quantities a trace does not hold: the first, "" for none.
-
-    Raises InputError for a null model that ends too early: scoring again would not give it.
-    """
-    for name in REGISTRY[spec.name].needs:
-        kind, of = QUANTITIES[name], f"'{name}' of seed {run.seed}"
-        if kind == "dataset" and getattr(trace, name) is None:
-            return f"'{name}'"
-        if kind in ("record", "dataset"):
-            continue
-        held = {"window": run.over, "run": run.whole}.get(kind, run.at)
-        if name not in held:
-            return of
-        if kind == "null":
-            _check_null(spec, run, chosen, run.at[name])
-        absent = [c.epoch for c in chosen if kind == "checkpoint" and c.step not in run.at[name]]
-        if absent:
-            return f"{of} at epoch {absent[0]:g}"
-        if kind == "window" and window_key(spec) not in run.over[name]:
-            return f"{of} in window {window_of(spec)}"
-    return ""
-
-
-def _read(name, rows, trace, run, chosen, key) -> np.ndarray:
-    """Return a block of examples of one quantity, in the shape a score expects."""
-    match QUANTITIES[name]:
-        case "checkpoint":
-            return np.stack([run.at[name][checkpoint.step][rows] for checkpoint in chosen])
-        case "null":
-            return np.stack([run.at[name][checkpoint.step] for checkpoint in chosen])
-        case "window":
-            return run.over[name][key][rows]
-        case "run":
-            return run.whole[name][:, rows]
-        case "record":
-            return np.array([checkpoint.learning_rate for checkpoint in chosen])
-        case "dataset":
-            return getattr(trace, name)[rows]

@@ -1,6 +1,5 @@
 """A pass over a split in shards: each is measured anywhere, into a file of its own."""
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,9 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from influence.data import slots
-from influence.data.storage import Saved, open_saved
+from influence.data.storage import Saved
 from influence.errors import InputError
-from influence.models import classifier, tokenizers
+from influence.models import classifier
 from influence.models.inputs import open_tokens
 from influence.runtime import store
 from influence.runtime.engine import Engine, free_memory, hold
@@ -28,13 +27,7 @@ from influence.trace.input_gradients import WITHOUT_GRADIENTS
 from influence.trace.meter import Meter, Resident
 from influence.trace.self_check import MISMATCH, rank_correlations, self_check, slowdown
 from influence.trace.trace import RunTrace, Trace
-from influence.training.result import (
-    GIVEN_LOGITS,
-    GIVEN_SCORES,
-    OUT_OF_FOLD,
-    read_checkpoints,
-    read_config,
-)
+from influence.training.result import Training
 
 COMPARED = 256  # examples that bf16 and fp32 rank both
 SHARDS = 16  # where the sizes that are sensible allow: work for all workers, and for their number
@@ -45,7 +38,7 @@ SMALLEST, LARGEST = 256, 4096  # examples of a shard
 class Pass:
     """What every shard of a pass needs to know."""
 
-    training: Path
+    training: Training
     plans: tuple[RunPlan, ...]  # one per run
     tracin_layers: str
     device: str
@@ -66,7 +59,7 @@ class Checked:
     correlations: dict[str, float]  # Spearman's with fp32, the lowest of each quantity
 
 
-def do_not_fit(training: Path, plans: Sequence[RunPlan], engine: Engine) -> bool:
+def do_not_fit(training: Training, plans: Sequence[RunPlan], engine: Engine) -> bool:
     """Tell whether all checkpoints would take more than half of the free memory, and say so."""
     paths = [
         path
@@ -111,9 +104,9 @@ def run_pass(
 
 def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
     """Measure examples start..end, unless that is done; the first shard also checks the pass."""
-    meter, tokenizer, labels, config = hold(_open, work)
-    source = open_saved(work.training / "data")
-    tokens = open_tokens(source, work.split, tokenizer, config, work.cache)  # anew: it is a map
+    meter, training, labels = hold(_open, work)
+    given = (training.tokenizer, training.config, work.cache)
+    tokens = open_tokens(training.data, work.split, *given)  # anew: it is a map
     checked = _check(work, meter, tokens, labels) if start == 0 else None
     path = _file(work, start, end)
     if not _is_whole(path):
@@ -127,23 +120,18 @@ def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
     return checked
 
 
-def traces(
-    work: Pass, manifest: dict, source: Saved, bounds: Sequence[tuple[int, int]]
-) -> Iterator[tuple[int, Trace]]:
+def traces(work: Pass, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Trace]]:
     """Yield the first row and the trace of each shard, with what is known besides weights."""
-    own = work.split == "train"
-    entropies = _trail_entropies(source, work.split) if manifest["task"] == "nlu" else None
-    given_path = work.training / "runs/0" / GIVEN_SCORES
-    given = load_file(given_path) if own and given_path.exists() else {}
-    has_folds = own and manifest["folds"]
-    out_of_fold = np.load(work.training / OUT_OF_FOLD, mmap_mode="r") if has_folds else None
+    training, own = work.training, work.split == "train"
+    source = training.data
+    entropies = _trail_entropies(source, work.split) if training.task == "nlu" else None
+    given = training.given_scores if own else {}
+    out_of_fold = training.out_of_fold_logits if own else None
     known = _cut(source.parts(work.split, ["id", "label"]), bounds)
     for (start, end), some in zip(bounds, known, strict=True):
         rows = slice(start, end)
         measured = load_file(_file(work, start, end))
-        runs = [
-            _run_trace(work, manifest, number, measured, rows) for number in range(len(work.plans))
-        ]
+        runs = [_run_trace(work, number, measured, rows) for number in range(len(work.plans))]
         yield (
             start,
             Trace(
@@ -179,7 +167,7 @@ def _trail_entropies(source: Saved, split: str) -> np.ndarray:
 def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
     error = self_check(meter, tokens, labels, work.self_check)
     if error > MISMATCH and meter.residents:  # is it the model's doing, or a mistake of ours?
-        model, name = meter.opened(0).model, f"the training {work.training}"
+        model, name = meter.opened(0).model, f"the training {work.training.directory}"
         if notes := measurable.told(name, model.cpu(), measurable.two_texts(tokens)):
             raise InputError(f"{notes[0]}; {WITHOUT_GRADIENTS}")
     if any(meter.slow):
@@ -195,24 +183,18 @@ def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
     return Checked(error, correlations)
 
 
-def _open(work: Pass):
-    """Return the meter of every checkpoint that the plans name, tokenizer, labels and config."""
-    manifest = store.read_manifest(work.training, "train")
-    classes = len(manifest["label_names"])
+def _open(work: Pass) -> tuple[Meter, Training, np.ndarray]:
+    """Return the meter of every checkpoint that the plans name, the training and the labels."""
     residents = [
-        resident
-        for run, plan in enumerate(work.plans)
-        for resident in _residents(work, run, plan, classes)
+        resident for run, plan in enumerate(work.plans) for resident in _residents(work, run, plan)
     ]
-    labels = open_saved(work.training / "data").array(work.split, "label")
-    tokenizer = tokenizers.open_tokenizer(work.training / "tokenizer")
-    config = read_config(manifest)
+    labels = work.training.data.array(work.split, "label")
     meter = Meter(residents, work.tracin_layers, work.streamed, work.precision, work.device)
-    return meter, tokenizer, labels, config
+    return meter, work.training, labels
 
 
-def _residents(work: Pass, run: int, plan: RunPlan, classes: int) -> Sequence[Resident]:
-    windows = _windows(plan)
+def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
+    windows, classes = _windows(plan), len(work.training.label_names)
     residents = []
     for step, path in _checkpoints(work.training, run, plan).items():
         model = partial(_open_checkpoint, path, work.device, classes)
@@ -221,12 +203,12 @@ def _residents(work: Pass, run: int, plan: RunPlan, classes: int) -> Sequence[Re
     return residents
 
 
-def _checkpoints(training: Path, run: int, plan: RunPlan) -> dict[int, Path]:
+def _checkpoints(training: Training, run: int, plan: RunPlan) -> dict[int, Path]:
     """Return the directories that a run's part of the pass reads, by step."""
-    if (training / f"runs/{run}" / GIVEN_LOGITS).exists():
-        return {}  # there are no weights
+    if not training.has_weights:
+        return {}
     steps = {*plan.at, *(step for steps in _windows(plan).values() for step in steps)}
-    return {step: training / f"runs/{run}/step-{step:06d}" for step in sorted(steps)}
+    return {step: training.checkpoint(step, run) for step in sorted(steps)}
 
 
 def _windows(plan: RunPlan) -> dict[str, tuple[int, ...]]:
@@ -243,7 +225,7 @@ def _open_checkpoint(path: Path, device: str, classes: int) -> nn.Module:
     return model
 
 
-def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: slice) -> RunTrace:
+def _run_trace(work: Pass, number: int, measured: dict, rows: slice) -> RunTrace:
     at: dict[str, dict[int, np.ndarray]] = {}
     over: dict[str, dict[str, np.ndarray]] = {}
     for name, array in measured.items():
@@ -252,19 +234,15 @@ def _run_trace(work: Pass, manifest: dict, number: int, measured: dict, rows: sl
             at.setdefault(quantity, {})[int(where)] = array
         elif int(run) == number:
             over.setdefault(quantity, {})[where] = array
-    folder, whole = work.training / f"runs/{number}", {}
-    null = json.loads((folder / "null.json").read_text(encoding="utf-8"))
-    if null:
-        at["null_logits"] = {int(step): np.array(v, dtype=np.float32) for step, v in null.items()}
-    if (folder / GIVEN_LOGITS).exists():
-        with safe_open(folder / GIVEN_LOGITS, framework="np") as file:
-            steps = work.plans[number].at
-            at["logits"] = {step: file.get_slice(str(step))[rows] for step in steps}
-    if "observations" in work.plans[number].whole:
-        seen = np.load(folder / "observations.npy", mmap_mode="r")
-        whole["observations"] = np.array(seen[:, rows])
-    run = manifest["runs"][number]
-    return RunTrace(run["seed"], read_checkpoints(run["checkpoints"]), at, over, whole)
+    training, plan, whole = work.training, work.plans[number], {}
+    if null := training.null_logits(number):
+        at["null_logits"] = null
+    if not training.has_weights:
+        at["logits"] = training.given_logits(plan.at, rows, number)
+    if "observations" in plan.whole:
+        whole["observations"] = np.array(training.observations(number)[:, rows])
+    run = training.runs[number]
+    return RunTrace(run.seed, run.checkpoints, at, over, whole)
 
 
 def _is_whole(path: Path) -> bool:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from influence.errors import InputError
 from influence.scores import REGISTRY
-from influence.scoring.plan import compute, plan
+from influence.scoring.compute import compute
+from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec, hardness, parse_spec, window_of
 from influence.shapes import Float
 from influence.trace.trace import Trace

@@ -1,68 +1,77 @@
 """score: from checkpoints to one number per example and score."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from influence import scores
 from influence.config.parameters import ScoreConfig, ScoreStep, names
-from influence.data.storage import open_saved
 from influence.errors import InputError, choose
 from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens
 from influence.runtime import store
 from influence.runtime.engine import Engine, give_free_memory_back, let_go, settled
-from influence.runtime.step import Record, Steps, Task, inherited, perform, say
-from influence.scoring import label_errors, plan, result, stability
-from influence.scoring.shards import Pass, bounds_of, do_not_fit, run_pass, traces
+from influence.runtime.step import Record, Steps, Task, perform, say
+from influence.scoring import findings, label_errors, plan, result, stability
+from influence.scoring.compute import compute
+from influence.scoring.plan import RunPlan
+from influence.scoring.shards import Checked, Pass, bounds_of, do_not_fit, run_pass, traces
 from influence.scoring.spec import ScoreSpec, parse_spec
-from influence.trace.trace import Trace, join, load_trace, save_trace
-from influence.training.result import RunInfo, read_runs
+from influence.trace.trace import Trace, join, save_trace
+from influence.training.result import RunInfo, Training
 
 CODE = ("scores", "data", "models", "trace", "training", "scoring")
-COSTS = ("seed", "epochs", "seconds", "null")  # of a training
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
+AUM = ScoreSpec("aum")
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # parameters that change no result
 
 
-def score(config: ScoreStep, training: Path, engine: Engine) -> Steps:
-    """Score a split, by default train, of a finished training in `score-<fingerprint>/`.
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """A scoring that was checked, and what it takes."""
 
-    Holds `scores.parquet` (id, label, one column per score), `<score>.npy`, `trace/` (what was
-    measured, a file per shard), `correlations.csv`, `stability.csv`, `examples.json` (the hardest
-    and easiest per score, and the labels that are doubted most), `map.parquet` (principal
-    components of what the last checkpoint makes of up to 2,000 examples), `data/`, `tokenizer/`;
-    with labels that are known to be wrong also `label_errors.csv`, how well each score finds them;
-    with folds, and where cleanlab is installed, `label_issues.json`, what that takes for wrong;
-    with `export` also `export/`, the files of other tools. Of the train set no more is in memory at
-    a time than a shard, a number per example and score, and 20,000 examples that are compared.
-    Raises InputError for unknown scores and for what this training cannot give.
+    config: ScoreStep
+    training: Training
+    specs: Sequence[ScoreSpec]
+    exports: Sequence[str]
+    plans: Sequence[RunPlan]
+    precision: str
+
+    @property
+    def task(self) -> Task:
+        """The step with all that its result depends on."""
+        parameters = {**self.config.parameters(ScoreConfig), "split": self.config.split}
+        parameters |= {"score": [str(spec) for spec in self.specs], "export": sorted(self.exports)}
+        parameters |= {"score_precision": self.precision}
+        parameters = {name: value for name, value in parameters.items() if name not in HARMLESS}
+        inputs = {"training": self.training.fingerprint}
+        if self.training.folds:
+            inputs["cleanlab"] = label_errors.version()
+        return Task("score", parameters, inputs, CODE)
+
+
+def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
+    """Score a split, by default train, in `score-<fingerprint>/`, which `result.Scores` opens.
+
+    It holds one number per example and score, what was measured for them (a file per shard), how
+    scores agree with each other and with themselves, the hardest and easiest examples and the
+    labels that are doubted most, and principal components of what the last checkpoint makes of up
+    to 2,000 examples; with labels that are known to be wrong also how well each score detects them;
+    with folds, and where cleanlab is installed, what that takes for wrong; with `export` the files
+    of other tools. Of the train set no more is in memory at a time than a shard, a number per
+    example and score, and 20,000 examples that are compared. Raises InputError for unknown scores
+    and for what this training cannot give.
     """
-    manifest = store.read_manifest(training, "train")
-    runs = read_runs(manifest)
-    specs = _specs(config.score, runs)
-    exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
-    read = [*specs, *(parse_spec(name) for name in exports.values())]
-    _check_split(config.split, read, manifest)
-    halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
-    plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
-    precision = engine.ask(settled, config.score_precision, engine.device)
-    parameters = {**config.parameters(ScoreConfig), "score": [str(spec) for spec in specs]}
-    parameters["score_precision"] = precision
-    parameters |= {"split": config.split, "export": sorted(exports)}
-    parameters = {name: value for name, value in parameters.items() if name not in HARMLESS}
-    inputs = {"training": manifest["fingerprint"]}
-    if manifest["folds"]:
-        inputs["cleanlab"] = label_errors.version()
-    task = Task("score", parameters, inputs, CODE)
+    request = _check(config, training, engine)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
-        return _score(config, training, manifest, specs, plans, precision, engine, directory)
+        return _score(request, engine, directory)
 
-    return (yield from perform(task, config.workdir, work))
+    return (yield from perform(request.task, config.workdir, work))
 
 
 def wanted(text: str, arms: Sequence) -> str:
@@ -75,22 +84,35 @@ def possible(asked: Iterable[str], runs: Sequence[RunInfo], otherwise: str = "")
 
     Without `otherwise` nothing is said.
     """
-    found = []
+    specs = []
     for spec in map(parse_spec, asked):
         try:
             plan.plan([spec], tuple(runs))
-            found.append(spec)
+            specs.append(spec)
         except InputError as reason:
             if otherwise:
                 say(f"{otherwise}: {reason}")
-    return found
+    return specs
 
 
-def _check_split(split: str, specs: Sequence[ScoreSpec], manifest: dict) -> None:
+def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
+    """Check what is asked for and plan it; raise InputError for what this training cannot give."""
+    runs = training.runs
+    specs = _specs(config.score, runs)
+    exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
+    read = [*specs, *(parse_spec(name) for name in exports.values())]
+    _check_split(config.split, read, training)
+    halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
+    plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
+    precision = engine.ask(settled, config.score_precision, engine.device)
+    return _Request(config, training, specs, list(exports), plans, precision)
+
+
+def _check_split(split: str, specs: Sequence[ScoreSpec], training: Training) -> None:
     """Raise InputError for what only the train set has."""
     if split == "train":
         return
-    if not all(run["weights"] for run in manifest["runs"]):
+    if not training.has_weights:
         raise InputError(f"split={split} needs checkpoints, but what was imported has none")
     for spec in specs:
         own = {"observations", "out_of_fold_logits"} & set(scores.REGISTRY[spec.name].needs)
@@ -115,89 +137,97 @@ def _named(name: str, runs: Sequence) -> list:
     return possible(scores.REGISTRY, runs, "score: left out of 'all'")
 
 
-def _score(
-    config: ScoreStep,
-    training: Path,
-    manifest: dict,
-    specs,
-    plans,
-    precision: str,
-    engine: Engine,
-    directory: Path,
-) -> Generator[Record, None, dict]:
-    store.verify(training, manifest)
-    for part in ("data", "tokenizer"):
-        store.copy_tree(training / part, directory / part)
-    source, split = open_saved(directory / "data"), config.split
-    work = Pass(
+def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Record, None, dict]:
+    config, training, split = request.config, request.training, request.config.split
+    training.verify()
+    training.share(directory)
+    work = _pass(request, engine, directory)
+    bounds = bounds_of(training.data.count(split), config.shard_size)
+    checked, seconds = run_pass(work, bounds, engine)
+    let_go()
+    kept = _keep(request, work, bounds, directory)
+    columns = findings.Columns(training.data, split, request.specs, kept.columns(request.specs))
+    findings.write_scores(columns, directory)
+    findings.write_comparisons(columns, kept.sampled(), directory)
+    findings.write_examples(columns, kept.most_doubted(), config.examples, directory)
+    give_free_memory_back()  # of texts that were read in parts
+    detected = findings.write_label_errors(columns, directory)
+    issues = findings.write_label_issues(training, directory) if split == "train" else {}
+    if training.has_weights:
+        findings.write_map(training, split, engine.device, directory)
+    _export(request, kept, directory)
+    yield from _records(columns, checked, seconds, issues, detected)
+    measured = {"seconds": seconds, "precision": request.precision}
+    measured |= {"self_check_error": checked.error, "as_fp32": checked.correlations}
+    passes = plan.passes(request.plans if training.has_weights else [])
+    return result.described(training, list(columns.values), split, measured, passes)
+
+
+def _pass(request: _Request, engine: Engine, directory: Path) -> Pass:
+    """Return what every shard of this scoring needs to know."""
+    config, training = request.config, request.training
+    return Pass(
         training=training,
-        plans=tuple(plans),
+        plans=tuple(request.plans),
         device=engine.device,
         shards=directory / store.UNFINISHED / "shards",
         cache=cache_of(directory),
-        split=split,
-        streamed=do_not_fit(training, plans, engine),
-        precision=precision,
+        split=config.split,
+        streamed=do_not_fit(training, request.plans, engine),
+        precision=request.precision,
         tracin_layers=config.tracin_layers,
         batch_tokens=config.batch_tokens or usual_tokens(engine.device),
         self_check=config.self_check,
     )
-    examples = source.count(split)
-    bounds = bounds_of(examples, config.shard_size)
-    checked, seconds = run_pass(work, bounds, engine)
-    let_go()
-    exports = names(config.export)
-    added = [parse_spec("aum")] if "aum" in exports else []
-    computed = list(dict.fromkeys([*specs, *added]))
-    kept = _Kept(computed, examples, config.examples, result.ranked_rows(examples))
-    for start, trace in traces(work, manifest, source, bounds):
+
+
+def _keep(
+    request: _Request, work: Pass, bounds: Sequence[tuple[int, int]], directory: Path
+) -> "_Kept":
+    """Leave the trace of every shard, and return what is kept of all of them."""
+    examples = bounds[-1][1]
+    added = [AUM] if "aum" in request.exports else []
+    computed = list(dict.fromkeys([*request.specs, *added]))
+    ranked = findings.ranked_rows(examples)
+    kept = _Kept(computed, examples, request.config.examples, ranked)
+    for start, trace in traces(work, bounds):
         kept.add(start, trace)
-        save_trace(trace, directory / f"trace/{start:010d}.safetensors")
-    columns = kept.columns(specs)
-    result.write_scores(source, split, columns, directory)
-    result.write_comparisons(specs, kept.sampled(), columns, directory)
-    told = (source, split, specs, columns)
-    result.write_examples(*told, kept.most_doubted(), config.examples, directory)
-    give_free_memory_back()  # of texts that were read in parts
-    found = result.write_flips(*told, directory)
-    issues = result.write_issues(source, training, directory) if split == "train" else {}
-    weights = manifest["runs"][0]["weights"]
-    if weights:
-        result.write_map(source, split, training, manifest, engine.device, directory)
-    if "aum" in exports:
-        (aum,) = kept.columns(added).values()
-        result.write_aum(source, split, aum, directory)
-    if "cartography" in exports:
-        parts = (load_trace(path) for path in sorted((directory / "trace").iterdir()))
-        result.write_cartography(source, split, parts, directory)
+        save_trace(trace, result.trace_file(directory, start))
+    return kept
+
+
+def _export(request: _Request, kept: "_Kept", directory: Path) -> None:
+    """Leave the files of other tools."""
+    source, split = request.training.data, request.config.split
+    if "aum" in request.exports:
+        (aum,) = kept.columns([AUM]).values()
+        findings.write_aum(source, split, aum, directory)
+    if "cartography" in request.exports:
+        findings.write_cartography(source, split, result.read_traces(directory), directory)
+
+
+def _records(
+    columns: findings.Columns,
+    checked: Checked,
+    seconds: float,
+    issues: Mapping[str, int | float],
+    detected: Sequence[Mapping[str, Any]],
+) -> Iterator[Record]:
+    """Yield the metrics of a scoring: of its pass, its scores and its wrong labels."""
+    examples = len(next(iter(columns.values.values())))
     measured = {"seconds": seconds, "self_check_error": checked.error, "examples": float(examples)}
     measured |= {f"as_fp32/{name}": value for name, value in checked.correlations.items()}
     yield Record(0, {f"score/{name}": value for name, value in measured.items()})
-    for name, values in columns.items():
+    for name, values in columns.values.items():
         spread = {"mean": float(values.mean()), "std": float(values.std())}
         yield Record(0, {f"score/{end}/{name}": value for end, value in spread.items()})
     for name, value in issues.items():
         yield Record(0, {f"cleanlab/{name}": float(value)})
-    for row in found:
+    for row in detected:
         shown = ("auroc", "average_precision", "precision")
         yield Record(
             0, {f"label_errors/{measure}/{row['score']}": row[measure] for measure in shown}
         )
-    return {
-        **inherited(manifest),
-        "scores": list(columns),
-        "split": split,
-        "doubt": "held-out" if split == "train" and manifest["folds"] else "training",
-        "self_check_error": checked.error,
-        "precision": precision,
-        "as_fp32": checked.correlations,  # Spearman's correlation, by quantity
-        "cost": {
-            "runs": [{name: run[name] for name in COSTS} for run in manifest["runs"]],
-            "folds": manifest["folds"],
-            "seconds": seconds,
-            **plan.passes(plans if weights else []),
-        },
-    }
 
 
 @dataclass
@@ -217,9 +247,9 @@ class _Kept:
 
     def add(self, start: int, trace: Trace) -> None:
         for spec in self.specs:
-            found = plan.compute(spec, trace)
-            whole = self.values.setdefault(str(spec), np.empty(self.total, found.dtype))
-            whole[start : start + len(found)] = found
+            values = compute(spec, trace)
+            whole = self.values.setdefault(str(spec), np.empty(self.total, values.dtype))
+            whole[start : start + len(values)] = values
         doubted = label_errors.suspects(trace).head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
@@ -229,8 +259,8 @@ class _Kept:
         return {str(spec): self.values[str(spec)] for spec in specs}
 
     def most_doubted(self) -> pd.DataFrame:
-        everyone = pd.concat(self.doubted)
-        ranked = everyone.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
+        doubted = pd.concat(self.doubted)
+        ranked = doubted.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
         return ranked.head(self.examples)
 
     def sampled(self) -> Trace:

@@ -1,30 +1,32 @@
-"""What was made elsewhere, taken for a training: checkpoints, or what they left.
+"""What was made elsewhere, imported as a training: checkpoints, or what they left.
 
 Checkpoints can give every score that weights give. Training dynamics give the scores that read
 logits at the ends of epochs, and a table of scores gives these scores alone.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 from scipy.special import softmax
 from torch import nn
 
 from influence.config.parameters import TrainConfig
 from influence.data import class_order
+from influence.data.result import TOKENIZER
 from influence.data.sources.files import split_name
 from influence.data.storage import Dataset, texts_of
 from influence.errors import InputError
 from influence.models import classifier, compatibility, pretrained, tokenizers
-from influence.models.fit import steps_per_epoch
+from influence.models.classifier import Start
+from influence.models.fit import Checkpoint, steps_per_epoch
 from influence.models.inputs import encode
 from influence.models.metrics import metrics_of
 from influence.nlu import joint
 from influence.runtime import store
 from influence.training import dynamics, plausibility, result, trainer_output
-from influence.training.result import GIVEN_LOGITS, GIVEN_SCORES, read_checkpoints
+from influence.training.result import RunFacts, listed
 from influence.training.trainer_output import Imported
 
 
@@ -33,9 +35,9 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
 
     Raises InputError if what `import_from` names does not fit it.
     """
-    if found := _checkpoints(config):
-        notes = [*trainer_output.told(_path(config), found), *_ignored(config)]
-        return [*notes, *trainer_output.check_labels(found, dataset.label_names)]
+    if checkpoints := _checkpoints(config):
+        notes = [*trainer_output.told(_path(config), checkpoints), *_ignored(config)]
+        return [*notes, *trainer_output.check_labels(checkpoints, dataset.label_names)]
     if config.stack:
         raise InputError(
             f"stack=true completes the last checkpoint, but import_from={config.import_from} holds "
@@ -44,20 +46,26 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     return [*_given(config, dataset.train)[2], *_ignored(config)]
 
 
-def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str]:
-    """Return what is worth saying of what `import_from` names and its model.
+def check_model(
+    config: TrainConfig, dataset: Dataset, paired: bool
+) -> tuple[Start | None, list[str]]:
+    """Return the last of the checkpoints that `import_from` names, and what is worth saying.
+
+    None where it names no checkpoints.
 
     Checkpoints must be of one training and belong with their tokenizer and the dataset: what the
-    last says of the train set has to do with its labels, as much as it says itself, and fits them
-    in no other order of the classes. `paired`: weights, tokenizer and texts are known to be of one
-    training, which may have learned nothing yet. Raises InputError otherwise.
+    last predicts for the train set agrees with its labels as often as its own probabilities say,
+    and would not agree better with the classes in another order. `paired`: weights, tokenizer and
+    texts are known to be of one training, which may have learned nothing yet. Raises InputError
+    otherwise.
     """
-    found, tokenizer = _checkpoints(config), tokenizer_of(config, dataset)
-    if not found:
-        return classifier.check_start(config, tokenizer, dataset.label_names, dataset.splits)
-    trainer_output.check_same(found)
-    trainer_output.check_finite(found)
-    last, name = found[-1].path, f"checkpoint {found[-1].path}"
+    checkpoints, tokenizer = _checkpoints(config), tokenizer_of(config, dataset)
+    if not checkpoints:
+        names, splits = dataset.label_names, dataset.splits
+        return None, classifier.check_start(config, tokenizer, names, splits)
+    trainer_output.check_same(checkpoints)
+    trainer_output.check_finite(checkpoints)
+    last, name = checkpoints[-1].path, f"checkpoint {checkpoints[-1].path}"
     model, names = _open(last, tokenizer), dataset.label_names
     if model.config.num_labels != len(names):
         raise InputError(
@@ -65,39 +73,42 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
             f"{len(names)}: {', '.join(names)}; give the dataset that it was trained on, with "
             "train examples of all its classes"
         )
-    unseen = config.stack  # a stack that is kept reads what it is told later
+    unseen = config.stack  # a stack that is kept reads texts that come later
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
     if config.stack:
         joint.check_tokenizer(str(last), tokenizer)
         notes += classifier.check_start(config, tokenizer, names, dataset.splits, unseen)
-    told = _check_predictions(config, last, model, tokenizer, dataset, paired)
-    return [*notes, told, *_retrained(config, tokenizer, names, model)]
+    start = Start(f"the checkpoints in {config.import_from}", model, tokenizer)
+    fits = _check_predictions(config, last, start, dataset, paired)
+    return start, [*notes, fits, *_retrained(config, tokenizer, names, model)]
 
 
 def _check_predictions(
-    config: TrainConfig, last: Path, model: nn.Module, tokenizer, dataset: Dataset, paired: bool
+    config: TrainConfig, last: Path, start: Start, dataset: Dataset, paired: bool
 ) -> str:
     """Return how well the last checkpoint, whose training is furthest, fits the train labels.
 
     Where some are known to be wrong, it may fit the others instead.
     """
     rows, names = compatibility.sample(dataset.train), dataset.label_names
-    logits = classifier.predict(model, encode(tokenizer, rows, config)).astype(np.float64)
+    tokens = encode(start.tokenizer, rows, config)
+    logits = classifier.predict(start.model, tokens).astype(np.float64)
     every, refusal = softmax(logits, axis=1), ""
     for labels, places, which in plausibility.readings(rows, len(names)):
-        found = every[places]
-        counts = class_order.confusion(labels, found.argmax(1), len(names))
-        sure = float(found.max(1).mean())
-        told = f"{last} fits {which} of {np.trace(counts) / counts.sum():.1%} of {len(labels)} "
-        told += "train examples"
-        fits, more = plausibility.verdict(found, labels, names)
+        own = every[places]
+        counts = class_order.confusion(labels, own.argmax(1), len(names))
+        sure = float(own.max(1).mean())
+        share = f"{np.trace(counts) / counts.sum():.1%} of {len(labels)} train examples"
+        fitting = f"{last} fits {which} of {share}"
+        fits, more = plausibility.verdict(own, labels, names)
         if fits or not refusal:
             class_order.check_order(last, counts, sure, names)
         if fits:
-            return told + more
+            return fitting + more
         chance = class_order.by_chance(counts)
         refusal = refusal or (
-            f"{told}, guesses would {chance:.1%}, and by its own probabilities it should {sure:.1%}"
+            f"{fitting}, guesses would {chance:.1%}, and by its own probabilities it should "
+            f"{sure:.1%}"
         )
     if not paired:
         raise InputError(
@@ -110,8 +121,8 @@ def _check_predictions(
 
 def identity(config: TrainConfig) -> str:
     """Return a digest of what `import_from` names."""
-    if found := _checkpoints(config):
-        return trainer_output.identity(found)
+    if checkpoints := _checkpoints(config):
+        return trainer_output.identity(checkpoints)
     path = _path(config)
     files = [path] if path.is_file() else sorted(path.rglob("*dynamics_epoch_*"))
     return " ".join(store.file_digest(file)[:16] for file in files)
@@ -120,15 +131,14 @@ def identity(config: TrainConfig) -> str:
 def expected(config: TrainConfig, examples: int) -> result.RunInfo:
     """Return what the imported run will hold for `examples` train examples."""
     trails = config.task == "nlu"
-    if found := _checkpoints(config):
-        checkpoints = read_checkpoints([_entry(one) for one in found])
-        return result.RunInfo(config.seed, checkpoints, False, (), trails)
+    if checkpoints := _checkpoints(config):
+        return result.RunInfo(config.seed, _kept(checkpoints), False, (), trails)
     path = _path(config)
     if path.is_file():
         scores = frozenset(dynamics.read_values(path))
         return result.RunInfo(config.seed, (), False, (), trails, False, frozenset(), scores)
     count = len(dynamics.read_cartography(path).logits)
-    ends = read_checkpoints(_ends(config, count, examples))
+    ends = _ends(config, count, examples)
     return result.RunInfo(config.seed, ends, True, (), trails, False, frozenset({"logits"}))
 
 
@@ -138,8 +148,8 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
     Raises InputError if there are several, or if there is none and `model` is one from scratch,
     whose tokenizer cannot be that of checkpoints made elsewhere.
     """
-    found = _checkpoints(config)
-    if found and (places := trainer_output.tokenizer_folders(_path(config), found)):
+    checkpoints = _checkpoints(config)
+    if checkpoints and (places := trainer_output.tokenizer_folders(_path(config), checkpoints)):
         read = {place: tokenizers.read_tokenizer(place, str(place)) for place in places}
         digests = {tokenizers.tokenizer_digest(tokenizer) for tokenizer in read.values()}
         if len(digests) > 1:
@@ -148,7 +158,7 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
                 f"{', '.join(place.name for place in places)}; keep the one of the checkpoints"
             )
         return read[places[0]]
-    if found and config.model in pretrained.SCRATCH:
+    if checkpoints and config.model in pretrained.SCRATCH:
         raise InputError(
             f"the checkpoints under {_path(config)} have no tokenizer, and model={config.model} "
             "cannot be theirs; give model=<the model they come from>, or save their tokenizer there"
@@ -157,51 +167,63 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
 
 
 def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
-    """Leave in `runs/0` what `train_run` would have left there, as far as it is known."""
-    with store.replacing(directory / "runs/0") as at:
+    """Leave as the first run what `train_run` would have left, as far as it is known."""
+    with store.replacing(result.run_folder(directory, 0)) as at:
         at.mkdir()
-        if found := _checkpoints(config):
-            made = _leave_checkpoints(at, directory / "tokenizer", config, dataset, found)
+        if checkpoints := _checkpoints(config):
+            facts, observed = _leave_checkpoints(at, directory, config, dataset, checkpoints)
         else:
-            made = _leave_given(at, config, dataset.train)
-        store.write_json(at / "null.json", {})
-        usual = {"seed": config.seed, "null": [], "seconds": 0.0, "weights": True, "given": []}
-        store.write_json(at / "run.json", usual | made)
+            facts, observed = _leave_given(at, config, dataset.train)
+        result.write_run(at, facts, observed, {})
 
 
-def _leave_checkpoints(at: Path, tokenizer: Path, config: TrainConfig, dataset, found) -> dict:
-    tokenizer = tokenizers.open_tokenizer(tokenizer)
-    model = _open(found[-1].path, tokenizer)
+def _leave_checkpoints(
+    at: Path,
+    directory: Path,
+    config: TrainConfig,
+    dataset: Dataset,
+    checkpoints: Sequence[Imported],
+) -> tuple[RunFacts, np.ndarray]:
+    """Leave every checkpoint; return what is to be noted, and that nothing was observed."""
+    tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
+    model = _open(checkpoints[-1].path, tokenizer)
     tokens = encode(tokenizer, dataset.validation, config)
     labels, names = dataset.validation["label"].to_numpy(), dataset.label_names
     values = metrics_of(classifier.predict(model, tokens), labels, names)
-    for one in found:
-        classifier.save(_open(one.path, tokenizer), at / f"step-{one.step:06d}")
-    np.save(at / "observations.npy", np.zeros((0, len(dataset.train)), dtype=bool))
+    for one in checkpoints:
+        result.write_checkpoint(_open(one.path, tokenizer), one.step, at, directory)
     shown = {f"validation/{n}": v for n, v in values.items() if not n.startswith("recall/")}
-    return {
-        "checkpoints": [_entry(one) for one in found],
-        "observations": False,
-        "epochs": found[-1].epoch,
-        "history": [[found[-1].step, shown]],
-        "recall": {name[7:]: value for name, value in values.items() if name.startswith("recall/")},
-    }
+    facts = RunFacts(
+        seed=config.seed,
+        checkpoints=[listed(one) for one in _kept(checkpoints)],
+        history=[[checkpoints[-1].step, shown]],
+        recall={name[7:]: value for name, value in values.items() if name.startswith("recall/")},
+        epochs=checkpoints[-1].epoch,
+    )
+    return facts, np.zeros((0, len(dataset.train)), dtype=bool)
 
 
-def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> dict:
+def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> tuple[RunFacts, np.ndarray]:
+    """Leave logits and scores; return what is to be noted, and who was classified correctly."""
     logits, values, _ = _given(config, train)
     labels = train["label"].to_numpy()
     ends = _ends(config, len(logits), len(train))
-    by_step = {str(end["step"]): epoch for end, epoch in zip(ends, logits, strict=True)}
-    save_file(by_step, at / GIVEN_LOGITS)
-    save_file({name: values[name].to_numpy() for name in values}, at / GIVEN_SCORES)
-    np.save(at / "observations.npy", logits.argmax(-1) == labels)
+    by_step = {end.step: epoch for end, epoch in zip(ends, logits, strict=True)}
+    result.write_given(at, by_step, {str(name): values[name].to_numpy() for name in values})
     history = [
-        [end["step"], {"train/accuracy": float((epoch.argmax(1) == labels).mean())}]
-        for end, epoch in zip(ends, logits, strict=True)
+        [step, {"train/accuracy": float((epoch.argmax(1) == labels).mean())}]
+        for step, epoch in by_step.items()
     ]
-    made = {"checkpoints": ends, "observations": bool(len(logits)), "epochs": len(logits)}
-    return made | {"history": history, "recall": {}, "weights": False, "given": list(values)}
+    facts = RunFacts(
+        seed=config.seed,
+        checkpoints=[listed(end) for end in ends],
+        history=history,
+        recall={},
+        epochs=len(logits),
+        weights=False,
+        given=[str(name) for name in values],
+    )
+    return facts, logits.argmax(-1) == labels
 
 
 def _given(
@@ -213,7 +235,8 @@ def _given(
         values = dynamics.read_values(path)
         columns = dynamics.matches(train, values.index.tolist(), path)
         column, count = next(iter(columns)), len(values)
-        logits, found = np.zeros((0, len(train), 1), dtype=np.float32), values.iloc[columns[column]]
+        logits = np.zeros((0, len(train), 1), dtype=np.float32)
+        scores = values.iloc[columns[column]]
         more = []
     else:
         read = dynamics.read_cartography(path)
@@ -221,8 +244,8 @@ def _given(
         column, count = dynamics.by_gold(columns, read, labels), len(read.names)
         logits = dynamics.by_label(read, columns[column], labels)
         more = dynamics.surplus(read, columns[column], path)
-        found = pd.DataFrame(index=train.index)
-    return logits, found, [dynamics.matched(columns, column, count, path), *more]
+        scores = pd.DataFrame(index=train.index)
+    return logits, scores, [dynamics.matched(columns, column, count, path), *more]
 
 
 def _ignored(config: TrainConfig) -> list[str]:
@@ -234,12 +257,6 @@ def _ignored(config: TrainConfig) -> list[str]:
         return []
     given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
     return [f"{given} has no effect: import_from takes what is there, which is one run"]
-
-
-def open_last(config: TrainConfig, tokenizer) -> nn.Module | None:
-    """Return the last of the checkpoints that `import_from` names, None for anything else."""
-    found = _checkpoints(config)
-    return _open(found[-1].path, tokenizer) if found else None
 
 
 def _open(checkpoint: Path, tokenizer) -> nn.Module:
@@ -282,20 +299,18 @@ def _path(config: TrainConfig) -> Path:
     return path
 
 
-def _ends(config: TrainConfig, epochs: int, examples: int) -> list[dict]:
+def _ends(config: TrainConfig, epochs: int, examples: int) -> tuple[Checkpoint, ...]:
     """Return the ends of the epochs as checkpoints; dynamics do not know their steps."""
     steps, rate = steps_per_epoch(examples, config.batch_size), classifier.learning_rates(config)[0]
-    return [
-        {"step": steps * end, "epoch": float(end), "series": ["epochs"], "learning_rate": rate}
+    return tuple(
+        Checkpoint(steps * end, float(end), frozenset({"epochs"}), rate)
         for end in range(1, epochs + 1)
-    ]
+    )
 
 
-def _entry(one: Imported) -> dict:
-    """Return a checkpoint as manifests list it."""
-    return {
-        "step": one.step,
-        "epoch": one.epoch,
-        "series": one.series,
-        "learning_rate": one.learning_rate,
-    }
+def _kept(checkpoints: Sequence[Imported]) -> tuple[Checkpoint, ...]:
+    """Return the imported checkpoints as those of a training."""
+    return tuple(
+        Checkpoint(one.step, one.epoch, frozenset(one.series), one.learning_rate)
+        for one in checkpoints
+    )

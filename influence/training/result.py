@@ -1,25 +1,39 @@
-"""What a step directory offers to later steps: tokens and labels of its splits, checkpoints."""
+"""What a finished training holds: checkpoints, what was observed, the dataset as it was used.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+A run is written by several jobs, each of which leaves its folder whole or not at all; the manifest
+of the step comes last and lists them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from torch import nn
 
-from influence.config.parameters import TrainConfig
-from influence.data.result import Result
+from influence.config.parameters import FitConfig, TrainConfig
+from influence.data.result import TOKENIZER, Result
+from influence.data.storage import Dataset
 from influence.errors import InputError, first_line
+from influence.models import classifier, tokenizers
 from influence.models.fit import Checkpoint
 from influence.runtime import store
 
-COSTS = ("seed", "epochs", "seconds", "null")  # of a run
-OUT_OF_FOLD = (
-    "out_of_fold.npy"  # logits (examples, classes) of models that have not seen the example
-)
-# What a run holds that was made elsewhere and left no weights.
+RUN = "run.json"  # facts and history of a run, written last
+NULL = "null.json"  # step -> the logits that the null model gives: for its one input these are all
+OBSERVATIONS = "observations.npy"  # bool (observations, examples): who was classified correctly
+# Of a run that was made elsewhere and left no weights.
 GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
+OUT_OF_FOLD = "out_of_fold.npy"  # logits (examples, classes) of models that have not seen them
+STACK = "stack"
+COSTS = ("seed", "epochs", "seconds", "null")  # of a run
+KEPT = (*COSTS, "checkpoints", "observations", "weights", "given")  # of a run, in the manifest
 
 
 @dataclass(frozen=True)
@@ -27,10 +41,10 @@ class RunInfo:
     """What one finished training run offers beside its checkpoints.
 
     observations: whether it was observed; null: the steps at which its null model was read, ()
-    where there is none; trails: whether its dataset has slots; out_of_fold: whether models that
-    have not seen an example were asked about it; measurable: the quantities that a run without
-    weights has nevertheless, None for one with weights, which has all; given: scores computed
-    elsewhere.
+    where there is none; trails: whether its dataset has slots; out_of_fold: whether there are
+    predictions by models that have not seen the example; measurable: the quantities that a run
+    without weights has nevertheless, None for one with weights, which has all; given: scores
+    computed elsewhere.
     """
 
     seed: int
@@ -41,6 +55,250 @@ class RunInfo:
     out_of_fold: bool = False
     measurable: frozenset[str] | None = None
     given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What is noted of one run, as JSON holds it.
+
+    checkpoints: as `listed` gives them; history: pairs of a step and its metrics; recall: of every
+    class on validation, empty where no model was there to be validated; weights: whether there are
+    checkpoints to open; given: the scores that came with an import.
+    """
+
+    seed: int
+    checkpoints: list[dict[str, Any]]
+    history: list[Sequence[Any]]
+    recall: dict[str, float]
+    epochs: float
+    seconds: float = 0.0
+    weights: bool = True
+    given: list[str] = field(default_factory=list)
+
+
+def run_folder(directory: Path, run: int) -> Path:
+    """Return where a run lies in the directory of a training."""
+    return directory / f"runs/{run}"
+
+
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Return where a checkpoint lies in the folder of its run."""
+    return run / f"step-{step:06d}"
+
+
+def listed(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return a checkpoint as JSON lists it."""
+    return {**asdict(checkpoint), "series": sorted(checkpoint.series)}
+
+
+def write_tokenizer(tokenizer, directory: Path) -> None:
+    """Leave `tokenizer/`."""
+    with store.replacing(directory / TOKENIZER) as temporary:
+        tokenizer.save_pretrained(temporary)
+
+
+def write_checkpoint(model: nn.Module, step: int, run: Path, directory: Path) -> None:
+    """Leave a checkpoint in the folder of its run, the tokenizer in `directory` beside it as links.
+
+    So `transformers.pipeline("text-classification", folder)` opens it.
+    """
+    at = checkpoint_folder(run, step)
+    classifier.save(model, at)
+    for file in (directory / TOKENIZER).iterdir():
+        store.link(file, at / file.name)
+
+
+def write_run(
+    run: Path, facts: RunFacts, observations: np.ndarray, null: Mapping[int, Sequence[float]]
+) -> None:
+    """Leave what a run holds beside its checkpoints, the facts last.
+
+    `observations`: bool (observations, examples); `null`: step -> logits of the null model.
+    """
+    np.save(run / OBSERVATIONS, observations)
+    store.write_json(run / NULL, null)
+    more = {"observations": bool(len(observations)), "null": sorted(null)}
+    store.write_json(run / RUN, asdict(facts) | more)
+
+
+def write_given(
+    run: Path, logits: Mapping[int, np.ndarray], scores: Mapping[str, np.ndarray]
+) -> None:
+    """Leave what an import holds in place of weights: logits by step, scores by name."""
+    save_file({str(step): values for step, values in logits.items()}, run / GIVEN_LOGITS)
+    save_file(dict(scores), run / GIVEN_SCORES)
+
+
+def write_out_of_fold(logits: np.ndarray, directory: Path) -> None:
+    """Leave `out_of_fold.npy`: (examples, classes)."""
+    np.save(directory / OUT_OF_FOLD, logits)
+
+
+def is_run(run: Path) -> bool:
+    """Tell whether a run is there."""
+    return (run / RUN).exists()
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """Return what was noted of a run: `RunFacts`, observations and null."""
+    return json.loads((run / RUN).read_text(encoding="utf-8"))
+
+
+def described(
+    config: TrainConfig, dataset: Dataset, task: str, runs: Sequence[dict], folds: dict[str, float]
+) -> dict[str, Any]:
+    """Return what the manifest of a training says beside what all manifests say.
+
+    `runs`: as `read_run` gives them; `folds`: count, epochs and seconds, {} where there are none.
+    """
+    return {
+        "dataset": {"name": dataset.name, "digest": dataset.digest},
+        "label_names": dataset.label_names,
+        "recall": runs[0]["recall"],
+        "task": task,
+        "fit": config.parameters(FitConfig),
+        "runs": [{name: run[name] for name in KEPT} for run in runs],
+        "folds": folds,
+    }
+
+
+class Training(Result):
+    """A finished training: checkpoints, observations, and the dataset that it was trained on.
+
+    Runs are counted from 0, one per training seed; the first is trained to the end and keeps the
+    checkpoints spread over it.
+    """
+
+    step = "train"
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """How the training was done.
+
+        Raises InputError if another version of this package wrote it.
+        """
+        try:
+            return TrainConfig(**self.parameters)
+        except TypeError as error:
+            raise InputError(
+                f"training {self.fingerprint} was done by another version of this package "
+                f"({first_line(error)}); run that step again"
+            ) from None
+
+    @cached_property
+    def runs(self) -> tuple[RunInfo, ...]:
+        """What each run offers to scores, one per training seed."""
+        trails, folds = self.task == "nlu", bool(self.folds)
+        return tuple(
+            RunInfo(
+                run["seed"],
+                tuple(
+                    Checkpoint(**{**entry, "series": frozenset(entry["series"])})
+                    for entry in run["checkpoints"]
+                ),
+                run["observations"],
+                tuple(run["null"]),
+                trails,
+                folds,
+                None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
+                frozenset(run["given"]),
+            )
+            for run in self._manifest["runs"]
+        )
+
+    @property
+    def folds(self) -> dict[str, float]:
+        """Count, epochs and seconds of the out-of-fold models, empty where there are none."""
+        return self._manifest["folds"]
+
+    @property
+    def has_weights(self) -> bool:
+        """Tell whether there are checkpoints, and not only what others left of a training."""
+        return all(run["weights"] for run in self._manifest["runs"])
+
+    @property
+    def costs(self) -> list[dict[str, Any]]:
+        """Seed, epochs, seconds and null-model steps of each run."""
+        return [{name: run[name] for name in COSTS} for run in self._manifest["runs"]]
+
+    @cached_property
+    def tokenizer(self):
+        """The tokenizer of the model, as transformers opens it."""
+        return tokenizers.open_tokenizer(self.directory / TOKENIZER)
+
+    def checkpoint(self, step: int, run: int = 0) -> Path:
+        """Return the folder of one checkpoint, which transformers opens."""
+        return checkpoint_folder(self._run(run), step)
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The folder of the first run's last checkpoint."""
+        return self.checkpoint(self.runs[0].checkpoints[-1].step)
+
+    @property
+    def stack(self) -> Path | None:
+        """The folder of the voice-assistant stack (task nlu), None where none was kept."""
+        at = self.directory / STACK
+        return at if at.is_dir() else None
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """The loss curve: run, step and, where they were measured there, epoch and metrics."""
+        rows = [
+            {"run": number, "step": step, **metrics}
+            for number in range(len(self.runs))
+            for step, metrics in read_run(self._run(number))["history"]
+        ]
+        return pd.DataFrame(rows)
+
+    def observations(self, run: int = 0) -> np.ndarray:
+        """Return who was classified correctly at each observation, bool (observations, examples).
+
+        A map of the file: what is not looked at is not read.
+        """
+        return np.load(self._run(run) / OBSERVATIONS, mmap_mode="r")
+
+    def null_logits(self, run: int = 0) -> dict[int, np.ndarray]:
+        """Return the logits (classes,) of the null model by step, {} where there is none."""
+        by_step = json.loads((self._run(run) / NULL).read_text(encoding="utf-8"))
+        return {int(step): np.array(row, dtype=np.float32) for step, row in by_step.items()}
+
+    @property
+    def out_of_fold_logits(self) -> np.ndarray | None:
+        """Logits (examples, classes) of models that have not seen the example, None without folds.
+
+        A map of the file.
+        """
+        return np.load(self.directory / OUT_OF_FOLD, mmap_mode="r") if self.folds else None
+
+    def given_logits(
+        self, steps: Iterable[int], rows: slice, run: int = 0
+    ) -> dict[int, np.ndarray]:
+        """Return the logits (rows, classes) that an import left in place of weights, by step."""
+        with safe_open(self._run(run) / GIVEN_LOGITS, framework="np") as file:
+            return {step: file.get_slice(str(step))[rows] for step in steps}
+
+    @property
+    def given_scores(self) -> dict[str, np.ndarray]:
+        """Scores (examples,) that came with an import, by name."""
+        path = self._run(0) / GIVEN_SCORES
+        return load_file(path) if path.exists() else {}
+
+    def _run(self, number: int) -> Path:
+        return run_folder(self.directory, number)
+
+    def _facts(self) -> list[str]:
+        examples, checkpoints = self.data.count("train"), len(self.runs[0].checkpoints)
+        runs = [f"{len(self.runs)} runs"] if len(self.runs) > 1 else []
+        return [self.fit.model, f"{examples:,} examples", f"{checkpoints} checkpoints", *runs]
+
+    def _tables(self) -> list[pd.DataFrame]:
+        facts = {"model": self.fit.model, "dataset": self.dataset_name}
+        facts["checkpoints"] = str(len(self.runs[0].checkpoints))
+        if "validation/accuracy" in self.history:
+            last = self.history["validation/accuracy"].dropna().iloc[-1]
+            facts["validation accuracy"] = f"{last:.4f}"
+        return [pd.DataFrame([facts])]
 
 
 def recall_of(manifest: Mapping[str, Any]) -> np.ndarray | None:
@@ -65,83 +323,3 @@ def read_scored(directory: Path) -> dict[str, Any]:
             "score again with split=train"
         )
     return manifest
-
-
-def read_runs(manifest: Mapping[str, Any]) -> tuple[RunInfo, ...]:
-    """Return what the runs of a finished training offer to scores."""
-    return tuple(
-        RunInfo(
-            run["seed"],
-            read_checkpoints(run["checkpoints"]),
-            run["observations"],
-            tuple(run["null"]),
-            manifest["task"] == "nlu",
-            bool(manifest["folds"]),
-            None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
-            frozenset(run["given"]),
-        )
-        for run in manifest["runs"]
-    )
-
-
-def read_config(manifest: Mapping[str, Any]) -> TrainConfig:
-    """Return how the training of a manifest was done.
-
-    Raises InputError if it names parameters that there are not, as of another version of this
-    package.
-    """
-    try:
-        return TrainConfig(**manifest["parameters"])
-    except TypeError as error:
-        raise InputError(
-            f"training {manifest['fingerprint']} was done by another version of this package "
-            f"({first_line(error)}); run that step again"
-        ) from None
-
-
-def read_checkpoints(entries: Sequence[dict]) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints of a run as the manifest lists them."""
-    return tuple(Checkpoint(**{**entry, "series": frozenset(entry["series"])}) for entry in entries)
-
-
-class Training(Result):
-    """A finished training: checkpoints, observations, and the dataset that it was trained on."""
-
-    step = "train"
-
-    @cached_property
-    def config(self) -> TrainConfig:
-        """How the training was done.
-
-        Raises InputError if another version of this package wrote it.
-        """
-        return read_config(self._manifest)
-
-    @cached_property
-    def runs(self) -> tuple[RunInfo, ...]:
-        """What each run offers to scores, one per training seed."""
-        return read_runs(self._manifest)
-
-    @property
-    def folds(self) -> dict[str, float]:
-        """Count, epochs and seconds of the out-of-fold models, empty where there are none."""
-        return self._manifest["folds"]
-
-    @property
-    def has_weights(self) -> bool:
-        """Tell whether there are checkpoints, and not only what others left of a training."""
-        return all(run["weights"] for run in self._manifest["runs"])
-
-    @property
-    def costs(self) -> list[dict[str, Any]]:
-        """Seed, epochs, seconds and null-model steps of each run."""
-        return [{name: run[name] for name in COSTS} for run in self._manifest["runs"]]
-
-    def checkpoint(self, step: int, run: int = 0) -> Path:
-        """Return the folder of one checkpoint, which transformers opens."""
-        return self.directory / f"runs/{run}/step-{step:06d}"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """The folder of the first run's last checkpoint."""
-        return self.checkpoint(self.runs[0].checkpoints[-1].step)

@@ -1,93 +1,122 @@
 """Single trainings of the train step, each a job: a run, and a model that has not seen a fold.
 
-One that is cut off goes on from its last checkpoint: until it is finished its files and its state
+One that is cut off resumes at its last checkpoint: until it is finished, its files and its state
 lie in `unfinished/`.
 """
 
+import json
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import nn
 from tqdm import tqdm
 
 from influence.config.parameters import TrainConfig
+from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Saved, open_saved
 from influence.models import classifier, fit, tokenizers
-from influence.models.fit import Progress, Schedule, steps_per_epoch
+from influence.models.fit import Checkpoint, Progress, Schedule, steps_per_epoch
 from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
-from influence.models.tokens import empty_inputs
+from influence.models.tokens import Tokens, empty_inputs
 from influence.runtime import store
-from influence.training import resume
+from influence.training import result, resume
+from influence.training.result import RunFacts
+
+LOGITS, FOLD = "logits.npy", "fold.json"  # what is kept of a fold until all are there
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What single trainings read of the directory of their step."""
+
+    directory: Path
+    config: TrainConfig
+    tokenizer: Any
+    dataset: Saved
+    tokens: Tokens
+    labels: np.ndarray
+    device: str
+
+    def build(self, seed: int) -> nn.Module:
+        """Return the model at its starting weights, on the device."""
+        names = self.dataset.label_names
+        return classifier.build(self.config, self.tokenizer, names, seed).to(self.device)
+
+    def unfinished(self, name: str) -> Path:
+        """Return where the parts of a training lie until it is finished."""
+        return self.directory / store.UNFINISHED / name
 
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
     """Train one seed into `runs/<run>/`, unless that is finished; return `run`."""
-    final = directory / f"runs/{run}"
-    if (final / "run.json").exists():
+    final = result.run_folder(directory, run)
+    if result.is_run(final):
         return run
-    tokens, labels = open_inputs(directory, "train", config)
-    validation = open_inputs(directory, "validation", config)
-    dataset = open_saved(directory / "data")
-    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
-    plan = fit.schedule(config, len(tokens), first=run == 0)
-    kept = directory / store.UNFINISHED / f"runs/{run}"
+    inputs = _open(directory, config, device)
+    plan = fit.schedule(config, len(inputs.tokens), first=run == 0)
+    kept = inputs.unfinished(f"runs/{run}")
     (files := kept / "files").mkdir(parents=True, exist_ok=True)
-    nothing = {"checkpoints": [], "history": [], "recall": {}, "seconds": 0.0}
-    begun, noted = resume.read(kept / "run.safetensors", nothing)
-    first = begun.step if begun else 0
-    seed, began = config.seed + run, time.perf_counter() - noted["seconds"]
-    model = classifier.build(config, tokenizer, dataset.label_names, seed).to(device)
-    steps = config.epochs * steps_per_epoch(len(tokens), config.batch_size)
-    bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
-    for progress in fit.fit(model, tokens, labels, config, seed, plan.stops, steps, begun):
-        bar.update(progress.step - bar.n)
-        metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
-        noted["history"].append([progress.step, metrics])
-        if progress.step in plan.observations:
-            right = fit.correctness(model, tokens, labels)
-            np.save(_observation(kept, progress.step), right)
-            metrics["train/accuracy"] = float(right.mean())
-        if progress.step in plan.epochs and run == 0:
-            metrics |= _validate(model, *validation, dataset, noted["recall"])
-        if progress.step in plan.checkpoints:
-            classifier.save(model, files / f"step-{progress.step:06d}")
-            noted["checkpoints"].append(checkpoint(progress, plan))
-            noted["seconds"] = time.perf_counter() - began
-            resume.keep(kept / "run.safetensors", progress, noted)
-    bar.close()
+    began = time.perf_counter()
+    noted = _train(inputs, plan, run, kept)
     observed = [np.load(_observation(kept, step)) for step in plan.observations]
-    np.save(files / "observations.npy", np.array(observed, dtype=bool).reshape(-1, len(tokens)))
-    given = (config, tokenizer, dataset, labels, seed, device, kept)
-    null = _null_logits(*given) if config.null_model else {}
-    store.write_json(files / "null.json", null)
-    facts = {
-        "seed": seed,
-        "observations": bool(observed),
-        "null": sorted(null),  # the steps at which it was read
-        "epochs": plan.stops[-1] / steps_per_epoch(len(tokens), config.batch_size),
-        "weights": True,
-        "given": [],
-    }
-    facts |= noted | {"seconds": time.perf_counter() - began}
-    store.write_json(files / "run.json", facts)
+    null = _null_logits(inputs, config.seed + run, kept) if config.null_model else {}
+    facts = RunFacts(
+        seed=config.seed + run,
+        epochs=plan.stops[-1] / steps_per_epoch(len(inputs.tokens), config.batch_size),
+        **noted | {"seconds": noted["seconds"] + time.perf_counter() - began},
+    )
+    whole = np.array(observed, dtype=bool).reshape(-1, len(inputs.tokens))
+    result.write_run(files, facts, whole, null)
     final.parent.mkdir(exist_ok=True)
     os.replace(files, final)
     shutil.rmtree(kept)
     return run
 
 
-def checkpoint(progress: Progress, plan: Schedule) -> dict:
+def checkpoint(progress: Progress, plan: Schedule) -> Checkpoint:
     """Return what a run's list of checkpoints says of this one."""
     series = [name for name in ("spread", "epochs") if progress.step in getattr(plan, name)]
-    return {
-        "step": progress.step,
-        "epoch": progress.epoch,
-        "series": series,
-        "learning_rate": progress.learning_rate,
-    }
+    return Checkpoint(progress.step, progress.epoch, frozenset(series), progress.learning_rate)
+
+
+def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, Any]:
+    """Train to the last stop of `plan`, from where an attempt before was cut off.
+
+    Leaves checkpoints in `kept/files` and observations in `kept`. Returns checkpoints, history,
+    recall and the seconds of the attempts before.
+    """
+    config, tokens = inputs.config, inputs.tokens
+    validation = open_inputs(inputs.directory, "validation", config)
+    nothing = {"checkpoints": [], "history": [], "recall": {}, "seconds": 0.0}
+    begun, noted = resume.read(kept / "run.safetensors", nothing)
+    before, began = noted["seconds"], time.perf_counter()
+    first, seed = begun.step if begun else 0, config.seed + run
+    model = inputs.build(seed)
+    steps = config.epochs * steps_per_epoch(len(tokens), config.batch_size)
+    bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
+    for progress in fit.fit(model, tokens, inputs.labels, config, seed, plan.stops, steps, begun):
+        bar.update(progress.step - bar.n)
+        metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
+        noted["history"].append([progress.step, metrics])
+        if progress.step in plan.observations:
+            right = fit.correctness(model, tokens, inputs.labels)
+            np.save(_observation(kept, progress.step), right)
+            metrics["train/accuracy"] = float(right.mean())
+        if progress.step in plan.epochs and run == 0:
+            metrics |= _validate(model, *validation, inputs.dataset, noted["recall"])
+        if progress.step in plan.checkpoints:
+            result.write_checkpoint(model, progress.step, kept / "files", inputs.directory)
+            noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
+            noted["seconds"] = before + time.perf_counter() - began
+            resume.keep(kept / "run.safetensors", progress, noted)
+    bar.close()
+    return noted | {"seconds": before}
 
 
 def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> None:
@@ -95,18 +124,17 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
 
     It is kept in `unfinished/folds/<n>/`. Examples whose texts are equal may be in different folds.
     """
-    final = directory / store.UNFINISHED / f"folds/{fold}"
-    if (final / "fold.json").exists():
+    final = _fold(directory, fold)
+    if (final / FOLD).exists():
         return
-    tokens, labels = open_inputs(directory, "train", config)
-    names = open_saved(directory / "data").label_names
-    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
+    inputs = _open(directory, config, device)
+    tokens, labels = inputs.tokens, inputs.labels
     unseen = fit.folds(labels, config.folds, config.seed) == fold
     rows = np.flatnonzero(~unseen)
     state = final.with_name(f"{fold}.safetensors")
     begun, spent = resume.read(state, 0.0)
     began = time.perf_counter() - spent
-    model = classifier.build(config, tokenizer, names, config.seed).to(device)
+    model = inputs.build(config.seed)
     epoch = steps_per_epoch(len(rows), config.batch_size)
     ends = range(epoch, config.epochs * epoch + 1, epoch)
     given = (model, tokens.take(rows), labels[rows], config, config.seed, ends)
@@ -114,9 +142,27 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
         resume.keep(state, progress, time.perf_counter() - began)
     with store.replacing(final) as at:
         at.mkdir()
-        np.save(at / "logits.npy", classifier.predict(model, tokens.take(np.flatnonzero(unseen))))
-        store.write_json(at / "fold.json", {"seconds": time.perf_counter() - began})
+        np.save(at / LOGITS, classifier.predict(model, tokens.take(np.flatnonzero(unseen))))
+        store.write_json(at / FOLD, {"seconds": time.perf_counter() - began})
     state.unlink()
+
+
+def read_fold(directory: Path, fold: int) -> tuple[np.ndarray, float]:
+    """Return what `train_fold` kept: logits (examples of the fold, classes), and seconds."""
+    at = _fold(directory, fold)
+    return np.load(at / LOGITS), json.loads((at / FOLD).read_text(encoding="utf-8"))["seconds"]
+
+
+def _open(directory: Path, config: TrainConfig, device: str) -> Inputs:
+    tokens, labels = open_inputs(directory, "train", config)
+    tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
+    return Inputs(
+        directory, config, tokenizer, open_saved(directory / DATA), tokens, labels, device
+    )
+
+
+def _fold(directory: Path, fold: int) -> Path:
+    return directory / store.UNFINISHED / f"folds/{fold}"
 
 
 def _observation(kept: Path, step: int) -> Path:
@@ -126,32 +172,24 @@ def _observation(kept: Path, step: int) -> Path:
 
 def _validate(model, tokens, labels: np.ndarray, dataset: Saved, recall: dict) -> dict:
     """Return the metrics on validation, and put the recall of every class into `recall`."""
-    found = metrics_of(classifier.predict(model, tokens), labels, dataset.label_names)
-    recalls = {name for name in found if name.startswith("recall/")}
-    recall |= {name.removeprefix("recall/"): found[name] for name in sorted(recalls)}
-    return {f"validation/{name}": value for name, value in found.items() if name not in recalls}
+    metrics = metrics_of(classifier.predict(model, tokens), labels, dataset.label_names)
+    recalls = {name for name in metrics if name.startswith("recall/")}
+    recall |= {name.removeprefix("recall/"): metrics[name] for name in sorted(recalls)}
+    return {f"validation/{name}": value for name, value in metrics.items() if name not in recalls}
 
 
-def _null_logits(
-    config: TrainConfig,
-    tokenizer,
-    dataset: Saved,
-    labels: np.ndarray,
-    seed: int,
-    device: str,
-    kept: Path,
-) -> dict[int, list[float]]:
+def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]]:
     """Train on empty inputs during the observed epochs; return its logits at the end of each."""
+    config, labels, tokenizer = inputs.config, inputs.labels, inputs.tokenizer
     types = "token_type_ids" in tokenizer.model_input_names
-    pair = "text_pair" in dataset.columns("train")
+    pair = "text_pair" in inputs.dataset.columns("train")
     tokens = empty_inputs(tokenizer, len(labels), pair, types)
-    model = classifier.build(config, tokenizer, dataset.label_names, seed).to(device)
+    model = inputs.build(seed)
     stops = fit.schedule(config, len(labels), first=False).epochs
     one = empty_inputs(tokenizer, 1, pair, types)
     steps = config.epochs * steps_per_epoch(len(labels), config.batch_size)
-    begun, found = resume.read(kept / "null.safetensors", [])
-    given = (model, tokens, labels, config, seed, stops, steps, begun)
-    for progress in fit.fit(*given):
-        found.append([progress.step, classifier.predict(model, one)[0].tolist()])
-        resume.keep(kept / "null.safetensors", progress, found)
-    return dict(found)
+    begun, read = resume.read(kept / "null.safetensors", [])
+    for progress in fit.fit(model, tokens, labels, config, seed, stops, steps, begun):
+        read.append([progress.step, classifier.predict(model, one)[0].tolist()])
+        resume.keep(kept / "null.safetensors", progress, read)
+    return dict(read)

@@ -1,7 +1,6 @@
 """train: from a dataset to checkpoints and training observations."""
 
-import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -18,29 +17,27 @@ from influence.config.parameters import (
     narrow,
 )
 from influence.data import load
+from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Dataset, digest_of_rest, save, told
 from influence.errors import InputError
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
-from influence.models.classifier import check_start, open_checkpoint
+from influence.models.classifier import Start, check_start, open_checkpoint, started
 from influence.nlu import joint
 from influence.nlu import stack as nlu
 from influence.runtime import store
 from influence.runtime.engine import Engine, has_bf16, settled
 from influence.runtime.step import Record, Steps, Task, perform, say
-from influence.training import imported as imported
-from influence.training import result
-from influence.training.result import OUT_OF_FOLD, read_checkpoints
-from influence.training.runs import checkpoint, train_fold, train_run
+from influence.training import imported, result
+from influence.training.runs import checkpoint, read_fold, train_fold, train_run
 
 CODE = ("data", "models", "nlu", "training")
-# of a run, in the manifest
-KEPT = ("seed", "checkpoints", "observations", "null", "epochs", "seconds", "weights", "given")
+Trial = Callable[[Start], list[str]]  # tries a model and returns what is worth saying of it
 
 
 @dataclass(frozen=True)
 class Request:
-    """A training that was checked: nothing that can be known of it beforehand stands against it."""
+    """A training that was checked: nothing that can be known beforehand speaks against it."""
 
     config: TrainStep
     dataset: Dataset
@@ -54,9 +51,9 @@ class Request:
 
 
 def open_dataset(config: TrainStep) -> Dataset:
-    """Load the dataset of a training and say what is worth knowing of it.
+    """Load the dataset of a training and say what is worth knowing about it.
 
-    Raises InputError if it does not go with the task.
+    Raises InputError if it does not fit the task.
     """
     dataset = load.load(**config.parameters(DataConfig))
     for sentence in told(dataset):
@@ -69,15 +66,25 @@ def open_dataset(config: TrainStep) -> Dataset:
             if config.import_from
             else "one fold leaves nothing to train"
         )
-        raise InputError(f"folds={config.folds} gives no held-out predictions: {why}; give 0 or 5")
+        raise InputError(
+            f"folds={config.folds} gives no out-of-fold predictions: {why}; give 0 or 5"
+        )
     return dataset
 
 
-def request(config: TrainStep, dataset: Dataset, engine: Engine, paired: bool = False) -> Request:
+def request(
+    config: TrainStep,
+    dataset: Dataset,
+    engine: Engine,
+    paired: bool = False,
+    trial: Trial = lambda start: [],
+) -> Request:
     """Check a training before any work and give it its place.
 
     `paired`: what is imported is known to have been trained on this dataset with the tokenizer
-    beside it. Raises InputError if dataset, model and what is imported do not belong together.
+    beside it; `trial`: what else to try with the model that was opened for the check, unless the
+    training is finished. Raises InputError if dataset, model and what is imported do not belong
+    together.
     """
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     notes = []
@@ -93,20 +100,20 @@ def request(config: TrainStep, dataset: Dataset, engine: Engine, paired: bool = 
         notes += imported.check(config, dataset)
         inputs["imported"] = imported.identity(config)
     parameters |= {"dataset": dataset.name, "task": config.task}
-    made = Request(config, dataset, Task("train", parameters, inputs, CODE), tuple(notes))
-    if made.is_finished:
-        return made
-    return replace(made, notes=(*notes, *_check_model(config, dataset, paired)))
+    checked = Request(config, dataset, Task("train", parameters, inputs, CODE), tuple(notes))
+    if checked.is_finished:
+        return checked
+    start, more = _check_model(config, dataset, paired)
+    tried = [] if start is None else trial(start)
+    return replace(checked, notes=(*notes, *more, *tried))
 
 
 def train(request: Request, engine: Engine) -> Steps:
-    """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, with checkpoints and observations.
+    """Fine-tune `config.runs` seeds in `train-<fingerprint>/`, which `result.Training` opens.
 
-    Holds `data/` (the dataset as used), `tokenizer/`, and per run `runs/<n>/step-<s>/` (config and
-    weights), `observations.npy` (bool, observations x examples) and `null.json` (the logits that
-    the null model gives at each epoch's end: on its one possible input it is nothing but these).
-    With `folds` also `out_of_fold.npy`, what models that have not seen an example say of it.
-    With `stack` (task nlu) also `stack/`, which `nlu.open_saved` opens.
+    It holds the dataset as used, the tokenizer, and per run the checkpoints, what was observed and
+    the logits of the null model; with `folds` also what models that have not seen an example
+    predict for it, and with `stack` (task nlu) the stack, which `nlu.open_saved` opens.
     """
     for note in request.notes:
         say(f"train: {note}")
@@ -123,24 +130,22 @@ def expected(config: TrainConfig, examples: int) -> tuple[result.RunInfo, ...]:
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
         epoch = training.steps_per_epoch(examples, config.batch_size)
-        at = [
+        checkpoints = tuple(
             checkpoint(training.Progress(step, step / epoch, 0.0, 0.0), plan)
             for step in plan.checkpoints
-        ]
+        )
         null = training.schedule(config, examples, first=False).epochs if config.null_model else ()
         observed, trails = bool(plan.observations), config.task == "nlu"
         infos.append(
-            result.RunInfo(
-                config.seed + run, read_checkpoints(at), observed, null, trails, config.folds > 0
-            )
+            result.RunInfo(config.seed + run, checkpoints, observed, null, trails, config.folds > 0)
         )
     return tuple(infos)
 
 
 def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -> None:
-    """Raise InputError if what shall be retrained afterwards does not belong together.
+    """Raise InputError if the model to retrain afterwards does not fit its tokenizer and the texts.
 
-    That the trained model does is checked as it is trained.
+    The trained model itself is checked by `request`.
     """
     fit = changed(narrow(config, FitConfig), retrain_with)
     if not config.import_from and fit.parameters(ModelConfig) == config.parameters(ModelConfig):
@@ -156,7 +161,9 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
     check_start(fit, tokenizer, dataset.label_names, dataset.splits)
 
 
-def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]:
+def _check_model(
+    config: TrainStep, dataset: Dataset, paired: bool
+) -> tuple[Start | None, list[str]]:
     if config.import_from:
         return imported.check_model(config, dataset, paired)
     tokenizer = None
@@ -164,75 +171,61 @@ def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]
         tokenizer = tokenizers.load_tokenizer(config, [])
         if config.task == "nlu":
             joint.check_tokenizer(config.model, tokenizer)
-    unseen = config.stack  # a stack that is kept reads what it is told later
-    return check_start(config, tokenizer, dataset.label_names, dataset.splits, unseen)
+    unseen = config.stack  # a stack that is kept reads texts that come later
+    return started(config, tokenizer, dataset.label_names, dataset.splits, unseen)
 
 
 def _train(
     config: TrainStep, dataset: Dataset, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
-    save(dataset, directory / "data")
-    with store.replacing(directory / "tokenizer") as temporary:
-        imported.tokenizer_of(config, dataset).save_pretrained(temporary)
+    save(dataset, directory / DATA)
+    result.write_tokenizer(imported.tokenizer_of(config, dataset), directory)
     parameters = TrainConfig(**config.parameters(TrainConfig))
     count = 1 if config.import_from else config.runs
     if config.import_from:
         imported.leave_run(directory, config, dataset)
     jobs = [(directory, parameters, run, engine.device) for run in range(count)]
     for _, run in engine.run(train_run, jobs, "train"):
-        history = _read(directory / f"runs/{run}/run.json")["history"]
+        history = result.read_run(result.run_folder(directory, run))["history"]
         prefix = "" if run == 0 else f"run-{run}/"
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
-    runs = [_read(directory / f"runs/{run}/run.json") for run in range(count)]
-    folds = _hold_out(directory, parameters, dataset, engine) if config.folds else {}
+    runs = [result.read_run(result.run_folder(directory, run)) for run in range(count)]
+    folds = _train_folds(directory, parameters, dataset, engine) if config.folds else {}
     if config.stack:
-        _train_stack(
-            directory, parameters, dataset, runs[0]["checkpoints"][-1]["step"], engine.device
-        )
-    return {
-        "dataset": {"name": dataset.name, "digest": dataset.digest},
-        "label_names": dataset.label_names,
-        "recall": runs[0]["recall"],
-        "task": config.task,
-        "fit": config.parameters(FitConfig),
-        "runs": [{name: run[name] for name in KEPT} for run in runs],
-        "folds": folds,
-    }
+        last = runs[0]["checkpoints"][-1]["step"]
+        _train_stack(directory, parameters, dataset, last, engine.device)
+    return result.described(config, dataset, config.task, runs, folds)
 
 
 def _train_stack(
     directory: Path, config: TrainConfig, dataset: Dataset, last: int, device: str
 ) -> None:
     """Add the joint models to the first run's last checkpoint, in `stack/`."""
-    tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
+    tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
     fit = FitConfig(**config.parameters(FitConfig))
     names = dataset.label_names
-    classifier = open_checkpoint(directory / f"runs/0/step-{last:06d}")
+    classifier = open_checkpoint(result.checkpoint_folder(result.run_folder(directory, 0), last))
     kept = directory / store.UNFINISHED / "joint"
     stack = nlu.complete(
         fit, tokenizer, names, classifier, dataset.train, config.seed, device, kept
     )
-    with store.replacing(directory / "stack") as at:
+    with store.replacing(directory / result.STACK) as at:
         nlu.save(stack, at)
 
 
-def _hold_out(
+def _train_folds(
     directory: Path, config: TrainConfig, dataset: Dataset, engine: Engine
 ) -> dict[str, float]:
-    """Leave `out_of_fold.npy` (examples, classes): logits of models trained on the other folds."""
+    """Leave the logits (examples, classes) that models trained on the other folds give."""
     jobs = [(directory, config, fold, engine.device) for fold in range(config.folds)]
     for _ in engine.run(train_fold, jobs, "folds"):
         pass
-    labels, kept = dataset.train["label"].to_numpy(), directory / store.UNFINISHED / "folds"
+    labels = dataset.train["label"].to_numpy()
     place = training.folds(labels, config.folds, config.seed)
     logits, seconds = np.empty((len(labels), len(dataset.label_names)), dtype=np.float32), 0.0
     for fold in range(config.folds):
-        logits[place == fold] = np.load(kept / f"{fold}/logits.npy")
-        seconds += _read(kept / f"{fold}/fold.json")["seconds"]
-    np.save(directory / OUT_OF_FOLD, logits)
+        logits[place == fold], spent = read_fold(directory, fold)
+        seconds += spent
+    result.write_out_of_fold(logits, directory)
     return {"count": config.folds, "epochs": config.epochs, "seconds": seconds}
-
-
-def _read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -190,9 +190,15 @@ def check_finite(found: Sequence[Imported]) -> None:
 
 
 def tokenizer_folders(folder: Path, found: Sequence[Imported]) -> list[Path]:
-    """Return where tokenizers are saved, beside the last checkpoint first, `folder` last."""
-    places = [*(one.path for one in reversed(found)), folder]
-    return [place for place in places if any((place / name).is_file() for name in TOKENIZER)]
+    """Return where tokenizers are saved, beside the last checkpoint first, `folder` last.
+
+    Of those whose files are the same, byte by byte, only the first.
+    """
+    different: dict[tuple, Path] = {}
+    for place in (*(one.path for one in reversed(found)), folder):
+        if files := [place / name for name in TOKENIZER if (place / name).is_file()]:
+            different.setdefault(tuple((f.name, file_digest(f)) for f in files), place)
+    return list(different.values())
 
 
 def _some(names: Sequence[str]) -> str:

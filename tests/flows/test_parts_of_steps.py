@@ -22,8 +22,9 @@ from influence.runtime import store
 from influence.sampling import arms, iterative
 from influence.sampling import order as sampling
 from influence.sampling.step import fill, fraction, percent, subset_of
-from influence.scoring import result, shards
-from influence.scoring.plan import RunPlan, compute
+from influence.scoring import findings, result, shards
+from influence.scoring.compute import compute
+from influence.scoring.plan import RunPlan
 from influence.scoring.spec import ScoreSpec
 from influence.scoring.step import _Kept
 from influence.searching import space
@@ -31,6 +32,7 @@ from influence.searching.step import Scored, _save_subset
 from influence.searching.trials import Trial
 from influence.trace import trace as records
 from influence.training import dynamics
+from influence.training.result import Training
 from tests.helpers import pieces, traces
 
 few = settings(max_examples=20)
@@ -84,16 +86,19 @@ def test_the_traces_of_shards_are_that_of_all_examples(size, part):
         np.save(root / "out_of_fold.npy", whole.out_of_fold_logits)
         null = {step: values.tolist() for step, values in run.at["null_logits"].items()}
         store.write_json(root / "runs/0/null.json", null)
-        plan = RunPlan({}, {}, frozenset({"observations"}))
-        work = shards.Pass(root, (plan,), "last_layer", "cpu", 64, 0, root / "shards", root)
+        run_facts = {"seed": 0, "checkpoints": [], "observations": True, "null": [*null]}
+        run_facts |= {"weights": True, "given": []}
+        made = {"task": "classify", "folds": {"count": 2}, "runs": [run_facts]}
+        store.finish(root, "train", made)
+        training, plan = Training(root), RunPlan({}, {}, frozenset({"observations"}))
+        work = shards.Pass(training, (plan,), "last_layer", "cpu", 64, 0, root / "shards", root)
         work.shards.mkdir()
         for start, end in bounds:
             own = whole.take(np.arange(start, end)).runs[0]
             arrays = {f"at/0/{n}/{s}": a for n, by in own.at.items() for s, a in by.items()}
             arrays |= {f"over/0/{n}/{k}": a for n, by in own.over.items() for k, a in by.items()}
             save_file(arrays, shards._file(work, start, end), {"seconds": "0"})
-        made = {"task": "classify", "folds": True, "runs": [{"seed": 0, "checkpoints": []}]}
-        found = list(shards.traces(work, made, source, bounds))
+        found = list(shards.traces(work, bounds))
         assert [start for start, _ in found] == [start for start, _ in bounds]
         joined = records.join([trace for _, trace in found])
         assert joined.ids.tolist() == source.array("train", "id").tolist()
@@ -113,7 +118,7 @@ def test_what_is_kept_of_shards_is_what_is_kept_of_all_examples(size, examples):
     whole = traces.make_trace(specs, examples=rows)
     kept = []
     for bounds in (shards.bounds_of(rows, shard), [(0, rows)]):
-        own = _Kept(specs, rows, examples, result.ranked_rows(rows, examples))
+        own = _Kept(specs, rows, examples, findings.ranked_rows(rows, examples))
         for start, end in bounds:
             own.add(start, whole.take(np.arange(start, end)))
         kept.append(own)
@@ -132,11 +137,11 @@ def test_scores_and_ids_are_written_part_by_part_as_at_once(size, most):
     columns = {"el2n": np.arange(rows) / 7, "vog": np.arange(rows)[::-1].astype(np.float32)}
     with TemporaryDirectory() as name:
         source = pieces.write(Path(name) / "data", rows, part)
-        result.write_scores(source, "train", columns, Path(name))
+        findings.write_scores(findings.Columns(source, "train", [], columns), Path(name))
         right = source.read("train", ["id", "label"]).assign(**columns)
         pd.testing.assert_frame_equal(pd.read_parquet(Path(name) / "scores.parquet"), right)
         assert np.array_equal(np.load(Path(name) / "vog.npy"), columns["vog"])
-        smallest = result._smallest_ids(source, "train", most)
+        smallest = findings._smallest_ids(source, "train", most)
         ids = source.read("train")["id"]
         assert smallest.tolist() == ids.sort_values(kind="stable").index[:most].tolist()
 
@@ -149,8 +154,8 @@ def test_cartography_is_written_shard_by_shard_as_at_once(size, part):
     with TemporaryDirectory() as name:
         source = pieces.write(Path(name) / "data", rows, part)
         some = (whole.take(np.arange(*ends)) for ends in shards.bounds_of(rows, shard))
-        result.write_cartography(source, "train", some, Path(name))
-        made = dynamics.read_cartography(Path(name) / "export/cartography")
+        findings.write_cartography(source, "train", some, Path(name))
+        made = dynamics.read_cartography(Path(name) / result.CARTOGRAPHY)
         assert list(made.names) == source.array("train", "id").tolist()
         assert made.gold.tolist() == whole.labels.tolist()
         logits = whole.runs[0].at["logits"]
@@ -328,7 +333,8 @@ def test_a_turn_prunes_from_what_is_left_to_the_very_count(rows, first, second):
 
 def test_scores_of_no_rows_are_a_table_without_rows(tmp_path):
     source = pieces.write(tmp_path / "data", 0, 4)
-    result.write_scores(source, "train", {"el2n": np.zeros(0)}, tmp_path)
+    columns = findings.Columns(source, "train", [], {"el2n": np.zeros(0)})
+    findings.write_scores(columns, tmp_path)
     empty = pd.read_parquet(tmp_path / "scores.parquet")
     assert empty.columns.tolist() == ["id", "label", "el2n"] and len(empty) == 0
-    assert len(result._smallest_ids(source, "train")) == 0
+    assert len(findings._smallest_ids(source, "train")) == 0

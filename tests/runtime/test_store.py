@@ -14,7 +14,7 @@ from influence.data import storage
 from influence.data.storage import open_saved
 from influence.errors import InputError
 from influence.runtime import store
-from influence.training.result import read_config, read_runs
+from influence.training.result import Training
 
 
 def test_equal_tasks_have_equal_fingerprints_and_others_do_not():
@@ -84,15 +84,17 @@ def test_what_another_version_did_not_write_is_said_where_it_is_read(tmp_path):
         with pytest.raises(InputError, match=f"nothing of '{name}'.* another version.*run that"):
             part[name]
     with pytest.raises(InputError, match="manifest.json says nothing of 'checkpoints'"):
-        read_runs(manifest)
+        _ = Training(tmp_path).runs
 
 
-def test_a_training_with_knobs_of_another_version_is_said_to_be_one():
+def test_a_training_with_knobs_of_another_version_is_said_to_be_one(tmp_path):
     manifest = {"parameters": {"epochs": 3, "dataset": "talk"}, "fingerprint": "0a1b"}
-    assert read_config(manifest).epochs == 3
+    store.finish(tmp_path, "train", manifest)
+    assert Training(tmp_path).config.epochs == 3
     manifest["parameters"]["colour"] = "red"
+    store.finish(tmp_path, "train", manifest)
     with pytest.raises(InputError, match="0a1b was done by another version .*colour.*run that"):
-        read_config(manifest)
+        _ = Training(tmp_path).config
 
 
 def test_a_file_that_is_a_link_out_of_its_directory_is_said_to_be_one(tmp_path):

@@ -21,6 +21,7 @@ from influence.runtime import engine as cluster
 from influence.scores import REGISTRY
 from influence.scoring import measurable
 from influence.scoring.spec import parse_spec
+from influence.training.result import Training
 from tests.helpers import architectures, tiny
 
 FRAMES = tiny.frames()
@@ -86,7 +87,7 @@ def test_a_training_whose_padding_changes_its_gradients_is_refused_with_the_reas
     config = ScoreStep(score="grand", workdir=str(tmp_path / "work"), track=False, self_check=20)
     said = pytest.raises(InputError, match="vog, .* cannot be had: its gradients .* score=el2n")
     with cluster.engine(config) as engine, said:
-        list(steps.score(config, at, engine))
+        list(steps.score(config, Training(at), engine))
 
 
 def test_a_model_whose_padding_changes_its_gradients_is_refused_with_the_reason(tmp_path):

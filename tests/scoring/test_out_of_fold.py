@@ -18,6 +18,7 @@ from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.scoring import label_errors
 from influence.scoring.label_errors import softmax
+from influence.training.result import Training
 from tests.helpers import tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
@@ -51,7 +52,7 @@ def scored(config, trained) -> Path:
         training=str(trained), score="self_confidence,el2n", workdir=config.workdir, **HERE
     )
     with cluster.engine(asked) as engine:
-        return finished(steps.score(asked, trained, engine))
+        return finished(steps.score(asked, Training(trained), engine))
 
 
 def test_folds_divide_the_examples_and_each_class_evenly():
@@ -106,7 +107,7 @@ def test_without_cleanlab_nothing_is_missing_but_its_own_file(
     monkeypatch.setattr(label_errors, "version", lambda: "")
     asked = ScoreStep(training=str(trained), score="self_confidence", workdir=str(tmp_path), **HERE)
     with cluster.engine(asked) as engine:
-        made = finished(steps.score(asked, trained, engine))
+        made = finished(steps.score(asked, Training(trained), engine))
     assert not (made / "label_issues.json").exists()
     assert "self_confidence" in pd.read_parquet(made / "scores.parquet")
 
@@ -124,6 +125,6 @@ def test_one_fold_is_refused(config, tmp_path):
     alone = TrainStep(**{**config.parameters(), "folds": 1, "workdir": str(tmp_path)})
     with (
         cluster.engine(alone) as engine,
-        pytest.raises(InputError, match="folds=1 gives no held-out predictions"),
+        pytest.raises(InputError, match="folds=1 gives no out-of-fold predictions"),
     ):
         finished(steps.train(alone, engine))

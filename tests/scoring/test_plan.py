@@ -6,7 +6,8 @@ import pytest
 from influence import scores
 from influence.errors import InputError
 from influence.models.fit import Checkpoint
-from influence.scoring.plan import compute, plan
+from influence.scoring.compute import compute
+from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec, parse_spec
 from tests.helpers.traces import make_info, make_infos, make_trace
 

@@ -10,6 +10,7 @@ from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
 from influence.runtime import engine as cluster
 from influence.scoring import shards
+from influence.training.result import Training
 from tests.helpers import tiny
 
 
@@ -32,7 +33,7 @@ def work(tmp_path):
     train = TrainStep(dataset=str(directory), **here, **tiny.FAST)
     score = ScoreStep(training="from train", score="vog,el2n", shard_size=40, **here)
     with cluster.engine(train) as engine:
-        yield score, finish(steps.train(train, engine)), engine
+        yield score, Training(finish(steps.train(train, engine))), engine
 
 
 def test_a_pass_that_was_cut_off_goes_on_from_its_last_shard(work, monkeypatch, tmp_path):
@@ -79,7 +80,7 @@ def test_checkpoints_that_do_not_fit_are_read_one_by_one_and_give_the_same(
     config, training, engine = work
     kept = finish(steps.score(config, training, engine))
     assert "more than half of the memory" not in capsys.readouterr().err
-    weights = next(training.glob("runs/0/step-*/model.safetensors")).stat().st_size
+    weights = next(training.directory.glob("runs/0/step-*/model.safetensors")).stat().st_size
     monkeypatch.setattr(shards, "free_memory", lambda device: 2 * weights)
     elsewhere = dataclasses.replace(config, workdir=str(tmp_path / "other"))
     streamed = finish(steps.score(elsewhere, training, engine))

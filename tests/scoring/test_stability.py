@@ -10,8 +10,9 @@ import torch
 from influence.evaluation import costs
 from influence.models.fit import Checkpoint
 from influence.models.tokens import Tokens, starts_of
+from influence.scoring.compute import compute
 from influence.scoring.label_errors import softmax, suspects
-from influence.scoring.plan import compute, passes, plan, with_logits
+from influence.scoring.plan import passes, plan, with_logits
 from influence.scoring.spec import ScoreSpec, hardness
 from influence.scoring.stability import agreement, between, halves, stability
 from influence.trace import representations

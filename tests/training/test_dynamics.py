@@ -24,6 +24,7 @@ from influence.models import tokenizers
 from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.training import dynamics
+from influence.training.result import Training
 from tests.helpers import tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
@@ -69,7 +70,7 @@ def scored(tmp_path_factory, trained) -> Path:
         workdir=str(tmp_path_factory.mktemp("scored")),
         **HERE,
     )
-    return run(steps.score, config, trained)
+    return run(steps.score, config, Training(trained))
 
 
 def table(scored: Path) -> pd.DataFrame:
@@ -90,7 +91,7 @@ def score(training: Path, names: str, workdir: Path, **parameters) -> Path:
         **HERE | {"examples": 3},
         **parameters,
     )
-    return run(steps.score, config, training)
+    return run(steps.score, config, Training(training))
 
 
 def test_cartography_files_are_as_pandas_writes_and_reads_them(tmp_path):

@@ -20,6 +20,7 @@ from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
+from influence.training.result import Training
 from tests.helpers import architectures, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
@@ -41,7 +42,9 @@ def finished(records) -> Path:
 def score(training: Path, names: str, workdir: Path) -> pd.DataFrame:
     config = ScoreStep(training=str(training), score=names, workdir=str(workdir), **HERE)
     with cluster.engine(config) as engine:
-        return pd.read_parquet(finished(steps.score(config, training, engine)) / "scores.parquet")
+        return pd.read_parquet(
+            finished(steps.score(config, Training(training), engine)) / "scores.parquet"
+        )
 
 
 @pytest.fixture(scope="module")

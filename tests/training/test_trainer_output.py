@@ -18,6 +18,7 @@ from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
+from influence.training.result import Training
 from tests.helpers import tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
@@ -360,7 +361,7 @@ def points(training: Path, workdir: Path, **parameters) -> Path:
     sampling = SampleStep(arm="random", fractions="0.5", draws=1, **here)
     evaluating = EvaluateStep(seeds=1, **here, **parameters)
     with cluster.engine(scoring) as engine:
-        scored = last_of(steps.score(scoring, training, engine))
+        scored = last_of(steps.score(scoring, Training(training), engine))
         sampled = last_of(steps.sample(sampling, scored))
         return last_of(steps.evaluate(evaluating, sampled, engine))
 
