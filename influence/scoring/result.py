@@ -1,5 +1,6 @@
 """What a scores directory tells beside the scores: examples, correlations, wrong labels, a map."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from influence.data.result import Result
 from influence.data.storage import Saved, rows_file
+from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.models.inputs import encode
 from influence.runtime import store
@@ -223,3 +225,53 @@ class Scores(Result):
     def hardness(self, name: str) -> np.ndarray:
         """Return one score of every example (examples,), its sign turned so that high is hard."""
         return hardness(parse_spec(name), self.values(name))
+
+    @property
+    def doubt(self) -> str:
+        """Who doubts the labels: models that have not seen an example, or those trained on it."""
+        return self._manifest["doubt"]
+
+    @cached_property
+    def correlations(self) -> pd.DataFrame:
+        """Spearman's correlations of the scores (scores x scores)."""
+        return pd.read_csv(self.directory / "correlations.csv", index_col=0)
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """How each score agrees with itself across seeds or epochs."""
+        return pd.read_csv(self.directory / "stability.csv")
+
+    @cached_property
+    def examples(self) -> pd.DataFrame:
+        """The hardest and the easiest examples of every score, and the most doubted ones."""
+        path = self.directory / "examples.json"
+        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+
+    @cached_property
+    def map(self) -> pd.DataFrame | None:
+        """Principal components of some examples; None for a training without weights."""
+        path = self.directory / "map.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
+    @cached_property
+    def label_errors(self) -> pd.DataFrame | None:
+        """How well each score finds the known label errors; None where none are known."""
+        path = self.directory / "label_errors.csv"
+        return pd.read_csv(path) if path.exists() else None
+
+    @cached_property
+    def label_issues(self) -> dict[str, Any] | None:
+        """What cleanlab takes for wrong labels; None where it was not asked."""
+        path = self.directory / "label_issues.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def open_scores(directory: Path) -> Scores:
+    """Open finished scores of the train set; raise InputError for those of another split."""
+    scores = Scores(directory)
+    if scores.split != "train":
+        raise InputError(
+            f"{scores.directory} holds scores of the {scores.split} split, but only train is "
+            "pruned; score again with split=train"
+        )
+    return scores
