@@ -12,12 +12,13 @@ def main(config: EvaluateStep) -> None:
     from influence import steps
     from influence.report import artifacts
     from influence.runtime import engine as cluster
+    from influence.sampling.result import Sample
     from influence.tracking import run as tracking
 
     with tracking.run(config, "evaluate", "The pruned-accuracy curve.", "evaluate") as opened:
         sample = tracking.resolve(config.sample)
         with cluster.engine(config) as engine:
-            directory = opened.follow(steps.evaluate(config, sample, engine))
+            directory = opened.follow(steps.evaluate(config, Sample(sample), engine))
         artifacts.evaluate(opened, directory)
 
 

@@ -11,12 +11,13 @@ def main(config: SampleStep) -> None:
     """Sample and log the directory as `sample`."""
     from influence import steps
     from influence.report import artifacts
+    from influence.scoring.result import Scores
     from influence.tracking import run as tracking
 
     with tracking.run(
         config, f"sample {config.arm}", f"What {config.arm} keeps.", "sample"
     ) as opened:
-        directory = opened.follow(steps.sample(config, tracking.resolve(config.scores)))
+        directory = opened.follow(steps.sample(config, Scores(tracking.resolve(config.scores))))
         artifacts.sample(opened, directory)
 
 

@@ -11,6 +11,8 @@ from influence.config.parser import expand
 def main(config: SearchStep) -> None:
     """Search every dataset, each in a run with its trials below it; then compare the datasets."""
     from influence import flow, steps
+    from influence.config.parameters import DataConfig
+    from influence.data import load
     from influence.report import search_artifacts
     from influence.runtime import engine as cluster
     from influence.tracking import run as tracking
@@ -20,7 +22,8 @@ def main(config: SearchStep) -> None:
     note = "Which score, rule and fraction?"
     with tracking.run(config, name, note, "search") as opened, cluster.engine(config) as engine:
         for one in searches.values():
-            steps.check_search(one)
+            dataset = None if one.scores else load.load(**one.parameters(DataConfig))
+            steps.check_search(one, dataset)
         for title, one in searches.items():
             if len(searches) == 1:
                 found[title] = flow.search(one, engine, opened)

@@ -20,11 +20,14 @@ from influence.config.parameters import (
 )
 from influence.config.parser import again
 from influence.config.studies import Study
+from influence.data import load
 from influence.data.storage import Dataset
 from influence.report import artifacts, search_artifacts
 from influence.report.artifacts import Compared
 from influence.runtime.engine import Engine
 from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
+from influence.sampling.result import Sample
+from influence.scoring.result import Scores
 from influence.tracking import run
 from influence.tracking.run import Run
 from influence.training.result import Training
@@ -87,9 +90,9 @@ def sample_and_evaluate(
         iterated = list(_iterations(config, engine, scores, arm))
     with run.run(parameters, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
         joined = (
-            steps.join(parameters, scores, iterated)
+            steps.join(parameters, Scores(scores), [Sample(path) for path in iterated])
             if iterated
-            else steps.sample(parameters, scores)
+            else steps.sample(parameters, Scores(scores))
         )
         sample = child.follow(joined)
         artifacts.sample(child, sample)
@@ -100,21 +103,21 @@ def sample_and_evaluate(
 def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> Path:
     """Retrain on every subset of a sample; return the directory of the curve called `name`."""
     with run.run(config, name, f"The curve of {name}.", "evaluate") as child:
-        curve = child.follow(steps.evaluate(config, sample, engine))
+        curve = child.follow(steps.evaluate(config, Sample(sample), engine))
         artifacts.evaluate(child, curve, name)
     return curve
 
 
 def _iterations(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator[Path]:
     """Yield a sample per fraction: of the train set, then of what the one before left, rescored."""
-    for number, fraction in enumerate(steps.iterations(config, scores)):
+    for number, fraction in enumerate(steps.iterations(config, Scores(scores))):
         own = narrow(config, SampleStep, scores=str(scores), arm=arm, fractions=repr(fraction))
         name = f"iteration {number + 1} of {arm}"
         with run.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
-            sample = child.follow(steps.sample(own, scores))
+            sample = child.follow(steps.sample(own, Scores(scores)))
         yield sample
         if number + 1 < len(fractions(config.fractions)):
-            left = replace(config, dataset=str(steps.subset(sample)), **AS_IT_IS)
+            left = replace(config, dataset=str(steps.subset(Sample(sample))), **AS_IT_IS)
             scores = train_and_score(left, engine, steps.wanted("", [parse_arm(arm)]))
 
 
@@ -124,9 +127,9 @@ def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
         scores = run.resolve(config.scores)
     else:
         check = partial(steps.check_retraining, config, config.retrain_with)
-        asked = config.score or steps.score_list(config)
+        asked = config.score or steps.score_list(config, load.load(**config.parameters(DataConfig)))
         scores = train_and_score(config, engine, asked, check)
-    scored = steps.open_scored(config, scores)
+    scored = steps.open_scored(config, Scores(scores))
     study = steps.open_study(config, scored)
     shown = search_artifacts.study_run(opened, study)
     trials = steps.search(config, scored, study, engine)

@@ -1,12 +1,12 @@
-"""What a model is worth, and what a pruned train set costs: metrics, retraining, intervals."""
+"""Tables of retrainings: means, paired differences and their intervals."""
 
 import math
 from collections.abc import Collection, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from influence.evaluation.result import Point
 
@@ -36,34 +36,26 @@ def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, floa
     mean = float(array.mean())
     if len(array) < 2:
         return mean, float("nan"), float("nan")
-    half = students_t(level, len(array) - 1) * float(array.std(ddof=1)) / math.sqrt(len(array))
+    quantile = float(stdtrit(len(array) - 1, (1 + level) / 2))  # of Student's t
+    half = quantile * float(array.std(ddof=1)) / math.sqrt(len(array))
     return mean, mean - half, mean + half
 
 
-@cache
-def students_t(level: float, degrees: int) -> float:
-    """Return the t that Student's t stays within, on both sides, with the probability `level`.
+def level_of(comparisons: int) -> float:
+    """Return the level of each interval at which all of them together hold at 95 % (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(comparisons, 1)
 
-    Our own, because evaluation runs where scipy is not installed. With an angle whose tangent is
-    t / sqrt(degrees), the probability is a finite sum of powers of its cosine: Abramowitz and
-    Stegun 1964, 26.7.3 and 26.7.4.
-    """
 
-    def inside(angle: float) -> float:
-        odd, cosine = degrees % 2, math.cos(angle)
-        term = total = cosine**odd
-        for k in range(2 + odd, degrees, 2):
-            term *= cosine**2 * (k - 1) / k
-            total += term
-        if not odd:
-            return math.sin(angle) * total
-        return 2 / math.pi * (angle + (math.sin(angle) * total if degrees > 1 else 0))
+def shown(mean: float, low: float, high: float, sign: str = "") -> str:
+    """Return a mean and the half-width of its interval in percent; one seed has no interval."""
+    half = 50 * (high - low)
+    spread = "" if math.isnan(half) else f" ± {half:.1f}"
+    return f"{100 * mean:{sign}.1f}{spread}"
 
-    low, high = 0.0, math.pi / 2
-    for _ in range(64):  # of halving, after which no digit changes
-        middle = (low + high) / 2
-        low, high = (middle, high) if inside(middle) < level else (low, middle)
-    return math.sqrt(degrees) * math.tan(low)
+
+def in_points(mean: float, low: float, high: float) -> str:
+    """Return a difference as `shown` does, with its sign and a minus that is as wide as a plus."""
+    return shown(mean, low, high, "+").replace("-", "−")
 
 
 def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:

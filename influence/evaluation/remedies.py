@@ -3,55 +3,46 @@
 Nothing is trained for this: an order of the train set says how much of each class it keeps.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from influence.errors import InputError
-from influence.evaluation.verdict import minimum_of, starved
+from influence.evaluation.by_class import minimum_of, starved
 from influence.sampling import order as sampling
 from influence.sampling import rules
 from influence.sampling.arms import CLASS, Arm, parse_arm
-from influence.sampling.order import Minimum
-from influence.shapes import Float, Int
+from influence.sampling.order import Minimum, fraction_of
+from influence.sampling.result import Sample
+from influence.sampling.step import order_of
+from influence.scoring.result import Scores
 
 COLUMNS = ["arm", "percent_pruned", "label", "remedy", "kept_share", "least_kept_share"]
 
 
-def remedies(
-    table: pd.DataFrame,
-    hardness: Mapping[str, Float[np.ndarray, " examples"]],
-    labels: Int[np.ndarray, " examples"],
-    label_names: tuple[str, ...],
-    recall: Float[np.ndarray, " classes"] | None,
-    min_per_class: int,
-    seed: int,
-) -> pd.DataFrame:
+def remedies(table: pd.DataFrame, scores: Scores, sample: Sample) -> pd.DataFrame:
     """Return what would stay of the class that each arm starves most, under each remedy.
 
-    `table`: that of `conclusions.by_class`; `hardness`: of every score, high = hard; `recall`: of
-    every class on validation, for `drop`; `min_per_class`, `seed`: those that the arms were run
-    with. Columns: arm, percent_pruned, label, remedy ("as it is" first), kept_share (of that
-    class), and least_kept_share (of the class that keeps least). A remedy that cannot be had has no
-    row.
+    `table`: that of `by_class`; `sample`: of any of the arms, for the seed and the minimum that all
+    were run with. Columns: arm, percent_pruned, label, remedy ("as it is" first), kept_share (of
+    that class), and least_kept_share (of the class that keeps least). A remedy that cannot be had
+    has no row.
     """
+    labels, names = scores.data.array("train", "label"), scores.label_names
     rows = []
     for worst in starved(table[table["group"] == CLASS]):
-        arm, number = parse_arm(str(worst["arm"])), label_names.index(worst["label"])
-        for name, other, least in _tried(arm, min_per_class, minimum_of(worst)):
+        place = [worst[key] for key in ("arm", "percent_pruned", "label")]
+        arm, number = parse_arm(str(worst["arm"])), names.index(worst["label"])
+        for name, other, least in _tried(arm, sample.min_per_class, minimum_of(worst)):
             minimums = (Minimum(labels, least),)
             try:
-                order = sampling.order(
-                    other, hardness, labels, seed, minimums=minimums, recall=recall
-                )
-                kept = sampling.cut(order, worst["percent_pruned"] / 100, minimums)
+                order = order_of(scores, other, sample.seed, minimums)
+                kept = sampling.cut(order, fraction_of(worst["percent_pruned"]), minimums)
             except InputError:  # no recall, or the minimums need more than stays
                 continue
-            shares = sampling.class_shares(labels, kept, label_names)["kept_share"]
-            known = [worst[key] for key in ("arm", "percent_pruned", "label")]
-            rows.append((*known, name, shares[number], shares.min()))
+            shares = sampling.class_shares(labels, kept, names)["kept_share"]
+            rows.append((*place, name, shares[number], shares.min()))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

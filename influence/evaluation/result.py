@@ -1,11 +1,19 @@
-"""What an evaluation leaves: a point per retraining."""
+"""The directory of an evaluation, written and read: a point per retraining, and their curve."""
 
+import base64
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from influence.data.result import Result
+from influence.sampling.result import Sample, copy_judgement, read_label_errors, read_shares
+
+POINTS, SUMMARY, OUTCOMES = "points.csv", "curve.csv", "outcomes.parquet"
 
 
 @dataclass(frozen=True)
@@ -31,17 +39,86 @@ class Curve(Result):
         """The arm, score:rule[:normalize]."""
         return self._manifest["arm"]
 
+    @property
+    def percents(self) -> list[float]:
+        """The percents pruned, ascending from 0: the full train set."""
+        return self._manifest["percents"]
+
     @cached_property
     def points(self) -> pd.DataFrame:
         """One row per retraining: arm, percent_pruned, seed, kept, steps, seconds, metrics."""
-        return pd.read_csv(self.directory / "points.csv")
+        return pd.read_csv(self.directory / POINTS)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Mean and 95 % interval of every metric at each percent pruned."""
-        return pd.read_csv(self.directory / "curve.csv")
+        """Mean and 95 % interval of the main metrics at each percent pruned.
+
+        Columns: arm, percent_pruned, mean, low, high, seeds, metric.
+        """
+        return pd.read_csv(self.directory / SUMMARY)
 
     @cached_property
     def class_shares(self) -> pd.DataFrame:
         """What stays of every class, and of every value of `groups`, at each percent pruned."""
-        return pd.read_csv(self.directory / "class_shares.csv")
+        return read_shares(self.directory)
+
+    @cached_property
+    def label_errors(self) -> pd.DataFrame | None:
+        """How many of the known label errors each percent prunes; None where none are known."""
+        return read_label_errors(self.directory)
+
+    @cached_property
+    def outcomes(self) -> pd.DataFrame | None:
+        """What became of every test request of a voice assistant; None for a classifier.
+
+        One row per percent_pruned, seed and request, in order.
+        """
+        path = self.directory / OUTCOMES
+        return pd.read_parquet(path) if path.exists() else None
+
+    def figure(self, metric: str = "accuracy") -> Any:
+        """Draw one metric of the summary over percent pruned, as a Matplotlib figure."""
+        from influence.plots.scores import pruning_curves
+
+        return pruning_curves(self.summary[self.summary["metric"] == metric], metric)
+
+    def __repr__(self) -> str:
+        """Return the directory, the arm and the number of retrainings."""
+        return f"Curve({str(self.directory)!r}, {self.arm}, {len(self.points)} retrainings)"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the picture and, in percent, the summary of accuracy."""
+        own = self.summary[self.summary["metric"] == "accuracy"]
+        table = own[["percent_pruned", "seeds"]].assign(
+            **{f"{name}, %": 100 * own[name] for name in ("mean", "low", "high")}
+        )
+        shown = table.to_html(index=False, float_format="{:.1f}".format)
+        return f"<p>Test accuracy of <code>{escape(self.arm)}</code></p>{self._image()}{shown}"
+
+    def _image(self) -> str:
+        """Return the picture as an image of a page, nothing where Matplotlib is not installed."""
+        try:
+            figure = self.figure()
+        except ImportError:
+            return ""
+        picture = BytesIO()
+        figure.savefig(picture, format="png", dpi=100)
+        data = base64.b64encode(picture.getvalue()).decode()
+        return f'<img alt="test accuracy over percent pruned" src="data:image/png;base64,{data}">'
+
+
+def write(
+    sample: Sample,
+    points: pd.DataFrame,
+    summary: pd.DataFrame,
+    outcomes: pd.DataFrame | None,
+    directory: Path,
+) -> dict[str, Any]:
+    """Leave all that a curve holds; return what the manifest says beside what all manifests say."""
+    points.to_csv(directory / POINTS, index=False)
+    summary.to_csv(directory / SUMMARY, index=False)
+    if outcomes is not None:
+        outcomes.to_parquet(directory / OUTCOMES, index=False)
+    copy_judgement(sample, directory)
+    percents = sorted(set(points["percent_pruned"]))
+    return {"arm": sample.arm, "percents": percents, **sample.handed_on}

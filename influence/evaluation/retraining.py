@@ -3,17 +3,17 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, FitConfig, changed
-from influence.data.storage import SPLITS, Saved, open_saved, texts_of
-from influence.evaluation.result import Point
+from influence.data.result import Result
+from influence.data.storage import SPLITS, texts_of
+from influence.evaluation.result import OUTCOMES, Point
 from influence.models import classifier, pretrained, tokenizers
 from influence.models.fit import fit, steps_per_epoch
 from influence.models.inputs import cache_of, open_tokens
@@ -23,10 +23,10 @@ from influence.nlu import joint, stack
 from influence.nlu import metrics as nlu_metrics
 from influence.runtime import store
 from influence.runtime.engine import Engine, hold, settled
+from influence.sampling.order import percent_of
 
 Split = Literal["validation", "test"]
 CODE = ("data", "models", "nlu", "training", "evaluation/result", "evaluation/retraining")
-OUTCOMES = "outcomes.parquet"
 PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
 # choosing share none with those that are reported: luck in choosing is no luck in the report.
@@ -37,12 +37,11 @@ FIRST_SEED: dict[Split, int] = {"test": 1000, "validation": 2000}
 class Place:
     """Where retrainings come from, and where they are kept.
 
-    source: a finished step directory with `data/` and `tokenizer/`; split: the only one besides
-    train that is opened; fit: the model that is retrained and how.
+    source: a finished step with `data/` and `tokenizer/`, as scores and samples are; split: the
+    only one besides train that is opened; fit: the model that is retrained and how.
     """
 
-    source: Path
-    step: str
+    source: Result
     split: Split
     fit: FitConfig
     budget: str
@@ -51,45 +50,43 @@ class Place:
     kept: Path
 
 
-def place(config: EvaluateConfig, source: Path, step: str, split: Split, engine: Engine) -> Place:
+def place(config: EvaluateConfig, source: Result, split: Split, engine: Engine) -> Place:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
-    fit = retrained(store.read_manifest(source, step), config)
+    fit = retrained(source, config)
     fit = replace(fit, precision=engine.ask(settled, fit.precision, engine.device))
-    return Place(source, step, split, fit, config.budget, config.threshold, engine.device, kept)
+    return Place(source, split, fit, config.budget, config.threshold, engine.device, kept)
 
 
-def retrained(manifest: Mapping[str, Any], config: EvaluateConfig) -> FitConfig:
+def retrained(source: Result, config: EvaluateConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
-    return changed(FitConfig(**manifest["fit"]), config.retrain_with)
+    return changed(source.fit, config.retrain_with)
 
 
-def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
+def check(config: EvaluateConfig, source: Result) -> list[str]:
     """Return what is worth saying of the model that is retrained on what `source` holds.
 
     Raises InputError, before anything is retrained, if it does not belong with its tokenizer and
     the texts.
     """
-    manifest = store.read_manifest(source, step)
-    fit, dataset = retrained(manifest, config), open_saved(source / "data")
+    fit, dataset = retrained(source, config), source.data
     if fit.model in pretrained.SCRATCH:
         return classifier.check_start(fit, None, dataset.label_names, {})
-    tokenizer = _tokenizer(source, manifest, fit, dataset)
-    if manifest["task"] == "nlu":
+    tokenizer = _tokenizer(source, fit)
+    if source.task == "nlu":
         joint.check_tokenizer(fit.model, tokenizer)
     read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
     splits = {split: dataset.read(split, read) for split in SPLITS}
     return classifier.check_start(fit, tokenizer, dataset.label_names, splits)
 
 
-def inputs(config: EvaluateConfig, source: Path, step: str) -> dict[str, str]:
+def inputs(config: EvaluateConfig, source: Result) -> dict[str, str]:
     """Return digests of the model that is retrained and of the tokenizer that `source` holds.
 
-    A tokenizer that comes with another model or is made from the texts is told by model and texts.
+    A tokenizer that comes with another model, or is made from the texts, follows from those.
     """
-    manifest = store.read_manifest(source, step)
-    fit = retrained(manifest, config)
-    saved = tokenizers.open_tokenizer(source / "tokenizer") if _is_scored(manifest, fit) else None
+    fit = retrained(source, config)
+    saved = _saved_tokenizer(source) if _is_scored(source, fit) else None
     digest = "" if saved is None else tokenizers.tokenizer_digest(saved)
     return {"model": pretrained.identity(fit), "tokenizer": digest}
 
@@ -102,7 +99,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     that wants one that is being made waits for it.
     """
     cache = cache_of(place.kept)
-    opened = hold(_open, place.source, place.step, place.split, place.fit, cache)
+    opened = hold(_open, place.source, place.split, place.fit, cache)
     examples, batch = len(opened.train[1]), opened.fit.batch_size
     counted = examples if place.budget == "steps" else len(kept)
     steps = opened.fit.epochs * steps_per_epoch(counted, batch)
@@ -118,7 +115,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
                 np.save(f, logits.argmax(1).astype(np.int32))
             point = {"kept": len(rows), "steps": steps, "seconds": seconds, "metrics": metrics}
             store.write_json(path, point)
-    percent = round(100 * (1 - len(rows) / examples), 6)
+    percent = percent_of(1 - len(rows) / examples)
     return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")), key=key)
 
 
@@ -146,10 +143,8 @@ class _Requests:
     gold: nlu_metrics.Parses
 
 
-def _open(source: Path, step: str, split: Split, fit: FitConfig, cache: Path) -> _Opened:
-    manifest = store.read_manifest(source, step)
-    task, dataset = manifest["task"], open_saved(source / "data")
-    tokenizer = _tokenizer(source, manifest, fit, dataset)
+def _open(source: Result, split: Split, fit: FitConfig, cache: Path) -> _Opened:
+    task, dataset, tokenizer = source.task, source.data, _tokenizer(source, fit)
     splits, names = ("train", split), dataset.label_names
     requests = None
     if task == "nlu":
@@ -167,17 +162,20 @@ def _open(source: Path, step: str, split: Split, fit: FitConfig, cache: Path) ->
     return _Opened(task, fit, tokenizer, names, dataset.digest, train, measured, requests)
 
 
-def _tokenizer(source: Path, manifest: Mapping[str, Any], fit: FitConfig, dataset: Saved):
+def _tokenizer(source: Result, fit: FitConfig):
     """Open the tokenizer of the scored model; another model has one of its own."""
-    if _is_scored(manifest, fit):
-        return tokenizers.open_tokenizer(source / "tokenizer")
-    return tokenizers.load_tokenizer(fit, texts_of(dataset.read("train")))
+    if _is_scored(source, fit):
+        return _saved_tokenizer(source)
+    return tokenizers.load_tokenizer(fit, texts_of(source.data.read("train")))
 
 
-def _is_scored(manifest: Mapping[str, Any], fit: FitConfig) -> bool:
+def _saved_tokenizer(source: Result):
+    return tokenizers.open_tokenizer(source.directory / "tokenizer")
+
+
+def _is_scored(source: Result, fit: FitConfig) -> bool:
     """Tell whether what is retrained reads the tokens that the scored model does."""
-    scored = FitConfig(**manifest["fit"])
-    return (fit.model, fit.vocabulary) == (scored.model, scored.vocabulary)
+    return (fit.model, fit.vocabulary) == (source.fit.model, source.fit.vocabulary)
 
 
 def _classifier(
@@ -209,15 +207,15 @@ def _stack(
         steps,
         place.device,
     )
-    found = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
-    found["domain"] = requests.gold.domains
-    found["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
+    outcomes = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
+    outcomes["domain"] = requests.gold.domains
+    outcomes["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
     with store.replacing(at / OUTCOMES) as temporary:
-        found.to_parquet(temporary, index=False)
+        outcomes.to_parquet(temporary, index=False)
     metrics = metrics_of(logits, opened.measured[1], opened.label_names)
-    metrics |= nlu_metrics.rates(found)
+    metrics |= nlu_metrics.rates(outcomes)
     metrics["frame_accuracy"] = 1 - metrics["irer"]
-    tail = nlu_metrics.rates(found[found["tail"]])
+    tail = nlu_metrics.rates(outcomes[outcomes["tail"]])
     metrics |= {f"tail_{name}": value for name, value in tail.items()}
     return seconds, {f"{place.split}/{name}": value for name, value in metrics.items()}, logits
 
@@ -261,6 +259,8 @@ def train_and_measure(
     `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, the metrics of
     every split under "<split>/<metric>", and its logits (examples, classes). `splits` is all that
     can be looked at: whoever must choose without the test split does not pass it.
+
+    Many parameters: what is trained on, what is measured and how long, with nothing read from disk.
     """
     tokens, labels = train
     steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
@@ -269,9 +269,9 @@ def train_and_measure(
     for _ in fit(model, tokens, labels, config, seed, stops=(steps,), steps=steps):
         pass
     seconds = time.perf_counter() - start
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     logits = {split: classifier.predict(model, some) for split, (some, _) in splits.items()}
     for split, (_, split_labels) in splits.items():
         values = metrics_of(logits[split], split_labels, label_names)
-        found |= {f"{split}/{name}": value for name, value in values.items()}
-    return steps, seconds, found, logits
+        metrics |= {f"{split}/{name}": value for name, value in values.items()}
+    return steps, seconds, metrics, logits

@@ -1,6 +1,5 @@
 """evaluate: retrain on what is left, at every fraction and seed, into one curve."""
 
-import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -9,22 +8,23 @@ import numpy as np
 import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, EvaluateStep
-from influence.data.storage import open_saved
-from influence.evaluation import intervals, retraining
-from influence.evaluation.retraining import Place, Point, retrain
+from influence.evaluation import intervals, result, retraining
+from influence.evaluation.result import OUTCOMES, Point
+from influence.evaluation.retraining import Place, retrain
 from influence.models.metrics import by_group
 from influence.runtime import store
 from influence.runtime.engine import Engine
-from influence.runtime.step import Record, Steps, Task, inherited, perform, say
-from influence.sampling.order import kept_count
-from influence.sampling.step import fraction, groups_of
+from influence.runtime.step import Record, Steps, Task, perform, say
+from influence.sampling.groups import groups_of
+from influence.sampling.order import fraction_of
+from influence.sampling.result import Sample
 
 CODE = ("data", "models", "nlu", "sampling", "evaluation")
 SHOWN = ("accuracy", "macro_f1", "loss", "calibration_error")
 RATES = ("dcer", "icer", "semer", "f_semer", "irer", "unrecoverable", "defect", "tail_defect")
 
 
-def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
+def evaluate(config: EvaluateStep, sample: Sample, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
     Holds `points.csv` (one row per percent pruned and seed), `curve.csv` (mean and 95 % interval
@@ -33,69 +33,57 @@ def evaluate(config: EvaluateStep, sampled: Path, engine: Engine) -> Steps:
     request, in order). Every retraining is kept beside the steps under a name made of the kept ids,
     the seed and the training parameters, and none is ever repeated.
     """
-    manifest = store.read_manifest(sampled, "sample")
-    inputs = {"sample": manifest["fingerprint"], **retraining.inputs(config, sampled, "sample")}
+    inputs = {"sample": sample.fingerprint, **retraining.inputs(config, sample)}
     task = Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
     if not store.is_finished(task.directory(config.workdir)):
-        for note in retraining.check(config, sampled, "sample"):
+        for note in retraining.check(config, sample):
             say(f"evaluate: {note}")
 
     def work(directory: Path) -> Generator[Record, None, dict]:
-        return _evaluate(config, sampled, manifest, engine, directory)
+        return _evaluate(config, sample, engine, directory)
 
     return (yield from perform(task, config.workdir, work))
 
 
 def _evaluate(
-    config: EvaluateStep, sampled: Path, manifest: dict, engine: Engine, directory: Path
+    config: EvaluateStep, sample: Sample, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
-    store.verify(sampled, manifest)
-    percents = sorted({0.0, *manifest["percents"]})
-    source = open_saved(sampled / "data")
-    labels = source.array("test", "label")
-    groups = groups_of(source.read("test", manifest["groups"]), "test", manifest["groups"])
+    sample.verify()
+    labels = sample.data.array("test", "label")
+    groups = groups_of(sample.data.read("test", sample.groups), "test", sample.groups)
+    percents = sorted({0.0, *sample.percents})
     keys = [(percent, number) for percent in percents for number in range(config.seeds)]
-    place = retraining.place(config, sampled, "sample", "test", engine)
+    place = retraining.place(config, sample, "test", engine)
     jobs = [(place, *key) for key in keys]
-    shown = SHOWN + RATES if manifest["task"] == "nlu" else SHOWN
+    is_nlu = sample.task == "nlu"
+    shown = SHOWN + RATES if is_nlu else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
-    for position, point in engine.run(retrain_point, jobs, f"evaluate {manifest['arm']}"):
+    for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
         right = np.load(place.kept / point.key / retraining.PREDICTIONS) == labels
-        found = {**point.metrics, **by_group(right, groups)}
-        points[keys[position][0]].append(replace(point, metrics=found))
+        metrics = {**point.metrics, **by_group(right, groups)}
+        points[keys[position][0]].append(replace(point, metrics=metrics))
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
-    table = intervals.table(everyone, manifest["arm"])
-    table.to_csv(directory / "points.csv", index=False)
-    if manifest["task"] == "nlu":
-        outcomes = [_outcomes(place, point) for point in everyone]
-        pd.concat(outcomes).to_parquet(directory / retraining.OUTCOMES, index=False)
-    for name in ("class_shares.csv", "label_errors.csv"):
-        if (sampled / name).exists():
-            shutil.copy(sampled / name, directory / name)
+    table = intervals.table(everyone, sample.arm)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
-    pd.concat(curves).to_csv(directory / "curve.csv", index=False)
-    return {
-        "arm": manifest["arm"],
-        "percents": percents,
-        **inherited(manifest),
-    }
+    outcomes = pd.concat([_outcomes(place, point) for point in everyone]) if is_nlu else None
+    return result.write(sample, table, pd.concat(curves), outcomes, directory)
 
 
 def retrain_point(place: Place, percent: float, number: int) -> Point:
     """Retrain the subset of a sample that `percent` pruned leaves, under seed `number`."""
-    orders = np.load(place.source / "order.npy", mmap_mode="r")
-    order = orders[number % len(orders)]
-    point = retrain(place, order[: kept_count(len(order), fraction(percent))], number)
-    return replace(point, percent_pruned=percent)
+    sample = place.source
+    assert isinstance(sample, Sample)
+    kept = sample.kept(fraction_of(percent), number % sample.draws)
+    return replace(retrain(place, kept, number), percent_pruned=percent)
 
 
 def _outcomes(place: Place, point: Point) -> pd.DataFrame:
-    found = pd.read_parquet(place.kept / point.key / retraining.OUTCOMES)
-    found.insert(0, "percent_pruned", point.percent_pruned)
-    found.insert(1, "seed", point.seed)
-    return found
+    outcomes = pd.read_parquet(place.kept / point.key / OUTCOMES)
+    outcomes.insert(0, "percent_pruned", point.percent_pruned)
+    outcomes.insert(1, "seed", point.seed)
+    return outcomes
 
 
 def _record(points: list[Point], shown: tuple[str, ...]) -> Record:

@@ -18,7 +18,9 @@ from influence.nlu import tables as nlu_tables
 from influence.runtime import store
 from influence.sampling import arms
 from influence.sampling.arms import AT_EQUAL_STEPS
+from influence.sampling.result import Sample
 from influence.scoring import label_errors
+from influence.scoring.result import Scores
 from influence.scoring.spec import hardness, parse_spec
 from influence.tracking.run import Run, home
 
@@ -152,8 +154,8 @@ def comparison(
     for name, frame in frames.items():
         run.log_table(frame, name)
     run.log_text(text, "summary.md")
-    samples = {arm: sample for arm, (sample, _) in done.items() if arm != AT_EQUAL_STEPS}
-    run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
+    samples = {arm: Sample(at) for arm, (at, _) in done.items() if arm != AT_EQUAL_STEPS}
+    run.log_text(report.page(compared, Scores(scores), samples, command, changes), "report.html")
     print(f"The whole story, for a browser: {run.where('report.html')}\n")
     if page := run.curves():
         print(f"All curves over one another, in the MLflow UI: {home()}/{page}\n")
@@ -177,7 +179,7 @@ def study(run: Run, asked: Study, found: Mapping[str, Compared], command: str) -
     compared = {value: one.comparison for value, one in found.items()}
     points = [one.points.assign(**{asked.varied: value}) for value, one in compared.items()]
     run.log_table(pd.concat(points, ignore_index=True), "points")
-    scores = {value: one.scores for value, one in found.items()}
+    scores = {value: Scores(one.scores) for value, one in found.items()}
     page = report.study_page(asked.question, asked.varied, compared, scores, said, command)
     run.log_text(page, "report.html")
     print(f"The whole study, for a browser: {run.where('report.html')}\n")

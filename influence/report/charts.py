@@ -153,7 +153,7 @@ def correlations(table: pd.DataFrame) -> str:
 def classes(table: pd.DataFrame, arm: str) -> str:
     """Return what `arm` leaves of each class beside the change of its recall.
 
-    `table`: that of `conclusions.by_class`.
+    `table`: that of `evaluation.by_class`.
     """
     own = table[table["arm"] == arm]
     figure = go.Figure()
@@ -169,10 +169,10 @@ def classes(table: pd.DataFrame, arm: str) -> str:
             name=f"{percent:g} % pruned",
             marker={"color": style(arm)["color"], "opacity": shade, "size": 8},
             error_y=_bars(rows["recall_change"], rows["low"], rows["high"], width=0),
-            hovertemplate="%{text}: %{x} % stays, recall %{y:+} points",
+            hovertemplate="%{text}: %{x} % kept, recall %{y:+} points",
         )
     figure.add_hline(0, line={"color": DARK, "width": 1}, layer="below")
-    figure.update_xaxes(title="of the class stays (%)", range=[-2, 102])
+    figure.update_xaxes(title="kept of the class (%)", range=[-2, 102])
     figure.update_yaxes(title="change of recall (points)", range=_within(own))
     return _html(figure)
 
@@ -197,8 +197,8 @@ def example_map(
     )
     for number, own in enumerate(samples.values()):
         marks = {
-            "stays": (own["kept"] & ~own["hardest"], COLOURS[0], "circle", 4),
-            "hardest 5 %, stays": (own["kept"] & own["hardest"], COLOURS[1], "diamond", 8),
+            "kept": (own["kept"] & ~own["hardest"], COLOURS[0], "circle", 4),
+            "hardest 5 %, kept": (own["kept"] & own["hardest"], COLOURS[1], "diamond", 8),
             "hardest 5 %, pruned": (~own["kept"] & own["hardest"], COLOURS[1], "diamond-open", 8),
         }
         for name, (rows, colour, symbol, size) in marks.items():

@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from influence.data.result import Result
 from influence.evaluation import costs
-from influence.evaluation.verdict import Comparison, shown
+from influence.evaluation.intervals import in_points, shown
+from influence.evaluation.verdict import Comparison
 from influence.nlu import tables as nlu_tables
 from influence.report import charts as report_charts
 from influence.sampling.arms import CLASS
@@ -40,7 +42,10 @@ def curves(compared: Comparison) -> Part:
     """Show accuracy, and its difference to random, over percent pruned."""
     charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
     charts |= titled(_differences(compared), "difference")
-    level = "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set."
+    level = (
+        "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set. "
+        "With many comparisons, some look significant by chance: the verdict allows for that."
+    )
     tables = [
         _wide(compared.differences, "difference", "differences", "Minus random, points"),
         _wide(compared.summary, "mean", "accuracies", "Accuracy, %"),
@@ -63,7 +68,7 @@ def error_rates(changes: pd.DataFrame) -> Part:
 def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
     """Show recall of every class before and after; None where no class has test examples.
 
-    `remedies`: see `remedies.remedies`.
+    `remedies`: see `evaluation.remedies`.
     """
     table = compared.classes
     if not len(table):
@@ -71,14 +76,14 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
     grouped = table["group"].nunique() > 1
     rows = []
     for row in table.sort_values("recall_change").to_dict("records"):
-        half = shown(row["recall_change"], row["low"], row["high"], "+").replace("-", "−")
+        half = in_points(row["recall_change"], row["low"], row["high"])
         look = "" if not row["clear"] else "better" if row["recall_change"] > 0 else "worse"
         ends = [round(100 * row[name], 1) for name in ("recall_before", "recall_after")]
         kept = round(100 * row["kept_share"], 1)
         shaded = {"shown": half, "look": look}
         named = [row["group"], row["label"]] if grouped else [row["label"]]
         rows.append([*named, row["arm"], float(row["percent_pruned"]), kept, *ends, shaded])
-    numbers = ("pruned, %", "of it stays, %", "recall before, %", "recall after, %")
+    numbers = ("pruned, %", "kept of it, %", "recall before, %", "recall after, %")
     columns = heads(
         **{"of": "text"} if grouped else {},
         **{"value" if grouped else "class": "text", "arm": "code"},
@@ -86,9 +91,10 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
         **{"change, points": "difference"},
     )
     caption = (
-        "Recall on test of every class, against the full train set. Colour: clear for all at once "
-        "(Bonferroni). A class that stays less than the whole pays for the others."
-        + (" The recall of another column's value is the accuracy on its examples." * grouped)
+        "Test recall of every class, compared with training on the full train set. A coloured "
+        "change is clear even if all are judged together (Bonferroni). A class of which less stays "
+        "than of the whole train set pays for the others."
+        + (" For a value of another column, recall means the accuracy on its examples." * grouped)
     )
     charts = {
         arm if group == CLASS else f"{arm}, by {group}": report_charts.classes(own, arm)
@@ -100,7 +106,7 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
 
 
 def _remedies(table: pd.DataFrame) -> Table:
-    numbers = ("of it would stay, %", "of the worst class, %")
+    numbers = ("would be kept of it, %", "of the worst class, %")
     columns = heads(
         **{"arm": "code", "pruned, %": "number", "class that pays most": "text", "remedy": "code"},
         **dict.fromkeys(numbers, "number"),
@@ -110,7 +116,12 @@ def _remedies(table: pd.DataFrame) -> Table:
         + [round(100 * row[name], 1) for name in ("kept_share", "least_kept_share")]
         for row in table.to_dict("records")
     ]
-    return Table("remedies", columns, rows, "What would keep more of it, before any retraining")
+    return Table(
+        "remedies",
+        columns,
+        rows,
+        "What would keep more of it (predicted from the scores, not retrained)",
+    )
 
 
 def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
@@ -137,22 +148,24 @@ def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
     columns = heads(**dict.fromkeys(names, "number"))
     retrained = Table("retraining-cost", columns, rows, "A retraining, mean over arms and seeds")
     caption = (
-        "Seconds of one worker, added up. A subset has paid for its scores, their training "
-        "included, once it was trained on so many times; a worker beside others is slower."
+        "Seconds are summed over workers; a worker that shares its machine is slower. Reuses until "
+        "paid: after how many trainings a subset has saved what its scores cost, including the "
+        "training for them."
     )
     return Part("cost", "What it cost", caption, {}, [spent, retrained])
 
 
-def again(command: str, manifest: Mapping[str, Any]) -> Part:
-    """Show how to make all of it again."""
-    versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
-    known = manifest["dataset"]
+def again(command: str, result: Result) -> Part:
+    """Show how to make all of it again; `result`: the scores that it was made from."""
+    versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
     code = (
-        f"{command}\n\ndataset  {known['name']}, digest {known['digest']}\n"
-        f"scores   fingerprint {manifest['fingerprint']}\nwith     {versions}"
+        f"{command}\n\ndataset  {result.dataset_name}, digest {result.data.digest}\n"
+        f"scores   fingerprint {result.fingerprint}\nwith     {versions}"
     )
-    caption = "Equal commands give equal numbers, on one machine and thread count bit by bit."
-    return Part("again", "Make it again", caption, code=code)
+    caption = (
+        "The same command gives the same numbers; on one machine, with as many threads, bit by bit."
+    )
+    return Part("again", "Reproduce it", caption, code=code)
 
 
 def heads(**kinds: str) -> list[dict[str, str]]:
@@ -186,9 +199,8 @@ def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
 
 def cell(row: pd.Series, value: str) -> Any:
     """Return a mean with its interval; a difference whose interval leaves out 0 stands out."""
-    text = shown(row[value], row["low"], row["high"], "+" if value == "difference" else "")
-    text = text.replace("-", "−")
+    ends = (row[value], row["low"], row["high"])
     if value == "mean":
-        return text
+        return shown(*ends)
     look = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else ""
-    return {"shown": text, "look": look}
+    return {"shown": in_points(*ends), "look": look}

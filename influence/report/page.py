@@ -1,6 +1,5 @@
-"""One page that tells the story of a comparison: self-contained, for a browser or a printer."""
+"""One self-contained page that tells the story of a comparison, a study or a search."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,57 +7,53 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from influence.data.storage import Dataset, open_saved, told
+from influence.data.storage import Dataset, told
 from influence.evaluation import remedies
 from influence.evaluation.verdict import Comparison
 from influence.report import charts, comparison, examples, studies
-from influence.runtime import store
 from influence.sampling.arms import AT_EQUAL_STEPS
-from influence.scoring.spec import hardness, parse_spec
-from influence.training.result import recall_of
+from influence.sampling.result import Sample
+from influence.scoring.result import Scores
+from influence.searching.result import Recommendation
 
 TEMPLATE = "report.html"
 
 
 def page(
     compared: Comparison,
-    scored: Path,
-    samples: Mapping[str, Path],
+    scores: Scores,
+    samples: Mapping[str, Sample],
     command: str,
     error_rates: pd.DataFrame | None = None,
 ) -> str:
     """Return the page of a comparison.
 
-    `scored`: the scores directory; `samples`: the sample directory of each arm; `command`: what
-    makes all of it again; `error_rates`: of task nlu, see `nlu_tables.changes`.
+    `samples`: of each arm; `command`: what makes all of it again; `error_rates`: of task nlu, see
+    `nlu.tables.changes`.
     """
-    manifest = store.read_manifest(scored, "score")
-    dataset = open_saved(scored / "data").dataset()
-    table = pd.read_parquet(scored / "scores.parquet")
+    dataset = scores.data.dataset()
+    remedied = remedies.remedies(compared.classes, scores, next(iter(samples.values())))
     parts = [
         comparison.curves(compared),
         *([comparison.error_rates(error_rates)] if error_rates is not None else []),
-        comparison.classes(compared, _remedies(compared, manifest, table, dataset, samples)),
-        examples.examples(scored),
-        examples.example_map(scored, table, dataset, samples),
-        examples.distributions(scored, table, dataset),
-        *examples.label_errors(scored, samples),
-        comparison.cost(
-            compared.points[compared.points["arm"] != AT_EQUAL_STEPS], manifest["cost"]
-        ),
-        comparison.again(command, manifest),
+        comparison.classes(compared, remedied),
+        examples.examples(scores),
+        examples.example_map(scores, dataset, samples),
+        examples.distributions(scores),
+        *examples.label_errors(scores, samples),
+        comparison.cost(compared.points[compared.points["arm"] != AT_EQUAL_STEPS], scores.cost),
+        comparison.again(command, scores),
     ]
     sizes = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
     size = (
-        f"{sizes} examples · {len(dataset.label_names)} classes · model {manifest['fit']['model']}"
+        f"{sizes} examples · {len(dataset.label_names)} classes · model {scores.fit.model}"
         f" · {compared.points['seed'].nunique()} retrainings per point"
     )
     verdict, *warnings = compared.said
-    verdicts = [verdict, *compared.notes]
     return _render(
-        title=f"Which of the {len(table):,} examples of {manifest['dataset']['name']} are needed?",
+        title=f"Which of the {len(dataset.train):,} examples of {scores.dataset_name} are needed?",
         facts=[size, _data(dataset)],
-        verdicts=verdicts,
+        verdicts=[verdict, *compared.notes],
         warnings=warnings,
         parts=[part for part in parts if part is not None],
     )
@@ -68,88 +63,59 @@ def study_page(
     question: str,
     varied: str,
     compared: Mapping[str, Comparison],
-    scores: Mapping[str, Path],
+    scores: Mapping[str, Scores],
     said: Sequence[str],
     command: str,
 ) -> str:
     """Return the page of a study: the same comparison under every value of the parameter `varied`.
 
-    `scores`: the scores directory of each value; `said`: what each came to.
+    `scores`: under each value; `said`: what each came to.
     """
-    scored = next(iter(scores.values()))
-    manifest = store.read_manifest(scored, "score")
-    first = next(iter(compared.values()))
+    one, first = next(iter(scores.values())), next(iter(compared.values()))
     facts = (
-        f"{manifest['dataset']['name']} · {varied} = {', '.join(compared)} · "
+        f"{one.dataset_name} · {varied} = {', '.join(compared)} · "
         f"{first.points['seed'].nunique()} retrainings per point"
     )
     parts = [
         *studies.variants(varied, compared),
-        *examples.flips_by(varied, scores),
+        *examples.label_errors_by(varied, scores),
         *examples.agreements(varied, scores),
-        comparison.again(command, manifest),
+        comparison.again(command, one),
     ]
     return _render(
         title=question,
-        facts=[facts, f"Data: {open_saved(scored / 'data').source}"],
+        facts=[facts, f"Data: {one.data.source}"],
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
         parts=parts,
     )
 
 
-def search_page(directory: Path, scored: Path, command: str) -> str:
-    """Return the page of a search: `directory` its result, `scored` what it was made of."""
-    found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
-    trials = pd.read_csv(directory / "trials.csv")
-    importances = pd.read_csv(directory / "importances.csv")
-    manifest = store.read_manifest(scored, "score")
-    dataset = open_saved(scored / "data").dataset()
-    table = pd.read_parquet(scored / "scores.parquet")
+def search_page(recommendation: Recommendation, scores: Scores, command: str) -> str:
+    """Return the page of a search; `scores`: what it was made of."""
+    outcome, dataset = recommendation.outcome, scores.data.dataset()
     parts = [
-        studies.tested(found),
-        studies.tried(trials, importances, found),
-        examples.examples(scored),
-        examples.distributions(scored, table, dataset),
-        comparison.again(command, manifest),
+        studies.tested(outcome),
+        studies.tried(recommendation),
+        examples.examples(scores),
+        examples.distributions(scores),
+        comparison.again(command, scores),
     ]
-    name = manifest["dataset"]["name"]
     facts = (
-        f"{len(table):,} train examples · {len(dataset.label_names)} classes · model "
-        f"{manifest['fit']['model']} · {len(trials)} trials · goal {found['goal']}"
+        f"{len(dataset.train):,} train examples · {len(dataset.label_names)} classes · model "
+        f"{scores.fit.model} · {len(recommendation.trials)} trials · goal {outcome.goal}"
     )
     return _render(
-        title=f"How much of {name} can be pruned?",
+        title=f"How much of {scores.dataset_name} can be pruned?",
         facts=[facts, _data(dataset)],
-        verdicts=[found["verdict"]],
+        verdicts=[outcome.verdict],
         warnings=[],
         parts=parts,
     )
 
 
-def _remedies(
-    compared: Comparison,
-    manifest: Mapping[str, Any],
-    table: pd.DataFrame,
-    dataset: Dataset,
-    samples: Mapping[str, Path],
-) -> pd.DataFrame:
-    """Return what would keep more of the classes that the arms starve, from the scores."""
-    parsed = {name: parse_spec(name) for name in manifest["scores"]}
-    parameters = store.read_manifest(next(iter(samples.values())), "sample")["parameters"]
-    return remedies.remedies(
-        compared.classes,
-        {name: hardness(spec, table[name].to_numpy()) for name, spec in parsed.items()},
-        table["label"].to_numpy(),
-        dataset.label_names,
-        recall_of(manifest),
-        parameters["min_per_class"],
-        parameters["seed"],
-    )
-
-
 def _data(dataset: Dataset) -> str:
-    """Say what was read, left out and decided of a dataset."""
+    """Say what was read of a dataset, what was left out and what was decided."""
     return f"Data: {'; '.join(told(dataset))}"
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence.evaluation.verdict import shown
+from influence.evaluation.intervals import shown
 from influence.report.artifacts import tag_data
 from influence.runtime import store
 from influence.runtime.step import Record, say
+from influence.scoring.result import Scores
 from influence.searching.recommendation import flat
+from influence.searching.result import Recommendation
 from influence.searching.trials import Trial, pack
 from influence.tracking.run import Child, Run, is_there
 
@@ -55,6 +57,7 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
     from influence.searching import study as search_study
 
     manifest = store.read_manifest(directory, "search")
+    recommendation = Recommendation(directory)
     found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
     print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
     with store.locked(study.locks):
@@ -69,8 +72,8 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
         _log_pictures(run, directory, found)
         run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
         run.log_text(json.dumps(found, indent=1), "recommendation.json")
-        run.log_text(page.search_page(directory, scored, command), "report.html")
-        run.log(Record(0, flat(found)))
+        run.log_text(page.search_page(recommendation, Scores(scored), command), "report.html")
+        run.log(Record(0, flat(recommendation.outcome)))
         run.tag(**{"mlflow.note.content": found["verdict"]})
         tag_data(run, scored)
         run.log_step(directory, "search", "search")

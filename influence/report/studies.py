@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-from influence.evaluation.verdict import Comparison, shown
+from influence.evaluation.verdict import Comparison
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, cell, heads, titled
+from influence.searching.result import Outcome, Recommendation
 
 
 def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
@@ -36,8 +36,8 @@ def _variants_at(
     tables = []
     if len(beside):
         title = "accuracy − random's (points)"
-        found = report_charts.curves(beside, "difference", title, varied)
-        charts |= titled(found, "difference")
+        differing = report_charts.curves(beside, "difference", title, varied)
+        charts |= titled(differing, "difference")
         values = list(dict.fromkeys(beside[varied]))
         rows = []
         for arm, own in beside.groupby("arm"):
@@ -54,26 +54,18 @@ def _named(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def tested(found: Mapping[str, Any]) -> Part:
+def tested(outcome: Outcome) -> Part:
     """Show what the final test says of a recommendation, beside the full train set and random."""
-    names = {"full": "full train set", "random": "random at the same fraction"}
-    names |= {"recommended": found["arm"], "recommended_minus_full": "minus the full train set"}
-    names |= {"recommended_minus_random": "minus random"}
-    rows = []
-    for key, name in names.items():
-        if key in found["test"]:
-            sign = "+" if "minus" in key else ""
-            rows.append([name, shown(**found["test"][key], sign=sign).replace("-", "−")])
-    columns = heads(**{"trained on": "text", f"{found['metric'].replace('_', ' ')}, %": "number"})
+    rows = [list(row) for row in outcome.tested]
+    columns = heads(**{"trained on": "text", f"{outcome.metric.replace('_', ' ')}, %": "number"})
     caption = (
-        f"{found['percent_pruned']} % pruned, on test, {found['test_seeds']} seeds that no trial "
-        "has used; 95 % intervals, differences paired by seed."
+        f"{outcome.percent_pruned} % pruned, measured on test with {outcome.test_seeds} seeds that "
+        "no trial has used; 95 % intervals, differences paired by seed."
     )
-    cost = found["cost"]
     spent = [
-        ["retrainings", round(cost["retrainings"])],
-        ["as trainings on everything", round(cost["full_trainings"], 1)],
-        ["uses of the subset until the search is paid", _whole(cost["break_even"])],
+        ["retrainings", round(outcome.cost["retrainings"])],
+        ["as trainings on the full train set", round(outcome.cost["full_trainings"], 1)],
+        ["uses of the subset until the search has paid", _whole(outcome.cost["break_even"])],
     ]
     tables = [
         Table("tested", columns, rows),
@@ -82,8 +74,9 @@ def tested(found: Mapping[str, Any]) -> Part:
     return Part("tested", "What the test says", caption, {}, tables)
 
 
-def tried(trials: pd.DataFrame, importances: pd.DataFrame, found: Mapping[str, Any]) -> Part:
+def tried(recommendation: Recommendation) -> Part:
     """Show every trial of a search, and which parameters mattered."""
+    trials, importances = recommendation.trials, recommendation.importances
     rows = [
         [row["number"], row["arm"], row["percent_pruned"], row["seeds"], row["state"]]
         + [100 * row["difference"] if row["difference"] == row["difference"] else None]
@@ -97,11 +90,12 @@ def tried(trials: pd.DataFrame, importances: pd.DataFrame, found: Mapping[str, A
         mattered = heads(parameter="text", importance="number")
         tables.append(Table("importances", mattered, shares, "What mattered (PED-ANOVA)"))
     caption = (
-        "On validation. The dashed line is the tolerance; small marks were stopped early as "
-        "hopeless, the ringed one is recommended. What lost more than "
-        f"{report_charts.WORST} points is in the table only."
+        "Measured on validation. The dashed line is the tolerance, the ringed mark the recommended "
+        "trial; small marks are trials that were stopped early as hopeless. Trials that lost more "
+        f"than {report_charts.WORST} points are in the table only."
     )
-    chart = report_charts.landscape(trials, found["tolerance"], found["trial"])
+    outcome = recommendation.outcome
+    chart = report_charts.landscape(trials, outcome.tolerance, outcome.trial)
     return Part("tried", "What was tried", caption, {"": chart}, tables)
 
 

@@ -6,57 +6,52 @@ from pathlib import Path
 import numpy as np
 
 from influence.config.parameters import SampleConfig, SampleStep, fractions
-from influence.data.storage import open_saved
-from influence.runtime import store
 from influence.runtime.step import Record, Steps, Task, perform
-from influence.sampling import arms, order
-from influence.sampling.step import CODE, described, fill, subset_of
+from influence.sampling.arms import parse_arm
+from influence.sampling.order import kept_count
+from influence.sampling.result import Sample
+from influence.sampling.step import CODE, fill
+from influence.scoring.result import Scores
 
 
-def iterations(config: SampleConfig, scored: Path) -> list[float]:
+def iterations(config: SampleConfig, scores: Scores) -> list[float]:
     """Return the fraction of what is left that each iteration prunes, to reach all `fractions`."""
-    examples = open_saved(scored / "data").count("train")
-    left = [order.kept_count(examples, fraction) for fraction in fractions(config.fractions)]
+    examples = scores.data.count("train")
+    left = [kept_count(examples, fraction) for fraction in fractions(config.fractions)]
     return [1 - after / before for before, after in zip([examples, *left], left, strict=False)]
 
 
-def subset(sampled: Path) -> Path:
+def subset(sample: Sample) -> Path:
     """Return the dataset that a sample of one fraction leaves, of its draws the first."""
-    (percent,) = store.read_manifest(sampled, "sample")["percents"]
-    return subset_of(sampled, percent)
+    (fraction,) = sample.fractions
+    return sample.subset(fraction)
 
 
-def join(config: SampleStep, scored: Path, iterated: Sequence[Path]) -> Steps:
-    """Make one sample of the train set in `scored` of iterations, each of what the one before left.
+def join(config: SampleStep, scores: Scores, iterated: Sequence[Sample]) -> Steps:
+    """Make one sample of the train set in `scores` of iterations.
 
-    `iterated`: sample directories with one fraction each. The result is as that of `sample`, with
-    one draw: what an earlier iteration pruned is pruned first.
+    `iterated`: samples of one fraction each, every one of what the one before left. The result is
+    as that of `sample`, with one draw: what an earlier iteration pruned is pruned first.
     """
-    manifest = store.read_manifest(scored, "score")
-    arm = arms.parse_arm(config.arm)
-    inputs = {"scores": manifest["fingerprint"]} | {
-        f"iteration {number}": store.read_manifest(path, "sample")["fingerprint"]
-        for number, path in enumerate(iterated)
-    }
+    arm = parse_arm(config.arm)
+    inputs = {f"iteration {number}": one.fingerprint for number, one in enumerate(iterated)}
     parameters = {**config.parameters(SampleConfig), "arm": str(arm), "seed": config.seed}
-    task = Task("sample", parameters, inputs, CODE)
+    task = Task("sample", parameters, {"scores": scores.fingerprint} | inputs, CODE)
 
     def work(directory: Path) -> Generator[Record, None, dict]:
-        orders = [_joined(scored, iterated)]
-        yield from fill(config, scored, orders, directory, manifest["task"])
-        return described(config, arm, orders, manifest)
+        return (yield from fill(config, scores, arm, [_joined(scores, iterated)], directory))
 
     return (yield from perform(task, config.workdir, work))
 
 
-def _joined(scored: Path, iterated: Sequence[Path]) -> np.ndarray:
+def _joined(scores: Scores, iterated: Sequence[Sample]) -> np.ndarray:
     """Return the rows of the train set, those kept longest first."""
     kept, gone = np.array([], dtype=str), []
-    for path in iterated:
-        ids = open_saved(path / "data").array("train", "id").astype(str)
-        ordered = ids[np.load(path / "order.npy")[0]]
-        count = open_saved(subset(path)).count("train")
+    for sample in iterated:
+        (fraction,) = sample.fractions
+        ordered = sample.ids(0).astype(str)
+        count = len(sample.kept(fraction))
         kept, gone = ordered[:count], [ordered[count:], *gone]
-    everyone = open_saved(scored / "data").array("train", "id")
+    everyone = scores.data.array("train", "id")
     place = dict(zip(everyone, range(len(everyone)), strict=True))
     return np.array([place[name] for name in np.concatenate([kept, *gone])])

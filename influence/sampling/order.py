@@ -1,4 +1,4 @@
-"""Arms, orders and cuts: from scores to the examples that stay.
+"""Orders and cuts: from scores to the examples that stay.
 
 A rule gives every example a place in ONE order, from the first kept to the last; a fraction pruned
 cuts that order. So budgets are exact and smaller subsets lie inside larger ones by construction.
@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from influence.errors import InputError, choose
-from influence.sampling.arms import Arm, Normalize
-from influence.sampling.ranking import by_group, descending, to_unit
+from influence.sampling.arms import Arm
+from influence.sampling.normalization import normalize
+from influence.sampling.ranking import by_group, descending
 from influence.sampling.rules import REGISTRY
 from influence.shapes import Float, Int
 
@@ -23,7 +24,8 @@ Examples = Float[np.ndarray, " examples"]
 Indices = Int[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
 PART = 65536  # places of an order that are looked at together
-NO_PARAMETERS: Mapping[str, float | int] = MappingProxyType({})
+Parameters = Mapping[str, float | int]  # of rules, by name
+NO_PARAMETERS: Parameters = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ def order(
     *,
     minimums: Sequence[Minimum] = (),
     recall: Float[np.ndarray, " classes"] | None = None,
-    parameters: Mapping[str, float | int] = NO_PARAMETERS,
+    parameters: Parameters = NO_PARAMETERS,
 ) -> Indices:
     """Return the indices of all examples in the order in which an arm keeps them, first kept first.
 
@@ -51,6 +53,8 @@ def order(
     that `minimums` protect come before everything else; ties are broken at random. `recall` per
     class, from validation data, is for rule drop; of `parameters` a rule takes its own. Raises
     InputError for a score, recall or parameter that is missing or unusable.
+
+    Many parameters: an order is a function of arrays and a seed alone, whoever has them.
     """
     rule, generator = REGISTRY[arm.rule], np.random.default_rng(seed)
     for parameter in parameters:
@@ -80,6 +84,16 @@ def order(
 def kept_count(examples: int, fraction: float) -> int:
     """Return how many of `examples` stay when `fraction` is pruned."""
     return round((1 - fraction) * examples)
+
+
+def percent_of(fraction: float) -> float:
+    """Return a fraction in percent, without binary crumbs: 0.07 is 7."""
+    return round(100 * fraction, 6)
+
+
+def fraction_of(percent: float) -> float:
+    """Return the very fraction that `percent` names, which leaves as many examples."""
+    return round(percent / 100, 8)
 
 
 def cut(order: Indices, fraction: float, minimums: Sequence[Minimum]) -> Int[np.ndarray, " kept"]:
@@ -127,23 +141,6 @@ def class_shares(
     )
 
 
-def normalize(values: Examples, labels: Labels, how: Normalize) -> Examples:
-    """Return z-scores inside each class or over the dataset, or `values` as is; always finite.
-
-    Infinite values first become the largest or smallest finite one. A constant class becomes 0.
-    Raises InputError for NaN.
-    """
-    if missing := int(np.isnan(values).sum()):
-        raise InputError(
-            f"{missing} of {len(values)} scores are NaN and have no place in an order; "
-            "score again from a training that did not diverge"
-        )
-    finite = _clip_infinite(np.asarray(values, dtype=np.float64))
-    if how == "none":
-        return finite
-    return _standardize(finite, labels) if how == "class" else _standardize_all(finite)
-
-
 def _check_recall(recall, labels) -> np.ndarray:
     """Return `recall` if it has a usable value for every class, else raise InputError."""
     if recall is None:
@@ -188,39 +185,3 @@ def _protected_count(ranked: np.ndarray, minimums: Sequence[Minimum]) -> int:
     if len(minimums) == 1:
         return int(np.minimum(np.bincount(minimums[0].groups), minimums[0].count).sum())
     return int(_protected(ranked, minimums).sum())
-
-
-def _clip_infinite(values: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(values)
-    if finite.all():
-        return values
-    if not finite.any():
-        return np.sign(values)
-    return np.clip(values, values[finite].min(), values[finite].max())
-
-
-def _standardize_all(values: np.ndarray) -> np.ndarray:
-    """Return z-scores over all, as `_standardize` does inside groups, with a copy and no more."""
-    if not len(values):
-        return values
-    unit = to_unit(values, values.min(), values.max())
-    unit -= unit.mean()
-    deviation = unit.std()
-    unit /= deviation if deviation > 0 else 1.0
-    return unit
-
-
-def _standardize(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return z-scores inside each group.
-
-    They do not change when each group is first mapped to [0, 1], after which no square overflows
-    and a constant group is exactly 0.
-    """
-    low, high = np.full((2, groups.max(initial=0) + 1), [[np.inf], [-np.inf]])
-    np.minimum.at(low, groups, values)
-    np.maximum.at(high, groups, values)
-    unit = to_unit(values, low[groups], high[groups])
-    counts = np.maximum(np.bincount(groups), 1)
-    unit -= (np.bincount(groups, weights=unit) / counts)[groups]
-    deviation = np.sqrt(np.bincount(groups, weights=unit**2) / counts)
-    return unit / np.where(deviation > 0, deviation, 1.0)[groups]

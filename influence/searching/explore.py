@@ -4,23 +4,29 @@ Whatever is measured comes through `submit`, so that a search knows nothing of m
 splits only what it is handed: validation metrics.
 """
 
-import threading
 import time
-import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from influence.config.parameters import SearchConfig
 from influence.runtime import store
+from influence.searching.attempt import (
+    FIRST_BEAT,
+    Attempt,
+    alive,
+    beat,
+    give_first_beats,
+    hand_back,
+    unless_ended,
+)
 from influence.searching.space import STEP, Candidate, Space, answers, suggest
 from influence.searching.study import (
     FINISHED,
@@ -28,7 +34,6 @@ from influence.searching.study import (
     Study,
     count_finished,
     quietly,
-    retry,
     trial_of,
     trials_of,
 )
@@ -44,7 +49,7 @@ from influence.searching.trials import (
 )
 
 REPEATS = 5  # candidates in a row of which the last is taken even if it was tried before
-FIRST_BEAT, TAKEN_UP = "first_beat", "taken_up"  # attributes of trials
+TAKEN_UP = "taken_up"  # attribute of a trial
 REPEATED = "tried before"
 PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
@@ -58,16 +63,16 @@ def explore(
     `full`: the validation metric of the full train set under each of the `config.seeds` seeds. A
     trial gets one seed at a time and is pruned once it is hopeless; `slots` trials run at once. A
     trial whose worker fell silent for `config.grace` seconds is taken up again by another, under
-    another number; one that is alone goes on with those that were left, as if it had never ended.
+    another number; a worker that is alone resumes those that were left, as if it had never stopped.
     """
-    attempts: dict[int, _Attempt] = {}
-    futures: dict[Future, _Attempt] = {}
+    attempts: dict[int, Attempt] = {}
+    futures: dict[Future, Attempt] = {}
 
-    def begin(attempt: _Attempt) -> None:
+    def begin(attempt: Attempt) -> None:
         attempts[attempt.trial.number] = attempt
         futures[submit(attempt.candidate, len(attempt.values))] = attempt
 
-    with _alive(study, config.grace, attempts):
+    with alive(study, config.grace, attempts):
         try:
             for attempt in _left_behind(study, space, config) if study.alone else ():
                 begin(attempt)
@@ -93,33 +98,12 @@ def explore(
                     yield trial
         finally:
             for attempt in () if study.alone else attempts.values():
-                _hand_back(study, attempt.trial)
+                hand_back(study, attempt.trial)
 
 
-@dataclass
-class _Attempt:
-    """A trial that this worker is doing."""
-
-    trial: optuna.Trial
-    candidate: Candidate
-    values: list[float] = field(default_factory=list)
-    differences: list[float] = field(default_factory=list)
-
-    def add(self, value: float, full: Sequence[float]) -> bool:
-        """Note the metric under the next seed; tell whether the trial was still ours."""
-        self.differences.append(value - full[len(self.values)])
-        self.values.append(value)
-        try:
-            self.trial.set_user_attr("values", self.values)
-            self.trial.set_user_attr("differences", self.differences)
-        except optuna.exceptions.UpdateFinishedTrialError:  # we were silent for too long
-            return False
-        return True
-
-
-def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
+def _ask(study: Study, space: Space, config: SearchConfig) -> Attempt | None:
     """Take a place in the study and ask for a candidate; None if all places are taken."""
-    _adopt(study)
+    give_first_beats(study)
     with quietly():
         optuna.storages.fail_stale_trials(study.optuna)
     while trial := _take_place(study, config):
@@ -131,7 +115,7 @@ def _ask(study: Study, space: Space, config: SearchConfig) -> _Attempt | None:
 
 def _propose(
     study: Study, space: Space, config: SearchConfig, trial: optuna.Trial
-) -> _Attempt | None:
+) -> Attempt | None:
     """Draw a candidate for a trial; None if the trial is given up.
 
     A candidate that was tried before, or is at this moment, would say nothing: the trial is given
@@ -145,7 +129,7 @@ def _propose(
         _give_up(study, trial, REPEATED)
         return None
     trial.set_user_attr("candidate", pack(candidate))
-    return _Attempt(trial, candidate)
+    return Attempt(trial, candidate)
 
 
 class _Asker:
@@ -177,7 +161,7 @@ class _Asker:
         return self.trial
 
 
-def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[_Attempt]:
+def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[Attempt]:
     """Yield the trials that a worker did when it was killed, and no other does: under their number.
 
     What it may not have come to, queueing what follows from its last trial, is done before.
@@ -188,14 +172,14 @@ def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[_
     for frozen in study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         with quietly(), store.locked(study.locks):
             trial = optuna.Trial(study.optuna, frozen._trial_id)
-            _beat(study, frozen._trial_id, first=frozen.number)
+            beat(study, frozen._trial_id, first=frozen.number)
         times = frozen.user_attrs.get(TAKEN_UP, 0)
         trial.set_user_attr(TAKEN_UP, times + 1)
         packed = frozen.user_attrs.get("candidate")
         if times >= RETRIES:
-            _hand_back(study, trial)
+            hand_back(study, trial)
         elif packed:
-            yield _Attempt(trial, unpack(packed))
+            yield Attempt(trial, unpack(packed))
         elif attempt := _propose(study, space, config, trial):
             yield attempt
 
@@ -237,7 +221,7 @@ def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
     # sqlite locks no rows: two workers would be handed the same queued trial.
     with store.locked(study.locks), quietly():
         trial = study.optuna.ask()
-        _beat(study, trial._trial_id, first=trial.number)
+        beat(study, trial._trial_id, first=trial.number)
     living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
     if sum(t.number < trial.number for t in living) >= config.trials:
         _give_up(study, trial, "other workers took the last places")
@@ -252,7 +236,7 @@ def _give_up(study: Study, trial: optuna.Trial, reason: str) -> None:
 
 
 def _verdict(
-    study: Study, attempt: _Attempt, config: SearchConfig, full: Sequence[float]
+    study: Study, attempt: Attempt, config: SearchConfig, full: Sequence[float]
 ) -> TrialState | None:
     """Return the state in which an attempt ends, None if it should go on."""
     if len(attempt.values) >= config.seeds:
@@ -270,7 +254,7 @@ def _verdict(
     return TrialState.PRUNED if hopeless else None
 
 
-def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConfig) -> bool:
+def _tell(study: Study, attempt: Attempt, state: TrialState, config: SearchConfig) -> bool:
     """End a trial, with all that the sampler learns from; tell whether it was still ours to end.
 
     It is not if this worker was silent for so long, asleep perhaps, that others took the trial up.
@@ -290,30 +274,7 @@ def _tell(study: Study, attempt: _Attempt, state: TrialState, config: SearchConf
         else:
             study.optuna.tell(trial, values)
 
-    return _unless_ended(study, trial, say_all)
-
-
-def _unless_ended(study: Study, trial: optuna.Trial, end: Callable[[], object]) -> bool:
-    """Call `end`, which ends a trial; tell whether it was still running, and so ours to end.
-
-    Others may end it even between the look and the word: a storage that is away keeps a call
-    waiting for longer than the grace.
-    """
-    if not _is_running(study, trial):
-        return False
-    try:
-        end()
-    except UpdateFinishedTrialError:
-        return False
-    except ValueError:  # what tell makes of it
-        if _is_running(study, trial):
-            raise
-        return False
-    return True
-
-
-def _is_running(study: Study, trial: optuna.Trial) -> bool:
-    return study.optuna.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING
+    return unless_ended(study, trial, say_all)
 
 
 def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) -> None:
@@ -327,68 +288,3 @@ def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) 
     if percent is not None and trial.candidate is not None:
         parameters = answers(replace(trial.candidate, percent=percent))
         study.optuna.enqueue_trial(parameters, skip_if_exists=True)
-
-
-def _hand_back(study: Study, trial: optuna.Trial) -> None:
-    """Leave a trial to others: it failed here, and waits to be taken up again."""
-    with quietly():
-        if _unless_ended(study, trial, lambda: study.optuna.tell(trial, state=TrialState.FAIL)):
-            retry()(study.optuna, study.optuna.get_trials()[trial.number])
-
-
-@contextmanager
-def _alive(study: Study, grace: int, attempts: dict[int, _Attempt]) -> Iterator[None]:
-    """Say in the storage, four times in `grace` seconds, that these trials are being done."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(max(1, grace // 4)):
-            for attempt in list(attempts.values()):
-                # A storage that is away for a moment: the next beat may reach it.
-                with warnings.catch_warnings(), _ignoring_storage():
-                    _beat(study, attempt.trial._trial_id)
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-@contextmanager
-def _ignoring_storage() -> Iterator[None]:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
-        return
-
-
-def _beat(study: Study, trial_id: int, first: int | None = None) -> None:
-    """Say that a trial is being done; at its first beat, with its number, also by whom."""
-    storage: Any = study.optuna._storage
-    storage.record_heartbeat(trial_id)
-    if first is not None:
-        storage.set_trial_user_attr(trial_id, FIRST_BEAT, [first, study.entropy])
-
-
-def _adopt(study: Study) -> None:
-    """Beat once for trials that never had a beat, so that they can fall silent.
-
-    A worker that is killed between taking a trial and its first beat leaves one that the storage
-    would call running for ever. On this machine the lock keeps those two together.
-    """
-
-    def silent() -> list[FrozenTrial]:
-        running = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        # A trial that is taken up again has the attributes of its first time, with that number.
-        return [t for t in running if t.user_attrs.get(FIRST_BEAT, [None])[0] != t.number]
-
-    if not silent():
-        return
-    with store.locked(study.locks):
-        for trial in silent():
-            _beat(study, trial._trial_id, first=trial.number)

@@ -3,17 +3,19 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from influence.config.parameters import FitConfig, SearchConfig
 from influence.evaluation import intervals
-from influence.evaluation.verdict import shown
+from influence.evaluation.intervals import in_points
 from influence.models.fit import steps_per_epoch
 from influence.nlu.metrics import efficiency, relative_change
-from influence.sampling import order
+from influence.sampling.order import fraction_of, kept_count
 from influence.searching import trials
+from influence.searching.result import Outcome
 from influence.searching.trials import Trial
 
 FULL = "full train set"
@@ -25,76 +27,80 @@ def recommendation(
     examples: int,
     ended: Sequence[Trial],
     points: pd.DataFrame,
-) -> dict:
-    """Return what `recommendation.json` says.
+) -> Outcome:
+    """Return what a search comes to.
 
     `examples`: of the train set; `ended`: the trials of the study; `points`: the retrainings of the
     final test, one row each, of the full train set, of random pruning and of the recommended arm.
     Intervals are Student's at 95 % over seeds, differences are paired by seed.
     """
     chosen = trials.recommend(ended, config.tolerance, config.goal)
-    arm = str(chosen.candidate.arm) if chosen and chosen.candidate else FULL
-    found = {
-        "goal": config.goal,
-        "metric": config.metric,
-        "tolerance": config.tolerance,
-        "trial": chosen.number if chosen else None,
-        "arm": arm,
-        "percent_pruned": chosen.percent if chosen else 0,
-        "min_per_class": chosen.candidate.min_per_class if chosen and chosen.candidate else 0,
-        "parameters": dict(chosen.candidate.parameters) if chosen and chosen.candidate else {},
-        "kept": int(points[points["arm"] == arm]["kept"].iloc[0]),
-        "validation_difference": chosen.difference if chosen else 0.0,
-        "test_seeds": config.test_seeds,
-        "test": _test(points, arm, f"test/{config.metric}"),
-        "sigma": _sigma(points, arm, f"test/{config.metric}", chosen.percent if chosen else 0),
-        "cost": _cost(config, fit, examples, ended, points, chosen),
-        "front": [
+    candidate = chosen.candidate if chosen else None
+    arm = str(candidate.arm) if candidate else FULL
+    percent, metric = candidate.percent if candidate else 0, f"test/{config.metric}"
+    outcome = Outcome(
+        verdict="",
+        goal=config.goal,
+        metric=config.metric,
+        tolerance=config.tolerance,
+        trial=chosen.number if chosen else None,
+        arm=arm,
+        percent_pruned=percent,
+        min_per_class=candidate.min_per_class if candidate else 0,
+        parameters=dict(candidate.parameters) if candidate else {},
+        kept=int(points[points["arm"] == arm]["kept"].iloc[0]),
+        validation_difference=chosen.difference if chosen else 0.0,
+        test_seeds=config.test_seeds,
+        test=_test(points, arm, metric),
+        sigma=_sigma(points, arm, metric, percent),
+        cost=_cost(config, fit, examples, ended, points, chosen),
+        front=[
             {"arm": str(t.candidate.arm), "percent_pruned": t.percent, "difference": t.difference}
             for t in trials.front(ended)
             if t.candidate
         ],
-    }
-    return {"verdict": verdict(found), **found}
+    )
+    return replace(outcome, verdict=verdict(outcome))
 
 
-def verdict(found: dict) -> str:
+def verdict(outcome: Outcome) -> str:
     """Say in one sentence what the test says of a recommendation, and no more than it says."""
-    tolerance, seeds = 100 * found["tolerance"], found["test_seeds"]
-    if found["trial"] is None:
+    tolerance = 100 * outcome.tolerance
+    if outcome.trial is None:
         return (
             f"Keep everything: nothing tried stayed within {tolerance:g} points of the full train "
             "set on validation."
         )
-    full, test = found["test"]["recommended_minus_full"], found["test"]
-    if full["low"] >= -found["tolerance"]:
+    full = outcome.test["recommended_minus_full"]
+    if full["low"] >= -outcome.tolerance:
         within = "within the tolerance"
-    elif full["high"] < -found["tolerance"]:
+    elif full["high"] < -outcome.tolerance:
         within = "beyond the tolerance after all"
     else:
         within = f"which leaves open whether it is within {tolerance:g}"
     said = (
-        f"Prune {found['percent_pruned']} % by {found['arm']}: {_points(full)} points of "
-        f"{found['metric']} against the full train set on test ({seeds} seeds), {within}"
+        f"Prune {outcome.percent_pruned} % by {outcome.arm}: {in_points(**full)} points of "
+        f"{outcome.metric} against the full train set on test ({outcome.test_seeds} seeds), "
+        f"{within}"
     )
-    if found["arm"] == "random":
+    if outcome.arm == "random":
         return f"{said}; no score did better than pruning at random."
-    random = test["recommended_minus_random"]
+    random = outcome.test["recommended_minus_random"]
     if random["low"] > 0:
         beside = "better than random pruning"
     elif random["high"] < 0:
         beside = "worse than random pruning"
     else:
-        beside = "not to be told from random pruning"
-    return f"{said}; {_points(random)} against random at the same fraction: {beside}."
+        beside = "indistinguishable from random pruning"
+    return f"{said}; {in_points(**random)} against random at the same fraction: {beside}."
 
 
-def flat(found: dict) -> dict[str, float]:
+def flat(outcome: Outcome) -> dict[str, float]:
     """Return the numbers of a recommendation under the names of metrics."""
     ends = (("", "mean"), ("_low", "low"), ("_high", "high"))
-    test = {f"test/{row}{end}": v[key] for row, v in found["test"].items() for end, key in ends}
-    cost = {f"search/{name}": value for name, value in found["cost"].items()}
-    chosen = {"percent_pruned": float(found["percent_pruned"]), "sigma": found["sigma"]}
+    test = {f"test/{row}{end}": v[key] for row, v in outcome.test.items() for end, key in ends}
+    cost = {f"search/{name}": value for name, value in outcome.cost.items()}
+    chosen = {"percent_pruned": float(outcome.percent_pruned), "sigma": outcome.sigma}
     return {**{f"search/{name}": value for name, value in chosen.items()}, **test, **cost}
 
 
@@ -103,27 +109,23 @@ def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, fl
         points[points["arm"] == name].sort_values("seed")[metric].to_numpy()
         for name in (FULL, "random", arm)
     )
-    found = {"full": full, "recommended": recommended, "recommended_minus_full": recommended - full}
+    rows = {"full": full, "recommended": recommended, "recommended_minus_full": recommended - full}
     if len(random):
-        found["random"] = random
+        rows["random"] = random
     if len(random) and arm != "random":
-        found["recommended_minus_random"] = recommended - random
-    return {row: _interval(values) for row, values in found.items()}
+        rows["recommended_minus_random"] = recommended - random
+    return {row: _interval(values) for row, values in rows.items()}
 
 
 def _sigma(points: pd.DataFrame, arm: str, metric: str, percent: int) -> float:
     """Return the data-score efficiency on test: relative change of the error per share pruned."""
     full, own = (points[points["arm"] == name][metric].mean() for name in (FULL, arm))
-    return efficiency(relative_change(1 - full, 1 - own), percent / 100)
+    return efficiency(relative_change(1 - full, 1 - own), fraction_of(percent))
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
     mean, low, high = intervals.interval(values.tolist())
     return {"mean": mean, "low": low, "high": high}
-
-
-def _points(difference: dict[str, float]) -> str:
-    return shown(**difference, sign="+").replace("-", "−")
 
 
 def _cost(
@@ -159,5 +161,5 @@ def _share(config: SearchConfig, fit: FitConfig, examples: int, percent: float) 
     """Return the optimiser steps of a retraining as a share of those on everything."""
     if config.budget == "steps":
         return 1.0
-    kept = order.kept_count(examples, percent / 100)
+    kept = kept_count(examples, fraction_of(percent))
     return steps_per_epoch(kept, fit.batch_size) / steps_per_epoch(examples, fit.batch_size)

@@ -1,13 +1,69 @@
-"""What a search recommends, and its evidence."""
+"""The directory of a search, written and read: what it recommends, and the evidence."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from influence.data.result import Result
+from influence.data.storage import save_subsets
+from influence.evaluation.intervals import in_points, shown
+from influence.runtime import store
+from influence.scoring.result import Scores
+
+FACTS, SUBSET = "recommendation.json", "subset"
+TRIALS, IMPORTANCES, POINTS = "trials.csv", "importances.csv", "points.csv"
+ROWS = {  # of the final test, in the order in which they are shown
+    "full": "full train set",
+    "random": "random at the same fraction",
+    "recommended": "recommended",
+    "recommended_minus_full": "minus the full train set",
+    "recommended_minus_random": "minus random",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search comes to.
+
+    trial: the number of the recommended one, None where everything is kept; test: mean, low and
+    high (95 %) of each of ROWS that there is; sigma: the data-score efficiency on test; cost: see
+    `recommendation`; front: the complete trials that no other beats in both percent pruned and
+    accuracy.
+    """
+
+    verdict: str
+    goal: str
+    metric: str
+    tolerance: float
+    trial: int | None
+    arm: str
+    percent_pruned: int
+    min_per_class: int
+    parameters: dict[str, float | int]
+    kept: int  # train examples
+    validation_difference: float
+    test_seeds: int
+    test: dict[str, dict[str, float]]
+    sigma: float
+    cost: dict[str, float]
+    front: list[dict[str, Any]]
+
+    @property
+    def tested(self) -> list[tuple[str, str]]:
+        """What was measured on test: names, and values with their intervals in percent."""
+        names = {**ROWS, "recommended": self.arm}
+        there = {row: self.test[row] for row in ROWS if row in self.test}
+        return [
+            (names[row], in_points(**value) if "minus" in row else shown(**value))
+            for row, value in there.items()
+        ]
 
 
 class Recommendation(Result):
@@ -16,46 +72,102 @@ class Recommendation(Result):
     step = "search"
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """All that `recommendation.json` says."""
-        return json.loads((self.directory / "recommendation.json").read_text(encoding="utf-8"))
+    def outcome(self) -> Outcome:
+        """All that the search comes to."""
+        return Outcome(**{field.name: self._facts[field.name] for field in fields(Outcome)})
 
     @property
     def verdict(self) -> str:
         """The outcome in one sentence."""
-        return self.facts["verdict"]
+        return self.outcome.verdict
 
     @property
     def arm(self) -> str:
         """The recommended arm."""
-        return self.facts["arm"]
+        return self.outcome.arm
 
     @property
-    def percent_pruned(self) -> float:
+    def percent_pruned(self) -> int:
         """How much of the train set can go, in percent."""
-        return self.facts["percent_pruned"]
+        return self.outcome.percent_pruned
 
     @property
     def test(self) -> dict[str, dict[str, float]]:
         """Mean and 95 % interval on test: full, random, recommended, and their differences."""
-        return self.facts["test"]
+        return self.outcome.test
 
     @property
     def cost(self) -> dict[str, float]:
         """What the search took, in retrainings, full trainings and uses until it pays."""
-        return self.facts["cost"]
+        return self.outcome.cost
+
+    @property
+    def study(self) -> str:
+        """The name of the study, which other workers join."""
+        return self._facts["study"]
+
+    @property
+    def command(self) -> str:
+        """The command that trains on the subset as the study did."""
+        return self._facts["command"]
 
     @property
     def subset(self) -> Path:
         """The recommended examples as a dataset, ready to train on."""
-        return self.directory / "subset"
+        return self.directory / SUBSET
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per trial of the study."""
-        return pd.read_csv(self.directory / "trials.csv")
+        return pd.read_csv(self.directory / TRIALS)
+
+    @cached_property
+    def importances(self) -> pd.DataFrame:
+        """How much each parameter mattered: parameter, importance."""
+        return pd.read_csv(self.directory / IMPORTANCES)
 
     @cached_property
     def points(self) -> pd.DataFrame:
         """One row per retraining of the final test."""
-        return pd.read_csv(self.directory / "points.csv")
+        return pd.read_csv(self.directory / POINTS)
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
+
+    def __repr__(self) -> str:
+        """Return the directory, the percent pruned and the arm."""
+        return f"Recommendation({str(self.directory)!r}, {self.percent_pruned} % by {self.arm})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict and what the test says."""
+        metric = f"test {self.outcome.metric.replace('_', ' ')}, %"
+        table = pd.DataFrame(self.outcome.tested, columns=["trained on", metric])
+        return f"<p>{escape(self.verdict)}</p>{table.to_html(index=False)}"
+
+
+def write(
+    outcome: Outcome,
+    also: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    scores: Scores,
+    directory: Path,
+) -> dict[str, Any]:
+    """Leave `recommendation.json` and the tables; return what the manifest says.
+
+    `also`: study and command; `tables`: those of TRIALS, IMPORTANCES and POINTS.
+    """
+    for name, table in tables.items():
+        table.to_csv(directory / name, index=False)
+    inherited = scores.handed_on
+    store.write_json(
+        directory / FACTS, {**asdict(outcome), **also, "dataset": inherited["dataset"]}
+    )
+    return {"study": also["study"], "verdict": outcome.verdict, **inherited}
+
+
+def write_subset(scores: Scores, kept: np.ndarray, directory: Path) -> Path:
+    """Leave the train rows `kept`, ascending, as a dataset, and return where."""
+    at = directory / SUBSET
+    save_subsets(scores.data, {at: kept})
+    return at

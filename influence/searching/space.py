@@ -12,10 +12,11 @@ from typing import Any, Protocol, get_args
 from influence.errors import InputError, choose
 from influence.sampling import rules
 from influence.sampling.arms import Arm, Normalize, parse_arm
+from influence.sampling.order import fraction_of, kept_count
 from influence.scoring.spec import parse_spec
 
 STEP = 5  # percent: the grid of prune fractions, so that arms meet random at the same ones
-FLOORS = (1, 4, 16)  # examples of a class that are never pruned
+MINIMUMS = (1, 4, 16)  # examples of a class that are never pruned
 # Anand et al. 2023, sections 2.3 and 3: what held up best there, and the two baselines.
 RECOMMENDED = (
     *(("vog:easy:class", 45), ("vog:softmax:dataset", 45), ("forgetting:softmax", 45)),
@@ -86,16 +87,16 @@ def build(
 ) -> Space:
     """Return the space of these score columns and rules.
 
-    `smallest`: examples of each class of the train set. Floors that the highest percent could not
-    keep are left out. Raises InputError as `check` does, and for no rule that can be used.
+    `smallest`: examples of each class of the train set. Minimums that the highest percent could
+    not keep are left out. Raises InputError as `check` does, and for no rule that can be used.
     """
     low, high = check(named, lowest, highest)
     chosen = tuple(named) or tuple(rules.REGISTRY)
     usable = tuple(name for name in chosen if scores or not rules.REGISTRY[name].scored)
     if not usable:
         raise InputError(f"rules {', '.join(chosen)} need a score, and there is none to search")
-    kept = round((1 - high / 100) * sum(smallest))
-    minimums = [f for f in FLOORS if sum(min(count, f) for count in smallest) <= kept]
+    kept = kept_count(sum(smallest), fraction_of(high))
+    minimums = [m for m in MINIMUMS if sum(min(count, m) for count in smallest) <= kept]
     return Space(tuple(scores), usable, low, high, tuple(minimums) or (0,))
 
 

@@ -1,34 +1,35 @@
 """search: which score, rule and fraction prune most of a train set before accuracy suffers."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from influence import scores
-from influence.config.parameters import DataConfig, FitConfig, SearchConfig, SearchStep, names
-from influence.data import load
-from influence.data.storage import open_saved, save_subsets
+from influence import scores as registry
+from influence.config.parameters import FitConfig, SearchConfig, SearchStep, names
+from influence.data.storage import Dataset
 from influence.errors import InputError
 from influence.evaluation import intervals, retraining
 from influence.evaluation.retraining import Place, retrain
 from influence.runtime import store
 from influence.runtime.engine import Engine
-from influence.runtime.step import Record, Task, inherited, perform, say
-from influence.sampling import order as sampling
+from influence.runtime.step import Record, Task, perform, say
 from influence.sampling import rules
 from influence.sampling.arms import Arm
+from influence.sampling.order import Minimum, cut, fraction_of
+from influence.sampling.step import order_of
 from influence.scoring import spec as specs
+from influence.scoring.result import Scores, open_scores
 from influence.scoring.step import possible
-from influence.searching import space, trials
+from influence.searching import result, space, trials
 from influence.searching.recommendation import FULL, flat, recommendation
 from influence.searching.space import Candidate, Space
 from influence.searching.trials import Trial
-from influence.training.result import read_scored, recall_of
 from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
@@ -39,85 +40,77 @@ Searching = Generator[Trial | Record, None, Path]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A finished scores directory, as a search reads it."""
+    """Scores to search, and what there is to choose from."""
 
-    directory: Path
-    manifest: dict
+    scores: Scores
     space: Space
-    labels: np.ndarray
-    hardness: dict[str, np.ndarray]
-    recall: np.ndarray | None
     seed: int
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The class number of every train example (examples,)."""
+        return self.scores.data.array("train", "label")
+
+    @property
+    def everything(self) -> np.ndarray:
+        """The rows of the full train set (examples,)."""
+        return np.arange(len(self.labels))
 
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
         """Return the rows that stay, for seed `number`; rules that draw draw anew for each."""
-        minimums = (sampling.Minimum(self.labels, candidate.min_per_class),)
-        order = sampling.order(
-            candidate.arm,
-            self.hardness,
-            self.labels,
-            self.seed + number,
-            minimums=minimums,
-            recall=self.recall,
-            parameters=candidate.parameters,
-        )
-        return sampling.cut(order, candidate.percent / 100, minimums)
+        minimums = (Minimum(self.labels, candidate.min_per_class),)
+        seed = self.seed + number
+        order = order_of(self.scores, candidate.arm, seed, minimums, candidate.parameters)
+        return cut(order, fraction_of(candidate.percent), minimums)
 
 
-def check_search(config: SearchStep) -> None:
-    """Raise InputError for what can be known to be wrong before anything is trained."""
+def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
+    """Raise InputError for what can be known to be wrong before anything is trained.
+
+    `dataset`: what will be trained on; None where scores are given.
+    """
     from influence.searching import study as search_study
 
     space.check(names(config.rules), config.lowest, config.highest)
     for name in names(config.score):
         specs.parse_spec(name)
     search_study.open_storage(_storage(config), config.grace, _locks(config))
-    if not config.scores:
-        load.load(**config.parameters(DataConfig))
+    if dataset is not None:
+        _check_metric(config, config.task, "this search trains")
+        if not config.score:
+            _scores_of_paper(config, dataset)
 
 
-def open_scored(config: SearchStep, directory: Path) -> Scored:
-    """Read a scores directory and derive the space that `config` leaves of it.
+def open_scored(config: SearchStep, scores: Scores) -> Scored:
+    """Derive the space that `config` leaves of these scores.
 
-    Raises InputError for a score that it does not hold, for an unknown rule, and for a model to
-    retrain that does not belong with its tokenizer and the texts.
+    Raises InputError for scores of another split than train, for a score that is not among them,
+    for an unknown rule, and for a model to retrain that does not belong with its tokenizer and the
+    texts.
     """
-    manifest = read_scored(directory)
-    store.verify(directory, manifest)
-    if config.metric == "frame_accuracy" and manifest["task"] != "nlu":
-        raise InputError(
-            f"metric=frame_accuracy is of task=nlu, but {directory} scores a classifier; choose "
-            "accuracy or macro_f1"
-        )
-    for note in retraining.check(config, directory, "score"):
+    scores = open_scores(scores.directory)
+    scores.verify()
+    _check_metric(config, scores.task, f"{scores.directory} scores")
+    for note in retraining.check(config, scores):
         say(f"search: {note}")
-    columns = _columns(config.score, manifest["scores"], directory)
-    frame = pd.read_parquet(directory / "scores.parquet", columns=["label", *columns])
-    labels = frame["label"].to_numpy()
-    counts = np.bincount(labels, minlength=len(manifest["label_names"])).tolist()
-    recall, named = recall_of(manifest), names(config.rules)
-    if recall is None and not named:
+    columns, named = _columns(config.score, scores), names(config.rules)
+    labels = scores.data.array("train", "label")
+    counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
+    if scores.recall is None and not named:
         named = tuple(name for name, rule in rules.REGISTRY.items() if "recall" not in rule.needs)
-    return Scored(
-        directory,
-        manifest,
-        space.build(columns, named, config.lowest, config.highest, counts),
-        labels,
-        {c: specs.hardness(specs.parse_spec(c), frame[c].to_numpy()) for c in columns},
-        recall,
-        config.seed,
-    )
+    choice = space.build(columns, named, config.lowest, config.highest, counts)
+    return Scored(scores, choice, config.seed)
 
 
 def study_name(config: SearchStep, scored: Scored) -> str:
     """Name a study after all that its trials depend on: another space is another study."""
     parameters = {k: v for k, v in config.parameters(SearchConfig).items() if k not in EXECUTION}
     parameters |= {"space": scored.space.described(), "seed": config.seed}
-    inputs = {"scores": scored.manifest["fingerprint"]}
-    inputs |= retraining.inputs(config, scored.directory, "score")
-    dataset, model = scored.manifest["dataset"]["name"], scored.manifest["fit"]["model"]
+    scores = scored.scores
+    inputs = {"scores": scores.fingerprint, **retraining.inputs(config, scores)}
     digest = store.fingerprint("study", parameters, inputs, CODE)
-    return f"{Path(dataset).name}-{Path(model).name}-{config.goal}-{digest}"
+    dataset, model = Path(scores.dataset_name).name, Path(scores.fit.model).name
+    return f"{dataset}-{model}-{config.goal}-{digest}"
 
 
 def open_study(config: SearchStep, scored: Scored):
@@ -149,10 +142,23 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
     )
 
 
-def score_list(config: SearchStep) -> str:
-    """Return those of the paper's scores that this training will give, also at every epoch."""
-    examples = len(load.load(**config.parameters(DataConfig)).train)
-    own = {name: scores.REGISTRY[name].window for name in PAPER}
+def score_list(config: SearchStep, dataset: Dataset) -> str:
+    """Return those of the paper's scores that a training on `dataset` will give, at every epoch.
+
+    Raises InputError if it gives none.
+    """
+    return ",".join(_scores_of_paper(config, dataset, "search: left out"))
+
+
+def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
+    """Return one metric of one retraining on the split of `place`."""
+    return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
+
+
+def _scores_of_paper(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
+    """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
+    examples = len(dataset.train)
+    own = {name: registry.REGISTRY[name].window for name in PAPER}
     epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
     windows = [
         f"{name}@{epoch}"
@@ -161,18 +167,13 @@ def score_list(config: SearchStep) -> str:
         if own[name].isdigit() and epoch != own[name]
     ]
     runs = expected(config, examples)
-    found = [*possible(PAPER, runs, "search: left out"), *possible(windows, runs)]
-    if not found:
+    given = [*possible(PAPER, runs, otherwise), *possible(windows, runs)]
+    if not given:
         raise InputError(
             f"a training of {examples} examples for {config.epochs} epochs gives none of "
             f"{', '.join(PAPER)}; train for more epochs, or name others with score"
         )
-    return ",".join(map(str, found))
-
-
-def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
-    """Return one metric of one retraining on the split of `place`."""
-    return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
+    return [str(spec) for spec in given]
 
 
 def _locks(config: SearchStep) -> Path:
@@ -183,19 +184,28 @@ def _storage(config: SearchStep) -> str:
     return config.storage or f"sqlite:///{_locks(config) / 'studies.db'}"
 
 
-def _columns(text: str, there: Sequence[str], directory: Path) -> list[str]:
-    """Return the columns that `text` names: a score with all its windows, or one window."""
-    usable = [name for name in there if specs.parse_spec(name).name != "random"]
-    chosen: list[str] = []
+def _check_metric(config: SearchStep, task: str, what: str) -> None:
+    if config.metric == "frame_accuracy" and task != "nlu":
+        raise InputError(
+            f"metric=frame_accuracy is of task=nlu, but {what} a classifier; choose accuracy or "
+            "macro_f1"
+        )
+
+
+def _columns(text: str, scores: Scores) -> list[str]:
+    """Return the scores that `text` names: each with all its windows, or with one."""
+    usable = [name for name in scores.names if _name(name) != "random"]
+    columns: list[str] = []
     for name in names(text):
         spec = specs.parse_spec(name)
-        found = [c for c in usable if c == name or (not spec.window and _name(c) == name)]
-        if not found:
+        own = [c for c in usable if c == name or (not spec.window and _name(c) == name)]
+        if not own:
             raise InputError(
-                f"{directory} holds no score {name!r} to search over; it holds {', '.join(usable)}"
+                f"{scores.directory} holds no score {name!r} to search over; it holds "
+                f"{', '.join(usable)}"
             )
-        chosen += found
-    return list(dict.fromkeys(chosen)) or usable
+        columns += own
+    return list(dict.fromkeys(columns)) or usable
 
 
 def _name(column: str) -> str:
@@ -208,16 +218,16 @@ def _choose(
     from influence.searching import explore as search
     from influence.searching import study as search_study
 
-    place = retraining.place(config, scored.directory, "score", "validation", engine)
-    everything = np.arange(len(scored.labels))
-    jobs = [(place, everything, number, config.metric) for number in range(config.seeds)]
+    place = retraining.place(config, scored.scores, "validation", engine)
+    numbers = range(config.seeds)
+    jobs = [(place, scored.everything, number, config.metric) for number in numbers]
     full = dict(engine.run(measure, jobs, FULL))
 
     def submit(candidate: Candidate, number: int) -> Future:
         kept = scored.kept(candidate, number)
         return engine.submit(measure, place, kept, number, config.metric)
 
-    reference = [full[number] for number in range(config.seeds)]
+    reference = [full[number] for number in numbers]
     ended = search.explore(study, scored.space, config, reference, submit, engine.workers)
     with tqdm(desc="search", total=config.trials, unit="trial") as bar:
         bar.update(search_study.count_finished(study))
@@ -233,26 +243,26 @@ def _report(
 ) -> Generator[Record, None, dict]:
     from influence.searching import study as search_study
 
-    ended = search_study.trials_of(study)
+    scores, ended = scored.scores, search_study.trials_of(study)
     chosen = trials.recommend(ended, config.tolerance, config.goal)
-    arms = _tested(scored, chosen, config.test_seeds)
-    points = _test(config, scored, arms, engine)
-    fit = retraining.retrained(scored.manifest, config)
-    found = recommendation(config, fit, len(scored.labels), ended, points)
-    found |= {"study": study.name, "dataset": scored.manifest["dataset"]}
-    found["command"] = _command(directory / "subset", scored.manifest["task"], fit)
-    _save_subset(scored, chosen, directory / "subset")
-    trials.table(ended, config.tolerance).to_csv(directory / "trials.csv", index=False)
-    search_study.importances(study).to_csv(directory / "importances.csv", index=False)
-    points.to_csv(directory / "points.csv", index=False)
-    store.write_json(directory / "recommendation.json", found)
-    yield Record(0, flat(found))
-    return {"study": study.name, "verdict": found["verdict"], **inherited(scored.manifest)}
+    points = _test(config, scored, _tested(scored, chosen, config.test_seeds), engine)
+    fit = retraining.retrained(scores, config)
+    outcome = recommendation(config, fit, len(scored.labels), ended, points)
+    subset = result.write_subset(scores, _recommended(scored, chosen), directory)
+    also = {"study": study.name, "command": _command(subset, scores.task, fit)}
+    tables = {
+        result.TRIALS: trials.table(ended, config.tolerance),
+        result.IMPORTANCES: search_study.importances(study),
+        result.POINTS: points,
+    }
+    facts = result.write(outcome, also, tables, scores, directory)
+    yield Record(0, flat(outcome))
+    return facts
 
 
 def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:
     """Return the rows to retrain on, by arm and seed: full, random at the fraction, and chosen."""
-    arms = {FULL: [np.arange(len(scored.labels))] * seeds}
+    arms = {FULL: [scored.everything] * seeds}
     if chosen is not None and chosen.candidate is not None:
         random = Candidate(Arm((), "random"), chosen.percent, 1, {})
         for candidate in (random, chosen.candidate):
@@ -264,7 +274,7 @@ def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[
 def _test(
     config: SearchStep, scored: Scored, arms: dict[str, list[np.ndarray]], engine: Engine
 ) -> pd.DataFrame:
-    place = retraining.place(config, scored.directory, "score", "test", engine)
+    place = retraining.place(config, scored.scores, "test", engine)
     keys = [(arm, number) for arm, kept in arms.items() for number in range(len(kept))]
     jobs = [(place, arms[arm][number], number) for arm, number in keys]
     points: dict[str, list] = {arm: [] for arm in arms}
@@ -273,12 +283,11 @@ def _test(
     return pd.concat([intervals.table(some, arm) for arm, some in points.items()])
 
 
-def _save_subset(scored: Scored, chosen: Trial | None, directory: Path) -> None:
-    source = open_saved(scored.directory / "data")
-    kept = np.arange(source.count("train"))
-    if chosen is not None and chosen.candidate is not None:
-        kept = np.sort(scored.kept(chosen.candidate, 0))
-    save_subsets(source, {directory: kept})
+def _recommended(scored: Scored, chosen: Trial | None) -> np.ndarray:
+    """Return the rows of the recommended subset, ascending; all where nothing is recommended."""
+    if chosen is None or chosen.candidate is None:
+        return scored.everything
+    return np.sort(scored.kept(chosen.candidate, 0))
 
 
 def _command(subset: Path, task: str, fit: FitConfig) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from influence.config import parser as command
+from influence import __main__ as command
 from influence.errors import InputError
 from influence.runtime import packages, workers
 from tests.helpers import project

@@ -1,0 +1,131 @@
+"""What pruning did to each class, and to each value of the columns `groups`."""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from influence.evaluation.intervals import interval, level_of
+from influence.models.metrics import GROUPED
+from influence.sampling.arms import CLASS
+from influence.sampling.order import fraction_of
+
+KEYS = ["percent_pruned", "group", "label"]
+NOT_IN_TRAIN = {"kept_share": np.nan, "before": np.nan}  # what train has no examples of
+
+
+def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per arm, percent pruned and class: what stayed of it, and its test recall.
+
+    The same for the values of other columns by which pruning is judged, whose recall is the
+    accuracy on the test examples that have them. `shares`: of each arm group, label,
+    percent_pruned, kept_share, before (as `sampling.class_shares`). Columns: arm, percent_pruned,
+    group, label, before, kept_share, recall_before, recall_after, recall_change with low and high
+    (95 %, paired by seed, nan for one seed), and clear: the interval for all rows at once leaves
+    out 0. What has no test examples has no row.
+    """
+    rows = []
+    known = {
+        pair for own in shares.values() for pair in zip(own["group"], own["label"], strict=True)
+    }
+    measured = {name: group for name in points if (group := _group_of(str(name), known))}
+    for arm, own in points.groupby("arm", sort=False):
+        full = own[own["percent_pruned"] == 0].set_index("seed")
+        kept = shares[str(arm)].set_index(KEYS)[["kept_share", "before"]]
+        for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
+            after = some.set_index("seed")
+            for name, group in measured.items():
+                if recalls := _recalls(full[name], after[name]):
+                    place = (percent, *group)
+                    stayed = kept.loc[place].to_dict() if place in kept.index else NOT_IN_TRAIN
+                    row = dict(zip(KEYS, place, strict=True))
+                    rows.append({"arm": arm, **row, **stayed, **recalls})
+    return _with_intervals(pd.DataFrame(rows))
+
+
+def warnings(table: pd.DataFrame) -> list[str]:
+    """Say of each arm which class or group pays most for it, where one clearly loses recall.
+
+    `table`: that of `by_class`. A class is named if its recall clearly fell while less of it stayed
+    than of the whole train set, with the minimum per class that keeps its share; one line per arm
+    and group, for the class that fell most.
+    """
+    return [_warning(worst) for worst in starved(table)]
+
+
+def _warning(worst: pd.Series) -> str:
+    is_class = worst["group"] == CLASS
+    ends = [100 * worst[name] for name in ("recall_before", "recall_after")]
+    others = "one other" if worst["alike"] == 1 else f"{worst['alike']} others"
+    return (
+        f"At {worst['percent_pruned']:g} % pruned, {worst['arm']} prunes "
+        f"{100 * (1 - worst['kept_share']):.0f} % of {worst['group']} {worst['label']!r}, whose "
+        f"{'recall' if is_class else 'accuracy'} falls from {ends[0]:.0f} to {ends[1]:.0f} %"
+        + (f"; the same happens to {others}" if worst["alike"] else "")
+        + (f"; min_per_class={minimum_of(worst)} would keep its share" if is_class else "")
+    )
+
+
+def starved(table: pd.DataFrame) -> list[pd.Series]:
+    """Return, per arm and group, the row of what loses most by keeping less than its share.
+
+    `table`: that of `by_class`. A row has its loss clear and, as `alike`, the number of others like
+    it.
+    """
+    if not len(table):
+        return []
+    stays = 1 - table["percent_pruned"].map(fraction_of)
+    losing = table[table["clear"] & (table["recall_change"] < 0) & (table["kept_share"] < stays)]
+    rows = []
+    for _, own in losing.groupby(["arm", "group"], sort=False):
+        worst = own.sort_values(["recall_change", "percent_pruned"]).iloc[0].copy()
+        worst["alike"] = own["label"].nunique() - 1
+        rows.append(worst)
+    return rows
+
+
+def minimum_of(row: pd.Series) -> int:
+    """Return how many examples of a class must stay to keep its share of the train set."""
+    return math.ceil(round((1 - fraction_of(row["percent_pruned"])) * row["before"], 6))
+
+
+def _recalls(full: pd.Series, pruned: pd.Series) -> dict[str, Any]:
+    """Return mean recalls before and after and the change of each seed; nothing without seeds."""
+    pair = pd.concat([full, pruned], axis=1, keys=["before", "after"]).dropna()
+    if not len(pair):
+        return {}
+    means = {f"recall_{end}": pair[end].mean() for end in ("before", "after")}
+    return {**means, "changes": (pair["after"] - pair["before"]).tolist()}
+
+
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Replace the changes of each row by their mean and intervals."""
+    if not len(table):
+        return table
+    changes = table.pop("changes")
+    ends = pd.DataFrame(
+        [interval(own) for own in changes], columns=["recall_change", "low", "high"]
+    )
+    wide = [interval(own, level_of(len(table))) for own in changes]
+    clear = [bool(low > 0 or high < 0) for _, low, high in wide]
+    return pd.concat([table, ends], axis=1).assign(clear=clear)
+
+
+def _group_of(metric: str, known: Collection[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the group and the label that a metric is about, None for others.
+
+    `known`: the groups and labels that there are. Both may contain the `=` between them, so that a
+    column `city=Rome` differs from the values of a column `city` only by what there is.
+    """
+    recall, _, label = metric.partition("test/recall/")
+    if not recall and label:
+        return CLASS, label
+    other, _, pair = metric.partition(GROUPED)
+    column, cut, value = pair.partition("=")
+    if other or not cut:
+        return None
+    fitting = [group for group in {group for group, _ in known} if pair.startswith(f"{group}=")]
+    pairs = [(group, pair.removeprefix(f"{group}=")) for group in fitting] or [(column, value)]
+    return max(pairs, key=lambda own: (own in known, len(own[0])))
