@@ -127,10 +127,6 @@ class Result:
         """Raise InputError for a file that is not, byte by byte, what the step wrote."""
         store.verify(self.directory, self._manifest)
 
-    def __reduce__(self) -> tuple:
-        """Travel to another process as the directory alone, which is opened there again."""
-        return type(self), (self.directory,)
-
     def _facts(self) -> list[str]:
         """Return what the one line says of the content."""
         return []
