@@ -6,6 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from influence.data.result import Result
+from influence.sampling.result import SHARES, read_shares
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,15 @@ class Curve(Result):
     @cached_property
     def class_shares(self) -> pd.DataFrame:
         """What stays of every class, and of every value of `groups`, at each percent pruned."""
-        return pd.read_csv(self.directory / "class_shares.csv")
+        return read_shares(self.directory / SHARES)
+
+    @cached_property
+    def label_errors(self) -> pd.DataFrame | None:
+        """How many known label errors stay at each percent pruned; None where none is known."""
+        path = self.directory / "label_errors.csv"
+        return pd.read_csv(path) if path.exists() else None
+
+    @cached_property
+    def outcomes(self) -> pd.DataFrame:
+        """What became of every test request, by percent pruned and seed; task nlu."""
+        return pd.read_parquet(self.directory / "outcomes.parquet")

@@ -9,6 +9,13 @@ import pandas as pd
 from influence.data.result import Result
 from influence.errors import InputError
 
+SHARES = "class_shares.csv"
+
+
+def read_shares(path: Path) -> pd.DataFrame:
+    """Return the class shares of a sample or of its curve; a label may be the text "nan"."""
+    return pd.read_csv(path, dtype={"label": str}, keep_default_na=False, na_values=[""])
+
 
 class Sample(Result):
     """A finished sample: the order of the train set under one arm, cut at every fraction."""
@@ -50,4 +57,4 @@ class Sample(Result):
     @cached_property
     def class_shares(self) -> pd.DataFrame:
         """What stays of every class, and of every value of `groups`, at each percent pruned."""
-        return pd.read_csv(self.directory / "class_shares.csv")
+        return read_shares(self.directory / SHARES)

@@ -1,5 +1,6 @@
 """What a scores directory tells beside the scores: examples, correlations, wrong labels, a map."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -215,6 +216,23 @@ class Scores(Result):
     def table(self) -> pd.DataFrame:
         """One row per example: id, label (class number), and one column per score."""
         return pd.read_parquet(self.directory / "scores.parquet")
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """How far the ranking of each score agrees with that of another training seed."""
+        return pd.read_csv(self.directory / "stability.csv")
+
+    @cached_property
+    def examples(self) -> pd.DataFrame:
+        """The hardest and easiest examples of every score, and the most doubted labels."""
+        listed = json.loads((self.directory / "examples.json").read_text(encoding="utf-8"))
+        return pd.DataFrame(listed)
+
+    @cached_property
+    def label_errors(self) -> pd.DataFrame | None:
+        """How well each score finds known label errors; None where none is known."""
+        path = self.directory / "label_errors.csv"
+        return pd.read_csv(path) if path.exists() else None
 
     def values(self, name: str) -> np.ndarray:
         """Return one score of every example (examples,), without reading the others."""

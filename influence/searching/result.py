@@ -26,6 +26,31 @@ class Recommendation(Result):
         return self.facts["verdict"]
 
     @property
+    def command(self) -> str:
+        """The command that trains on the recommended subset as the study did."""
+        return self.facts["command"]
+
+    @property
+    def goal(self) -> str:
+        """What was searched for: percent or efficiency."""
+        return self.facts["goal"]
+
+    @property
+    def metric(self) -> str:
+        """The metric of validation and test, such as accuracy."""
+        return self.facts["metric"]
+
+    @property
+    def tolerance(self) -> float:
+        """How much of the metric may be lost, 0..1."""
+        return self.facts["tolerance"]
+
+    @property
+    def trial(self) -> int | None:
+        """Number of the recommended trial, None where none holds the tolerance."""
+        return self.facts["trial"]
+
+    @property
     def arm(self) -> str:
         """The recommended arm."""
         return self.facts["arm"]
@@ -54,6 +79,11 @@ class Recommendation(Result):
     def trials(self) -> pd.DataFrame:
         """One row per trial of the study."""
         return pd.read_csv(self.directory / "trials.csv")
+
+    @cached_property
+    def importances(self) -> pd.DataFrame:
+        """Parameter and importance (0..1) for the difference to the full train set."""
+        return pd.read_csv(self.directory / "importances.csv")
 
     @cached_property
     def points(self) -> pd.DataFrame:
