@@ -10,6 +10,7 @@ from influence.config.parameters import EvaluateStep
 def main(config: EvaluateStep) -> None:
     """Retrain on each subset and log the directory as `curve`."""
     from influence import steps
+    from influence.evaluation.result import Curve
     from influence.report import artifacts
     from influence.runtime import engine as cluster
     from influence.sampling.result import Sample
@@ -19,7 +20,7 @@ def main(config: EvaluateStep) -> None:
         sample = tracking.resolve(config.sample)
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.evaluate(config, Sample(sample), engine))
-        artifacts.evaluate(opened, directory)
+        artifacts.evaluate(opened, Curve(directory))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ def main(config: SampleStep) -> None:
     """Sample and log the directory as `sample`."""
     from influence import steps
     from influence.report import artifacts
+    from influence.sampling.result import Sample
     from influence.scoring.result import Scores
     from influence.tracking import run as tracking
 
@@ -18,7 +19,7 @@ def main(config: SampleStep) -> None:
         config, f"sample {config.arm}", f"What {config.arm} keeps.", "sample"
     ) as opened:
         directory = opened.follow(steps.sample(config, Scores(tracking.resolve(config.scores))))
-        artifacts.sample(opened, directory)
+        artifacts.sample(opened, Sample(directory))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ def main(config: ScoreStep) -> None:
     from influence import steps
     from influence.report import artifacts
     from influence.runtime import engine as cluster
+    from influence.scoring.result import Scores
     from influence.tracking import run as tracking
     from influence.training.result import Training
 
@@ -21,7 +22,7 @@ def main(config: ScoreStep) -> None:
         training = tracking.resolve(config.training)
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.score(config, Training(training), engine))
-        artifacts.score(opened, directory)
+        artifacts.score(opened, Scores(directory))
 
 
 if __name__ == "__main__":

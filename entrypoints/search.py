@@ -15,6 +15,7 @@ def main(config: SearchStep) -> None:
     from influence.data import load
     from influence.report import search_artifacts
     from influence.runtime import engine as cluster
+    from influence.searching.result import Recommendation
     from influence.tracking import run as tracking
 
     searches, found = expand(config), {}
@@ -30,7 +31,8 @@ def main(config: SearchStep) -> None:
                 continue
             with tracking.run(one, f"search {title}", note, "search") as child:
                 found[title] = flow.search(one, engine, child)
-        search_artifacts.searches(opened, found)
+        results = {title: Recommendation(path) for title, path in found.items()}
+        search_artifacts.searches(opened, results)
 
 
 if __name__ == "__main__":

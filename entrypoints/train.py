@@ -13,12 +13,13 @@ def main(config: TrainStep) -> None:
     from influence.report import artifacts
     from influence.runtime import engine as cluster
     from influence.tracking import run as tracking
+    from influence.training.result import Training
 
     name = f"train {config.model} on {config.dataset}"
     with tracking.run(config, name, "Checkpoints and training observations.", "train") as opened:
         with cluster.engine(config) as engine:
             directory = opened.follow(steps.train(config, engine))
-        artifacts.train(opened, directory)
+        artifacts.train(opened, Training(directory))
 
 
 if __name__ == "__main__":

@@ -22,12 +22,14 @@ from influence.config.parser import again
 from influence.config.studies import Study
 from influence.data import load
 from influence.data.storage import Dataset
+from influence.evaluation.result import Curve
 from influence.report import artifacts, search_artifacts
 from influence.report.artifacts import Compared
 from influence.runtime.engine import Engine
 from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
+from influence.searching.result import Recommendation
 from influence.tracking import run
 from influence.tracking.run import Run
 from influence.training.result import Training
@@ -44,11 +46,11 @@ def train_and_score(
     parameters = narrow(config, TrainStep)
     with run.run(parameters, "train", "Checkpoints and observations.", "train") as child:
         training = child.follow(steps.train(parameters, engine, score, check))
-        artifacts.train(child, training)
+        artifacts.train(child, Training(training))
     parameters = narrow(config, ScoreStep, training=str(training), score=score)
     with run.run(parameters, "score", "Influence scores.", "score") as child:
         scores = child.follow(steps.score(parameters, Training(training), engine))
-        artifacts.score(child, scores)
+        artifacts.score(child, Scores(scores))
     return scores
 
 
@@ -66,8 +68,9 @@ def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
         sampled = done["random"][0]
         parameters = narrow(config, EvaluateStep, sample=str(sampled), budget="steps")
         done[AT_EQUAL_STEPS] = (sampled, evaluate(parameters, engine, sampled, AT_EQUAL_STEPS))
-    compared = artifacts.comparison(opened, scores, done, again("main", config))
-    return Compared(compared, scores)
+    results = {arm: (Sample(sample), Curve(curve)) for arm, (sample, curve) in done.items()}
+    compared = artifacts.comparison(opened, Scores(scores), results, again("main", config))
+    return Compared(compared, Scores(scores))
 
 
 def study(asked: Study, given: MainStep, engine: Engine, opened: Run) -> None:
@@ -95,7 +98,7 @@ def sample_and_evaluate(
             else steps.sample(parameters, Scores(scores))
         )
         sample = child.follow(joined)
-        artifacts.sample(child, sample)
+        artifacts.sample(child, Sample(sample))
     parameters = narrow(config, EvaluateStep, sample=str(sample))
     return sample, evaluate(parameters, engine, sample, arm)
 
@@ -104,7 +107,7 @@ def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> P
     """Retrain on every subset of a sample; return the directory of the curve called `name`."""
     with run.run(config, name, f"The curve of {name}.", "evaluate") as child:
         curve = child.follow(steps.evaluate(config, Sample(sample), engine))
-        artifacts.evaluate(child, curve, name)
+        artifacts.evaluate(child, Curve(curve), name)
     return curve
 
 
@@ -115,6 +118,7 @@ def _iterations(config: MainStep, engine: Engine, scores: Path, arm: str) -> Ite
         name = f"iteration {number + 1} of {arm}"
         with run.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
             sample = child.follow(steps.sample(own, Scores(scores)))
+            artifacts.sample(child, Sample(sample))
         yield sample
         if number + 1 < len(fractions(config.fractions)):
             left = replace(config, dataset=str(steps.subset(Sample(sample))), **AS_IT_IS)
@@ -134,5 +138,6 @@ def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
     shown = search_artifacts.study_run(opened, study)
     trials = steps.search(config, scored, study, engine)
     directory = search_artifacts.follow(shown, study, config.tolerance, trials)
-    search_artifacts.search(shown, study, directory, scores, again("search", config))
+    found = Recommendation(directory)
+    search_artifacts.search(shown, study, found, Scores(scores), again("search", config))
     return directory

@@ -12,9 +12,9 @@ from influence.report.artifacts import tag_data
 from influence.runtime import store
 from influence.runtime.step import Record, say
 from influence.scoring.result import Scores
-from influence.searching.recommendation import flat
 from influence.searching.result import Recommendation
 from influence.searching.trials import Trial, pack
+from influence.tracking import operations
 from influence.tracking.run import Child, Run, is_there
 
 
@@ -48,7 +48,7 @@ def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
                 run.log_children([_child(event, tolerance)])
 
 
-def search(run: Run, study, directory: Path, scored: Path, command: str) -> None:
+def search(run: Run, study, found: Recommendation, scores: Scores, command: str) -> None:
     """Log `search/` and its trials, pictures, the page, and the verdict as the description.
 
     The first worker that gets here does it for all.
@@ -56,62 +56,52 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
     from influence.report import page
     from influence.searching import study as search_study
 
-    manifest = store.read_manifest(directory, "search")
-    recommendation = Recommendation(directory)
-    found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
-    print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
+    print(f"\n{found.dataset_name}: {found.verdict}\n  {found.command}\n")
     with store.locked(study.locks):
         if not run.id:
             return
-        if run.has_tag("fingerprint", manifest["fingerprint"]):
+        if run.has_tag(operations.FINGERPRINT, found.fingerprint):
             run.end("FINISHED")
             return
-        run.log_children(
-            _child(trial, found["tolerance"]) for trial in search_study.trials_of(study)
-        )
-        _log_pictures(run, directory, found)
-        run.log_table(pd.read_csv(directory / "points.csv"), "test_points")
-        run.log_text(json.dumps(found, indent=1), "recommendation.json")
-        run.log_text(page.search_page(recommendation, Scores(scored), command), "report.html")
-        run.log(Record(0, flat(recommendation.outcome)))
-        run.tag(**{"mlflow.note.content": found["verdict"]})
-        tag_data(run, scored)
-        run.log_step(directory, "search", "search")
+        run.log_children(_child(trial, found.tolerance) for trial in search_study.trials_of(study))
+        _log_pictures(run, found)
+        run.log_table(found.points, "test_points")
+        run.log_text(json.dumps(found.facts, indent=1), "recommendation.json")
+        run.log_text(page.search_page(found, scores, command), "report.html")
+        run.describe(found.verdict)
+        tag_data(run, scores)
+        run.log_step(found, "search")
         run.end("FINISHED")
 
 
-def searches(run: Run, directories: Mapping[str, Path]) -> None:
+def searches(run: Run, searched: Mapping[str, Recommendation]) -> None:
     """Log and print one table over all datasets searched, and its picture."""
-    opened = {
-        title: json.loads((path / "recommendation.json").read_text(encoding="utf-8"))
-        for title, path in directories.items()
-    }
-    found = {one["dataset"]["name"]: one for one in opened.values()}
-    found = found if len(found) == len(opened) else opened  # one dataset under several settings
-    table = pd.DataFrame([_compared(name, one) for name, one in found.items()])
-    text = _comparison_table(found)
+    named = {one.dataset_name: one for one in searched.values()}
+    # One dataset under several settings goes by these.
+    results = named if len(named) == len(searched) else dict(searched)
+    table = pd.DataFrame([_compared(name, one) for name, one in results.items()])
+    text = _comparison_table(results)
     print(text)
     if run.id:
         from influence.plots import search as search_plots
 
-        metric = next(iter(found.values()))["metric"]
+        metric = next(iter(results.values())).metric
         run.log_figures({"comparison": search_plots.comparison(table, metric)})
         run.log_table(table, "comparison")
         run.log_text(text, "summary.md")
 
 
-def _log_pictures(run: Run, directory: Path, found: dict) -> None:
+def _log_pictures(run: Run, found: Recommendation) -> None:
     from influence.plots import search as search_plots
 
-    table = pd.read_csv(directory / "trials.csv")
-    run.log_table(table, "trials")
+    run.log_table(found.trials, "trials")
     figures = {
-        "landscape": search_plots.landscape(table, found["tolerance"], found["trial"]),
-        "slices": search_plots.slices(table, found["tolerance"]),
-        "importances": search_plots.importances(pd.read_csv(directory / "importances.csv")),
+        "landscape": search_plots.landscape(found.trials, found.tolerance, found.trial),
+        "slices": search_plots.slices(found.trials, found.tolerance),
+        "importances": search_plots.importances(found.importances),
     }
-    if found["goal"] != "efficiency":  # its best is not the one that prunes most
-        figures["history"] = search_plots.history(table)
+    if found.goal != "efficiency":  # its best is not the one that prunes most
+        figures["history"] = search_plots.history(found.trials)
     run.log_figures(figures)
 
 
@@ -149,38 +139,38 @@ def _child(trial: Trial, tolerance: float) -> Child:
     )
 
 
-def _compared(name: str, found: dict) -> dict:
-    test = found["test"]
+def _compared(name: str, found: Recommendation) -> dict:
+    test = found.test
     rows = {row: test.get(row, test["full"]) for row in ("full", "random", "recommended")}
     return {
         "dataset": name,
-        "arm": found["arm"],
-        "percent_pruned": found["percent_pruned"],
+        "arm": found.arm,
+        "percent_pruned": found.percent_pruned,
         **{f"{row}_{end}": v[end] for row, v in rows.items() for end in ("mean", "low", "high")},
-        **found["cost"],
-        "verdict": found["verdict"],
+        **found.cost,
+        "verdict": found.verdict,
     }
 
 
-def _comparison_table(found: Mapping[str, dict]) -> str:
-    metric = next(iter(found.values()))["metric"].replace("_", " ")
+def _comparison_table(searched: Mapping[str, Recommendation]) -> str:
+    metric = next(iter(searched.values())).metric.replace("_", " ")
     head = ["dataset", "recommended", "pruned", f"full, {metric} %", "recommended"]
     head += ["minus full", "minus random", "retrainings", "as full trainings", "pays after"]
     rows = [head, ["---"] * len(head)]
-    for name, one in found.items():
-        test, cost = one["test"], one["cost"]
-        beside = test.get("recommended_minus_random")
+    for name, one in searched.items():
+        beside = one.test.get("recommended_minus_random")
+        uses = one.cost["break_even"]
         rows.append(
             [
                 name,
-                f"`{one['arm']}`",
-                f"{one['percent_pruned']} %",
-                *(shown(**test[row]) for row in ("full", "recommended")),
-                shown(**test["recommended_minus_full"], sign="+"),
+                f"`{one.arm}`",
+                f"{one.percent_pruned} %",
+                *(shown(**one.test[row]) for row in ("full", "recommended")),
+                shown(**one.test["recommended_minus_full"], sign="+"),
                 shown(**beside, sign="+") if beside else "–",
-                f"{cost['retrainings']:.0f}",
-                f"{cost['full_trainings']:.1f}",
-                f"{cost['break_even']:.0f} uses" if math.isfinite(cost["break_even"]) else "never",
+                f"{one.cost['retrainings']:.0f}",
+                f"{one.cost['full_trainings']:.1f}",
+                f"{uses:.0f} uses" if math.isfinite(uses) else "never",
             ]
         )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

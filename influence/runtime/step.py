@@ -21,6 +21,7 @@ class Record:
     metrics: dict[str, float]
 
 
+BEGUN = Record(0, {})  # comes before the work of a step that was not finished before
 Steps = Generator[Record, None, Path]
 
 
@@ -46,19 +47,19 @@ class Task:
 def perform(
     task: Task, workdir: str, work: Callable[[Path], Generator[Record, None, dict]]
 ) -> Steps:
-    """Yield the records of `task` and return its finished directory.
+    """Yield `BEGUN` and the records of `task`, and return its finished directory.
 
     `work` writes into the directory it is given and returns what else the manifest shall hold. If
-    the task was finished before, its records are repeated and no work is done; a second process
-    with the same task waits for the first.
+    the task was finished before, no work is done and nothing is yielded: `read_records` has what
+    was recorded. A second process with the same task waits for the first.
     """
     directory = task.directory(workdir)
     with store.locked(directory):
         if store.is_finished(directory):
             say(f"{task.name}: finished before, reusing {directory}")
             store.discard_unfinished(directory)  # of a process killed while it did so
-            yield from read_records(directory)
             return directory
+        yield BEGUN
         more = yield from _recorded(directory, work(directory))
         store.finish(
             directory,

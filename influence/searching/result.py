@@ -74,7 +74,27 @@ class Recommendation(Result):
     @cached_property
     def outcome(self) -> Outcome:
         """All that the search comes to."""
-        return Outcome(**{field.name: self._facts[field.name] for field in fields(Outcome)})
+        return Outcome(**{field.name: self.facts[field.name] for field in fields(Outcome)})
+
+    @property
+    def goal(self) -> str:
+        """What was searched for: prune, efficiency or frontier."""
+        return self.outcome.goal
+
+    @property
+    def metric(self) -> str:
+        """The metric compared, such as accuracy."""
+        return self.outcome.metric
+
+    @property
+    def tolerance(self) -> float:
+        """How much of the metric may be lost; 0.01 is one point."""
+        return self.outcome.tolerance
+
+    @property
+    def trial(self) -> int | None:
+        """Number of the recommended trial, None where everything is kept."""
+        return self.outcome.trial
 
     @property
     def verdict(self) -> str:
@@ -104,12 +124,12 @@ class Recommendation(Result):
     @property
     def study(self) -> str:
         """The name of the study, which other workers join."""
-        return self._facts["study"]
+        return self.facts["study"]
 
     @property
     def command(self) -> str:
         """The command that trains on the subset as the study did."""
-        return self._facts["command"]
+        return self.facts["command"]
 
     @property
     def subset(self) -> Path:
@@ -132,7 +152,8 @@ class Recommendation(Result):
         return pd.read_csv(self.directory / POINTS)
 
     @cached_property
-    def _facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
+        """All that `recommendation.json` says."""
         return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
 
     def __repr__(self) -> str:

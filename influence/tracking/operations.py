@@ -8,8 +8,8 @@ says: what failed there would be lost without a word.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,17 +17,25 @@ from typing import Any
 
 from influence.errors import InputError, first_line
 from influence.runtime import store
-from influence.tracking import places
+from influence.tracking import pages, places
 from influence.tracking.outbox import Operation
 
 KEY = "influence.key"  # the tag by which a run is known before it has an id
 PARENT = "mlflow.parentRunId"
+FINGERPRINT = "fingerprint"  # the tag that names the result of a step, set when all of it is there
+LINKED = "linked_runs"  # the tag that lists the steps of a run that an earlier run has finished
+NOTE = "mlflow.note.content"  # the tag that the UI shows as a description
 TABLES = "mlflow.loggedArtifacts"  # the tag from which the UI knows tables
 NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
 TEMPORARY = (429, 502, 503, 504)  # of HTTP
-PAGE = 1000  # runs that are asked for at a time
+PAGE = 1000  # runs that are asked for at a time, and metrics that are logged at a time
 
 _ids: dict[str, str] = {}  # of the runs that are known by a key
+_linked: set[str] = set()  # the keys that stand for a run that was finished before
+
+
+class Deleted(InputError):
+    """A run that is logged to is no more."""
 
 
 def send(operation: Operation, files: Path | None = None, again: bool = False) -> Any:
@@ -38,13 +46,26 @@ def send(operation: Operation, files: Path | None = None, again: bool = False) -
     """
     given = dict(operation)
     do, run, lock = given.pop("do"), given.pop("run"), given.pop("lock", "")
-    if do == "create":
-        return _create(run, again, **given)
-    run_id = run_of(run)
-    if lock:
-        with store.locked(Path(lock)):
-            return _DO[do](run_id, files, **given)
-    return _DO[do](run_id, files, **given)
+    about = given.get("parent", run)  # of a run that has yet to be made
+    if is_linked(run):
+        return None  # all of it is there
+    try:
+        with store.locked(Path(lock)) if lock else nullcontext():
+            if do == "create":
+                return _create(run, again, **given)
+            return _DO[do](run_of(run), files, **given)
+    except Exception as error:
+        if away(error) or isinstance(error, InputError) or not is_gone(about):
+            raise
+        raise Deleted(
+            f"the run {run_of(about)} was deleted while this command logged to it; give the same "
+            "command again for a new run: what was finished is kept"
+        ) from None
+
+
+def is_linked(name: str) -> bool:
+    """Tell whether a run was begun for a step that this experiment has a finished run of."""
+    return name in _linked
 
 
 def run_of(name: str) -> str:
@@ -93,6 +114,21 @@ def search(experiment: str, query: str, page: int = PAGE) -> Iterator[Any]:
             return
 
 
+def steps(run: Any) -> tuple[list[Any], list[Any]]:
+    """Return the runs below a run, and its steps that an earlier run has finished; oldest first.
+
+    Of the latter those that are still there.
+    """
+    ids = json.loads(run.data.tags.get(LINKED, "[]"))
+    linked = [client().get_run(run_id) for run_id in ids if not is_gone(run_id)]
+    below = nested(run.info.experiment_id, run.info.run_id)
+    return _by_start(below), _by_start(linked)
+
+
+def _by_start(runs: Iterable[Any]) -> list[Any]:
+    return sorted(runs, key=lambda run: run.info.start_time)
+
+
 def tags(run: str) -> Mapping[str, str]:
     """Return the tags of a run."""
     return client().get_run(run_of(run)).data.tags
@@ -126,15 +162,36 @@ def client():
 
 
 def _create(
-    key: str, again: bool, experiment: str, parent: str, started: int, tags: Mapping[str, str]
+    key: str,
+    again: bool,
+    experiment: str,
+    parent: str,
+    started: int,
+    tags: Mapping[str, str],
+    fingerprint: str,
 ) -> str:
-    """Make a nested run and return its id."""
-    found = search(experiment, f"tags.`{KEY}` = '{key}'") if again else iter(())
-    run = next(found, None) or client().create_run(
-        experiment, started, {**tags, PARENT: run_of(parent)}
-    )
+    """Make a nested run and return its id; or that of a finished run of the same `fingerprint`.
+
+    The latter is linked: it stays where it is, its parent-to-be names it in the tag `LINKED`, and
+    what is logged under the key is already there.
+    """
+    made = search(experiment, f"tags.`{KEY}` = '{key}'") if again else iter(())
+    run, known = next(made, None), None
+    if run is None and fingerprint:
+        equal = f"tags.{FINGERPRINT} = '{fingerprint}' and tags.step = '{tags['step']}'"
+        known = next(search(experiment, f"{equal} and attributes.status = 'FINISHED'", 1), None)
+    if known is not None:
+        _link(run_of(parent), known.info.run_id)
+        _linked.add(key)
+    run = run or known or client().create_run(experiment, started, {**tags, PARENT: run_of(parent)})
     _ids[key] = run.info.run_id
     return run.info.run_id
+
+
+def _link(parent: str, run_id: str) -> None:
+    there = json.loads(tags(parent).get(LINKED, "[]"))
+    if run_id not in there:
+        client().set_tag(parent, LINKED, json.dumps([*there, run_id]), synchronous=True)
 
 
 def _metrics(run_id: str, files: None, values: list[list[Any]]) -> None:
@@ -142,7 +199,8 @@ def _metrics(run_id: str, files: None, values: list[list[Any]]) -> None:
     from mlflow.entities import Metric
 
     metrics = [Metric(NOT_ALLOWED.sub("-", name), *rest) for name, *rest in values]
-    client().log_batch(run_id, metrics=metrics, synchronous=True)
+    for first in range(0, len(metrics), PAGE):
+        client().log_batch(run_id, metrics=metrics[first : first + PAGE], synchronous=True)
 
 
 def _tags(run_id: str, files: None, values: Mapping[str, str]) -> None:
@@ -150,6 +208,13 @@ def _tags(run_id: str, files: None, values: Mapping[str, str]) -> None:
 
     named = [RunTag(name, value) for name, value in values.items()]
     client().log_batch(run_id, tags=named, synchronous=True)
+
+
+def _note(run_id: str, files: None, text: str) -> None:
+    """Describe a run: links name runs by their ids, which are known only now."""
+    run = client().get_run(run_id)
+    described = pages.describe(text, run.info.experiment_id, *steps(run))
+    client().set_tag(run_id, NOTE, described, synchronous=True)
 
 
 def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
@@ -234,6 +299,7 @@ def _end(run_id: str, files: None, status: str, ended: int) -> None:
 _DO = {
     "metrics": _metrics,
     "tags": _tags,
+    "note": _note,
     "params": _params,
     "dataset": _dataset,
     "artifacts": _artifacts,

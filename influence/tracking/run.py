@@ -1,9 +1,10 @@
 """MLflow at the edge: runs, and what is logged to them; the modules below it import mlflow too.
 
-What is logged goes straight to a local store, and by way of an outbox to a server (`outbox`).
+What is logged goes straight to a local store (`operations`), and by way of an outbox to a server
+(`outbox`). The run of a step begins with its work. A step that was finished before has no run of
+its own where its experiment has one already: that one is linked.
 """
 
-import json
 import re
 import shlex
 import time
@@ -15,37 +16,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
 from influence.config.parameters import ExecutionConfig
+from influence.data.result import Result
 from influence.errors import InputError, Terminated, first_line
 from influence.runtime import signals, store
-from influence.runtime.step import Record, Steps
-from influence.tracking import connection, first_run, killed, operations, outbox
+from influence.runtime.step import Record, Steps, read_records
+from influence.tracking import connection, first_run, killed, operations, orphans, outbox, pages
 from influence.tracking.outbox import Outbox
 
 EXPERIMENT = "influence"
-DESCRIPTION = """Which training examples does a text classifier need?
-
-A top run's description is its verdict, its `report.html` the whole story. Below it lie the steps:
-train, score, and of every arm a sample and an evaluation. Select the evaluations (tag `step` is
-`evaluate`) and open the chart view: `curve/accuracy` over the percent pruned, random among them."""
 FOLDER = re.compile(r"[\w./ -]*")  # MLflow decodes the rest of an address, such as %2e for a dot
-MARKER = "process"  # the tag that says which file a living command holds
-RUNNING = "running"  # the folder of these files
 PENDING = "pending-"  # begins the key of a run that no server has made yet
-CURVE = "curve/accuracy"  # the metric that a curve is, at percent pruned as its steps
-CLASSIC = "workflowType=machine_learning"  # a new browser would open the UI in another mode
+STEPS = ("train", "score", "sample", "evaluate")  # leave a directory that may be there already
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
 _outbox: ContextVar[Outbox | None] = ContextVar("outbox", default=None)
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
-
-
-class Deleted(InputError):
-    """A run that is logged to is no more."""
 
 
 class Run:
@@ -58,6 +47,8 @@ class Run:
         commands which log to this run hold in turns.
         """
         self.id, self.experiment, self.marker, self.lock = run_id, experiment, marker, lock
+        self._planned: tuple[Run, dict[str, Any], dict[str, Any]] | None = None
+        self._is_linked = self._is_followed = False
 
     @property
     def is_made(self) -> bool:
@@ -71,16 +62,40 @@ class Run:
                 record = next(records)
             except StopIteration as end:
                 return end.value
+            self._is_followed = self._is_open()
             self.log(record)
 
-    def log(self, record: Record) -> None:
+    def log(self, *records: Record) -> None:
         """Log metrics at their step, in one call."""
-        if record.metrics:
-            self._put("metrics", values=_metrics(record, _now()))
+        moment = _now()
+        if rows := [row for record in records for row in _metrics(record, moment)]:
+            self._put("metrics", values=rows)
+
+    def log_step(self, result: Result, name: str) -> bool:
+        """Log a finished step: its directory as folder `name`, its dataset as input, its records.
+
+        The run gets the params of the training that it goes back to, so that a filter finds it.
+        Files are linked where the store is local. Returns False where there is nothing more to log:
+        without tracking, and for a step that an earlier run of the experiment has finished.
+        """
+        if not self._is_open(result.fingerprint):
+            return False
+        if not self._is_followed:
+            self.log(*read_records(result.directory))
+        facts = result.handed_on
+        self.log_dataset(**facts["dataset"])
+        self.params(dataset=result.dataset_name, **facts["fit"])
+        self._put("artifacts", result.directory, folder=name, tables=[])
+        self.tag(**{operations.FINGERPRINT: result.fingerprint})  # last: all of it is there
+        return True
 
     def tag(self, **tags: Any) -> None:
         """Set tags."""
         self._put("tags", values={name: str(value) for name, value in tags.items()})
+
+    def describe(self, text: str) -> None:
+        """Describe this run: links to its curves, and to steps of earlier runs, follow the text."""
+        self._put("note", text=text)
 
     def params(self, **values: Any) -> None:
         """Log the params that the run does not hold yet.
@@ -89,19 +104,6 @@ class Run:
         """
         kept = {name: str(value) for name, value in values.items() if name not in NOT_LOGGED}
         self._put("params", values=kept)
-
-    def log_step(self, directory: Path, step: str, name: str) -> dict[str, Any]:
-        """Log the finished directory of `step` as folder `name`, and its dataset as input.
-
-        The run gets the params of the training that it goes back to, so that a filter finds it.
-        Files are linked where the store is local. Returns the manifest.
-        """
-        manifest = store.read_manifest(directory, step)
-        self.log_dataset(**manifest["dataset"])
-        self.params(dataset=manifest["dataset"]["name"], **manifest["fit"])
-        self._put("artifacts", directory, folder=name, tables=[])
-        self.tag(fingerprint=manifest["fingerprint"])  # last: all of it is there
-        return manifest
 
     def log_children(self, children: Iterable["Child"]) -> None:
         """Log finished runs nested in this one, those that are there already left out.
@@ -131,7 +133,7 @@ class Run:
 
     def log_figures(self, figures: Mapping[str, Any]) -> None:
         """Log matplotlib figures as plots/<name>.png and .svg."""
-        if self.id:
+        if self._is_open():
             from influence.plots import scores
 
             with TemporaryDirectory() as temporary:
@@ -141,7 +143,7 @@ class Run:
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
         """Log a table as JSON that the UI renders, in place of one of that name."""
-        if self.id:
+        if self._is_open():
             text = table.to_json(orient="split", index=False, date_format="iso")
             self._log_file(text, f"{name}.json", [f"{name}.json"])
 
@@ -150,11 +152,11 @@ class Run:
         self._log_file(text, name, [])
 
     def curves(self) -> str:
-        """Return the page of the UI, from # on, where the curves below this run are; "" if none."""
+        """Return the page of the UI, from # on, where the curves of this run are; "" if none."""
         if not self.is_made:
             return ""
         try:
-            return _curves(self.experiment, operations.run_of(self.id))
+            return _curves(operations.client().get_run(operations.run_of(self.id)))
         except Exception as error:
             if not operations.away(error):
                 raise
@@ -181,39 +183,51 @@ class Run:
 
     def end(self, status: str) -> None:
         """End this run as FINISHED, FAILED or KILLED; one that was deleted has ended already."""
-        with suppress(Deleted):
+        self._planned = None
+        with suppress(operations.Deleted):
             self._put("end", status=status, ended=_now())
 
-    def begin(self, tags: Mapping[str, Any]) -> "Run":
-        """Begin a run nested in this one."""
+    def nest(self, tags: Mapping[str, Any], params: Mapping[str, Any], step: str) -> "Run":
+        """Return a run nested in this one; that of a step begins with what is logged first."""
+        nested = Run("", self.experiment, self.marker)
+        if self._is_open():
+            nested._planned = self, {orphans.MARKER: self.marker, **tags}, dict(params)
+        if step not in STEPS:
+            nested._is_open()
+        return nested
+
+    def _is_open(self, fingerprint: str = "") -> bool:
+        """Tell whether something can be logged here, for which a planned run begins.
+
+        Not with a finished run of the same `fingerprint` in the experiment, which is linked.
+        """
+        if self._planned is not None:
+            (parent, tags, params), self._planned = self._planned, None
+            self._begin(parent, tags, fingerprint)
+            self.params(**params)
+        return bool(self.id) and not self._is_linked
+
+    def _begin(self, parent: "Run", tags: Mapping[str, Any], fingerprint: str) -> None:
         key = PENDING + uuid.uuid4().hex
         shown = {name: str(value) for name, value in tags.items()}
         shown |= {operations.KEY: key} if _outbox.get() else {}
-        given = {"experiment": self.experiment, "started": _now(), "tags": shown}
-        made = Run(key)._put("create", parent=self.id, **given)
-        return Run(made or key, self.experiment, self.marker)
+        given = {"parent": parent.id, "experiment": parent.experiment, "started": _now()}
+        with signals.shielded():
+            made = Run(key)._put("create", tags=shown, fingerprint=fingerprint, **given)
+            self.id, self._is_linked = made or key, operations.is_linked(key)
 
     def _log_file(self, text: str, name: str, tables: list[str]) -> None:
-        if self.id:
+        if self._is_open():
             with TemporaryDirectory() as temporary:
                 Path(temporary, name).write_text(text, encoding="utf-8")
                 self._put("artifacts", Path(temporary), folder="", tables=tables)
 
     def _put(self, do: str, files: Path | None = None, **given: Any) -> Any:
-        if not self.id:
+        if not self._is_open():
             return None
         operation = {"do": do, "run": self.id, **given} | ({"lock": self.lock} if self.lock else {})
         box = _outbox.get()
-        try:
-            return box.put(operation, files) if box else operations.send(operation, files)
-        except Exception as error:
-            about = given.get("parent", self.id)  # of a run that has yet to be made
-            if isinstance(error, InputError) or not operations.is_gone(about):
-                raise
-            raise Deleted(
-                f"the run {operations.run_of(about)} was deleted while this command logged to it; "
-                "give the same command again for a new run: what was finished is kept"
-            ) from None
+        return box.put(operation, files) if box else operations.send(operation, files)
 
 
 @dataclass(frozen=True)
@@ -234,9 +248,11 @@ class Child:
 def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Run]:
     """Open a run: nested if one is open, else the one that `mlflow run` has begun, or a new one.
 
-    Ends it as FINISHED, FAILED, or, on SIGTERM and Ctrl-C, KILLED. What an earlier command in the
-    same workdir left running, because it was killed or its machine went down, is ended as KILLED;
-    what it could not deliver to a server that was away is delivered.
+    A nested run of a step begins with its work: none is made for a step that was finished before
+    and that `Run.log_step` can link. Ends the run as FINISHED, FAILED, or, on SIGTERM and Ctrl-C,
+    KILLED. What an earlier command in the same workdir left running, because it was killed or its
+    machine went down, is ended as KILLED; what it could not deliver to a server that was away is
+    delivered.
 
     Raises InputError if the store is a server and does not answer, or for a name that is not UTF-8.
     """
@@ -244,17 +260,17 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
     if not config.track:
         yield Run("")
         return
-    tags = {"mlflow.runName": name, "mlflow.note.content": note, "step": step}
+    tags = {"mlflow.runName": name, operations.NOTE: note, "step": step}
     with ExitStack() as stack:
         if parent := _current.get():
             with signals.shielded():
-                opened = parent.begin({MARKER: parent.marker, **tags})
+                opened = parent.nest(tags, config.parameters(), step)
                 stack.enter_context(_ending(opened))
         else:
             opened = stack.enter_context(_command(config))
             opened.tag(**tags)
+            opened.params(**config.parameters())
         stack.enter_context(_set(_current, opened))
-        opened.params(**config.parameters())
         yield opened
 
 
@@ -283,7 +299,7 @@ def _command(config: ExecutionConfig) -> Iterator[Run]:
         stack.enter_context(signals.stoppable())
         with signals.shielded():
             run_id, experiment = first_run.begin(EXPERIMENT, config.parameters())
-            marker = workdir / RUNNING / run_id
+            marker = workdir / orphans.RUNNING / run_id
             opened = Run(run_id, experiment, str(marker))
             try:
                 stack.enter_context(store.alive(marker))
@@ -295,12 +311,12 @@ def _command(config: ExecutionConfig) -> Iterator[Run]:
                 stack.callback(box.close)
                 stack.enter_context(_set(_outbox, box))
             stack.enter_context(_ending(opened))
-        opened.tag(**{MARKER: marker})
+        opened.tag(**{orphans.MARKER: marker})
         ended = set()
         if server:
             ended = outbox.deliver(workdir / "outbox", server, operations.send, operations.away)
         with operations.unless_away():
-            _end_orphans(experiment, ended)
+            orphans.end(experiment, ended)
             _describe(experiment)
         try:
             yield opened
@@ -335,26 +351,8 @@ def _set(variable: ContextVar, value: Any) -> Iterator[None]:
 
 def _describe(experiment: str) -> None:
     """Say in the UI how to read an experiment, unless somebody has described it."""
-    note = "mlflow.note.content"
-    if note not in operations.client().get_experiment(experiment).tags:
-        operations.client().set_experiment_tag(experiment, note, DESCRIPTION)
-
-
-def _end_orphans(experiment: str, ended: set[Path]) -> None:
-    """End the runs of commands that are no more, as the files that they held say, or `ended`."""
-    left = list(operations.search(experiment, "attributes.status = 'RUNNING'"))
-    tagged = {run.info.run_id: Path(run.data.tags.get(MARKER, "")) for run in left}
-    # A store may be shared: what else a tag names is not ours to open, let alone to remove.
-    markers = {run: path for run, path in tagged.items() if path.parent.name == RUNNING}
-    lost = [
-        run_id
-        for run_id, marker in markers.items()
-        if marker in ended or not store.is_alive(marker)
-    ]
-    for run_id in lost:
-        operations.client().set_terminated(run_id, "KILLED")
-    for run_id in lost:
-        markers[run_id].unlink(missing_ok=True)
+    if operations.NOTE not in operations.client().get_experiment(experiment).tags:
+        operations.client().set_experiment_tag(experiment, operations.NOTE, pages.DESCRIPTION)
 
 
 def is_there(run_id: str) -> bool:
@@ -393,47 +391,28 @@ def home(port: int = 5000) -> str:
 
 
 def where(port: int = 5000) -> str:
-    """Return how to look at the curves: the command that starts the UI, and the page to open.
+    """Return how to look at the results: the command that starts the UI, and the pages to open.
 
-    The page shows charts at once; a new browser would open on another mode of the UI. Raises
-    InputError if the store cannot be used, or the experiment is deleted.
+    Raises InputError if the store cannot be used, or the experiment is deleted.
     """
     server = connection.connect()
     number = first_run.number_of(EXPERIMENT)
-    pages = [f"#/experiments/{number}/runs?{CLASSIC}&compareRunsMode=CHART"]
     newest = next(operations.search(number, "tags.step = 'main'", page=1), None)
-    pages += [_curves(number, newest.info.run_id)] if newest else []
-    store_address = shlex.quote(connection.shown())
-    begin = f"  .venv/bin/mlflow ui --port {port} --backend-store-uri {store_address}"
-    address = home(port)
-    shown = [f"{address}/{page}" for page in pages if page]
-    return f"\nSee all runs:{'' if server else begin}\nthen open      {shown[0]}\n" + "".join(
-        f"newest curves  {page}\n" for page in shown[1:]
-    )
-
-
-def _curves(experiment: str, parent: str) -> str:
-    """Return the page of the UI on which the curves below a run lie over one another, "" if none.
-
-    It begins with #, so that it is a link within the UI, too.
-    """
-    runs = [
-        run.info.run_id
-        for run in operations.nested(experiment, parent)
-        if run.data.tags.get("step") == "evaluate"
-    ]
-    if not runs:
-        return ""
-    asked = {
-        "runs": runs,
-        "metric": CURVE,
-        "experiments": [experiment],
-        "plot_metric_keys": [CURVE],
+    named = {
+        "newest curves": _curves(newest) if newest else "",
+        "all runs": pages.everything(number),
     }
-    query = "&".join(
-        f"{name}={quote(json.dumps(value, separators=(',', ':')))}" for name, value in asked.items()
-    )
-    return f"#/metric?{query}&x_axis=step&{CLASSIC}"
+    lines = [f"{name:14} {home(port)}/{page}" for name, page in named.items() if page]
+    if not server:
+        address = shlex.quote(connection.shown())
+        begin = f".venv/bin/mlflow ui --port {port} --backend-store-uri {address}"
+        lines = [f"{'start the UI':14} {begin}", *lines]
+    return "\n" + "".join(f"{line}\n" for line in lines)
+
+
+def _curves(run: Any) -> str:
+    below, linked = operations.steps(run)
+    return pages.curves(run.info.experiment_id, [*linked, *below])
 
 
 def _metrics(record: Record, moment: int) -> list[list[Any]]:

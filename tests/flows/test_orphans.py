@@ -14,7 +14,7 @@ from influence.config.parameters import ExecutionConfig
 from influence.errors import Terminated
 from influence.runtime import signals as stopping
 from influence.runtime import store
-from influence.tracking import killed
+from influence.tracking import killed, orphans
 from influence.tracking import run as tracking
 from tests.flows.test_end_to_end import all_runs
 
@@ -24,12 +24,13 @@ LASTING = """
 import sys, time
 from pathlib import Path
 import mlflow
-from influence.tracking import run as tracking
 from influence.config.parameters import ExecutionConfig
+from influence.tracking import run as tracking
 mlflow.set_tracking_uri(sys.argv[1])
 config = ExecutionConfig(workdir=sys.argv[2])
 with tracking.run(config, "top", "", "main"), tracking.run(config, "middle", "", "search"):
-    with tracking.run(config, "inner", "", "train"):
+    with tracking.run(config, "inner", "", "train") as inner:
+        inner.tag(begun=True)
         Path(sys.argv[2], "begun").touch()
         time.sleep(3600)
 """
@@ -40,9 +41,9 @@ import os, sys, time
 from pathlib import Path
 import mlflow
 from influence import __main__ as command
+from influence.config.parameters import ExecutionConfig
 from influence.runtime import engine as cluster
 from influence.tracking import run as tracking
-from influence.config.parameters import ExecutionConfig
 
 def job(number):
     Path(sys.argv[2], f"begun {os.getpid()}").touch()
@@ -51,7 +52,8 @@ def job(number):
 def main(config):
     with tracking.run(config, "top", "", "main"), cluster.engine(config) as engine:
         with tracking.run(config, "middle", "", "search"):
-            with tracking.run(config, "inner", "", "train"):
+            with tracking.run(config, "inner", "", "train") as inner:
+                inner.tag(begun=True)
                 list(engine.run(job, [(0,), (1,)], "jobs"))
 
 if __name__ == "__main__":
@@ -100,7 +102,7 @@ def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path)
     with tracking.run(config, "first", "", "main") as first:
         client = mlflow.MlflowClient()
         other = client.create_run(mlflow.get_run(first.id).info.experiment_id, run_name="strange")
-        client.set_tag(other.info.run_id, tracking.MARKER, str(tmp_path / "mine.txt"))
+        client.set_tag(other.info.run_id, orphans.MARKER, str(tmp_path / "mine.txt"))
     with tracking.run(config, "second", "", "main"):
         assert (tmp_path / "mine.txt").exists() and named("strange") == "RUNNING"
     client.set_terminated(other.info.run_id)

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import mlflow
 import pytest
@@ -36,6 +38,7 @@ AWAY = requests.ConnectionError("Connection refused")
 ADDRESS = "http://there:1"
 SECRET = "s3cret-word"
 UNEQUAL = {"process", "influence.key", "mlflow.parentRunId", "mlflow.log-model.history"}
+UNEQUAL |= {operations.LINKED, operations.NOTE}  # their ids; see `described`
 
 
 class Server:
@@ -256,11 +259,12 @@ def tree(run_id: str) -> dict:
         name: sorted((m.step, m.value) for m in client.get_metric_history(run_id, name))
         for name in run.data.metrics
     }
-    below = [one.info.run_id for one in operations.nested(run.info.experiment_id, run_id)]
-    children = [tree(child) for child in below]
+    below, linked = operations.steps(run)
+    children = [tree(child.info.run_id) for child in [*below, *linked]]
     return {
         "name": run.info.run_name,
         "status": run.info.status,
+        "described": described(run, [*below, *linked]),
         "tags": {name: v for name, v in run.data.tags.items() if name not in UNEQUAL},
         "params": run.data.params,
         "metrics": {n: v if "second" not in n else len(v) for n, v in histories.items()},
@@ -270,12 +274,29 @@ def tree(run_id: str) -> dict:
     }
 
 
+def described(run, steps: list) -> str:
+    """Return the description of a run apart from its links, which have to lead to its steps."""
+    text, *links = run.data.tags.get(operations.NOTE, "").split("\n\n")
+    named = set(re.findall(r"\b[0-9a-f]{32}\b", unquote("".join(links))))
+    assert named <= {step.info.run_id for step in steps}
+    curves = {step.info.run_id for step in steps if step.data.tags["step"] == "evaluate"}
+    assert curves <= named
+    return text
+
+
 def files(client, run_id: str, folder: str = ""):
     for found in client.list_artifacts(run_id, folder):
         if found.is_dir:
             yield from files(client, run_id, found.path)
         else:
             yield found.path
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """Let commands log to an experiment of this test alone, where nothing is finished yet."""
+    mlflow.create_experiment(tmp_path.name, artifact_location=(tmp_path / "artifacts").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", tmp_path.name)
 
 
 @pytest.fixture
@@ -293,7 +314,7 @@ def through(monkeypatch, study):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_calls_that_fail_before_or_after_their_work_lose_and_double_nothing(
-    study, through, seed, monkeypatch
+    study, through, elsewhere, seed, monkeypatch
 ):
     chance = random.Random(seed)
     fates = Counter()
@@ -321,9 +342,12 @@ def test_calls_that_fail_before_or_after_their_work_lose_and_double_nothing(
     assert not list(Path(study.config.workdir, "outbox").glob("*"))
 
 
+@pytest.mark.parametrize("steps", ["logged", "linked"])
 def test_a_command_that_never_sees_its_server_again_is_delivered_by_the_next(
-    study, through, capsys
+    study, through, capsys, steps, request
 ):
+    if steps == "logged":  # in `study`'s experiment they are there already
+        request.getfixturevalue("elsewhere")
     through(itertools.chain(["ok"], itertools.repeat("before")))
     run_id = launched(study.config)
     assert mlflow.get_run(run_id).info.status == "RUNNING"
@@ -332,6 +356,8 @@ def test_a_command_that_never_sees_its_server_again_is_delivered_by_the_next(
     through(itertools.repeat("ok"))
     with tracking.run(ExecutionConfig(workdir=study.config.workdir), "later", "", "main"):
         assert tree(run_id) == study.tree
+    below, linked = operations.steps(mlflow.get_run(run_id))
+    assert not (below if steps == "linked" else linked)
     assert not list(Path(study.config.workdir, "outbox").glob("*"))
 
 
@@ -528,6 +554,7 @@ def test_a_server_killed_and_started_twice_has_everything_once(
     assert [said.err.count(part) for part in (" is away ", " is back ", " still away")] == [2, 1, 1]
     (first,) = (folder.name for folder in Path(study.config.workdir, "outbox").iterdir())
     served.start()
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "served again")  # where nothing can be linked
     second = launched(study.config)  # delivers what the first has left, then goes undisturbed
     delivered = tree(first)
     assert delivered == tree(second)

@@ -431,14 +431,15 @@ def test_what_is_deleted_while_a_command_logs_to_it_ends_it_in_a_sentence(
         tracking.run(config, "outer", "", "main") as outer,
         tracking.run(config, "inner", "", "train") as inner,
     ):
+        inner.tag(begun=True)
         if what == "experiment":
             client.delete_experiment(outer.experiment)
         else:
             client.delete_run(inner.id if what == "run" else outer.id)
         inner.log_text("x", "x.txt")
         inner.tag(x=1)
-        with tracking.run(config, "second", "", "train"):
-            pass
+        with tracking.run(config, "second", "", "train") as second:
+            second.tag(begun=True)
         outer.tag(x=1)
     gone = outer if what == "parent" else inner
     assert f"the run {gone.id} was deleted while this command" in str(error.value)

@@ -1,0 +1,26 @@
+"""Which commands live, and the runs that those left running which do not."""
+
+from pathlib import Path
+
+from influence.runtime import store
+from influence.tracking import operations
+
+MARKER = "process"  # the tag that says which file a living command holds
+RUNNING = "running"  # the folder of these files
+
+
+def end(experiment: str, ended: set[Path]) -> None:
+    """End the runs of commands that are no more, as the files that they held say, or `ended`."""
+    left = list(operations.search(experiment, "attributes.status = 'RUNNING'"))
+    tagged = {run.info.run_id: Path(run.data.tags.get(MARKER, "")) for run in left}
+    # A store may be shared: what else a tag names is not ours to open, let alone to remove.
+    markers = {run: path for run, path in tagged.items() if path.parent.name == RUNNING}
+    lost = [
+        run_id
+        for run_id, marker in markers.items()
+        if marker in ended or not store.is_alive(marker)
+    ]
+    for run_id in lost:
+        operations.client().set_terminated(run_id, "KILLED")
+    for run_id in lost:
+        markers[run_id].unlink(missing_ok=True)

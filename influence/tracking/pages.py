@@ -1,0 +1,60 @@
+"""Pages of the MLflow UI: their addresses, and the descriptions that link to them.
+
+An address from # on is a link within the UI, on whatever server it is.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+DESCRIPTION = """Which training examples does a text classifier need?
+
+The description of a top run is its verdict, with a link to all curves in one chart; its
+`report.html` has the whole result. Below it are its steps: train, score, and for every arm a sample
+and an evaluation. A step that an earlier run of this experiment has finished is not logged again:
+the description links to it."""
+CURVE = "curve/accuracy"  # the metric that a curve is, at percent pruned as its steps
+CLASSIC = "workflowType=machine_learning"  # a new browser would open the UI in another mode
+LONGEST = 5000  # characters of a tag that every version of MLflow takes
+
+
+def curves(experiment: str, runs: Iterable[Any]) -> str:
+    """Return the page on which the curves of runs lie over one another, "" if none has one."""
+    ids = [run.info.run_id for run in runs if run.data.tags.get("step") == "evaluate"]
+    if not ids:
+        return ""
+    asked = {
+        "runs": ids,
+        "metric": CURVE,
+        "experiments": [experiment],
+        "plot_metric_keys": [CURVE],
+    }
+    query = "&".join(
+        f"{name}={quote(json.dumps(value, separators=(',', ':')))}" for name, value in asked.items()
+    )
+    return f"#/metric?{query}&x_axis=step&{CLASSIC}"
+
+
+def describe(text: str, experiment: str, below: Sequence[Any], linked: Sequence[Any]) -> str:
+    """Return the description of a run: a text, its curves, its steps that ran in an earlier run.
+
+    `below`: the runs nested in it; `linked`: those that it took over.
+    """
+    page = curves(experiment, [*linked, *below])
+    parts = [text, f"[All curves in one chart]({page})." if page else ""]
+    if linked:
+        steps = [f"- {_step(experiment, run)}\n" for run in linked]
+        parts.append("".join(["Finished before, in an earlier run:\n\n", *steps]))
+    whole = "\n\n".join(part.rstrip() for part in parts if part)
+    return whole if len(whole) <= LONGEST else text
+
+
+def everything(experiment: str) -> str:
+    """Return the page with a chart of every metric of all runs."""
+    return f"#/experiments/{experiment}/runs?{CLASSIC}&compareRunsMode=CHART"
+
+
+def _step(experiment: str, run: Any) -> str:
+    step, name, run_id = run.data.tags["step"], run.info.run_name, run.info.run_id
+    return f"{step}: run [{name}](#/experiments/{experiment}/runs/{run_id})"
