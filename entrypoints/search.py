@@ -3,32 +3,11 @@
 Run: mlflow run . -e search -P scores=runs:/<id>/scores
 """
 
-from influence.__main__ import run
-from influence.config.parameters import SearchStep
-from influence.config.parser import expand
+from functools import partial
 
+from influence.__main__ import call, run
 
-def main(config: SearchStep) -> None:
-    """Search every dataset, each in a run with its trials below it; then compare the datasets."""
-    from influence import flow, steps
-    from influence.report import search_artifacts
-    from influence.runtime import engine as cluster
-    from influence.tracking import run as tracking
-
-    searches, found = expand(config), {}
-    name = f"search {config.datasets or config.scores or config.dataset}"
-    note = "Which score, rule and fraction?"
-    with tracking.run(config, name, note, "search") as opened, cluster.engine(config) as engine:
-        for one in searches.values():
-            steps.check_search(one)
-        for title, one in searches.items():
-            if len(searches) == 1:
-                found[title] = flow.search(one, engine, opened)
-                continue
-            with tracking.run(one, f"search {title}", note, "search") as child:
-                found[title] = flow.search(one, engine, child)
-        search_artifacts.searches(opened, found)
-
+main = partial(call, "search")
 
 if __name__ == "__main__":
     run("search", main)

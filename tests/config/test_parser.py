@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from influence.config import parameters, parser, render
 from influence.errors import InputError
-from influence.steps import parse_arms
+from influence.sampling.step import parse_arms
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -14,7 +14,7 @@ from entrypoints import main
 from influence.config import studies
 from influence.config.parameters import FitConfig, MainStep, changed
 from influence.errors import InputError
-from influence.steps import parse_arms
+from influence.sampling.step import parse_arms
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
 from tests.report.test_page import Outline

@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
 from influence.runtime import engine as cluster
 from influence.scoring import shards
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 
 class Killed(Exception):

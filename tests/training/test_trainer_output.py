@@ -11,14 +11,13 @@ import pandas as pd
 import pytest
 import torch
 
-from influence import steps
 from influence.config.parameters import EvaluateStep, SampleStep, ScoreStep, TrainStep
 from influence.data import class_order
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("music", "timer", "weather")
