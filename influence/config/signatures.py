@@ -99,7 +99,12 @@ def parameters_text(command: Command, width: int = 76) -> str:
             indent = "    " if title else ""
             text = f"{field.name}: {meaning(field)}"
             lines += textwrap.wrap(
-                text, width, initial_indent=indent, subsequent_indent=f"{indent}    "
+                text,
+                width,
+                initial_indent=indent,
+                subsequent_indent=f"{indent}    ",
+                break_on_hyphens=False,
+                break_long_words=False,
             )
     return "\n".join(lines)
 

@@ -1,6 +1,5 @@
 """Pruning of arrays alone, for people who have scores already: no disk, no model."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,14 @@ from influence.sampling.rules import REGISTRY
 def prune(
     values: Any,
     labels: Any,
-    fraction: float,
+    fraction: float | int,
     *,
     rule: str = "easy",
     normalize: str = "none",
     min_per_class: int = 1,
     seed: int = 0,
-    recall: Sequence[float] | None = None,
-    **parameters: float,
+    recall: Any = None,
+    **parameters: float | int,
 ) -> np.ndarray:
     """Return the rows that stay when `fraction` is pruned (kept,), ascending.
 
