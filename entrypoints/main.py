@@ -1,30 +1,13 @@
-"""main: from a dataset to the pruned-accuracy curve of every arm. Run: mlflow run ."""
+"""main: from a dataset to the pruned-accuracy curve of every arm, or a study of such.
 
-from influence.__main__ import run
-from influence.config.parameters import MainStep
+Run: mlflow run .
+"""
 
+from functools import partial
 
-def main(config: MainStep) -> None:
-    """Chain train, score, and per arm sample and evaluate; or run a study of several such."""
-    from influence import flow, steps
-    from influence.config import studies
-    from influence.runtime import engine as cluster
-    from influence.tracking import run as tracking
+from influence.__main__ import call, run
 
-    study = studies.read(config) if config.study else None
-    arms = steps.parse_arms(config.arms)
-    note = f"Pruned-accuracy curves of {len(arms)} arms on {config.dataset} with {config.model}."
-    name, step = f"{config.dataset} · {config.model}", "main"
-    if study:
-        for variant in study.variants.values():
-            steps.parse_arms(variant.arms)
-        name, note, step = study.name, study.question, "study"
-    with tracking.run(config, name, note, step) as opened, cluster.engine(config) as engine:
-        if study:
-            flow.study(study, config, engine, opened)
-        else:
-            flow.compare(config, engine, opened)
-
+main = partial(call, "main")
 
 if __name__ == "__main__":
     run("main", main)

@@ -16,7 +16,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from influence import steps
+from influence import pipeline
 from influence.config.parameters import DataConfig, TrainStep
 from influence.data import class_order, load
 from influence.data.storage import Dataset
@@ -25,6 +25,7 @@ from influence.models import compatibility, pretrained, tokenizers
 from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.tracking import run
+from influence.training import step as training
 from influence.training import trainer_output
 
 SCHEDULES = {"constant", "linear"}
@@ -89,8 +90,9 @@ class KeepCheckpoints(TrainerCallback):
             track=False,
         )
         with cluster.engine(config) as engine:
-            trained = steps.train(config, engine, paired=processing_class is not None)
-            made = run.Run("").follow(trained)
+            dataset, paired = training.open_dataset(config), processing_class is not None
+            request = pipeline.checked(config, dataset, engine, paired=paired)
+            made = run.Run("").follow(training.train(request, engine))
         with store.replacing(self.directory) as temporary:
             shutil.copytree(made, temporary)
         for path in (self.kept, Path(config.workdir)):

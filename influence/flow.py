@@ -1,143 +1,169 @@
-"""Steps in a row, each in its MLflow run: what more than one command does."""
+"""The Python API: the commands as functions of records, paths and data in memory.
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
-from functools import partial
+Every function takes the parameters of its config as keywords (see `help` of each); lists stand
+where a command line takes comma-separated text. MLflow logs nothing unless track=True.
+"""
+
+import functools
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from influence import steps
+from influence.config import signatures
+from influence.config.commands import COMMANDS, Command, configured
 from influence.config.parameters import (
-    Config,
-    DataConfig,
     EvaluateStep,
     MainStep,
     SampleStep,
     ScoreStep,
     SearchStep,
     TrainStep,
-    fractions,
-    narrow,
 )
-from influence.config.parser import again
-from influence.config.studies import Study
-from influence.data import load
-from influence.data.storage import Dataset
-from influence.evaluation.result import Curve
-from influence.report import artifacts, search_artifacts
-from influence.report.artifacts import Compared
-from influence.runtime.engine import Engine
-from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
-from influence.sampling.result import Sample
-from influence.scoring.result import Scores
-from influence.searching.result import Recommendation
-from influence.tracking import run
-from influence.tracking.run import Run
-from influence.training.result import Training
+from influence.runtime import environment
+from influence.sampling.arrays import prune as prune
 
-# Parameters that made the dataset what it is: a subset of it is taken as it is.
-AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
-AS_IT_IS["import_from"] = ""  # what is left is trained on, whoever made the first checkpoints
+if TYPE_CHECKING:
+    from influence.evaluation.result import Curve
+    from influence.report.compared import Comparison
+    from influence.sampling.result import Sample
+    from influence.scoring.result import Scores
+    from influence.searching.result import Recommendation
+    from influence.training.result import Training
 
 
-def train_and_score(
-    config: Config, engine: Engine, score: str, check: Callable[[Dataset], None] | None = None
-) -> Path:
-    """Train, and compute the scores listed in `score`; return their directory."""
-    parameters = narrow(config, TrainStep)
-    with run.run(parameters, "train", "Checkpoints and observations.", "train") as child:
-        training = child.follow(steps.train(parameters, engine, score, check))
-        artifacts.train(child, Training(training))
-    parameters = narrow(config, ScoreStep, training=str(training), score=score)
-    with run.run(parameters, "score", "Influence scores.", "score") as child:
-        scores = child.follow(steps.score(parameters, Training(training), engine))
-        artifacts.score(child, Scores(scores))
-    return scores
+def command(function: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Give a function of a config the parameters of the command of its name, and their help."""
+    called = COMMANDS[function.__name__]
+    shown = signatures.signature(called)
+
+    @functools.wraps(function)
+    def call(*given: Any, **parameters: Any) -> Any:
+        environment.prepare()
+        values = shown.bind_partial(*given).arguments | {"track": False} | parameters
+        config = configured(called, _stored(called, values))
+        if called.required and not getattr(config, called.required):
+            raise TypeError(f"{called.name}() needs {called.required}")
+        return function(config)
+
+    call.__signature__ = shown  # type: ignore[attr-defined]
+    call.__doc__ = f"{function.__doc__}\n{signatures.parameters_text(called)}\n"
+    call.__annotations__ = {}
+    return call
 
 
-def compare(config: MainStep, engine: Engine, opened: Run) -> Compared:
-    """Train, score, and sample and evaluate by every arm; log and return how they compare."""
-    arms = steps.parse_arms(config.arms)
+@command
+def train(config: TrainStep) -> "Training":
+    """Fine-tune a classifier and keep its checkpoints and observations.
 
-    def check(dataset: Dataset) -> None:
-        steps.check_sample(config, dataset, config.task)
-        steps.check_retraining(config, config.retrain_with, dataset)
+    `dataset` is a folder, a hub id, the built-in assistant, a pandas.DataFrame, a datasets.Dataset,
+    or a mapping of splits to these. From a single table validation and test are cut. Returns a
+    Training. Raises InputError for data or parameters that do not fit.
+    """
+    from influence import pipeline
 
-    scores = train_and_score(config, engine, steps.wanted(config.score, arms), check)
-    done = {str(arm): sample_and_evaluate(config, engine, scores, str(arm)) for arm in arms}
-    if config.equal_steps:
-        sampled = done["random"][0]
-        parameters = narrow(config, EvaluateStep, sample=str(sampled), budget="steps")
-        done[AT_EQUAL_STEPS] = (sampled, evaluate(parameters, engine, sampled, AT_EQUAL_STEPS))
-    results = {arm: (Sample(sample), Curve(curve)) for arm, (sample, curve) in done.items()}
-    compared = artifacts.comparison(opened, Scores(scores), results, again("main", config))
-    return Compared(compared, Scores(scores))
+    return pipeline.train(config)
 
 
-def study(asked: Study, given: MainStep, engine: Engine, opened: Run) -> None:
-    """Run every variant of a study, each as a main of its own, and tell what they come to."""
-    found = {}
-    for value, config in asked.variants.items():
-        name = f"{asked.varied}={value}" if asked.varied else f"{config.dataset} · {config.model}"
-        with run.run(config, name, asked.question, "main") as child:
-            found[value] = compare(config, engine, child)
-    artifacts.study(opened, asked, found, again("main", given))
+@command
+def score(config: ScoreStep) -> "Scores":
+    """Score every training example in one pass over all checkpoints.
+
+    Returns Scores, whose `table` is a DataFrame. Raises InputError for an unknown score and for one
+    that this training cannot give.
+    """
+    from influence import pipeline
+
+    return pipeline.score(config)
 
 
-def sample_and_evaluate(
-    config: MainStep, engine: Engine, scores: Path, arm: str
-) -> tuple[Path, Path]:
-    """Sample by one arm and retrain; return the directories of its sample and its curve."""
-    parameters = narrow(config, SampleStep, scores=str(scores), arm=arm)
-    iterated = []
-    if config.rescore and parse_arm(arm).scores:
-        iterated = list(_iterations(config, engine, scores, arm))
-    with run.run(parameters, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
-        joined = (
-            steps.join(parameters, Scores(scores), [Sample(path) for path in iterated])
-            if iterated
-            else steps.sample(parameters, Scores(scores))
-        )
-        sample = child.follow(joined)
-        artifacts.sample(child, Sample(sample))
-    parameters = narrow(config, EvaluateStep, sample=str(sample))
-    return sample, evaluate(parameters, engine, sample, arm)
+@command
+def sample(config: SampleStep) -> "Sample":
+    """Choose the examples to keep at each fraction pruned, by an arm: score:rule[:normalize].
+
+    Returns a Sample, whose `subset(0.3)` is a dataset to train on. Raises InputError for an unknown
+    arm, and for a fraction that leaves too few examples.
+    """
+    from influence import pipeline
+
+    return pipeline.sample(config)
 
 
-def evaluate(config: EvaluateStep, engine: Engine, sample: Path, name: str) -> Path:
-    """Retrain on every subset of a sample; return the directory of the curve called `name`."""
-    with run.run(config, name, f"The curve of {name}.", "evaluate") as child:
-        curve = child.follow(steps.evaluate(config, Sample(sample), engine))
-        artifacts.evaluate(child, Curve(curve), name)
-    return curve
+@command
+def evaluate(config: EvaluateStep) -> "Curve":
+    """Retrain on each subset of a sample, under several seeds: the pruned-accuracy curve.
+
+    Returns a Curve, whose `summary` holds means and 95 % intervals.
+    """
+    from influence import pipeline
+
+    return pipeline.evaluate(config)
 
 
-def _iterations(config: MainStep, engine: Engine, scores: Path, arm: str) -> Iterator[Path]:
-    """Yield a sample per fraction: of the train set, then of what the one before left, rescored."""
-    for number, fraction in enumerate(steps.iterations(config, Scores(scores))):
-        own = narrow(config, SampleStep, scores=str(scores), arm=arm, fractions=repr(fraction))
-        name = f"iteration {number + 1} of {arm}"
-        with run.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
-            sample = child.follow(steps.sample(own, Scores(scores)))
-            artifacts.sample(child, Sample(sample))
-        yield sample
-        if number + 1 < len(fractions(config.fractions)):
-            left = replace(config, dataset=str(steps.subset(Sample(sample))), **AS_IT_IS)
-            scores = train_and_score(left, engine, steps.wanted("", [parse_arm(arm)]))
+@command
+def search(config: SearchStep) -> "Recommendation":
+    """Find how much of a train set can be pruned, by which score and rule.
+
+    Without `scores`, `dataset` is trained on and scored first. Returns a Recommendation.
+    """
+    from influence import pipeline
+
+    (recommended,) = pipeline.search(config).values()
+    return recommended
 
 
-def search(config: SearchStep, engine: Engine, opened: Run) -> Path:
-    """Search one dataset, scored here unless it was before; return the finished directory."""
-    if config.scores:
-        scores = run.resolve(config.scores)
-    else:
-        check = partial(steps.check_retraining, config, config.retrain_with)
-        asked = config.score or steps.score_list(config, load.load(**config.parameters(DataConfig)))
-        scores = train_and_score(config, engine, asked, check)
-    scored = steps.open_scored(config, Scores(scores))
-    study = steps.open_study(config, scored)
-    shown = search_artifacts.study_run(opened, study)
-    trials = steps.search(config, scored, study, engine)
-    directory = search_artifacts.follow(shown, study, config.tolerance, trials)
-    found = Recommendation(directory)
-    search_artifacts.search(shown, study, found, Scores(scores), again("search", config))
-    return directory
+@command
+def compare(config: MainStep) -> "Comparison":
+    """Train, score, prune by each arm and retrain: curves beside random pruning.
+
+    Returns a Comparison, which a notebook shows as picture and table.
+    """
+    from influence import pipeline
+
+    return pipeline.compare(config)
+
+
+@command
+def study(config: MainStep) -> "dict[str, Comparison]":
+    """Run the study that a file describes; return a Comparison per value of what it varies."""
+    from influence import pipeline
+
+    return pipeline.study(config)
+
+
+def load(
+    directory: "str | Path",
+) -> "Training | Scores | Sample | Curve | Recommendation":
+    """Open a finished step again: its directory, or `runs:/<id>/<folder>` where MLflow has it.
+
+    Raises InputError if there is none, or it is not finished.
+    """
+    from influence import pipeline
+
+    return pipeline.load(str(directory))
+
+
+def _stored(called: Command, values: dict[str, Any]) -> dict[str, Any]:
+    """Write a dataset in memory into the workdir, once, and name it by the folder that it got."""
+    data = values.get("dataset", "")
+    if isinstance(data, str | os.PathLike):
+        return values
+    from influence.data.sources import memory
+
+    others = {name: value for name, value in values.items() if name != "dataset"}
+    config = configured(called, others)
+    tables = memory.splits(data)
+    if list(tables) == [memory.TRAIN]:
+        tables = memory.with_test(tables, _label_column(config, tables[memory.TRAIN]))
+    return others | {"dataset": str(memory.write(tables, Path(config.workdir)))}
+
+
+def _label_column(config: Any, train: Any) -> str:
+    """Return the column of the labels, as it will be found when the folder is read."""
+    from influence.data import columns
+
+    rows = train.to_pandas(ignore_metadata=True)
+    if config.task == "nlu":
+        named = (config.text_column, config.label_column, config.intent_column, config.slots_column)
+        return columns.find_nlu(rows, *named)["label"]
+    return columns.find(rows, config.text_column, config.pair_column, config.label_column)["label"]

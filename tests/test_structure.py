@@ -32,7 +32,7 @@ ORDER = [
         "trace",
     ),
     *("training", "scoring", "sampling", "evaluation", "searching", "plots", "tracking", "report"),
-    *("steps", "flow", "callback", "__main__"),
+    *("pipeline", "flow", "callback", "__main__"),
 ]
 CORE = ORDER[: ORDER.index("searching")]
 DOORS = {

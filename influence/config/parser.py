@@ -2,13 +2,16 @@
 
 import argparse
 import dataclasses
-import difflib
+import inspect
 import shlex
-from collections.abc import Callable, Mapping
+import textwrap
+from argparse import SUPPRESS
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
+from influence.config.commands import LISTS, Command, unknown
 from influence.config.parameters import (
     STEPS,
     Config,
@@ -20,29 +23,82 @@ from influence.config.parameters import (
 )
 from influence.errors import InputError, hide_password
 
+INPUT = "input"  # what is given without a flag
+
 
 def parse(step: str, arguments: list[str]) -> Any:
-    """Parse `--name value` pairs into the step's config; raise InputError for what does not fit."""
+    """Parse `--name value` pairs into the step's config; raise InputError for what does not fit.
+
+    `step` is an entry point of MLproject, see `parse_command` for a command as people type it.
+    """
     kind = STEPS[step]
     parser = _Parser(
         prog=f"python -m entrypoints.{step}", description=kind.__doc__, allow_abbrev=False
     )
     for field in fields(kind):
         parser.add_argument(f"--{field.name}", **_argument(field))
-    values, unknown = parser.parse_known_args(_joined(arguments, kind))
-    if unknown:
-        raise InputError(_unknown(step, unknown[0].lstrip("-").split("=")[0]))
+    return _parsed(parser, step, kind, required(step), arguments)
+
+
+def parse_command(command: Command, arguments: list[str]) -> Any:
+    """Parse what follows the name of a command: its input, which needs no flag, and pairs.
+
+    Raises InputError for what does not fit.
+    """
+    return _parsed(
+        _command_parser(command), command.name, command.kind, command.required, arguments
+    )
+
+
+def _command_parser(command: Command) -> argparse.ArgumentParser:
+    """Return the parser of a command, whose help has the parameters in groups."""
+    first, *others = command.fields
+    name = first.name.upper()
+    parser = _Parser(
+        prog=f"influence {command.name}",
+        usage=f"influence {command.name} {name if command.required else f'[{name}]'}"
+        " [--parameter VALUE ...]",
+        description=inspect.cleandoc(command.kind.__doc__ or ""),
+        allow_abbrev=False,
+        formatter_class=_Formatter,
+    )
+    groups = {"": parser.add_argument_group("input")}
+    given = _argument(first)
+    groups[""].add_argument(INPUT, nargs="?", metavar=name, **given | {"default": SUPPRESS})
+    parser.add_argument(f"--{first.name}", **given | {"help": SUPPRESS})
+    for field in others:
+        title = command.group(field.name)
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument(f"--{field.name}", metavar=_metavar(field), **_argument(field))
+    return parser
+
+
+def _parsed(
+    parser: argparse.ArgumentParser, step: str, kind: type, needed: str, arguments: list[str]
+) -> Any:
+    known = [action.dest for action in parser._actions if action.dest not in ("help", INPUT)]
+    found, wrong = parser.parse_known_args(_joined(arguments, known))
+    if wrong and not wrong[0].startswith("-"):
+        raise InputError(f"{step} does not take {wrong[0]!r}: values follow their --parameter")
+    if wrong:
+        raise InputError(unknown(step, known, wrong[0].lstrip("-").split("=")[0]))
     # Python 3.11 takes the value "--" for an end of flags and gives an empty list.
-    parsed = kind(**{name: "--" if value == [] else value for name, value in vars(values).items()})
-    needed = required(step)
+    values = {name: "--" if value == [] else value for name, value in vars(found).items()}
+    if INPUT in values:
+        first = values.pop(INPUT)
+        if values[known[0]] != parser.get_default(known[0]):
+            raise InputError(f"{known[0]} is given twice, as {first!r} and as {values[known[0]]!r}")
+        values[known[0]] = first
+    parsed = kind(**values)
     if needed and not getattr(parsed, needed):
         raise InputError(f"{step} needs {needed}: {_help(kind, needed)}")
     return parsed
 
 
-def _joined(arguments: list[str], kind: type) -> list[str]:
+def _joined(arguments: list[str], known: Iterable[str]) -> list[str]:
     """Write each flag and its value as one argument: a value may begin with a dash, as -1,-."""
-    flags = {f"--{field.name}" for field in fields(kind)}
+    flags = {f"--{name}" for name in known}
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in flags and argument not in flags:
@@ -54,10 +110,9 @@ def _joined(arguments: list[str], kind: type) -> list[str]:
 
 def parse_parameters(step: str, parameters: Mapping[str, str]) -> Any:
     """Read parameters from elsewhere as `parse` reads a command line; `help` is none of them."""
-    if unknown := [
-        name for name in parameters if name not in {f.name for f in fields(STEPS[step])}
-    ]:
-        raise InputError(_unknown(step, unknown[0]))
+    known = [field.name for field in fields(STEPS[step])]
+    if wrong := [name for name in parameters if name not in known]:
+        raise InputError(unknown(step, known, wrong[0]))
     return parse(step, [f"--{name}={value}" for name, value in parameters.items()])
 
 
@@ -103,6 +158,16 @@ def again(step: str, values: Config) -> str:
     return f"mlflow run .{entry} --env-manager local{flags}"
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Help in two columns that breaks no value in two."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=27)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
@@ -128,11 +193,12 @@ def _boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _unknown(step: str, name: str) -> str:
-    known = [field.name for field in fields(STEPS[step])]
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known)}"
-    return f"{step} has no parameter {name!r}; {hint}"
+def _metavar(field: dataclasses.Field) -> str:
+    """Return what stands for a value in the help."""
+    if get_origin(field.type) is Literal:
+        return f"{{{','.join(get_args(field.type))}}}"
+    usual = "A,B" if field.name in LISTS else "TEXT"
+    return {bool: "BOOL", int: "N", float: "X"}.get(field.type, usual)
 
 
 def _help(kind: type, name: str) -> str:

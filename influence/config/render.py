@@ -1,4 +1,4 @@
-"""MLproject and the page of the parameters, rendered from the configs.
+"""MLproject, the page of the parameters and the stub for editors, rendered from the configs.
 
 Run `python -m influence.config.render` after changing a parameter.
 """
@@ -7,9 +7,9 @@ import dataclasses
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
 from influence.config.parameters import STEPS, required
+from influence.config.signatures import meaning, render_stub
 
 FROM = "Rendered from influence/config/parameters.py by `python -m influence.config.render`"
 
@@ -50,22 +50,12 @@ def render_parameters() -> str:
             for field in fields(kind)
             if field.name == name
         }
-        meanings = list(dict.fromkeys(map(_meaning, own.values())))
+        meanings = list(dict.fromkeys(map(meaning, own.values())))
         defaults = list(dict.fromkeys(f"`{field.default}`" for field in own.values()))
         shown = " or ".join(default for default in defaults if default != "``")
         cells = [f"`{name}`", shown, "; or ".join(meanings), ", ".join(own)]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _meaning(field: dataclasses.Field) -> str:
-    """Return a field's help with its choices or its range."""
-    text = field.metadata["help"].replace("%%", "%")
-    if get_origin(field.type) is Literal:
-        return f"{text} ({', '.join(get_args(field.type))})"
-    ends = [("at least", field.metadata["low"]), ("at most", field.metadata["high"])]
-    limits = ", ".join(f"{word} {end:.12g}" for word, end in ends if end is not None)
-    return f"{text} ({limits})" if limits else text
 
 
 def _parameter(field: dataclasses.Field, required: str) -> str:
@@ -79,3 +69,4 @@ def _parameter(field: dataclasses.Field, required: str) -> str:
 if __name__ == "__main__":
     Path("MLproject").write_text(render_mlproject())
     Path("docs/parameters.md").write_text(render_parameters())
+    Path("influence/__init__.pyi").write_text(render_stub())

@@ -90,6 +90,17 @@ def is_finished(directory: Path) -> bool:
     return (directory / MANIFEST).is_file()
 
 
+def step_of(directory: Path) -> str:
+    """Return the name of the step that finished a directory.
+
+    Raises InputError if none has.
+    """
+    try:
+        return str(json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["step"])
+    except (OSError, *NOT_JSON, KeyError, TypeError):
+        raise InputError(f"{directory} holds no finished step: no {MANIFEST} names one") from None
+
+
 def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
     """Write the manifest: `content`, plus size and sha256 of every file; end `unfinished/`."""
     paths = (path for path in sorted(directory.rglob("*")) if path.is_file())

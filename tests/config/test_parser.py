@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from influence.config import parameters, parser, render
 from influence.errors import InputError
-from influence.steps import parse_arms
+from influence.sampling.step import parse_arms
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -92,7 +92,7 @@ def test_fractions_that_are_the_same_percent_are_one():
     assert [str(value) for value in parameters.fractions("-0.0,0.0007")] == ["0.0", "0.0007"]
 
 
-def test_every_knob_has_a_line_of_help():
+def test_every_parameter_has_a_line_of_help():
     for kind in parameters.STEPS.values():
         for field in dataclasses.fields(kind):
             assert 10 < len(field.metadata["help"]) < 120, field.name
@@ -108,19 +108,17 @@ TYPED = st.one_of(
 
 
 @given(st.sampled_from(list(parameters.STEPS)), st.dictionaries(NAMES, TYPED, max_size=4))
-def test_any_values_are_a_config_or_bad_input(step, parameters):
+def test_any_values_are_a_config_or_bad_input(step, typed):
     kind = parameters.STEPS[step]
     try:
-        found = parser.parse_parameters(step, parameters)
+        found = parser.parse_parameters(step, typed)
     except InputError as error:
-        assert "\n" not in str(error) or any(
-            "\n" in text for text in [*parameters, *parameters.values()]
-        )
+        assert "\n" not in str(error) or any("\n" in text for text in [*typed, *typed.values()])
         return
     assert isinstance(found, kind)
     texts = {field.name for field in dataclasses.fields(kind) if field.type is str}
-    for name in texts & set(parameters):
-        assert getattr(found, name) == parameters[name]
+    for name in texts & set(typed):
+        assert getattr(found, name) == typed[name]
 
 
 @given(st.lists(st.tuples(NAMES, TYPED), max_size=3), st.text(max_size=5))

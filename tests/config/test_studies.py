@@ -14,7 +14,7 @@ from entrypoints import main
 from influence.config import studies
 from influence.config.parameters import FitConfig, MainStep, changed
 from influence.errors import InputError
-from influence.steps import parse_arms
+from influence.sampling.step import parse_arms
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
 from tests.report.test_page import Outline
@@ -37,8 +37,10 @@ def test_every_study_of_the_repository_can_be_read(path, scale):
         assert parse_arms(variant.arms) and not variant.study
 
 
-def test_a_knob_is_varied_and_the_rest_stays(tmp_path):
-    given = write(tmp_path, "question: Why?\nknobs: {epochs: 7}\nvary: {label_noise: [0, 0.2]}")
+def test_a_parameter_is_varied_and_the_rest_stays(tmp_path):
+    given = write(
+        tmp_path, "question: Why?\nparameters: {epochs: 7}\nvary: {label_noise: [0, 0.2]}"
+    )
     found = studies.read(given)
     assert found.varied == "label_noise" and list(found.variants) == ["0", "0.2"]
     assert [variant.label_noise for variant in found.variants.values()] == [0, 0.2]
@@ -48,7 +50,7 @@ def test_a_knob_is_varied_and_the_rest_stays(tmp_path):
 def test_the_small_form_changes_what_it_names(tmp_path):
     given = write(
         tmp_path,
-        "question: Why?\nknobs: {epochs: 7, seeds: 5, arms: [el2n:easy, vog:easy]}\n"
+        "question: Why?\nparameters: {epochs: 7, seeds: 5, arms: [el2n:easy, vog:easy]}\n"
         "vary: {label_noise: [0.1]}\nsmall: {seeds: 2, vary: {imbalance: [3]}}",
     )
     (small,) = studies.read(dataclasses.replace(given, scale="small")).variants.values()
@@ -57,7 +59,7 @@ def test_the_small_form_changes_what_it_names(tmp_path):
 
 
 def test_the_command_line_comes_before_the_file(tmp_path):
-    text = "question: Why?\nknobs: {epochs: 7}\nvary: {label_noise: [0.1, 0.2]}"
+    text = "question: Why?\nparameters: {epochs: 7}\nvary: {label_noise: [0.1, 0.2]}"
     given = write(tmp_path, text)
     found = studies.read(dataclasses.replace(given, epochs=2, label_noise=0.3))
     ((value, only),) = found.variants.items()
@@ -70,14 +72,14 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("question: [", "is no YAML file"),
         ("- a\n- b", "needs a question"),
         ("parameters: {epochs: 2}", "needs a question"),
-        ("question: Why?\nknob: {epochs: 2}", "unknown part 'parameter'"),
-        ("question: Why?\nknobs: epochs", "parameters must hold names and values"),
-        ("question: Why?\nknobs: {epoch: 2}", "did you mean epochs"),
-        ("question: Why?\nknobs: {epochs: many}", "invalid int value"),
-        ("question: Why?\nknobs: {epochs: 0}", "epochs must be at least 1"),
-        ("question: Why?\nknobs: {study: other.yaml}", "cannot set study"),
-        ("question: Why?\nknobs: {help: 1}", "no parameter 'help'"),
-        ("question: Why?\nknobs: {1: 2}", "no parameter '1'"),
+        ("question: Why?\nparameter: {epochs: 2}", "unknown part 'parameter'"),
+        ("question: Why?\nparameters: epochs", "parameters must hold names and values"),
+        ("question: Why?\nparameters: {epoch: 2}", "did you mean epochs"),
+        ("question: Why?\nparameters: {epochs: many}", "invalid int value"),
+        ("question: Why?\nparameters: {epochs: 0}", "epochs must be at least 1"),
+        ("question: Why?\nparameters: {study: other.yaml}", "cannot set study"),
+        ("question: Why?\nparameters: {help: 1}", "no parameter 'help'"),
+        ("question: Why?\nparameters: {1: 2}", "no parameter '1'"),
         ("[" * 500, "is no YAML file"),
         ("question: Why?\nvary: {epochs: 3}", "must be a list"),
         ("question: Why?\nvary: {epochs: []}", "must be a list"),
@@ -96,7 +98,7 @@ def test_a_file_that_is_wrong_is_named_in_one_sentence(tmp_path, text, said):
 def test_what_yaml_would_take_for_a_date_or_a_truth_stays_as_typed(tmp_path):
     given = write(
         tmp_path,
-        "question: 2020-13-45\nknobs: {label_column: no, dataset_config: 1:30, arms: -x}\n"
+        "question: 2020-13-45\nparameters: {label_column: no, dataset_config: 1:30, arms: -x}\n"
         "vary: {label_noise: [0.10]}",
     )
     found = studies.read(given)
@@ -150,7 +152,7 @@ def test_any_study_is_read_or_bad_input(content):
 )
 def test_any_text_is_a_study_or_bad_input(text):
     read_or_refuse(text)
-    read_or_refuse(f"question: Why?\nknobs: {text}")
+    read_or_refuse(f"question: Why?\nparameters: {text}")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -158,7 +160,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         studies.read(MainStep(study=str(tmp_path / "nothing.yaml")))
 
 
-def test_knobs_are_changed_as_listed():
+def test_parameters_are_changed_as_listed():
     found = changed(FitConfig(), "model=mini&layers=2&learning_rate=3e-4")
     assert (found.model, found.layers, found.learning_rate) == ("mini", 2, 3e-4)
     assert changed(found, "") == found
@@ -168,7 +170,7 @@ def test_knobs_are_changed_as_listed():
     ("text", "said"),
     [("modl=mini", "'modl'"), ("layers=two", "must be a number"), ("epochs=0", "at least 1")],
 )
-def test_knobs_of_another_model_are_checked_before_anything_runs(text, said):
+def test_parameters_of_another_model_are_checked_before_anything_runs(text, said):
     with pytest.raises(InputError, match=said):
         MainStep(retrain_with=text)
 

@@ -12,7 +12,7 @@ from influence.config.parameters import MainStep, SampleStep
 from influence.data import load
 from influence.errors import InputError
 from influence.runtime import store
-from influence.steps import check_sample
+from influence.sampling.step import check_sample
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
 

@@ -19,14 +19,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from influence import steps
 from influence.config.parameters import ModelConfig, TrainStep
 from influence.data import load
 from influence.errors import InputError
 from influence.models import classifier, compatibility, tokenizers
 from influence.nlu import joint
 from influence.runtime import engine as cluster
-from tests.helpers import architectures, tiny
+from tests.helpers import architectures, steps, tiny
 
 NAMES = ("music", "timer", "weather")
 FRAMES = tiny.frames()

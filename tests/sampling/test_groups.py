@@ -13,8 +13,7 @@ from influence.config.parameters import MainStep, SampleStep
 from influence.data import load
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
-from influence.sampling.step import floors_of, groups_of
-from influence.steps import check_sample
+from influence.sampling.step import check_sample, floors_of, groups_of
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
 

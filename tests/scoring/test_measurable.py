@@ -12,7 +12,6 @@ from transformers import (
     XLNetConfig,
 )
 
-from influence import steps
 from influence.config.parameters import ModelConfig, ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.models import tokenizers
@@ -22,7 +21,7 @@ from influence.scores import REGISTRY
 from influence.scoring import measurable
 from influence.scoring.spec import parse_spec
 from influence.training.result import Training
-from tests.helpers import architectures, tiny
+from tests.helpers import architectures, steps, tiny
 
 FRAMES = tiny.frames()
 TOKENS = architectures.tokens_of(FRAMES["train"]["text"].tolist())

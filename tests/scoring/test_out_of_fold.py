@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from cleanlab.rank import get_label_quality_scores
 
-from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
 from influence.data import storage
 from influence.errors import InputError
@@ -19,7 +18,7 @@ from influence.runtime import store
 from influence.scoring import label_errors
 from influence.scoring.label_errors import softmax
 from influence.training.result import Training
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 PARAMETERS = {**tiny.FAST, "folds": 3, "label_noise": 0.2, "null_model": False, "observe_every": 0}

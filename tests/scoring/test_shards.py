@@ -6,12 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
 from influence.runtime import engine as cluster
 from influence.scoring import shards
 from influence.training.result import Training
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 
 class Killed(Exception):

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from influence import steps
 from influence.config.parameters import SampleStep, ScoreStep, TrainStep
 from influence.data import load as data
 from influence.data import storage
@@ -25,7 +24,7 @@ from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.training import dynamics
 from influence.training.result import Training
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("c", "a", "b")

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import TrainerCallback
 
-from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
 from influence.data import load
 from influence.errors import InputError
@@ -21,7 +20,7 @@ from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from influence.training.result import Training
-from tests.helpers import architectures, tiny
+from tests.helpers import architectures, steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 
@@ -96,7 +95,7 @@ def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder,
         score(imported, "forgetting", tmp_path)
     config = TrainStep(dataset=dataset, import_from=str(folder), workdir=str(tmp_path), **HERE)
     with cluster.engine(config) as engine, pytest.raises(InputError, match="null model"):
-        finished(steps.train(config, engine, score="pvi"))
+        finished(steps.train(config, engine, "pvi"))
 
 
 def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):

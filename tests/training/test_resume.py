@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from influence import steps
 from influence.config.parameters import TrainStep
 from influence.data.storage import open_saved
 from influence.models import classifier
 from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.training import runs
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 from tests.helpers.faults import differences
 from tests.scoring.test_shards import finish
 

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 
-from influence import steps
 from influence.config.parameters import EvaluateStep, SampleStep, ScoreStep, TrainStep
 from influence.data import class_order
 from influence.errors import InputError
@@ -19,7 +18,7 @@ from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from influence.training.result import Training
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("music", "timer", "weather")

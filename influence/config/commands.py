@@ -1,0 +1,166 @@
+"""Every command, at the command line and in Python: its config, and what it is given first."""
+
+import dataclasses
+import difflib
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+from influence.config.parameters import (
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    EvaluateStep,
+    ExecutionConfig,
+    FitConfig,
+    MainStep,
+    ModelConfig,
+    SampleConfig,
+    SampleStep,
+    ScoreConfig,
+    ScoreStep,
+    SearchConfig,
+    SearchStep,
+    TrainConfig,
+    TrainStep,
+    required,
+)
+from influence.errors import InputError
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    given: what Python takes by position, of which a command line takes the first; left_out:
+    parameters of its config that are another command's; step: its entry point in MLproject.
+    """
+
+    name: str
+    kind: type[Config]
+    given: tuple[str, ...]
+    summary: str
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> str:
+        """The entry point of MLproject that does the same."""
+        return "main" if self.kind is MainStep else self.name
+
+    @property
+    def required(self) -> str:
+        """The parameter that has no usable default, "" if there is none."""
+        return "study" if self.name == "study" else required(self.step)
+
+    @property
+    def fields(self) -> list[dataclasses.Field]:
+        """The parameters: what is given first, what is the command's own, then group by group."""
+        there = [field for field in fields(self.kind) if field.name not in self.left_out]
+        return sorted(there, key=self._place)
+
+    def group(self, name: str) -> str:
+        """Return the title of the group of a parameter; its own ones have the command's name."""
+        for base in reversed(self.kind.__mro__):
+            if name in vars(base).get("__annotations__", {}):
+                return vars(base).get("title", "") or GROUPS.get(base, self.name)
+        raise KeyError(name)
+
+    def _place(self, field: dataclasses.Field) -> tuple[int, int]:
+        if field.name in self.given:
+            return -2, self.given.index(field.name)
+        titles = list(dict.fromkeys(GROUPS.values()))
+        group = self.group(field.name)
+        return (titles.index(group) if group in titles else -1), 0
+
+
+# The groups of parameters, in the order of the flow: each is what one config declares.
+GROUPS: dict[type, str] = {
+    DataConfig: "data",
+    ModelConfig: "model",
+    FitConfig: "training",
+    TrainConfig: "training",
+    ScoreConfig: "scores",
+    SampleConfig: "pruning",
+    EvaluateConfig: "retraining",
+    SearchConfig: "search",
+    ExecutionConfig: "execution",
+}
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            "compare",
+            MainStep,
+            ("dataset", "arms"),
+            "all of it: curves of one or more arms beside random pruning",
+            ("study", "scale"),
+        ),
+        Command("train", TrainStep, ("dataset",), "fine-tune a classifier, keep its checkpoints"),
+        Command("score", ScoreStep, ("training", "score"), "one number per example and score"),
+        Command("sample", SampleStep, ("scores", "arm"), "choose the examples to keep"),
+        Command("evaluate", EvaluateStep, ("sample",), "retrain on each subset: the curve"),
+        Command(
+            "search",
+            SearchStep,
+            ("scores",),
+            "find how much can be pruned, by which score and rule",
+        ),
+        Command("study", MainStep, ("study",), "run a study file: one comparison per variant"),
+    )
+}
+# Texts that list something, which Python may give as a list.
+LISTS = {"arms", "datasets", "export", "fractions", "groups", "rules", "score", "unlabelled"}
+QUERIES = {"retrain_with"}  # name=value&name=value, which Python may give as a mapping
+
+
+def unknown(command: str, known: Sequence[str], name: str) -> str:
+    """Say that a command has no such parameter, and which was meant."""
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known)}"
+    return f"{command} has no parameter {name!r}; {hint}"
+
+
+def configured(command: Command, values: Mapping[str, Any]) -> Any:
+    """Return the config of a command from values of Python.
+
+    Lists, paths and mappings are taken where a command line takes text, and a finished step where
+    it takes the directory. Raises InputError for an unknown parameter or a value of another kind.
+    """
+    there = {field.name: field for field in command.fields}
+    if wrong := [name for name in values if name not in there]:
+        raise InputError(unknown(command.name, list(there), wrong[0]))
+    read = {name: _value(there[name], value) for name, value in values.items()}
+    return command.kind(**read)
+
+
+def _value(field: dataclasses.Field, value: Any) -> Any:
+    """Return a value as its field has it."""
+    if field.type is bool and isinstance(value, bool):
+        return value
+    if field.type is int and not isinstance(value, bool) and hasattr(value, "__index__"):
+        return operator.index(value)
+    if field.type is float and isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    if field.type not in (bool, int, float):
+        return _text(field, value)
+    kinds = {bool: "True or False", int: "a whole number", float: "a number"}
+    raise InputError(f"{field.name} must be {kinds[field.type]}, not {value!r}")
+
+
+def _text(field: dataclasses.Field, value: Any) -> str:
+    value = getattr(value, "directory", value)  # of a finished step
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if field.name in QUERIES and isinstance(value, Mapping):
+        return "&".join(f"{name}={one}" for name, one in value.items())
+    if field.name not in LISTS:
+        raise InputError(f"{field.name} must be a text, not {value!r}")
+    if isinstance(value, Mapping) or not hasattr(value, "__iter__"):
+        value = [value]  # such as one fraction
+    parts = [one if isinstance(one, str) else str(one) for one in value]
+    if wrong := [one for one in parts if "," in one]:
+        raise InputError(f"{field.name} is a list whose part {wrong[0]!r} holds a comma")
+    return ",".join(parts)

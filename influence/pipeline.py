@@ -1,0 +1,284 @@
+"""Every command as a function of its config: it opens a run, follows a step, logs what that left.
+
+Each returns the record of the finished directory. Without tracking nothing of MLflow is imported.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
+
+from influence.config import studies
+from influence.config.parameters import (
+    DataConfig,
+    EvaluateStep,
+    ExecutionConfig,
+    MainStep,
+    SampleStep,
+    ScoreStep,
+    SearchStep,
+    TrainStep,
+    fractions,
+    names,
+    narrow,
+)
+from influence.config.parser import again, expand
+from influence.data.storage import Dataset
+from influence.errors import choose
+from influence.evaluation import step as evaluation
+from influence.evaluation.result import Curve
+from influence.report import artifacts, search_artifacts
+from influence.report.artifacts import Compared
+from influence.report.compared import Comparison
+from influence.runtime import engine as engines
+from influence.runtime import store
+from influence.runtime.engine import Engine
+from influence.sampling import iterative
+from influence.sampling import step as sampling
+from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
+from influence.sampling.result import Sample
+from influence.scoring import measurable
+from influence.scoring import step as scoring
+from influence.scoring.plan import plan
+from influence.scoring.result import Scores
+from influence.scoring.spec import parse_spec
+from influence.searching import step as searching
+from influence.searching.result import Recommendation
+from influence.tracking import run
+from influence.tracking.run import Run
+from influence.training import step as training
+from influence.training.result import Training
+
+# Parameters that made the dataset what it is: a subset of it is taken as it is.
+AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
+AS_IT_IS["import_from"] = ""  # what is left is trained on, whoever made the first checkpoints
+
+
+# One step each.
+
+
+def train(config: TrainStep) -> Training:
+    """Train and log the directory as `training`."""
+    name = f"train {config.model} on {config.dataset}"
+    note = "Checkpoints and training observations."
+    with _opened(config, name, note, "train") as (opened, engine):
+        request = checked(config, training.open_dataset(config), engine)
+        return _train(request, engine, opened)
+
+
+def score(config: ScoreStep, engine: Engine | None = None, name: str = "") -> Scores:
+    """Score and log the directory as `scores`; `name`: of the run."""
+    note = f"Influence scores of the {config.split} set."
+    with _opened(config, name or f"score {config.score}", note, "score", engine) as (opened, at):
+        trained = Training(run.resolve(config.training))
+        scores = Scores(opened.follow(scoring.score(config, trained, at)))
+        artifacts.score(opened, scores)
+        return scores
+
+
+def sample(config: SampleStep) -> Sample:
+    """Sample and log the directory as `sample`."""
+    with run.run(config, f"sample {config.arm}", f"What {config.arm} keeps.", "sample") as opened:
+        scores = Scores(run.resolve(config.scores))
+        return _sampled(opened, sampling.sample(config, scores))
+
+
+def evaluate(config: EvaluateStep, engine: Engine | None = None, name: str = "") -> Curve:
+    """Retrain on every subset and log the directory as `curve`, called `name` or as its arm."""
+    note = f"The curve of {name}." if name else "The pruned-accuracy curve."
+    with _opened(config, name or "evaluate", note, "evaluate", engine) as (opened, at):
+        kept = Sample(run.resolve(config.sample))
+        curve = Curve(opened.follow(evaluation.evaluate(config, kept, at)))
+        artifacts.evaluate(opened, curve, name)
+        return curve
+
+
+# Steps in a row.
+
+
+def main(config: MainStep) -> Comparison | dict[str, Comparison]:
+    """Compare arms, or run the study that the config names."""
+    return study(config) if config.study else compare(config)
+
+
+def compare(
+    config: MainStep, engine: Engine | None = None, name: str = "", note: str = ""
+) -> Comparison:
+    """Train, score, and sample and evaluate by every arm; log and return how they compare."""
+    arms = sampling.parse_arms(config.arms)
+    name = name or f"{config.dataset} · {config.model}"
+    note = note or (
+        f"Pruned-accuracy curves of {len(arms)} arms on {config.dataset} with {config.model}."
+    )
+    with _opened(config, name, note, "main", engine) as (opened, at):
+        wanted = scoring.wanted(config.score, arms)
+        dataset = training.open_dataset(narrow(config, TrainStep))
+        sampling.check_sample(config, dataset, config.task)
+        training.check_retraining(config, config.retrain_with, dataset)
+        request = checked(narrow(config, TrainStep), dataset, at, wanted)
+        del dataset
+        trained, scores = _train_and_score(request, config, at, wanted)
+        done = {str(arm): _sample_and_evaluate(config, at, scores, str(arm)) for arm in arms}
+        if config.equal_steps:
+            kept = done["random"][0]
+            parameters = narrow(config, EvaluateStep, sample=str(kept.directory), budget="steps")
+            done[AT_EQUAL_STEPS] = (kept, evaluate(parameters, at, AT_EQUAL_STEPS))
+        outcome = artifacts.comparison(opened, scores, done, again("main", config))
+    samples = {arm: kept for arm, (kept, _) in done.items()}
+    curves = {arm: curve for arm, (_, curve) in done.items()}
+    return Comparison(trained, scores, samples, curves, outcome)
+
+
+def study(config: MainStep) -> dict[str, Comparison]:
+    """Run every variant of a study, each as a comparison of its own, and say what they come to."""
+    asked = studies.read(config)
+    for variant in (config, *asked.variants.values()):
+        sampling.parse_arms(variant.arms)
+    with _opened(config, asked.name, asked.question, "study") as (opened, engine):
+        compared = {}
+        for value, one in asked.variants.items():
+            name = f"{asked.varied}={value}" if asked.varied else f"{one.dataset} · {one.model}"
+            compared[value] = compare(one, engine, name, asked.question)
+        shown = {value: Compared(one.outcome, one.scores) for value, one in compared.items()}
+        artifacts.study(opened, asked, shown, again("main", config))
+    return compared
+
+
+def search(config: SearchStep) -> dict[str, Recommendation]:
+    """Search every dataset, each in a run with its trials below it; then compare the datasets."""
+    searches = expand(config)
+    name = f"search {config.datasets or config.scores or config.dataset}"
+    note = "Which score, rule and fraction?"
+    with _opened(config, name, note, "search") as (opened, engine):
+        requests = {title: _search_request(one, engine) for title, one in searches.items()}
+        recommended = {}
+        for title, one in searches.items():
+            request = requests.pop(title)
+            if len(searches) == 1:
+                recommended[title] = _search(one, request, engine, opened)
+                continue
+            with run.run(one, f"search {title}", note, "search") as child:
+                recommended[title] = _search(one, request, engine, child)
+        search_artifacts.searches(opened, recommended)
+    return recommended
+
+
+def checked(
+    config: TrainStep, dataset: Dataset, engine: Engine, scores: str = "", paired: bool = False
+) -> training.Request:
+    """Check a training, and that it can give the scores listed in `scores`, before any work.
+
+    `paired`: see `training.request`. Raises InputError for what does not belong together.
+    """
+    specs = [parse_spec(name) for name in names(scores) if name != "all"]
+    plan(specs, training.expected(config, len(dataset.train)))
+    trial = partial(measurable.check_start, config, dataset, scores)
+    return training.request(config, dataset, engine, paired, trial)
+
+
+@contextmanager
+def _opened(
+    config: ExecutionConfig, name: str, note: str, step: str, engine: Engine | None = None
+) -> Iterator[tuple[Run, Engine]]:
+    """Open a run, and an engine unless there is one that this step shares."""
+    with run.run(config, name, note, step) as opened:
+        if engine:
+            yield opened, engine
+            return
+        with engines.engine(config) as own:
+            yield opened, own
+
+
+def _train(request: training.Request, engine: Engine, opened: Run) -> Training:
+    trained = Training(opened.follow(training.train(request, engine)))
+    artifacts.train(opened, trained)
+    return trained
+
+
+def _sampled(opened: Run, steps) -> Sample:
+    kept = Sample(opened.follow(steps))
+    artifacts.sample(opened, kept)
+    return kept
+
+
+def _train_and_score(
+    request: training.Request, config: MainStep | SearchStep, engine: Engine, wanted: str
+) -> tuple[Training, Scores]:
+    """Do a training that was checked, and compute the scores listed in `wanted`."""
+    parameters = narrow(config, TrainStep)
+    with run.run(parameters, "train", "Checkpoints and observations.", "train") as child:
+        trained = _train(request, engine, child)
+    parameters = narrow(config, ScoreStep, training=str(trained.directory), score=wanted)
+    return trained, score(parameters, engine, "score")
+
+
+def _sample_and_evaluate(
+    config: MainStep, engine: Engine, scores: Scores, arm: str
+) -> tuple[Sample, Curve]:
+    parameters = narrow(config, SampleStep, scores=str(scores.directory), arm=arm)
+    if config.rescore and parse_arm(arm).scores:
+        iterated = list(_iterations(config, engine, scores, arm))
+        with run.run(parameters, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
+            kept = _sampled(child, iterative.join(parameters, scores, iterated))
+    else:
+        kept = sample(parameters)
+    parameters = narrow(config, EvaluateStep, sample=str(kept.directory))
+    return kept, evaluate(parameters, engine, arm)
+
+
+def _iterations(config: MainStep, engine: Engine, scores: Scores, arm: str) -> Iterator[Sample]:
+    """Yield a sample per fraction: of the train set, then of what the one before left, rescored."""
+    for number, fraction in enumerate(iterative.iterations(config, scores)):
+        own = narrow(
+            config, SampleStep, scores=str(scores.directory), arm=arm, fractions=repr(fraction)
+        )
+        name = f"iteration {number + 1} of {arm}"
+        with run.run(own, name, f"What {arm} keeps of what was left.", "sample") as child:
+            kept = _sampled(child, sampling.sample(own, scores))
+        yield kept
+        if number + 1 < len(fractions(config.fractions)):
+            left = replace(config, dataset=str(iterative.subset(kept)), **AS_IT_IS)
+            wanted = scoring.wanted("", [parse_arm(arm)])
+            dataset = training.open_dataset(narrow(left, TrainStep))
+            request = checked(narrow(left, TrainStep), dataset, engine, wanted)
+            _, scores = _train_and_score(request, left, engine, wanted)
+
+
+def _search_request(config: SearchStep, engine: Engine) -> tuple[training.Request, str] | None:
+    """Check the training that a search needs, and say which scores; None if it was scored before.
+
+    The dataset is loaded here, once.
+    """
+    if config.scores:
+        searching.check_search(config)
+        return None
+    dataset = training.open_dataset(narrow(config, TrainStep))
+    searching.check_search(config, dataset)
+    wanted = config.score or searching.score_list(config, dataset)
+    training.check_retraining(config, config.retrain_with, dataset)
+    return checked(narrow(config, TrainStep), dataset, engine, wanted), wanted
+
+
+def _search(
+    config: SearchStep, request: tuple[training.Request, str] | None, engine: Engine, opened: Run
+) -> Recommendation:
+    """Search one dataset, scored here unless it was before."""
+    if request is None:
+        scores = Scores(run.resolve(config.scores))
+    else:
+        _, scores = _train_and_score(request[0], config, engine, request[1])
+    scored = searching.open_scored(config, scores)
+    study = searching.open_study(config, scored)
+    shown = search_artifacts.study_run(opened, study)
+    trials = searching.search(config, scored, study, engine)
+    directory = search_artifacts.follow(shown, study, config.tolerance, trials)
+    recommended = Recommendation(directory)
+    search_artifacts.search(shown, study, recommended, scores, again("search", config))
+    return recommended
+
+
+def load(reference: str) -> Training | Scores | Sample | Curve | Recommendation:
+    """Open a finished step: a directory, or `runs:/<id>/<folder>`."""
+    directory = run.resolve(reference)
+    kinds = {kind.step: kind for kind in (Training, Scores, Sample, Curve, Recommendation)}
+    return kinds[choose("step", store.step_of(directory), kinds)](directory)

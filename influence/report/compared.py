@@ -1,0 +1,95 @@
+"""The record of a comparison: the steps behind it, its verdict, and what a notebook shows of it."""
+
+import base64
+import html
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from influence.evaluation import verdict
+from influence.evaluation.result import Curve
+from influence.sampling.result import Sample
+from influence.scoring.result import Scores
+from influence.training.result import Training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Arms beside random pruning of one dataset: every step, every retraining, and the verdict.
+
+    samples and curves: by arm, random first.
+    """
+
+    training: Training
+    scores: Scores
+    samples: Mapping[str, Sample]
+    curves: Mapping[str, Curve]
+    outcome: verdict.Comparison
+
+    @property
+    def verdict(self) -> str:
+        """How the arms did beside random, and random beside the full train set, in one sentence."""
+        return self.outcome.said[0]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings, and what else is worth knowing."""
+        return (*self.outcome.said[1:], *self.outcome.notes)
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """One row per retraining: arm, percent_pruned, seed, kept, steps, seconds, metrics."""
+        return self.outcome.points
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Mean test accuracy of each arm at each percent pruned, with its 95 % interval."""
+        return self.outcome.summary
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """Mean difference of each arm to random pruning, paired by seed, with its interval."""
+        return self.outcome.differences
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The test accuracy in percent as people read it: arms x percent pruned, mean ± half."""
+        cells = self.summary.assign(
+            cell=[verdict.shown(row.mean, row.low, row.high) for row in _rows(self.summary)]
+        )
+        table = cells.pivot(index="arm", columns="percent_pruned", values="cell")
+        pruned = [f"{percent:g} % pruned" for percent in table.columns]
+        return table.loc[list(self.curves)].set_axis(pruned, axis=1).rename_axis(None)
+
+    def figure(self) -> "Figure":
+        """Draw the pruned-accuracy curves of all arms."""
+        from influence.plots import scores as plots
+
+        return plots.pruning_curves(self.summary)
+
+    def __repr__(self) -> str:
+        """Say the verdict, and how many arms and retrainings it rests on."""
+        counted = f"{len(self.curves)} arms, {len(self.points)} retrainings"
+        return f"Comparison({self.scores.dataset_name!r}, {counted}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        said = "".join(
+            f"<p>{html.escape(sentence)}</p>" for sentence in (self.verdict, *self.notes)
+        )
+        picture = io.BytesIO()
+        self.figure().savefig(picture, format="png", dpi=100)
+        encoded = base64.b64encode(picture.getvalue()).decode()
+        return (
+            f'{said}<img alt="Test accuracy over percent pruned" style="max-width: 100%" '
+            f'src="data:image/png;base64,{encoded}"><p>Test accuracy, %</p>{self.table.to_html()}'
+        )
+
+
+def _rows(summary: pd.DataFrame) -> list:
+    return list(summary[["mean", "low", "high"]].itertuples(index=False))

@@ -1,0 +1,249 @@
+"""The Python API: what it shows, what it takes, and what it gives back."""
+
+import inspect
+import pydoc
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import influence
+from influence.config import parameters, render
+from influence.config.commands import COMMANDS, LISTS, QUERIES
+from influence.errors import InputError
+from tests.helpers import tiny
+
+ROOT = Path(__file__).parent.parent
+SEVEN = ("prune", "train", "score", "sample", "evaluate", "search", "compare")
+HEAVY = ("torch", "transformers", "numpy", "pandas", "mlflow", "matplotlib", "optuna", "yaml")
+
+
+def python(program: str) -> str:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+# What it shows.
+
+
+def test_importing_costs_nothing():
+    loaded = f"print([name for name in {HEAVY} if name in sys.modules])"
+    assert python(f"import sys, influence; {loaded}").strip() == "[]"
+
+
+def test_pruning_arrays_imports_neither_torch_nor_mlflow():
+    run = "print(influence.prune([1, 2, 3], list('aab'), 0.3).tolist())"
+    loaded = "print([n for n in ('torch', 'transformers', 'mlflow') if n in sys.modules])"
+    assert python(f"import sys, influence; {run}; {loaded}").split("\n")[:2] == ["[1, 2]", "[]"]
+
+
+def test_help_begins_with_the_seven_functions():
+    text = pydoc.plain(pydoc.render_doc(influence))
+    places = [text.index(f"    {name:10} ") for name in SEVEN]
+    assert places == sorted(places) and places[-1] < text.index("PACKAGE CONTENTS")
+    assert set(SEVEN) <= set(dir(influence)) and "Any" not in dir(influence)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_every_parameter_with_its_default(name):
+    command, text = COMMANDS[name], pydoc.plain(pydoc.render_doc(getattr(influence, name)))
+    shown = inspect.signature(getattr(influence, name)).parameters
+    flat = " ".join(text.split())
+    for field in command.fields:
+        default = shown[field.name].default
+        assert default in (field.default, inspect.Parameter.empty, False), field.name
+        assert f"{field.name}: {' '.join(field.metadata['help'].split())[:60]}" in flat
+    assert shown["track"].default is False
+
+
+def test_the_stub_for_editors_is_the_rendering_of_the_configs():
+    assert (ROOT / "influence/__init__.pyi").read_text() == render.render_stub()
+
+
+def test_lists_are_parameters_that_there_are():
+    names = {field.name for command in COMMANDS.values() for field in command.fields}
+    assert names >= LISTS | QUERIES
+
+
+def test_scores_are_functions_and_other_names_are_there():
+    logits, labels = np.zeros((1, 2, 2)), np.array([0, 1])
+    assert influence.scores.el2n(logits, labels) == pytest.approx([0.5**0.5] * 2)
+    assert influence.InputError is InputError and re.fullmatch(r"[\d.]+", influence.__version__)
+    assert influence.KeepCheckpoints.__name__ == "KeepCheckpoints"
+    with pytest.raises(AttributeError, match="no attribute 'trainn'"):
+        influence.trainn  # noqa: B018
+
+
+# Arrays alone.
+
+VALUES, LABELS = [0.1, 0.9, 0.5, 0.7, 0.3, 0.2], ["b", "a", "a", "b", "b", "a"]
+
+
+def test_prune_keeps_the_hardest_rows_in_their_order():
+    kept = influence.prune(VALUES, LABELS, 0.5)
+    assert kept.tolist() == [1, 2, 3]
+    as_series = influence.prune(pd.Series(VALUES, index=range(6, 0, -1)), pd.Series(LABELS), 0.5)
+    assert as_series.tolist() == [1, 2, 3]
+
+
+def test_prune_follows_rule_class_and_minimum():
+    assert influence.prune(VALUES, LABELS, 0.5, rule="hard").tolist() == [0, 4, 5]
+    kept = influence.prune([9, 8, 7, 1, 2, 3], list("aaabbb"), 1 / 3, min_per_class=2)
+    assert kept.tolist() == [0, 1, 4, 5]
+    by_class = influence.prune([9, 8, 7, 3, 2, 1], list("aaabbb"), 2 / 3, normalize="class")
+    assert by_class.tolist() == [0, 3]
+
+
+def test_prune_draws_the_same_under_one_seed_and_needs_no_values_at_random():
+    drawn = [influence.prune(VALUES, LABELS, 0.5, rule="softmax", seed=s).tolist() for s in (1, 1)]
+    assert drawn[0] == drawn[1]
+    assert len(influence.prune(None, LABELS, 0.5, rule="random")) == 3
+    assert len(influence.prune([VALUES, VALUES], LABELS, 0.5, rule="linear", epsilon=0.1)) == 3
+    assert len(influence.prune(None, LABELS, 0.5, rule="drop", recall=[0.5, 1.0])) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (dict(values=[1, 2]), "values has 2 numbers, but there are 6 labels"),
+        (dict(values=["x"] * 6), "values must be numbers"),
+        (dict(values=[1, 2, np.nan, 4, 5, 6]), "1 values are nan, the first in row 2"),
+        (dict(values=None), "rule 'easy' needs values"),
+        (dict(labels=[]), "labels is empty"),
+        (dict(labels=[None, *"aabba"]), "1 labels are missing, the first in row 0"),
+        (dict(labels=[[1, 2]] * 3), "labels must have one axis, not 2"),
+        (dict(fraction=30), "at least 0 and below 1, not 30"),
+        (dict(fraction=0.9), "fewer than 2, as min_per_class=1 requires"),
+        (dict(rule="esy"), "unknown rule 'esy'"),
+        (dict(normalize="classes"), "unknown normalize 'classes'"),
+        (dict(values=[VALUES, VALUES]), "only rule 'linear' blends"),
+        (dict(rule="drop", values=None), "recall"),
+        (dict(temprature=2.0), "unknown parameter 'temprature'"),
+        (dict(min_per_class=-1), "min_per_class must be a whole number of at least 0"),
+        (dict(seed=-1), "seed must be a whole number of at least 0"),
+    ],
+)
+def test_prune_says_what_is_wrong(given, said):
+    usual = dict(values=VALUES, labels=LABELS, fraction=0.5)
+    with pytest.raises(InputError, match=re.escape(said)):
+        influence.prune(**{**usual, **given})
+
+
+# What the other functions take.
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "parameters", "said"),
+    [
+        ("train", ("here",), {"epoch": 3}, "train has no parameter 'epoch'; did you mean epochs?"),
+        ("train", ("here",), {"epochs": "3"}, "epochs must be a whole number, not '3'"),
+        ("train", ("here",), {"epochs": 0}, "epochs must be at least 1, not 0"),
+        ("train", ("here",), {"warmup": "much"}, "warmup must be a number, not 'much'"),
+        ("train", ("here",), {"stack": 1}, "stack must be True or False, not 1"),
+        ("train", ("here",), {"text_column": ["a"]}, "text_column must be a text, not ['a']"),
+        ("train", (3,), {}, "train is no table but a int; give a folder, a pandas.DataFrame"),
+        ("train", ({},), {}, "the dataset is an empty mapping"),
+        ("train", ({"train": [1]},), {}, "train is no table but a list"),
+        ("train", (pd.DataFrame({"text": "a", "label": [1]}),), {}, "1 rows are too few"),
+        ("train", ("nowhere/at all",), {}, "is no directory"),
+        ("sample", ("here",), {"fractions": [0.3, "x"]}, "must be numbers"),
+        ("sample", ("here",), {"groups": ["a,b"]}, "'a,b' holds a comma"),
+        ("evaluate", ("nowhere",), {}, "there is no directory"),
+        ("load", ("nowhere",), {}, "there is no directory"),
+        ("load", (str(ROOT),), {}, "holds no finished step"),
+        ("compare", ("assistant", ["el2n"]), {}, "arm 'el2n' names no rule"),
+    ],
+)
+def test_bad_input_is_an_exception_of_one_sentence(tmp_path, name, given, parameters, said):
+    here = {} if name == "load" else {"workdir": tmp_path}
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        getattr(influence, name)(*given, **here, **parameters)
+    assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+def test_what_a_step_reads_must_be_given():
+    with pytest.raises(TypeError, match=re.escape("score() needs training")):
+        influence.score()
+    with pytest.raises(TypeError, match="too many positional"):
+        influence.train("here", "there")
+
+
+def test_lists_paths_mappings_and_numbers_of_numpy_are_read_as_texts():
+    from influence.config.commands import configured
+
+    values = {
+        "dataset": Path("a/b"),
+        "arms": ["el2n:easy", "random"],
+        "fractions": (0.3, np.float64(0.5)),
+        "groups": "",
+        "retrain_with": {"model": "mini", "layers": 2},
+        "epochs": np.int64(4),
+        "warmup": 0,
+    }
+    read = configured(COMMANDS["compare"], values)
+    assert read == parameters.MainStep(
+        dataset="a/b",
+        arms="el2n:easy,random",
+        fractions="0.3,0.5",
+        retrain_with="model=mini&layers=2",
+        epochs=4,
+        warmup=0.0,
+    )
+    assert configured(COMMANDS["sample"], {"fractions": 0.3}).fractions == "0.3"
+
+
+# A whole flow, on tables in memory.
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory) -> dict:
+    return {"workdir": tmp_path_factory.mktemp("api"), "workers": 1, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def comparison(here):
+    fast = {**tiny.FAST, "fractions": [0.4], "seeds": 2, "score": "el2n,aum"}
+    return influence.compare(tiny.frames(), ["el2n:easy"], **here, **fast)
+
+
+def test_a_comparison_has_its_verdict_its_table_and_its_picture(comparison):
+    assert list(comparison.curves) == ["random", "el2n:easy"]
+    assert comparison.table.columns.tolist() == ["0 % pruned", "40 % pruned"]
+    assert "±" in comparison.table.loc["random", "40 % pruned"]
+    shown = comparison._repr_html_()
+    assert (
+        "data:image/png" in shown and "<table" in shown and comparison.verdict in repr(comparison)
+    )
+    assert comparison.figure().axes
+
+
+def test_the_steps_one_by_one_reuse_what_the_comparison_finished(comparison, here, capsys):
+    training = influence.train(tiny.frames(), **here, **tiny.FAST)
+    scores = influence.score(training, ["el2n", "aum"], **here)
+    sample = influence.sample(scores, "el2n:easy", fractions=0.4, **here)
+    curve = influence.evaluate(sample, seeds=2, **here)
+    assert capsys.readouterr().err.count("finished before, reusing") == 4
+    assert curve.directory == comparison.curves["el2n:easy"].directory
+    assert influence.load(curve.directory) == curve
+    assert training.dataset_name.startswith("dataframe-") and len(scores.table) == len(
+        tiny.frames()["train"]
+    )
+
+
+def test_rows_kept_by_a_sample_are_those_that_prune_keeps(comparison):
+    scores, (order,) = comparison.scores, comparison.samples["el2n:easy"].orders
+    labels = scores.table["label"]
+    kept = influence.prune(scores.hardness("el2n"), labels, 0.4)
+    assert kept.tolist() == sorted(order[: len(kept)].tolist())
+
+
+def test_nothing_of_mlflow_is_imported_without_tracking(tmp_path):
+    work = {**tiny.FAST, "workers": 1, "threads": 1, "workdir": str(tmp_path)}
+    data = tiny.write(tmp_path / "talk", tiny.frames())
+    run = f"influence.score(influence.train({str(data)!r}, **{work}), 'el2n', workers=1, threads=1)"
+    loaded = "print([n for n in ('mlflow', 'optuna', 'matplotlib', 'plotly') if n in sys.modules])"
+    assert python(f"import sys, influence; {run}; {loaded}").strip() == "[]"
