@@ -80,7 +80,7 @@ def sample(run: Run, directory: Path) -> None:
     """Log `sample/` and the class shares before and after."""
     if not run.id:
         return
-    from influence.plots import scores as plots
+    from influence.plots import curves as plots
 
     run.log_step(directory, "sample", "sample")
     shares = _read_shares(directory)
@@ -98,7 +98,7 @@ def evaluate(run: Run, directory: Path, name: str = "") -> None:
     """Log `curve/`, the curve and its table; name the run as given, or after its arm."""
     if not run.id:
         return
-    from influence.plots import scores as plots
+    from influence.plots import curves as plots
     from influence.plots import style
 
     manifest = run.log_step(directory, "evaluate", "curve")
@@ -133,7 +133,7 @@ def comparison(
     changes = _assistant(run, curves) if first["task"] == "nlu" else None
     if not run.id:
         return compared
-    from influence.plots import scores as plots
+    from influence.plots import curves as plots
     from influence.report import page as report
 
     run.tag(**{"mlflow.note.content": compared.said[0]})
