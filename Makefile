@@ -1,4 +1,4 @@
-# make demo: first curve on the built-in dataset.  make test: everything that CI runs.
+# make demo: the first curves on the built-in dataset.  make test: everything that CI runs.
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)

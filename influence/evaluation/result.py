@@ -78,7 +78,7 @@ class Curve(Result):
 
     def figure(self, metric: str = "accuracy") -> Any:
         """Draw one metric of the summary over percent pruned, as a Matplotlib figure."""
-        from influence.plots.scores import pruning_curves
+        from influence.plots.curves import pruning_curves
 
         return pruning_curves(self.summary[self.summary["metric"] == metric], metric)
 

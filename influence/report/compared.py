@@ -69,7 +69,7 @@ class Comparison:
 
     def figure(self) -> "Figure":
         """Draw the pruned-accuracy curves of all arms."""
-        from influence.plots import scores as plots
+        from influence.plots import curves as plots
 
         return plots.pruning_curves(self.summary)
 
