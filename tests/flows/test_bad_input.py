@@ -20,6 +20,7 @@ from influence.config.parameters import ModelConfig, SampleStep, ScoreStep, Trai
 from influence.models import classifier, tokenizers
 from influence.runtime import store
 from tests.helpers import architectures, project, tiny
+from tests.helpers.runs import running
 
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -95,14 +96,6 @@ def changed(made, tmp_path) -> Callable[..., Path]:
         return copy
 
     return change
-
-
-def running() -> list:
-    return mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string="attributes.status = 'RUNNING'",
-        output_format="list",
-    )
 
 
 def digest(made) -> str:

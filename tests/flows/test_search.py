@@ -16,8 +16,8 @@ from influence.data import load, storage
 from influence.evaluation import retraining
 from influence.runtime import store
 from influence.searching.recommendation import FULL
-from tests.flows.test_end_to_end import all_runs, launch, logged
 from tests.helpers import tiny
+from tests.helpers.runs import all_runs, launch, logged
 from tests.report.test_page import Outline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")

@@ -13,8 +13,8 @@ from influence.config.parameters import MainStep, SearchStep, TrainStep
 from influence.data import load
 from influence.errors import InputError
 from influence.nlu import stack, tables
-from tests.flows.test_end_to_end import finished, launch, logged, of_step
 from tests.helpers import tiny
+from tests.helpers.runs import finished, launch, logged, of_step
 from tests.nlu.test_stack import frame
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")

@@ -11,18 +11,11 @@ from influence.config.parameters import ScoreStep, TrainStep
 from influence.runtime import engine as cluster
 from influence.scoring import shards
 from tests.helpers import tiny
+from tests.helpers.steps import finish
 
 
 class Killed(Exception):
     pass
-
-
-def finish(generator):
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from tests.helpers import architectures, tiny
-
-HERE = {"workers": 1, "threads": 1, "track": False}
+from tests.helpers.steps import HERE, finish, perform
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +29,9 @@ def dataset(tmp_path_factory) -> str:
     return str(tiny.write(tmp_path_factory.mktemp("data") / "talk", tiny.frames()))
 
 
-def finished(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
-
-
 def score(training: Path, names: str, workdir: Path) -> pd.DataFrame:
     config = ScoreStep(training=str(training), score=names, workdir=str(workdir), **HERE)
-    with cluster.engine(config) as engine:
-        return pd.read_parquet(finished(steps.score(config, training, engine)) / "scores.parquet")
+    return pd.read_parquet(perform(steps.score, config, training) / "scores.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +39,7 @@ def trained(tmp_path_factory, dataset) -> Path:
     """A training of our own, whose checkpoints are then taken for somebody else's."""
     workdir = tmp_path_factory.mktemp("own")
     config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **tiny.FAST)
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +65,7 @@ def import_from(folder: Path, dataset: str, workdir: Path, **parameters) -> Path
         **HERE,
         **(tiny.FAST | parameters),
     )
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 def test_adopted_checkpoints_score_as_if_they_were_our_own(tmp_path, trained, folder, dataset):
@@ -93,7 +81,7 @@ def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder,
         score(imported, "forgetting", tmp_path)
     config = TrainStep(dataset=dataset, import_from=str(folder), workdir=str(tmp_path), **HERE)
     with cluster.engine(config) as engine, pytest.raises(InputError, match="null model"):
-        finished(steps.train(config, engine, score="pvi"))
+        finish(steps.train(config, engine, score="pvi"))
 
 
 def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):
