@@ -54,6 +54,8 @@ STEPS = {
     "evaluate": "evaluation",
     "search": "searching",
 }
+# What a notebook shows of these records is drawn when it is asked for: `plots` is above them.
+SHOWN = {"influence.evaluation.result": "plots", "influence.searching.result": "plots"}
 FLOORS = 13  # of rooms above each other
 LINES, PARAMETERS = 50, 6  # a function stays below these lines, and takes so many parameters
 REASON = "Many parameters:"  # begins the line of a docstring that defends more of them
@@ -82,8 +84,10 @@ def room(module: str) -> str:
 
 
 def inside(path: Path) -> set[str]:
-    """The modules of this package that a module imports."""
-    return {name for name in imports(path) if name in MODULES and name != "influence"}
+    """The modules of this package that a module imports, but for what a notebook shows of it."""
+    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    names = {name for name in imports(path) if name in MODULES and name != "influence"}
+    return {name for name in names if room(name) != SHOWN.get(own)}
 
 
 def package(module: str) -> bool:

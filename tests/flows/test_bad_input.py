@@ -557,6 +557,7 @@ def test_a_refused_run_is_marked_failed(refused, made):
     assert run.info.status == "FAILED" and run.data.params["text_column"] == "words"
 
 
+@pytest.mark.slow
 def test_a_worker_process_sends_its_sentence_back(made, tmp_path):
     settings = {"score": "tracin", "tracin_layers": "no such", "shard_size": 50, "workers": 2}
     done = project.launch_step(
@@ -566,6 +567,7 @@ def test_a_worker_process_sends_its_sentence_back(made, tmp_path):
     assert "no parameter name fits 'no such'" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "parameters", "expected"),
     [
@@ -582,6 +584,7 @@ def test_a_real_process_says_one_sentence(tracking_store, step, parameters, expe
     assert not running()
 
 
+@pytest.mark.slow
 def test_an_mlflow_project_run_ends_as_failed(tracking_store, made):
     done = project.mlflow_run("main", dataset=made.dataset, fractions="0.5,1")
     assert done.returncode != 0 and "Traceback" not in done.stderr

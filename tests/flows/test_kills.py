@@ -20,7 +20,10 @@ from tests.helpers import project, tiny
 from tests.helpers.faults import CASES, Bench, differences
 from tests.helpers.runs import all_runs, running
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 CUDA_IS_FULL = (
     "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.77 GiB of "
     "which 12.34 GiB is free."

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from influence.plots import panels, style
 from influence.plots import scores as plots
+from tests.helpers import offenders
 
 FEW = ["vog:easy:class", "el2n:easy", "random"]
 MANY = [
@@ -103,9 +104,14 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_clipped_or_overlaps(name):
-    figure = FIGURES[name]()
+def test_nothing_is_clipped_or_overlaps():
+    with offenders.cases() as tried:
+        for name, draw in FIGURES.items():
+            with tried.case(name):
+                nothing_is_clipped_or_overlaps(draw())
+
+
+def nothing_is_clipped_or_overlaps(figure):
     with style.styled():
         figure.draw_without_rendering()
     renderer = figure._get_renderer()

@@ -11,8 +11,8 @@ from matplotlib.text import Annotation, Text
 
 from influence.plots import scores as plots
 from influence.plots import search, style
-from tests.plots import test_scores
-from tests.plots.test_scores import LONG, legend_of, lines
+from tests.helpers import offenders
+from tests.plots.test_scores import LONG, legend_of, lines, nothing_is_clipped_or_overlaps
 
 COLUMNS = ["state", "arm", "percent_pruned", "difference", "feasible", "on_front"]
 ARMS = [
@@ -144,10 +144,11 @@ def seen(table):
     return table[(table["state"] != "failed") & table["difference"].notna()]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_clipped_or_overlaps(name, monkeypatch):
-    monkeypatch.setitem(test_scores.FIGURES, name, FIGURES[name])
-    test_scores.test_nothing_is_clipped_or_overlaps(name)
+def test_nothing_is_clipped_or_overlaps():
+    with offenders.cases() as tried:
+        for name, draw in FIGURES.items():
+            with tried.case(name):
+                nothing_is_clipped_or_overlaps(draw())
 
 
 @pytest.mark.parametrize("name", TABLES)
