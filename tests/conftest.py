@@ -1,4 +1,4 @@
-"""Check array shapes and types of every call while tests run; give tests a tracking store.
+"""Check array shapes and types of every call while tests run; share what takes long to make.
 
 Property tests try the same examples every time. To look for new ones, take more of them:
 `HYPOTHESIS_PROFILE=long python -m pytest tests/runtime/test_store.py`.

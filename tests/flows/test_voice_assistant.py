@@ -17,7 +17,10 @@ from tests.helpers import tiny
 from tests.helpers.runs import finished, launch, logged, of_step
 from tests.nlu.test_stack import frame
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 HERE = {"workers": 1, "threads": 1}
 ARMS = ("random", "vog:linear:dataset", "vog+trail_entropy:linear:dataset")
 QUICK = {**tiny.FAST, "epochs": 2, "task": "nlu"}
