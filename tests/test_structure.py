@@ -245,6 +245,7 @@ def test_the_core_imports_without_the_libraries_of_the_edge():
     on_a_bare_machine("".join(f"import {name}\n" for name in MODULES if room(name) in CORE))
 
 
+@pytest.mark.slow
 def test_curves_of_all_scores_are_made_without_the_libraries_of_the_edge(tmp_path):
     given = tiny.FAST | {
         "dataset": tiny.write(tmp_path / "talk", tiny.frames()),

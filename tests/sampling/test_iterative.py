@@ -14,7 +14,10 @@ from influence.runtime import store
 from tests.helpers import tiny
 from tests.helpers.runs import launch, of_step
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 
 
 @pytest.fixture(scope="module")
