@@ -450,6 +450,7 @@ class Stop(TrainerCallback):
             control.should_training_stop = True
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("step", "kept"), [(16, [5, 8, 10, 15, 16]), (18, [5, 8, 10, 15, 16, 18]), (1, [1])]
@@ -466,6 +467,7 @@ def test_a_trainer_that_stops_early_leaves_what_it_has(tmp_path, trained, datase
     assert manifest["fit"]["epochs"] == max(1, round(step / 8))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_with_early_stopping_leaves_a_training(tmp_path, trained, dataset):
     from transformers import EarlyStoppingCallback
@@ -501,6 +503,7 @@ def killed(tmp_path: Path, trained: Path, dataset: str, step: int):
     return trainer(tmp_path, trained, dataset, [keepers()], **RESUMABLE)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, dataset):
     made = killed(tmp_path, trained, dataset, 23)  # resumes after step 18, with 20 kept
@@ -521,6 +524,7 @@ def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, da
     assert all(np.array_equal(kept[name].numpy(), before[name].numpy()) for name in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("lost", ["checkpoint-8", "."])
 def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once(
@@ -534,6 +538,7 @@ def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once
     assert made.state.global_step == 18
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_that_starts_again_keeps_nothing_of_what_was_before(tmp_path, trained, dataset):
     made = killed(tmp_path, trained, dataset, 23)
