@@ -1,9 +1,12 @@
 """Text, pair and label are found, renamed and kept apart from all other columns."""
 
+from itertools import product
+
 import pandas as pd
 import pytest
 
 from influence.data import columns, load, storage
+from tests.helpers import offenders
 from tests.helpers.tables import SPLITS, load_error, write
 
 
@@ -18,11 +21,13 @@ def test_pairs_are_found_by_their_usual_names(tmp_path, pair):
     assert dataset.train["text_pair"].tolist() == ["c", "d"]
 
 
-@pytest.mark.parametrize("text", columns.TEXTS)
-@pytest.mark.parametrize("label", columns.LABELS)
-def test_texts_and_labels_are_found_by_their_usual_names(text, label):
-    rows = pd.DataFrame({"other": ["x"], label.title(): ["y"], text.upper(): ["a"]})
-    assert columns.find(rows, "", "", "") == {"text": text.upper(), "label": label.title()}
+def test_texts_and_labels_are_found_by_their_usual_names():
+    with offenders.cases() as tried:
+        for text, label in product(columns.TEXTS, columns.LABELS):
+            with tried.case((text, label)):
+                rows = pd.DataFrame({"other": ["x"], label.title(): ["y"], text.upper(): ["a"]})
+                right = {"text": text.upper(), "label": label.title()}
+                assert columns.find(rows, "", "", "") == right
 
 
 def test_a_name_as_it_stands_wins_over_one_in_capitals_or_with_blanks(tmp_path):

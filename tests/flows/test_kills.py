@@ -16,12 +16,14 @@ from influence import errors
 from influence.__main__ import run as command
 from influence.config import parser
 from influence.runtime import store
-from tests.flows.test_bad_input import running
-from tests.flows.test_end_to_end import all_runs
 from tests.helpers import project, tiny
 from tests.helpers.faults import CASES, Bench, differences
+from tests.helpers.runs import all_runs, running
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 CUDA_IS_FULL = (
     "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.77 GiB of "
     "which 12.34 GiB is free."

@@ -13,6 +13,7 @@ from influence.data import load, storage
 from influence.runtime import store
 from influence.sampling.step import subset_of
 
+pytestmark = pytest.mark.slow
 ROWS, KEPT = 70_000, 49_000  # five parts, the last of them not full; three of them
 LATE = 40_000  # the row from which on there are tags
 
@@ -30,7 +31,6 @@ def write(directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.slow
 def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys):
     work = tmp_path / "work"
     main.main(

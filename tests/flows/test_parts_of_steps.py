@@ -38,15 +38,6 @@ from tests.helpers import pieces, traces
 few = settings(max_examples=20)
 
 
-def drain(generator):
-    """Return what a generator returns."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
-
-
 @few
 @given(pieces.sizes(least=1), pieces.PARTS)
 def test_rows_are_cut_at_the_bounds_of_shards_whatever_the_parts(size, part):

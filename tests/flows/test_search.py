@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +17,8 @@ from influence.data import load, storage
 from influence.evaluation import retraining
 from influence.runtime import store
 from influence.searching.recommendation import FULL
-from tests.flows.test_end_to_end import all_runs, launch, logged
 from tests.helpers import tiny
+from tests.helpers.runs import all_runs, launch, logged
 from tests.report.test_page import Outline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -39,14 +40,15 @@ def searched(tracking_store, tmp_path_factory) -> SimpleNamespace:
         **HERE,
         **tiny.FAST,
     )
-    looked, plain = [], retraining.retrain
+    looked, plain = [], retraining.train_and_measure
 
     def watched(*arguments):
-        looked.append((arguments[5], tuple(arguments[4])))
+        named = signature(plain).bind(*arguments).arguments
+        looked.append((named["seed"], tuple(named["splits"])))
         return plain(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retraining, "retrain", watched)
+        patch.setattr(retraining, "train_and_measure", watched)
         runs = launch(search, config)
     return SimpleNamespace(config=config, runs=runs, looked=looked)
 
@@ -97,6 +99,7 @@ def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
     assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
 
 
+@pytest.mark.slow
 def test_what_is_chosen_does_not_depend_on_the_test_split(searched, tmp_path):
     frames = tiny.frames()
     frames["test"]["label"] = frames["test"]["label"].to_numpy()[::-1]
@@ -164,7 +167,7 @@ def test_the_run_holds_its_page(searched):
 
 
 def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, monkeypatch):
-    monkeypatch.setattr(retraining, "retrain", forbid)
+    monkeypatch.setattr(retraining, "train_and_measure", forbid)
     runs = launch(search, searched.config)
     assert not of_trials(runs)
     assert runs[0].data.tags["study_run"] == searched.runs[0].info.run_id
@@ -173,19 +176,21 @@ def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, 
     assert len(below) == TRIALS
 
 
+@pytest.mark.slow
 def test_a_study_made_without_tracking_is_logged_later(searched, tmp_path, monkeypatch):
     workdir = str(tmp_path / "work")
     launch(search, dataclasses.replace(searched.config, workdir=workdir, track=False))
-    monkeypatch.setattr(retraining, "retrain", forbid)
+    monkeypatch.setattr(retraining, "train_and_measure", forbid)
     runs = launch(search, dataclasses.replace(searched.config, workdir=workdir))
     assert len(of_trials(runs)) == TRIALS
     (study,) = [run for run in runs if run.data.tags["step"] == "search"]
     assert found_by(study)["arm"] == found_by(searched.runs[0])["arm"]
 
 
+@pytest.mark.slow
 def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monkeypatch):
     config = dataclasses.replace(searched.config, workdir=str(tmp_path / "work"), track=False)
-    plain, made = retraining.retrain, []
+    plain, made = retraining.train_and_measure, []
 
     def counted(*arguments):
         if len(made) == 8:
@@ -193,7 +198,7 @@ def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monk
         made.append(str(arguments[3:6]))
         return plain(*arguments)
 
-    monkeypatch.setattr(retraining, "retrain", counted)
+    monkeypatch.setattr(retraining, "train_and_measure", counted)
     with pytest.raises(KeyboardInterrupt):
         search.main(config)
     made.append("")  # never 8 again
@@ -217,6 +222,7 @@ def test_scores_given_by_run_id_are_searched_as_they_are(searched):
     assert found_by(run)["front"]
 
 
+@pytest.mark.slow
 def test_several_datasets_end_in_one_comparison(searched, tmp_path):
     base = searched.config
     config = dataclasses.replace(

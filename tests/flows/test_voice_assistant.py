@@ -13,11 +13,14 @@ from influence.config.parameters import MainStep, SearchStep, TrainStep
 from influence.data import load
 from influence.errors import InputError
 from influence.nlu import stack, tables
-from tests.flows.test_end_to_end import finished, launch, logged, of_step
 from tests.helpers import tiny
+from tests.helpers.runs import finished, launch, logged, of_step
 from tests.nlu.test_stack import frame
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 HERE = {"workers": 1, "threads": 1}
 ARMS = ("random", "vog:linear:dataset", "vog+trail_entropy:linear:dataset")
 QUICK = {**tiny.FAST, "epochs": 2, "task": "nlu"}

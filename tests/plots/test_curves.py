@@ -13,6 +13,7 @@ from influence.plots import curves as plots
 from influence.plots import panels, style
 from influence.plots import scores as score_plots
 from influence.plots.scores import save
+from tests.helpers import offenders
 from tests.helpers.figures import (
     FEW,
     LONG,
@@ -41,9 +42,11 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_clipped_or_overlaps(name):
-    assert_nothing_is_clipped_or_overlaps(FIGURES[name]())
+def test_nothing_is_clipped_or_overlaps():
+    with offenders.cases() as tried:
+        for name, draw in FIGURES.items():
+            with tried.case(name):
+                assert_nothing_is_clipped_or_overlaps(draw())
 
 
 def test_a_score_has_the_same_colour_in_every_figure():

@@ -6,6 +6,7 @@ import pytest
 
 from influence.plots import curves, panels
 from influence.plots import scores as plots
+from tests.helpers import offenders
 from tests.helpers.figures import (
     LONG,
     assert_nothing_is_clipped_or_overlaps,
@@ -22,9 +23,11 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_clipped_or_overlaps(name):
-    assert_nothing_is_clipped_or_overlaps(FIGURES[name]())
+def test_nothing_is_clipped_or_overlaps():
+    with offenders.cases() as tried:
+        for name, draw in FIGURES.items():
+            with tried.case(name):
+                assert_nothing_is_clipped_or_overlaps(draw())
 
 
 def test_histograms_show_shares_of_all_and_of_each_class():

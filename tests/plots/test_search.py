@@ -11,6 +11,7 @@ from matplotlib.text import Annotation, Text
 
 from influence.plots import scores as plots
 from influence.plots import search, style
+from tests.helpers import offenders
 from tests.helpers.figures import LONG, assert_nothing_is_clipped_or_overlaps, legend_of, lines
 
 COLUMNS = ["state", "arm", "percent_pruned", "difference", "feasible", "on_front"]
@@ -143,9 +144,11 @@ def seen(table):
     return table[(table["state"] != "failed") & table["difference"].notna()]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_clipped_or_overlaps(name):
-    assert_nothing_is_clipped_or_overlaps(FIGURES[name]())
+def test_nothing_is_clipped_or_overlaps():
+    with offenders.cases() as tried:
+        for name, draw in FIGURES.items():
+            with tried.case(name):
+                assert_nothing_is_clipped_or_overlaps(draw())
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -25,25 +25,17 @@ from influence.runtime import store
 from influence.training import dynamics
 from influence.training.result import Training
 from tests.helpers import steps, tiny
+from tests.helpers.steps import HERE, finish
 
-HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("c", "a", "b")
 GOLD = np.array([0, 1, 2])
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)
 
 
-def finished(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
-
-
 def run(step, config, *inputs):
     with cluster.engine(config) as engine:
         more = () if step is steps.sample else (engine,)
-        return finished(step(config, *inputs, *more))
+        return finish(step(config, *inputs, *more))
 
 
 @pytest.fixture(scope="module")

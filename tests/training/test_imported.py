@@ -21,8 +21,7 @@ from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from influence.training.result import Training
 from tests.helpers import architectures, steps, tiny
-
-HERE = {"workers": 1, "threads": 1, "track": False}
+from tests.helpers.steps import HERE, finish, perform
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +29,9 @@ def dataset(tmp_path_factory) -> str:
     return str(tiny.write(tmp_path_factory.mktemp("data") / "talk", tiny.frames()))
 
 
-def finished(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
-
-
 def score(training: Path, names: str, workdir: Path) -> pd.DataFrame:
     config = ScoreStep(training=str(training), score=names, workdir=str(workdir), **HERE)
-    with cluster.engine(config) as engine:
-        return pd.read_parquet(
-            finished(steps.score(config, Training(training), engine)) / "scores.parquet"
-        )
+    return pd.read_parquet(perform(steps.score, config, Training(training)) / "scores.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +39,7 @@ def trained(tmp_path_factory, dataset) -> Path:
     """A training of our own, whose checkpoints are then taken for somebody else's."""
     workdir = tmp_path_factory.mktemp("own")
     config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **tiny.FAST)
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +65,7 @@ def import_from(folder: Path, dataset: str, workdir: Path, **parameters) -> Path
         **HERE,
         **(tiny.FAST | parameters),
     )
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 def test_adopted_checkpoints_score_as_if_they_were_our_own(tmp_path, trained, folder, dataset):
@@ -95,7 +81,7 @@ def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder,
         score(imported, "forgetting", tmp_path)
     config = TrainStep(dataset=dataset, import_from=str(folder), workdir=str(tmp_path), **HERE)
     with cluster.engine(config) as engine, pytest.raises(InputError, match="null model"):
-        finished(steps.train(config, engine, "pvi"))
+        finish(steps.train(config, engine, "pvi"))
 
 
 def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):
@@ -464,6 +450,7 @@ class Stop(TrainerCallback):
             control.should_training_stop = True
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("step", "kept"), [(16, [5, 8, 10, 15, 16]), (18, [5, 8, 10, 15, 16, 18]), (1, [1])]
@@ -480,6 +467,7 @@ def test_a_trainer_that_stops_early_leaves_what_it_has(tmp_path, trained, datase
     assert manifest["fit"]["epochs"] == max(1, round(step / 8))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_with_early_stopping_leaves_a_training(tmp_path, trained, dataset):
     from transformers import EarlyStoppingCallback
@@ -515,6 +503,7 @@ def killed(tmp_path: Path, trained: Path, dataset: str, step: int):
     return trainer(tmp_path, trained, dataset, [keepers()], **RESUMABLE)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, dataset):
     made = killed(tmp_path, trained, dataset, 23)  # resumes after step 18, with 20 kept
@@ -535,6 +524,7 @@ def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, da
     assert all(np.array_equal(kept[name].numpy(), before[name].numpy()) for name in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("lost", ["checkpoint-8", "."])
 def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once(
@@ -548,6 +538,7 @@ def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once
     assert made.state.global_step == 18
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_that_starts_again_keeps_nothing_of_what_was_before(tmp_path, trained, dataset):
     made = killed(tmp_path, trained, dataset, 23)

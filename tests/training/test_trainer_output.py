@@ -16,11 +16,13 @@ from influence.data import class_order
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
+from influence.sampling.result import Sample
+from influence.scoring.result import Scores
 from influence.training import trainer_output
 from influence.training.result import Training
 from tests.helpers import steps, tiny
+from tests.helpers.steps import HERE, finish, perform
 
-HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("music", "timer", "weather")
 LEARNED = tiny.FAST | {"epochs": 12, "observe_every": 0, "null_model": False}
 
@@ -38,13 +40,7 @@ def dataset(tmp_path_factory) -> str:
 
 def train(dataset: str, workdir: Path, **parameters) -> Path:
     config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **LEARNED | parameters)
-    with cluster.engine(config) as engine:
-        records = steps.train(config, engine)
-        while True:
-            try:
-                next(records)
-            except StopIteration as end:
-                return end.value
+    return perform(steps.train, config)
 
 
 @pytest.fixture(scope="module")
@@ -360,17 +356,9 @@ def points(training: Path, workdir: Path, **parameters) -> Path:
     sampling = SampleStep(arm="random", fractions="0.5", draws=1, **here)
     evaluating = EvaluateStep(seeds=1, **here, **parameters)
     with cluster.engine(scoring) as engine:
-        scored = last_of(steps.score(scoring, Training(training), engine))
-        sampled = last_of(steps.sample(sampling, scored))
-        return last_of(steps.evaluate(evaluating, sampled, engine))
-
-
-def last_of(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
+        scored = finish(steps.score(scoring, Training(training), engine))
+        sampled = finish(steps.sample(sampling, Scores(scored)))
+        return finish(steps.evaluate(evaluating, Sample(sampled), engine))
 
 
 def test_retrainings_of_an_import_are_not_those_of_a_model_with_another_tokenizer(
