@@ -1,4 +1,4 @@
-"""Whether weights, tokenizer and texts belong together, told by what they do and not by names."""
+"""Whether weights, tokenizer and texts belong together, by what they do and not by their names."""
 
 from collections.abc import Iterator, Mapping
 
@@ -37,15 +37,16 @@ def check(
     """
     _check_weights(name, model)
     notes = _check_tokens(name, tokenizer, max_length, sample(splits["train"]))
-    rows, known = embedding_rows(model), tokenizer.get_vocab()
-    if max(known.values(), default=0) >= rows or tokenizer.pad_token_id >= rows:
+    rows, vocabulary = embedding_rows(model), tokenizer.get_vocab()
+    if max(vocabulary.values(), default=0) >= rows or tokenizer.pad_token_id >= rows:
         _check_rows(name, tokenizer, max_length, splits, rows)
     tokens = _encode(tokenizer, sample(splits["train"]), max_length)
     full = np.flatnonzero(tokens.lengths)
     shortest = tokens.take(full[[tokens.lengths[full].argmin()]])
     training = model.training
     model.eval()
-    _check_positions(name, model, tokenizer, max_length, splits, shortest, unseen)
+    known = None if unseen else splits
+    _check_positions(name, model, tokenizer, max_length, shortest, known)
     if model.config.pad_token_id != tokenizer.pad_token_id and shortest.lengths[0] < max_length:
         _check_padding(name, model, shortest)
     model.train(training)
@@ -181,23 +182,23 @@ def _check_positions(
     model: nn.Module,
     tokenizer,
     max_length: int,
-    splits: Mapping[str, pd.DataFrame],
     shortest: Tokens,
-    unseen: bool,
+    splits: Mapping[str, pd.DataFrame] | None,
 ) -> None:
+    """Raise InputError unless the model reads all of `splits`, or, if None, whatever may come."""
     row, needed = collate(shortest, np.array([0])), max_length
     if max_length <= USUAL and longest_input(model, row, max_length) == max_length:
         return
-    if not unseen:
+    if splits is not None:
         parts = _tokenised(tokenizer, max_length, splits)
         needed = max(int(part.lengths.max()) for part in parts)
-    found = longest_input(model, row, needed)
-    if found < shortest.lengths[0]:
+    longest = longest_input(model, row, needed)
+    if longest < shortest.lengths[0]:
         raise InputError(f"{name} cannot read a text of train: {_refusal(model, row)}")
-    if found < needed:
+    if longest < needed:
         raise InputError(
-            f"{name} has positions for {found} tokens, but max_length={max_length} lets a text "
-            f"have {needed}; give max_length={found} or less"
+            f"{name} has positions for {longest} tokens, but max_length={max_length} lets a text "
+            f"have {needed}; give max_length={longest} or less"
         )
 
 
