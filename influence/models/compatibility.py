@@ -26,7 +26,7 @@ def check(
     splits: Mapping[str, pd.DataFrame],
     unseen: bool = False,
 ) -> list[str]:
-    """Return what is worth saying of a classifier, its tokenizer and the texts that it shall read.
+    """Check a classifier with its tokenizer and the texts that it will read; return notes.
 
     `name` is that of the model in messages; `splits` hold text and, for pairs, text_pair; `unseen`:
     texts that nobody knows yet, of up to `max_length` tokens, shall be read too. The model is on
@@ -113,7 +113,7 @@ def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -
 def _check_weights(name: str, model: nn.Module) -> None:
     if broken := not_finite(model):
         raise InputError(
-            f"{name} holds weights that are no finite numbers, in {len(broken)} parameters "
+            f"{name} holds weights that are not finite, in {len(broken)} parameters "
             f"({broken[0]}): the training that they come from diverged, or they were saved in a "
             "precision that is too small; give others"
         )
@@ -123,7 +123,7 @@ def _check_tokens(name: str, tokenizer, max_length: int, rows: pd.DataFrame) -> 
     """Look at what the tokenizer makes of the texts of train, without what it adds to them."""
     texts = [text for column in _texts(rows) for text in rows[column]]
     encoded = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=max_length)
-    ids = np.array([i for found in encoded["input_ids"] for i in found or [-1]])  # -1: nothing
+    ids = np.array([i for row in encoded["input_ids"] for i in row or [-1]])  # -1: nothing
     unknown = _unknown(tokenizer)
     share = float(np.isin(ids, [-1, *unknown]).mean())
     most = max(share, 0.0 if unknown else _unseen(tokenizer, ids, texts))
@@ -147,8 +147,8 @@ def _unknown(tokenizer) -> set[int]:
     algorithm = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     token = getattr(algorithm, "unk_token", None)
     named = None if token is None else tokenizer.get_vocab().get(token)
-    found = {tokenizer.unk_token_id, named, getattr(algorithm, "unk_id", None)}
-    return {number for number in found if number is not None}
+    unknown = {tokenizer.unk_token_id, named, getattr(algorithm, "unk_id", None)}
+    return {number for number in unknown if number is not None}
 
 
 def _unseen(tokenizer, ids: np.ndarray, texts: list[str]) -> float:
