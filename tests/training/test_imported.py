@@ -63,7 +63,8 @@ def folder(tmp_path_factory, trained) -> Path:
     run = json.loads((trained / "runs/0/run.json").read_text())
     for kept in run["checkpoints"]:
         path = at / f"checkpoint-{kept['step']}"
-        shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path)
+        without = shutil.ignore_patterns("tokenizer*")
+        shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path, ignore=without)
         noted = {"step": kept["step"], "learning_rate": kept["learning_rate"]}
         state = {"epoch": kept["epoch"], "log_history": [noted]}
         (path / trainer_output.STATE).write_text(json.dumps(state))
