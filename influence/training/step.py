@@ -32,7 +32,7 @@ from influence.training import imported, result
 from influence.training.runs import checkpoint, read_fold, train_fold, train_run
 
 CODE = ("data", "models", "nlu", "training")
-Trial = Callable[[Start], list[str]]  # tries a model and returns what is worth saying of it
+Trial = Callable[[Start], list[str]]  # tries a model and returns what to say about it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Request:
     config: TrainStep
     dataset: Dataset
     task: Task
-    notes: tuple[str, ...]  # what is worth saying before the work
+    notes: tuple[str, ...]  # to be said before the work
 
     @property
     def is_finished(self) -> bool:

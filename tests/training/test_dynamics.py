@@ -352,7 +352,7 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
         (
             "a.csv",
             "sample_id,aum\n1,2\n2,much\n",
-            "no finite numbers of 32 bits, the first that of '2'",
+            "not finite in 32 bits, the first that of '2'",
         ),
         ("a.csv", "sample_id,aum\n1,2\n1,3\n", "holds '1' twice"),
         ("a.csv", "sample_id,aum\n1,2\n2,3\n", "names its examples 1, 2.*values of no column"),
@@ -380,7 +380,7 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
         ),
         ("d/dynamics_epoch_0.jsonl", "not json", "cannot read"),
         ("d/dynamics_epoch_0.jsonl", '{"guid":' + "[" * 100_000, "cannot read"),
-        ("a.csv", "sample_id,aum\n1,inf\n", "no finite numbers"),
+        ("a.csv", "sample_id,aum\n1,inf\n", "not finite"),
     ],
 )
 def test_files_that_cannot_be_used_say_why(dataset, tmp_path, name, content, said):

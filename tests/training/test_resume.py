@@ -93,7 +93,7 @@ def test_a_state_that_was_cut_off_costs_time_and_nothing_else(
     (state,) = (tmp_path / "work").glob("train-*/unfinished/runs/0/run.safetensors")
     state.write_bytes(state.read_bytes()[:-100])
     assert not differences(undisturbed, trained(asked))
-    assert f"begins anew, for {state} cannot be read" in capsys.readouterr().err
+    assert f"starts again, because {state} cannot be read" in capsys.readouterr().err
 
 
 def test_what_an_unfinished_training_keeps_is_no_part_of_its_result(tmp_path, monkeypatch):

@@ -26,6 +26,8 @@ from tests.helpers.steps import HERE, finish, perform
 NAMES = ("music", "timer", "weather")
 LEARNED = tiny.FAST | {"epochs": 12, "observe_every": 0, "null_model": False}
 
+TOKENIZER = shutil.ignore_patterns("tokenizer*")
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> str:
@@ -55,7 +57,7 @@ def folder(tmp_path, trained) -> Path:
     at = path = tmp_path / "elsewhere"
     for step in run(trained)["checkpoints"][-2:]:
         path = at / f"checkpoint-{step['step']}"
-        shutil.copytree(trained / f"runs/0/step-{step['step']:06d}", path)
+        shutil.copytree(trained / f"runs/0/step-{step['step']:06d}", path, ignore=TOKENIZER)
         noted = [{"step": 8, "loss": 1.0}, {"step": step["step"], "loss": 0.5}]
         state = {"epoch": step["epoch"], "log_history": noted}
         (path / trainer_output.STATE).write_text(json.dumps(state))
