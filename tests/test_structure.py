@@ -17,6 +17,7 @@ MODULES = {
     str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
+NAMES = {path: name for name, path in MODULES.items()}
 # Each may import those before it, not those after it; within a folder modules import each other.
 ORDER = [
     *(
@@ -58,6 +59,10 @@ NEUTRAL = {"errors", "shapes", "config", "runtime"}
 OF_TRAIN = {"scores"}
 
 
+# A notebook shows a curve as its picture, drawn only when asked for: no step needs it.
+WHEN_ASKED = {("influence.evaluation.result", "influence.plots.scores")}
+
+
 def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -76,7 +81,8 @@ def room(module: str) -> str:
 
 def inside(path: Path) -> set[str]:
     """The modules of this package that a module imports."""
-    return {name for name in imports(path) if name in MODULES and name != "influence"}
+    names = {name for name in imports(path) if name in MODULES and name != "influence"}
+    return {name for name in names if (NAMES[path], name) not in WHEN_ASKED}
 
 
 def package(module: str) -> bool:

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from entrypoints import search
-from influence.config.parameters import FitConfig, SearchStep
+from influence.config.parameters import SearchStep
 from influence.data import load, storage
 from influence.evaluation import retraining
-from influence.runtime import store
+from influence.scoring.result import Scores
 from influence.searching.recommendation import FULL
 from tests.flows.test_end_to_end import all_runs, launch, logged
 from tests.helpers import tiny
@@ -46,7 +46,7 @@ def searched(tracking_store, tmp_path_factory) -> SimpleNamespace:
         return plain(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retraining, "retrain", watched)
+        patch.setattr(retraining, "train_and_measure", watched)
         runs = launch(search, config)
     return SimpleNamespace(config=config, runs=runs, looked=looked)
 
@@ -89,10 +89,9 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
 
 
 def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
-    source = logged(searched.runs[2], "scores")
-    dataset = storage.open_saved(source / "data").dataset()
-    fit = FitConfig(**store.read_manifest(source, "score")["fit"])
-    opened = retraining._open(source, "score", "validation", fit, tmp_path)
+    source = Scores(logged(searched.runs[2], "scores"))
+    dataset = source.data.dataset()
+    opened = retraining._open(source, "validation", source.fit, tmp_path)
     np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
     assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
 
@@ -164,7 +163,7 @@ def test_the_run_holds_its_page(searched):
 
 
 def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, monkeypatch):
-    monkeypatch.setattr(retraining, "retrain", forbid)
+    monkeypatch.setattr(retraining, "train_and_measure", forbid)
     runs = launch(search, searched.config)
     assert not of_trials(runs)
     assert runs[0].data.tags["study_run"] == searched.runs[0].info.run_id
@@ -176,7 +175,7 @@ def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, 
 def test_a_study_made_without_tracking_is_logged_later(searched, tmp_path, monkeypatch):
     workdir = str(tmp_path / "work")
     launch(search, dataclasses.replace(searched.config, workdir=workdir, track=False))
-    monkeypatch.setattr(retraining, "retrain", forbid)
+    monkeypatch.setattr(retraining, "train_and_measure", forbid)
     runs = launch(search, dataclasses.replace(searched.config, workdir=workdir))
     assert len(of_trials(runs)) == TRIALS
     (study,) = [run for run in runs if run.data.tags["step"] == "search"]
@@ -185,7 +184,7 @@ def test_a_study_made_without_tracking_is_logged_later(searched, tmp_path, monke
 
 def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monkeypatch):
     config = dataclasses.replace(searched.config, workdir=str(tmp_path / "work"), track=False)
-    plain, made = retraining.retrain, []
+    plain, made = retraining.train_and_measure, []
 
     def counted(*arguments):
         if len(made) == 8:
@@ -193,7 +192,7 @@ def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monk
         made.append(str(arguments[3:6]))
         return plain(*arguments)
 
-    monkeypatch.setattr(retraining, "retrain", counted)
+    monkeypatch.setattr(retraining, "train_and_measure", counted)
     with pytest.raises(KeyboardInterrupt):
         search.main(config)
     made.append("")  # never 8 again

@@ -13,8 +13,8 @@ from influence.config.parameters import MainStep, SampleStep
 from influence.data import load
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
-from influence.sampling.step import floors_of, groups_of
-from influence.steps import check_sample
+from influence.sampling.groups import groups_of
+from influence.sampling.step import check_sample, minimums_of
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
 
@@ -190,14 +190,14 @@ INTENTS = {
 def test_a_column_of_intents_is_nothing_to_a_classifier(tmp_path, values):
     read = dataset(tmp_path, intent=values)
     check_sample(SampleStep(), read)
-    (min_per_class,) = floors_of(SampleStep(min_per_class=2), read.train, "classify")
+    (min_per_class,) = minimums_of(SampleStep(min_per_class=2), read.train, "classify")
     assert (min_per_class.name, min_per_class.count) == ("min_per_class", 2)
     with pytest.raises(InputError, match="min_per_intent is for task=nlu"):
         check_sample(SampleStep(min_per_intent=1), read, "classify")
 
 
-def test_a_floor_of_intents_is_one_of_a_voice_assistant():
+def test_a_minimum_of_intents_is_one_of_a_voice_assistant():
     rows = pd.DataFrame({"label": [0, 0, 1], "intent": ["a", "b", "c"]})
-    classes, intents = floors_of(SampleStep(min_per_class=1, min_per_intent=2), rows, "nlu")
+    classes, intents = minimums_of(SampleStep(min_per_class=1, min_per_intent=2), rows, "nlu")
     assert (classes.count, intents.count, intents.name) == (1, 2, "min_per_intent")
     assert intents.groups.tolist() == [0, 1, 2]
