@@ -19,6 +19,7 @@ MODULES = {
     str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
+NAMES = {path: name for name, path in MODULES.items()}
 # Each may import those before it, not those after it; within a folder modules import each other.
 ORDER = [
     *(

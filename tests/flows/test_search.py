@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from entrypoints import search
-from influence.config.parameters import FitConfig, SearchStep
+from influence.config.parameters import SearchStep
 from influence.data import load, storage
 from influence.evaluation import retraining
-from influence.runtime import store
+from influence.scoring.result import Scores
 from influence.searching.recommendation import FULL
 from tests.helpers import tiny
 from tests.helpers.runs import all_runs, launch, logged
@@ -91,10 +91,9 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
 
 
 def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
-    source = logged(searched.runs[2], "scores")
-    dataset = storage.open_saved(source / "data").dataset()
-    fit = FitConfig(**store.read_manifest(source, "score")["fit"])
-    opened = retraining._open(source, "score", "validation", fit, tmp_path)
+    source = Scores(logged(searched.runs[2], "scores"))
+    dataset = source.data.dataset()
+    opened = retraining._open(source, "validation", source.fit, tmp_path)
     np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
     assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
 

@@ -10,7 +10,8 @@ from influence.config.parameters import SampleStep
 from influence.data import load
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
-from influence.sampling.step import check_sample, groups_of, minimums_of
+from influence.sampling.groups import groups_of
+from influence.sampling.step import check_sample, minimums_of
 from tests.helpers import tiny
 from tests.helpers.mains import ODD
 from tests.helpers.runs import logged, of_step, table
@@ -166,7 +167,7 @@ def test_a_column_of_intents_is_nothing_to_a_classifier(tmp_path, values):
         check_sample(SampleStep(min_per_intent=1), read, "classify")
 
 
-def test_a_floor_of_intents_is_one_of_a_voice_assistant():
+def test_a_minimum_of_intents_is_one_of_a_voice_assistant():
     rows = pd.DataFrame({"label": [0, 0, 1], "intent": ["a", "b", "c"]})
     classes, intents = minimums_of(SampleStep(min_per_class=1, min_per_intent=2), rows, "nlu")
     assert (classes.count, intents.count, intents.name) == (1, 2, "min_per_intent")
