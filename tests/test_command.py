@@ -73,7 +73,7 @@ def test_version(typed):
         (("score",), "score needs training: "),
         (("study",), "study needs study: "),
         (("sample", "nowhere", "--track", "false"), "there is no directory"),
-        (("search", "here", "--epochs", "3"), "epochs=3 cannot be followed"),
+        (("search", "here", "--epochs", "5"), "epochs=5 cannot be followed"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_status_2(typed, tmp_path, monkeypatch, arguments, said):
