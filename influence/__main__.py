@@ -22,7 +22,7 @@ Choose which training examples a text classifier really needs.
 
   influence compare path/to/folder --arms aum:ccs,el2n:easy --epochs 5
 
-The steps can be run one by one; each prints the directory that the next one reads:
+Or run the steps one by one; each prints the directory that the next one reads:
 
   influence train path/to/folder --epochs 5     ->  a training
   influence score TRAINING --score aum,el2n     ->  scores

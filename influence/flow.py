@@ -5,6 +5,7 @@ where a command line takes comma-separated text. MLflow logs nothing unless trac
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,7 @@ def command(function: Callable[[Any], Any]) -> Callable[..., Any]:
         return function(config)
 
     call.__signature__ = shown  # type: ignore[attr-defined]
-    call.__doc__ = f"{function.__doc__}\n{signatures.parameters_text(called)}\n"
+    call.__doc__ = f"{inspect.getdoc(function)}\n{signatures.parameters_text(called)}\n"
     call.__annotations__ = {}
     return call
 
