@@ -1,6 +1,7 @@
 """A step that an experiment has a finished run of is linked there, and not logged twice."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -113,10 +114,14 @@ def test_curves_and_report_take_in_linked_runs(twice):
         tracking.Run(run.info.run_id, run.info.experiment_id).curves() for run in (top, second)
     ]
     assert pages[0] == pages[1] != ""
-    places = [
-        Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id)) for run in (top, second)
-    ]
-    assert differences(*places) == []
+    logged = [Path(tracking.Run(run.info.run_id).where("")) for run in (top, second)]
+    assert set(differences(*logged)) <= {"report.html"}
+    reports = [(place / "report.html").read_text(encoding="utf-8") for place in logged]
+    # Plotly numbers its charts at random.
+    one, other = (
+        re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", page) for page in reports
+    )
+    assert one == other
 
 
 def test_a_linked_run_can_be_referred_to(twice):
