@@ -11,8 +11,9 @@ from influence.config.parameters import FitConfig
 from influence.data.storage import Dataset, open_saved, save
 from influence.runtime import store
 from influence.sampling.result import Sample
-from influence.scoring.findings import write_scores
+from influence.scoring.findings import Columns, write_scores
 from influence.scoring.result import Scores
+from influence.scoring.spec import parse_spec
 
 
 def scores(
@@ -24,7 +25,8 @@ def scores(
     """Finish a scores directory whose dataset lies in its `data/`."""
     source = open_saved(directory / "data")
     (directory / "tokenizer").mkdir(exist_ok=True)
-    write_scores(source, split, columns, directory)
+    specs = [parse_spec(name) for name in columns]
+    write_scores(Columns(source, split, specs, columns), directory)
     known = None if recall is None else dict(zip(source.label_names, recall, strict=True))
     facts = {
         "fingerprint": "scores",
