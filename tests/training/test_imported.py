@@ -354,7 +354,7 @@ def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, datas
     with pytest.raises(InputError, match="numbers its classes weather, music, timer"):
         import_from(at, dataset, tmp_path / "work")
     found = trainer_output.find(at, 2, 1e-3)
-    with pytest.raises(InputError, match="3 classes, but the dataset has 2"):
+    with pytest.raises(InputError, match="3 classes apart, but the dataset has 2"):
         trainer_output.check_labels(found, ["no", "yes"])
 
 
