@@ -186,7 +186,7 @@ def test_a_csv_of_scores_gives_these_alone(scored, dataset, tmp_path):
     found = table(score(training, "all", tmp_path / "work"))
     assert list(found.columns) == ["id", "label", "el2n", "random"]
     assert np.allclose(found["el2n"], np.arange(121) / 100)  # by the row of the file
-    with pytest.raises(InputError, match="'aum' reads logits.*holds el2n alone"):
+    with pytest.raises(InputError, match="'aum' reads logits.*holds only el2n"):
         score(training, "aum", tmp_path / "work")
 
 
@@ -403,7 +403,7 @@ def test_two_files_of_an_epoch_and_gold_classes_that_change_are_refused(tmp_path
 def test_a_file_of_another_kind_is_refused(dataset, tmp_path):
     path = tmp_path / "scores.pkl"
     path.write_bytes(b"x")
-    with pytest.raises(InputError, match="is a file, but no .csv"):
+    with pytest.raises(InputError, match="is a file, but not a table"):
         import_from(path, dataset, tmp_path / "work")
 
 

@@ -157,7 +157,7 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
             return
         assert np.isfinite([found.epoch, found.learning_rate]).all()
         assert trainer_output.identity((found,))
-        assert trainer_output.told(Path(root), (found,)) is not None
+        assert trainer_output.describe(Path(root), (found,)) is not None
 
 
 def empty(folder: Path, states: dict[str, dict | None]) -> Path:
@@ -200,7 +200,7 @@ def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
     assert [one.rate_is for one in found] == [
         *("line", "line", "noted", "line", "line", "line", "noted", "nearest")
     ]
-    (said,) = trainer_output.told(tmp_path, found)
+    (said,) = trainer_output.describe(tmp_path, found)
     assert said.startswith(
         "no learning rate, by which TracIn weighs them, is noted at step 8, 16, 32,"
     )
@@ -213,7 +213,7 @@ def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
     assert rates(found) == pytest.approx([1 - (step - 1) / 64 for step in range(8, 65, 8)])
     assert (
         "from the line through those noted at other steps"
-        in trainer_output.told(tmp_path, found)[0]
+        in trainer_output.describe(tmp_path, found)[0]
     )
 
 
@@ -221,21 +221,21 @@ def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
 def test_one_rate_alone_is_that_of_all_and_it_is_said(tmp_path, logged):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
     assert rates(found) == [0.5] * 8
-    assert "from the nearest of those noted at other" in trainer_output.told(tmp_path, found)[0]
+    assert "from the nearest of those noted at other" in trainer_output.describe(tmp_path, found)[0]
 
 
 def test_without_any_rate_noted_all_weigh_alike_and_it_is_said(tmp_path):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
     assert rates(found) == [0.25] * 8
     said = "no learning rate is noted beside any checkpoint: TracIn weighs all alike, with 0.25"
-    assert trainer_output.told(tmp_path, found) == [said]
+    assert trainer_output.describe(tmp_path, found) == [said]
 
 
 def test_a_rate_noted_at_every_step_needs_no_word(tmp_path):
     states = trainers(range(8, 65, 8), {step: 1 / step for step in range(1, 65)})
     found = trainer_output.find(empty(tmp_path, states), 3, 9.0)
     assert rates(found) == [1 / step for step in range(8, 65, 8)]
-    assert trainer_output.told(tmp_path, found) == []
+    assert trainer_output.describe(tmp_path, found) == []
 
 
 EVERY = {step: 0.1 for step in range(1, 65)}
@@ -248,7 +248,7 @@ def test_models_beside_the_checkpoints_are_left_aside_and_named(tmp_path):
     found = trainer_output.find(empty(tmp_path, states | more), 3, 9.0)
     assert [one.step for one in found] == [8, 16, 24, 32]
     assert [one.epoch for one in found] == [1, 2, 3, 4]
-    (said,) = trainer_output.told(tmp_path, found)
+    (said,) = trainer_output.describe(tmp_path, found)
     assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are left aside")
 
 
@@ -292,7 +292,7 @@ def test_names_tell_epochs_where_nothing_is_noted(tmp_path, names, epochs):
     assert [one.epoch for one in found] == epochs
     assert [("epochs" in one.series) for one in found] == [epoch % 1 == 0 for epoch in epochs]
     read = "the numbers in the names are read as epochs completed: "
-    assert any(note.startswith(read) for note in trainer_output.told(tmp_path, found)) == (
+    assert any(note.startswith(read) for note in trainer_output.describe(tmp_path, found)) == (
         not names[0].startswith("step")
     )
 
@@ -339,7 +339,7 @@ def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, datas
     with pytest.raises(InputError, match="numbers its classes weather, music, timer"):
         import_from(at, dataset, tmp_path / "work")
     found = trainer_output.find(at, 2, 1e-3)
-    with pytest.raises(InputError, match="3 classes, but the dataset has 2"):
+    with pytest.raises(InputError, match="3 classes apart, but the dataset has 2"):
         trainer_output.check_labels(found, ["no", "yes"])
 
 
