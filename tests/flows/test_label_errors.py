@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from tests.helpers import notes
 from tests.helpers.mains import ARMS, PERCENTS
 from tests.helpers.runs import logged, of_step, table
 
@@ -37,7 +38,7 @@ def test_the_noise_is_in_train_alone_and_the_saved_data_know_it(compared):
 
 def test_the_run_is_described_by_its_verdict(compared):
     run = compared.runs[0]
-    verdict = run.data.tags["mlflow.note.content"]
+    verdict = notes.verdict(run)
     assert (logged(run, "") / "summary.md").read_text().startswith(f"{verdict}\n")
     classes = table(run, "by_class")
     assert set(classes["arm"]) == set(ARMS)

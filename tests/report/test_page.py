@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from tests.helpers import notes
 from tests.helpers.mains import ARMS, ATTACK, LABEL
 from tests.helpers.runs import logged
 
@@ -57,7 +58,7 @@ def test_the_page_tells_the_whole_story(study):
         *("curves", "by-class", "examples", "map", "scores", "label_errors", "cost", "again"),
     ]
     text = " ".join(outline.texts)
-    assert study.top.data.tags["mlflow.note.content"].replace(" %", "\u00a0%") in text
+    assert notes.verdict(study.top).replace(" %", "\u00a0%") in text
     for arm in ARMS:
         assert arm in text
     assert f"-P dataset={study.config.dataset}" in text and "torch" in text
