@@ -10,6 +10,7 @@ import pandas as pd
 from influence.evaluation.verdict import shown
 from influence.report.artifacts import tag_data
 from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.runtime.step import Record, say
 from influence.searching.recommendation import flat
 from influence.searching.trials import Trial, pack
@@ -42,7 +43,7 @@ def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
         except StopIteration as end:
             return end.value
         if isinstance(event, Trial):
-            with store.locked(study.locks):
+            with locked(study.locks):
                 run.log_children([_child(event, tolerance)])
 
 
@@ -57,7 +58,7 @@ def search(run: Run, study, directory: Path, scored: Path, command: str) -> None
     manifest = store.read_manifest(directory, "search")
     found = json.loads((directory / "recommendation.json").read_text(encoding="utf-8"))
     print(f"\n{found['dataset']['name']}: {found['verdict']}\n  {found['command']}\n")
-    with store.locked(study.locks):
+    with locked(study.locks):
         if not run.id:
             return
         if run.has_tag("fingerprint", manifest["fingerprint"]):

@@ -20,7 +20,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from influence.config.parameters import SearchConfig
-from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.searching.space import STEP, Candidate, Space, answers, suggest
 from influence.searching.study import (
     FINISHED,
@@ -186,7 +186,7 @@ def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[_
     if finished:
         _queue_next(study, max(finished, key=lambda trial: trial.ended), space, config)
     for frozen in study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        with quietly(), store.locked(study.locks):
+        with quietly(), locked(study.locks):
             trial = optuna.Trial(study.optuna, frozen._trial_id)
             _beat(study, frozen._trial_id, first=frozen.number)
         times = frozen.user_attrs.get(TAKEN_UP, 0)
@@ -235,7 +235,7 @@ def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
     if len(taken) >= config.trials:
         return None
     # sqlite locks no rows: two workers would be handed the same queued trial.
-    with store.locked(study.locks), quietly():
+    with locked(study.locks), quietly():
         trial = study.optuna.ask()
         _beat(study, trial._trial_id, first=trial.number)
     living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
@@ -389,6 +389,6 @@ def _adopt(study: Study) -> None:
 
     if not silent():
         return
-    with store.locked(study.locks):
+    with locked(study.locks):
         for trial in silent():
             _beat(study, trial._trial_id, first=trial.number)

@@ -17,6 +17,7 @@ from typing import Any
 
 from influence.errors import InputError, first_line
 from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.tracking import places
 from influence.tracking.outbox import Operation
 
@@ -42,7 +43,7 @@ def send(operation: Operation, files: Path | None = None, again: bool = False) -
         return _create(run, again, **given)
     run_id = run_of(run)
     if lock:
-        with store.locked(Path(lock)):
+        with locked(Path(lock)):
             return _DO[do](run_id, files, **given)
     return _DO[do](run_id, files, **given)
 

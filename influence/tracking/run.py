@@ -21,7 +21,7 @@ import pandas as pd
 
 from influence.config.parameters import ExecutionConfig
 from influence.errors import InputError, Terminated, first_line
-from influence.runtime import signals, store
+from influence.runtime import locks, signals, store
 from influence.runtime.step import Record, Steps
 from influence.tracking import connection, first_run, killed, operations, outbox
 from influence.tracking.outbox import Outbox
@@ -286,7 +286,7 @@ def _command(config: ExecutionConfig) -> Iterator[Run]:
             marker = workdir / RUNNING / run_id
             opened = Run(run_id, experiment, str(marker))
             try:
-                stack.enter_context(store.alive(marker))
+                stack.enter_context(locks.alive(marker))
             except InputError:
                 opened.end("FAILED")
                 raise
@@ -349,7 +349,7 @@ def _end_orphans(experiment: str, ended: set[Path]) -> None:
     lost = [
         run_id
         for run_id, marker in markers.items()
-        if marker in ended or not store.is_alive(marker)
+        if marker in ended or not locks.is_alive(marker)
     ]
     for run_id in lost:
         operations.client().set_terminated(run_id, "KILLED")
