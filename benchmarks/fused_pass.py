@@ -23,7 +23,7 @@ from influence.data import load
 from influence.models import tokenizers
 from influence.models.layers import parameter_group
 from influence.models.tokens import encode
-from influence.runtime.engine import keep_freed_memory
+from influence.runtime.memory import keep_freed_memory
 from influence.trace.gradient_norms import NormRecorder, loop_norms
 from influence.trace.meter import measure
 

@@ -29,7 +29,9 @@ from influence.config.parameters import ExecutionConfig, FitConfig
 from influence.data import load
 from influence.models import classifier, fit
 from influence.models.tokens import usual_tokens
-from influence.runtime.engine import device_named, engine, has_bf16, keep_freed_memory
+from influence.runtime.devices import device_named, has_bf16
+from influence.runtime.engine import engine
+from influence.runtime.memory import keep_freed_memory
 from influence.trace.meter import Meter, Resident
 
 COUNTED = 8  # batches whose work is counted, and that warm up

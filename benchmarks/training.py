@@ -26,7 +26,8 @@ from influence.data import load
 from influence.evaluation import intervals
 from influence.models import classifier, fit, tokenizers
 from influence.models.tokens import Tokens, encode
-from influence.runtime.engine import has_bf16, keep_freed_memory
+from influence.runtime.devices import has_bf16
+from influence.runtime.memory import keep_freed_memory
 
 RATE = 1e-4
 Trained = tuple[torch.nn.Module, float]  # and seconds

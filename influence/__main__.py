@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from influence.config.parser import parse
 from influence.errors import InputError, Terminated, environmental
-from influence.runtime import engine, packages, signals
+from influence.runtime import memory, packages, signals
 
 
 def run(step: str, main: Callable[[Any], None]) -> NoReturn:
@@ -21,7 +21,7 @@ def run(step: str, main: Callable[[Any], None]) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Arrow's own allocator keeps what a table has taken beside what the rest of a process needs.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    engine.give_large_memory_back()
+    memory.give_large_memory_back()
     workdir = ""
     try:
         workdir = (given := parse(step, sys.argv[1:])).workdir

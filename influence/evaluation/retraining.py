@@ -22,7 +22,9 @@ from influence.models.tokens import Tokens
 from influence.nlu import joint, stack
 from influence.nlu import metrics as nlu_metrics
 from influence.runtime import store
-from influence.runtime.engine import Engine, hold, settled
+from influence.runtime.devices import settled
+from influence.runtime.engine import Engine, hold
+from influence.runtime.locks import locked
 
 Split = Literal["validation", "test"]
 CODE = ("data", "models", "nlu", "training", "evaluation/result", "evaluation/retraining")
@@ -110,7 +112,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     rows = np.sort(kept)
     key = _key(opened, place, rows, seed, steps)
     path = place.kept / key / "point.json"
-    with store.locked(path.parent):
+    with locked(path.parent):
         if not _is_whole(path):
             kind = _stack if opened.task == "nlu" else _classifier
             seconds, metrics, logits = kind(opened, place, rows, seed, steps, path.parent)

@@ -20,7 +20,8 @@ from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.models.inputs import open_tokens
 from influence.runtime import store
-from influence.runtime.engine import Engine, free_memory, hold
+from influence.runtime.devices import free_memory
+from influence.runtime.engine import Engine, hold
 from influence.runtime.step import say
 from influence.scoring import measurable
 from influence.scoring.plan import RunPlan

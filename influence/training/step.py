@@ -26,7 +26,8 @@ from influence.models.classifier import check_start, open_checkpoint
 from influence.nlu import joint
 from influence.nlu import stack as nlu
 from influence.runtime import store
-from influence.runtime.engine import Engine, has_bf16, settled
+from influence.runtime.devices import has_bf16, settled
+from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.training import imported as imported
 from influence.training import result
