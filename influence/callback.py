@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 from influence import steps
 from influence.config.parameters import DataConfig, TrainStep
 from influence.data import class_order, load
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.models import compatibility, pretrained, tokenizers
 from influence.runtime import engine as cluster

@@ -20,7 +20,7 @@ from influence.config.parameters import (
 )
 from influence.config.parser import again
 from influence.config.studies import Study
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.report import artifacts, search_artifacts
 from influence.report.artifacts import Compared
 from influence.runtime.engine import Engine

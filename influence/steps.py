@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from influence.config.parameters import TrainStep, names
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.evaluation.step import evaluate
 from influence.runtime.engine import Engine
 from influence.runtime.step import Steps

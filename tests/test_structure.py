@@ -26,6 +26,7 @@ ORDER = [
         "config",
         "runtime",
         "data.sources",
+        "data.tags",
         "data",
         "models",
         "nlu",

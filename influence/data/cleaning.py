@@ -10,10 +10,9 @@ import pandas as pd
 
 from influence.data import labels
 from influence.data.columns import listed, rename
-from influence.data.sources.files import Rows
+from influence.data.sources.files import ROW, Rows
 from influence.errors import InputError
 
-ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
 MISLABELED = "mislabeled"  # the column that says which labels are known to be wrong
 TRUTHS = {"true", "1", "1.0", "false", "0", "0.0", "", "nan", "none", "<na>"}
 NAMED_BY = {role: f"{role}_column" for role in ("text", "intent", "slots")}

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence.data import cleaning, columns, corruption, slots, tagging
+from influence.data import cleaning, columns, corruption
+from influence.data.dataset import Dataset, digest_of
 from influence.data.sources import resolve
-from influence.data.storage import Dataset, digest_of, open_saved
+from influence.data.storage import open_saved
+from influence.data.tags import slots, tagging
 from influence.errors import InputError, listed
 
 LONGEST = 60  # characters of the name of a class in a sentence

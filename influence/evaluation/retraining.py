@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, FitConfig, changed
-from influence.data.storage import SPLITS, Saved, open_saved, texts_of
+from influence.data.dataset import SPLITS, texts_of
+from influence.data.storage import Saved, open_saved
 from influence.evaluation.result import Point
 from influence.models import classifier, pretrained, tokenizers
 from influence.models.fit import fit, steps_per_epoch

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from influence.config.studies import Study
-from influence.data.storage import open_saved, told
+from influence.data.storage import open_saved, remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.verdict import Comparison
 from influence.nlu import tables as nlu_tables
@@ -43,7 +43,7 @@ def train(run: Run, directory: Path) -> None:
 def tag_data(run: Run, directory: Path) -> None:
     """Say in the tag `data` what the dataset of a step was read from, and what was decided."""
     if run.id:
-        run.tag(data="; ".join(told(open_saved(directory / "data")))[:LONGEST])
+        run.tag(data="; ".join(remarks(open_saved(directory / "data")))[:LONGEST])
 
 
 def score(run: Run, directory: Path) -> None:

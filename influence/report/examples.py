@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, heads
 from influence.runtime import store

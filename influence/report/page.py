@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from influence.data.storage import Dataset, open_saved, told
+from influence.data.dataset import Dataset
+from influence.data.storage import open_saved, remarks
 from influence.evaluation import remedies
 from influence.evaluation.verdict import Comparison
 from influence.report import charts, comparison, examples, studies
@@ -150,7 +151,7 @@ def _remedies(
 
 def _data(dataset: Dataset) -> str:
     """Say what was read, left out and decided of a dataset."""
-    return f"Data: {'; '.join(told(dataset))}"
+    return f"Data: {'; '.join(remarks(dataset))}"
 
 
 def _render(**values: Any) -> str:

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from influence.config.parameters import SampleConfig, SampleStep, fractions, names
 from influence.data.columns import listed
-from influence.data.storage import Dataset, Saved, chosen, open_saved, rows_file, save_subsets
+from influence.data.dataset import Dataset
+from influence.data.storage import Saved, chosen, open_saved, rows_file, save_subsets
 from influence.errors import InputError
 from influence.models.metrics import GROUPED, group_metric
 from influence.runtime import store

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from influence.data import slots
 from influence.data.storage import Saved, open_saved
+from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.models.inputs import open_tokens

@@ -18,7 +18,8 @@ from influence.config.parameters import (
     narrow,
 )
 from influence.data import load
-from influence.data.storage import Dataset, digest_of_rest, save, told
+from influence.data.dataset import Dataset
+from influence.data.storage import digest_of_rest, remarks, save
 from influence.errors import InputError
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
@@ -60,7 +61,7 @@ def open_dataset(config: TrainStep) -> Dataset:
     Raises InputError if it does not go with the task.
     """
     dataset = load.load(**config.parameters(DataConfig))
-    for sentence in told(dataset):
+    for sentence in remarks(dataset):
         say(f"train: {sentence}")
     if config.stack and config.task != "nlu":
         raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")

@@ -136,12 +136,14 @@ def test_labels_that_are_no_classes_are_errors(tmp_path):
     assert "no class" in load_error(labelled(tmp_path / "huge", inexact, ending="jsonl"))
 
 
-def test_a_column_flipped_that_holds_no_truths_is_the_user_s_own(tmp_path):
+def test_a_column_mislabeled_that_holds_no_truths_is_the_user_s_own(tmp_path):
     rows = pd.DataFrame(
         {"text": list("abcd"), "label": [0, 1, 0, 1], "mislabeled": ["left", "right"] * 2}
     )
     train = load.load(write(tmp_path, train=rows, validation=rows, test=rows)).train
-    assert "mislabeled" not in train and train["source_flipped"].tolist() == ["left", "right"] * 2
+    assert (
+        "mislabeled" not in train and train["source_mislabeled"].tolist() == ["left", "right"] * 2
+    )
 
 
 # ids

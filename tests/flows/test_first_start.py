@@ -14,8 +14,8 @@ COMMANDS = 8
 PROGRAM = f"""
 import os, sys
 import mlflow, mlflow.store.tracking.sqlalchemy_store
-from influence import tracking
-from influence.config import ExecutionConfig
+from influence.config.parameters import ExecutionConfig
+from influence.tracking import run as tracking
 children, (ready, go) = [], os.pipe()
 for number in range({COMMANDS}):
     if not (child := os.fork()):

@@ -10,6 +10,7 @@ import pytest
 from entrypoints import main
 from influence.config.parameters import MainStep
 from influence.data import load, storage
+from influence.data.dataset import digest_of
 from influence.runtime import store
 from influence.sampling.step import subset_of
 
@@ -72,7 +73,7 @@ def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys)
         subset = storage.open_saved(subset_of(path, 30))
         assert pq.read_table(subset.directory / "train.parquet").equals(train.take(rows))
         splits = whole.dataset().splits | {"train": whole.read("train").iloc[rows]}
-        assert subset.digest == storage.digest_of(splits, whole.label_names)
+        assert subset.digest == digest_of(splits, whole.label_names)
         assert load.load(str(subset.directory)).digest == subset.digest
         if arm == "loss:easy":
             lost = scores["loss"].to_numpy()

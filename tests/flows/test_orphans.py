@@ -24,8 +24,8 @@ LASTING = """
 import sys, time
 from pathlib import Path
 import mlflow
-from influence import tracking
-from influence.config import ExecutionConfig
+from influence.config.parameters import ExecutionConfig
+from influence.tracking import run as tracking
 mlflow.set_tracking_uri(sys.argv[1])
 config = ExecutionConfig(workdir=sys.argv[2])
 with tracking.run(config, "top", "", "main"), tracking.run(config, "middle", "", "search"):
@@ -39,8 +39,10 @@ STOPPED = """
 import os, sys, time
 from pathlib import Path
 import mlflow
-from influence import cluster, command, tracking
-from influence.config import ExecutionConfig
+from influence import __main__ as command
+from influence.config.parameters import ExecutionConfig
+from influence.runtime import engine as cluster
+from influence.tracking import run as tracking
 
 def job(number):
     Path(sys.argv[2], f"begun {os.getpid()}").touch()

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from influence.config.parameters import FitConfig, SampleStep, fractions
 from influence.data import storage
+from influence.data.dataset import Dataset
 from influence.evaluation.result import Point
 from influence.evaluation.step import retrain_point
 from influence.models import tokenizers, tokens
@@ -301,7 +302,7 @@ def test_a_fraction_and_the_percent_that_names_it_leave_as_many_examples(asked, 
 def test_the_curve_is_retrained_on_the_very_subset_that_the_sample_holds(tmp_path, monkeypatch):
     (tmp_path / "scored/tokenizer").mkdir(parents=True)
     train = pd.DataFrame({"id": map(str, range(500)), "text": "x", "label": [0, 1] * 250})
-    whole = storage.Dataset("made", train, train, train, ("a", "b"), "", {})
+    whole = Dataset("made", train, train, train, ("a", "b"), "", {})
     storage.save(whole, tmp_path / "scored/data")
     config = SampleStep(fractions="0.059")  # times 100, to six decimals, by 100: a bit more
     list(fill(config, tmp_path / "scored", [np.arange(500)[::-1]], tmp_path / "sample"))

@@ -227,18 +227,18 @@ def test_held_out_splits_hold_nothing_planted(splits):
         assert (splits[name]["duplicate_of"] == "").all()
 
 
-def test_labels_differ_from_the_truth_exactly_where_flipped(requests):
+def test_labels_differ_from_the_truth_exactly_where_mislabeled(requests):
     wrong = requests["domain"] != requests["clean_domain"]
     assert (wrong == requests["mislabeled"]).all()
     assert ((requests["intent"] != requests["clean_intent"]) == requests["mislabeled"]).all()
 
 
-def test_a_flipped_intent_belongs_to_the_flipped_domain(requests):
+def test_a_wrong_intent_belongs_to_the_wrong_domain(requests):
     assert (requests["intent"].map(grammar().domains) == requests["domain"]).all()
     assert (requests["clean_intent"].map(grammar().domains) == requests["clean_domain"]).all()
 
 
-def test_three_percent_of_train_is_flipped(splits):
+def test_three_percent_of_train_is_mislabeled(splits):
     assert splits["train"]["mislabeled"].sum() == 180
 
 

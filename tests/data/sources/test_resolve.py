@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from influence.data import load
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError
 from tests.helpers.tables import SPLITS, examples, load_error, three_splits, write
 

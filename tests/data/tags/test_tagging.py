@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence.data import load, slots, tagging
+from influence.data import load
+from influence.data.tags import slots, tagging
 from influence.errors import InputError
 from influence.nlu import stack
 from influence.nlu.metrics import outcomes
