@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import bars, machine, write
 from benchmarks.training import RATE, Inputs
-from influence.config.parameters import ExecutionConfig, FitConfig
+from influence.config.parameters import DataConfig, ExecutionConfig, FitConfig
 from influence.data import load
 from influence.models import classifier, fit
 from influence.models.tokens import usual_tokens
@@ -57,7 +57,7 @@ def main() -> None:
     if device == "cpu":
         torch.set_num_threads(1)
         keep_freed_memory()
-    dataset = load.load(asked.dataset, max_train=asked.train, max_test=1000)
+    dataset = load.load(DataConfig(dataset=asked.dataset, max_train=asked.train, max_test=1000))
     inputs = Inputs(FitConfig(model=asked.model), dataset)
     asked.tokens = asked.tokens or str(usual_tokens(device))
     crews, budgets = (

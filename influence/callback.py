@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from influence import steps
-from influence.config.parameters import DataConfig, TrainStep
+from influence.config.parameters import TrainStep
 from influence.data import class_order, load
 from influence.data.dataset import Dataset
 from influence.errors import InputError
@@ -51,7 +51,7 @@ class KeepCheckpoints(TrainerCallback):
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.parameters)
-        dataset = load.load(**config.parameters(DataConfig))
+        dataset = load.load(config)
         class_order.check_numbers("the model", model.config.id2label, dataset.label_names)
         name = self.parameters.get("model") or model.name_or_path or "tiny"
         if processing_class is not None:

@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from influence import scores
-from influence.config.parameters import DataConfig, FitConfig, SearchConfig, SearchStep, names
+from influence.config.parameters import FitConfig, SearchConfig, SearchStep, names
 from influence.data import load
 from influence.data.storage import open_saved, save_subsets
 from influence.errors import InputError
@@ -73,7 +73,7 @@ def check_search(config: SearchStep) -> None:
         specs.parse_spec(name)
     search_study.open_storage(_storage(config), config.grace, _locks(config))
     if not config.scores:
-        load.load(**config.parameters(DataConfig))
+        load.load(config)
 
 
 def open_scored(config: SearchStep, directory: Path) -> Scored:
@@ -151,7 +151,7 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 def score_list(config: SearchStep) -> str:
     """Return those of the paper's scores that this training will give, also at every epoch."""
-    examples = len(load.load(**config.parameters(DataConfig)).train)
+    examples = len(load.load(config).train)
     own = {name: scores.REGISTRY[name].window for name in PAPER}
     epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
     windows = [

@@ -60,7 +60,7 @@ def open_dataset(config: TrainStep) -> Dataset:
 
     Raises InputError if it does not go with the task.
     """
-    dataset = load.load(**config.parameters(DataConfig))
+    dataset = load.load(config)
     for sentence in remarks(dataset):
         say(f"train: {sentence}")
     if config.stack and config.task != "nlu":

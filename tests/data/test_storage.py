@@ -5,16 +5,17 @@ import pandas as pd
 import pytest
 
 from influence.config.parameters import FitConfig
-from influence.data import load, storage
+from influence.data import storage
 from influence.data.dataset import SPLITS, Digest, digest_of, texts_of
 from influence.models import tokenizers, tokens
 from influence.models.inputs import encode, open_tokens
 from tests.helpers import tiny
+from tests.helpers.tables import load
 
 
 @pytest.fixture
 def whole(tmp_path) -> storage.Saved:
-    dataset = load.load(str(tiny.write(tmp_path / "talk", tiny.frames())))
+    dataset = load(str(tiny.write(tmp_path / "talk", tiny.frames())))
     storage.save(dataset, tmp_path / "saved", part=16)  # so that 121 rows are eight parts
     return storage.open_saved(tmp_path / "saved")
 

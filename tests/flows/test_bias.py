@@ -9,12 +9,12 @@ import pytest
 
 from entrypoints import main
 from influence.config.parameters import MainStep, SampleStep
-from influence.data import load
 from influence.errors import InputError
 from influence.runtime import store
 from influence.steps import check_sample
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
+from tests.helpers.tables import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 SPEAKERS = ("ann", "bob", None)
@@ -83,7 +83,7 @@ def test_random_at_equal_steps_stands_beside_random(compared):
 )
 def test_groups_that_cannot_be_used_say_why(compared, groups, said):
     config = compared.config
-    read = load.load(config.dataset)
+    read = load(config.dataset)
     with pytest.raises(InputError, match=said):
         check_sample(SampleStep(groups=groups), read)
 

@@ -12,12 +12,13 @@ import pytest
 
 from entrypoints import search
 from influence.config.parameters import FitConfig, SearchStep
-from influence.data import load, storage
+from influence.data import storage
 from influence.evaluation import retraining
 from influence.runtime import store
 from influence.searching.recommendation import FULL
 from tests.flows.test_end_to_end import all_runs, launch, logged
 from tests.helpers import tiny
+from tests.helpers.tables import load
 from tests.report.test_page import Outline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -118,7 +119,7 @@ def test_what_is_chosen_does_not_depend_on_the_test_split(searched, tmp_path):
 
 def test_the_subset_is_a_dataset_to_train_on(searched):
     directory = logged(searched.runs[0], "search")
-    found, subset = found_by(searched.runs[0]), load.load(str(directory / "subset"))
+    found, subset = found_by(searched.runs[0]), load(str(directory / "subset"))
     whole = storage.open_saved(logged(searched.runs[2], "scores") / "data").dataset()
     assert len(subset.train) == found["kept"] < len(whole.train)
     assert set(subset.train["id"]) < set(whole.train["id"])

@@ -10,13 +10,13 @@ import pytest
 
 from entrypoints import main
 from influence.config.parameters import MainStep, SampleStep
-from influence.data import load
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
 from influence.sampling.step import floors_of, groups_of
 from influence.steps import check_sample
 from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import tiny
+from tests.helpers.tables import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
@@ -32,7 +32,7 @@ def dataset(tmp_path, **columns):
         more_rows = pd.DataFrame(more, index=rows.index)
         path = tmp_path / "data" / f"{split}.jsonl"
         pd.concat([rows, more_rows], axis=1).to_json(path, orient="records", lines=True)
-    return load.load(str(tmp_path / "data"))
+    return load(str(tmp_path / "data"))
 
 
 def refusal(groups: str, read) -> str:

@@ -15,12 +15,12 @@ from transformers import TrainerCallback
 
 from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
-from influence.data import load
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from tests.helpers import architectures, tiny
+from tests.helpers.tables import load
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 
@@ -397,7 +397,7 @@ def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **parameters
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    loaded = load.load(dataset)
+    loaded = load(dataset)
     tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     model = classifier.build(
         TrainStep(dataset=dataset, **tiny.FAST), tokenizer, loaded.label_names, seed=1
