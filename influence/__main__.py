@@ -10,7 +10,7 @@ from influence import __version__
 from influence.config.commands import COMMANDS
 from influence.config.parser import parse, parse_command
 from influence.errors import InputError, Terminated, environmental
-from influence.runtime import engine, environment, packages, signals
+from influence.runtime import environment, memory, packages, signals
 
 HELP = """usage: influence COMMAND [INPUT] [--parameter VALUE ...]
 
@@ -76,7 +76,7 @@ def _command(name: str, config: Any) -> None:
 
 def _run(read: Callable[[], Any], work: Callable[[Any], Any]) -> NoReturn:
     environment.prepare()
-    engine.give_large_memory_back()
+    memory.give_large_memory_back()
     workdir = ""
     try:
         workdir = (given := read()).workdir

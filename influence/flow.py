@@ -164,7 +164,5 @@ def _label_column(config: Any, train: Any) -> str:
     from influence.data import columns
 
     rows = train.to_pandas(ignore_metadata=True)
-    if config.task == "nlu":
-        named = (config.text_column, config.label_column, config.intent_column, config.slots_column)
-        return columns.find_nlu(rows, *named)["label"]
-    return columns.find(rows, config.text_column, config.pair_column, config.label_column)["label"]
+    named = {role: getattr(config, parameter) for role, parameter in columns.NAMED_BY.items()}
+    return columns.find(rows, named, config.task)["label"]

@@ -29,6 +29,7 @@ ORDER = [
         "config",
         "runtime",
         "data.sources",
+        "data.tags",
         "data",
         "models",
         "nlu",

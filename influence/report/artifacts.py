@@ -11,7 +11,7 @@ import pandas as pd
 
 from influence.config.studies import Study
 from influence.data.result import Result
-from influence.data.storage import told
+from influence.data.storage import remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Comparison
@@ -46,7 +46,7 @@ def train(run: Run, training: Training) -> None:
 def tag_data(run: Run, result: Result) -> None:
     """Say in the tag `data` what the dataset of a step was read from, and what was decided."""
     if run.id:
-        run.tag(data="; ".join(told(result.data))[:LONGEST])
+        run.tag(data="; ".join(remarks(result.data))[:LONGEST])
 
 
 def score(run: Run, scores: Scores) -> None:

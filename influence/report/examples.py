@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, heads
 from influence.sampling.order import fraction_of

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from influence.config.parameters import TrainStep, names
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError, first_line
 from influence.models import compatibility
 from influence.models.classifier import Start

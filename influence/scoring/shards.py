@@ -13,13 +13,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from influence.data import slots
 from influence.data.storage import Saved
+from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.inputs import open_tokens
 from influence.runtime import store
-from influence.runtime.engine import Engine, free_memory, hold
+from influence.runtime.devices import free_memory
+from influence.runtime.engine import Engine, hold
 from influence.runtime.step import say
 from influence.scoring import measurable
 from influence.scoring.plan import RunPlan

@@ -14,9 +14,9 @@ from torch import nn
 
 from influence.config.parameters import TrainConfig
 from influence.data import class_order
+from influence.data.dataset import Dataset, texts_of
 from influence.data.result import TOKENIZER
 from influence.data.sources.files import split_name
-from influence.data.storage import Dataset, texts_of
 from influence.errors import InputError
 from influence.models import classifier, compatibility, pretrained, tokenizers
 from influence.models.classifier import Start

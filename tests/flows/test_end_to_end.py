@@ -19,7 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from entrypoints import evaluate, main, sample, score, train
 from influence import scores
 from influence.config.parameters import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
-from influence.data import load, storage
+from influence.data import storage
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches
 from influence.models.pretrained import MINILM_PACKAGE
@@ -28,6 +28,7 @@ from influence.tracking import run as tracking
 from tests.helpers import project, tiny
 from tests.helpers.mains import ARMS, FRACTIONS, HERE, KEPT, PERCENTS, SEEDS
 from tests.helpers.runs import all_runs, finished, launch, logged, of_step
+from tests.helpers.tables import load
 
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -343,7 +344,7 @@ def test_a_kept_subset_is_exact_and_loads_as_a_dataset(chain):
     kept = pd.read_parquet(sampled / "kept.parquet")
     whole = storage.open_saved(sampled / "data").dataset()
     for percent in PERCENTS[1:]:
-        subset = load.load(str(sampled / f"subsets/percent-{percent}/draw-0"))
+        subset = load(str(sampled / f"subsets/percent-{percent}/draw-0"))
         ids = kept.loc[kept["percent_pruned"] == percent, "id"]
         rows = whole.train[whole.train["id"].isin(ids)]
         assert len(subset.train) == len(ids) == KEPT[percent]

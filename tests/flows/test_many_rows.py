@@ -9,9 +9,11 @@ import pytest
 
 from entrypoints import main
 from influence.config.parameters import MainStep
-from influence.data import load, storage
+from influence.data import storage
+from influence.data.dataset import digest_of
 from influence.runtime import store
 from influence.sampling.result import Sample
+from tests.helpers.tables import load
 
 pytestmark = pytest.mark.slow
 ROWS, KEPT = 70_000, 49_000  # five parts, the last of them not full; three of them
@@ -72,8 +74,8 @@ def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys)
         subset = storage.open_saved(Sample(path).subset(0.3))
         assert pq.read_table(subset.directory / "train.parquet").equals(train.take(rows))
         splits = whole.dataset().splits | {"train": whole.read("train").iloc[rows]}
-        assert subset.digest == storage.digest_of(splits, whole.label_names)
-        assert load.load(str(subset.directory)).digest == subset.digest
+        assert subset.digest == digest_of(splits, whole.label_names)
+        assert load(str(subset.directory)).digest == subset.digest
         if arm == "loss:easy":
             lost = scores["loss"].to_numpy()
             assert lost[rows].min() >= np.delete(lost, rows).max()

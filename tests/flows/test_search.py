@@ -120,7 +120,7 @@ def test_what_is_chosen_does_not_depend_on_the_test_split(searched, tmp_path):
 
 def test_the_subset_is_a_dataset_to_train_on(searched):
     directory = logged(searched.runs[0], "search")
-    found, subset = found_by(searched.runs[0]), load.load(str(directory / "subset"))
+    found, subset = found_by(searched.runs[0]), load(str(directory / "subset"))
     whole = storage.open_saved(logged(searched.runs[2], "scores") / "data").dataset()
     assert len(subset.train) == found["kept"] < len(whole.train)
     assert set(subset.train["id"]) < set(whole.train["id"])

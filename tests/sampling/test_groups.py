@@ -30,7 +30,7 @@ def dataset(tmp_path, **columns):
         more_rows = pd.DataFrame(more, index=rows.index)
         path = tmp_path / "data" / f"{split}.jsonl"
         pd.concat([rows, more_rows], axis=1).to_json(path, orient="records", lines=True)
-    return load.load(str(tmp_path / "data"))
+    return load(str(tmp_path / "data"))
 
 
 def refusal(groups: str, read) -> str:

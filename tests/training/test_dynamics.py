@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from influence.config.parameters import SampleStep, ScoreStep, TrainStep
-from influence.data import load as data
 from influence.data import storage
 from influence.errors import InputError
 from influence.models import tokenizers
@@ -26,6 +25,7 @@ from influence.training import dynamics
 from influence.training.result import Training
 from tests.helpers import steps, tiny
 from tests.helpers.steps import HERE, finish
+from tests.helpers.tables import load
 
 NAMES = ("c", "a", "b")
 GOLD = np.array([0, 1, 2])
@@ -199,7 +199,7 @@ def test_examples_are_exported_under_their_own_names(scored):
 def test_without_names_of_their_own_examples_are_rows_of_their_file(tmp_path):
     frames = tiny.frames()
     frames["train"].loc[3, "text"] = " "  # is dropped
-    read = data.load(str(tiny.write(tmp_path / "talk", frames)))
+    read = load(str(tiny.write(tmp_path / "talk", frames)))
     assert dynamics.names_of(read.train)[:5].tolist() == ["0", "1", "2", "4", "5"]
     numbers = [str(number) for number in range(121)]
     found = dynamics.places(read.train, numbers, tmp_path)
@@ -251,21 +251,21 @@ def test_repeats_alone_are_said_to_be_why_no_column_names_the_examples(tmp_path)
 )
 def test_a_number_is_the_same_name_however_it_is_written(tmp_path, names, theirs):
     order = np.random.default_rng(0).permutation(121)
-    train = data.load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train
+    train = load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train
     train = train.assign(uid=np.asarray(names)[order]).drop(columns="source_row")
     read = [str(name) for name in np.asarray(theirs)]
     assert dynamics.places(train, read, tmp_path).tolist() == order.tolist()
 
 
 def test_names_that_differ_in_zeros_alone_stay_apart(tmp_path):
-    train = data.load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train.head(2)
+    train = load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train.head(2)
     found = dynamics.places(train.assign(uid=["07", "7"]), ["7", "07", "8"], tmp_path)
     assert found.tolist() == [1, 0]
 
 
 def test_a_column_with_gaps_names_no_example(tmp_path):
     dataset = numbered(tmp_path, idx=[None, *range(120)])
-    found = dynamics.places(data.load(dataset).train, [str(n) for n in range(121)], tmp_path)
+    found = dynamics.places(load(dataset).train, [str(n) for n in range(121)], tmp_path)
     assert found.tolist() == list(range(121))
 
 
@@ -280,7 +280,7 @@ def test_the_gold_classes_tell_which_of_two_columns_names_the_examples(tmp_path,
     """Both are numbers from 0 to 120: of the rows, and in another order."""
     other = np.random.default_rng(1).permutation(121)
     dataset = numbered(tmp_path, index=other)
-    labels = data.load(dataset).train["label"].to_numpy()
+    labels = load(dataset).train["label"].to_numpy()
     by_index = np.empty(121, dtype=int)
     by_index[other] = labels
     for number, (column, gold) in enumerate({"source_row": labels, "index": by_index}.items()):
@@ -576,7 +576,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
 
 def surplus(tmp_path: Path, dataset: str, place: int) -> tuple[Path, np.ndarray]:
     """Write dynamics with a class that no example has, its logit the largest of all."""
-    labels = data.load(dataset).train["label"].to_numpy()
+    labels = load(dataset).train["label"].to_numpy()
     logits = np.random.default_rng(0).normal(size=(2, 121, 3)).astype(np.float32)
     wide = np.insert(logits, place, 5.0, axis=2)
     gold = labels + (labels >= place)
@@ -592,7 +592,7 @@ def test_a_class_of_the_dynamics_that_the_dataset_lacks_is_left_out(tmp_path, ca
     said = f"no example has the gold class {place} of {path}: its logits are left out\n"
     assert said in capsys.readouterr().err
     found = table(score(training, "el2n@1", tmp_path / "work"))["el2n@1"]
-    labels = data.load(dataset).train["label"].to_numpy()
+    labels = load(dataset).train["label"].to_numpy()
     errors = np.exp(logits[0]) / np.exp(logits[0]).sum(1, keepdims=True)
     errors[np.arange(121), labels] -= 1
     assert np.allclose(found, np.linalg.norm(errors, axis=1), atol=1e-5)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from transformers import TrainerCallback
 
 from influence.config.parameters import ScoreStep, TrainStep
-from influence.data import load
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
@@ -22,6 +21,7 @@ from influence.training import trainer_output
 from influence.training.result import Training
 from tests.helpers import architectures, steps, tiny
 from tests.helpers.steps import HERE, finish, perform
+from tests.helpers.tables import load
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +386,7 @@ def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **parameters
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    loaded = load.load(dataset)
+    loaded = load(dataset)
     tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     model = classifier.build(
         TrainStep(dataset=dataset, **tiny.FAST), tokenizer, loaded.label_names, seed=1
