@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 
 from influence.errors import InputError
 from influence.evaluation import intervals
-from influence.evaluation.result import Point
+from influence.evaluation.result import Point, table
 from influence.models.metrics import metrics_of
 
 NAMES = ("a", "b", "c")
@@ -65,7 +65,7 @@ def curve(arm: str, values: dict[tuple[float, int], float]) -> pd.DataFrame:
         Point(percent, seed, 10, 5, 1.0, {"test/accuracy": value})
         for (percent, seed), value in values.items()
     ]
-    return intervals.table(points, arm)
+    return table(points, arm)
 
 
 def test_differences_pair_by_seed_and_leave_out_the_full_train_set():
