@@ -28,7 +28,7 @@ from influence.runtime.locks import locked
 from influence.sampling.order import percent_of
 
 Split = Literal["validation", "test"]
-CODE = ("data", "models", "nlu", "training", "evaluation/result", "evaluation/retraining")
+CODE = ("data", "models", "nlu", "training", "evaluation/retraining")
 PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
 # choosing share none with those that are reported: luck in choosing is no luck in the report.

@@ -117,7 +117,7 @@ class Sample(Result):
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row per percent pruned: examples kept, and the share kept of the worst-off class."""
+        """One row per percent pruned: examples kept, and share kept of the class hit hardest."""
         shares = self.class_shares[self.class_shares["group"] == CLASS]
         least = shares.groupby("percent_pruned")["kept_share"].min()
         kept = [len(self.kept(fraction)) for fraction in self.fractions]
@@ -132,7 +132,14 @@ class Sample(Result):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what stays at each percent pruned."""
-        table = self.summary.to_html(index=False, float_format="{:.3g}".format)
+        columns = {
+            "pruned, %": [f"{percent:g}" for percent in self.summary["percent_pruned"]],
+            "examples kept": self.summary["kept"],
+            "kept of the class hit hardest, %": [
+                f"{100 * share:.0f}" for share in self.summary["least_kept_class_share"]
+            ],
+        }
+        table = pd.DataFrame(columns).to_html(index=False)
         return f"<p>What <code>{escape(self.arm)}</code> keeps</p>{table}"
 
     def _percent(self, fraction: float | int) -> float:

@@ -42,10 +42,13 @@ def scores(
     return Scores(directory)
 
 
-def sample(directory: Path, percents: Sequence[float], **parameters) -> Sample:
+def sample(
+    directory: Path, percents: Sequence[float], seed: int = 0, min_per_class: int = 0, **more
+) -> Sample:
     """Finish a sample directory that `fill` has filled, or an empty one."""
     directory.mkdir(parents=True, exist_ok=True)
-    facts = {"arm": "el2n:easy", "percents": list(percents), "parameters": parameters}
+    parameters = {"seed": seed, "min_per_class": min_per_class}
+    facts = {"arm": "el2n:easy", "percents": list(percents), "parameters": parameters, **more}
     store.finish(directory, "sample", {"fingerprint": "sample", **facts})
     return Sample(directory)
 

@@ -2,14 +2,20 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from influence.config.parameters import FitConfig, SearchStep
+from influence.data.storage import open_saved
+from influence.runtime import store
 from influence.sampling.arms import parse_arm
+from influence.searching import result
 from influence.searching.recommendation import FULL, flat, recommendation, verdict
+from influence.searching.result import Recommendation
 from influence.searching.space import Candidate
 from influence.searching.trials import Trial
+from tests.helpers import finished
 
 CONFIG = SearchStep(tolerance=0.01, seeds=2, test_seeds=3)
 FIT = FitConfig(batch_size=10)
@@ -129,3 +135,20 @@ def test_sigma_is_the_relative_change_of_the_error_per_share_pruned():
     rows = {arm: (0 if arm == FULL else 50, 50, those) for arm, those in values.items()}
     found = recommendation(CONFIG, FIT, 100, ended, points(**rows))
     assert found.sigma == pytest.approx(0.1 / 0.5)  # the error rises from 0.10 to 0.11
+
+
+def test_what_was_written_is_what_a_notebook_shows(tmp_path):
+    at = finished.labelled(tmp_path / "scores", np.array([0, 1, 0]), ("a", "b"))
+    scores = finished.scores(at, {"vog": np.arange(3.0)})
+    outcome, directory = recommended(ALIKE, ALIKE, ALIKE), tmp_path / "search"
+    tables = {result.TRIALS: pd.DataFrame({"number": [0]}), result.POINTS: pd.DataFrame({"x": [1]})}
+    result.write_subset(scores, np.array([0, 2]), directory)
+    also = {"study": "one", "command": "train"}
+    facts = result.write(outcome, also, tables, scores, directory)
+    store.finish(directory, "search", {"fingerprint": "search", **facts})
+    read = Recommendation(directory)
+    assert read.outcome == outcome and (read.study, read.command) == ("one", "train")
+    assert open_saved(read.subset).count("train") == 2 and read.trials["number"].tolist() == [0]
+    shown = read._repr_html_()
+    assert outcome.verdict in shown and shown.count("<tr>") == len(outcome.test)
+    assert "50 % by vog:easy" in repr(read)
