@@ -4,9 +4,11 @@ Every function takes the parameters of its config as keywords (see `help` of eac
 where a command line takes comma-separated text. MLflow logs nothing unless track=True.
 """
 
+import contextlib
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +47,9 @@ def command(function: Callable[[Any], Any]) -> Callable[..., Any]:
         config = configured(called, _stored(called, values))
         if called.required and not getattr(config, called.required):
             raise TypeError(f"{called.name}() needs {called.required}")
-        return function(config)
+        # What a command prints at its end is in the record here, so that stderr has it, too.
+        with contextlib.redirect_stdout(sys.stderr):
+            return function(config)
 
     call.__signature__ = shown  # type: ignore[attr-defined]
     call.__doc__ = f"{inspect.getdoc(function)}\n{signatures.parameters_text(called)}\n"

@@ -20,8 +20,9 @@ def run(path: Path, directory: Path) -> list[list[dict[str, Any]]]:
     What is written to stderr, such as progress bars, is no output.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
+    cells = sources(path)
     with contextlib.chdir(directory):
-        return [_outputs(source, names) for source in sources(path)]
+        return [_outputs(source, names) for source in cells]
 
 
 def sources(path: Path) -> list[str]:
