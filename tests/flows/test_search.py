@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,10 +40,11 @@ def searched(tracking_store, tmp_path_factory) -> SimpleNamespace:
         **HERE,
         **tiny.FAST,
     )
-    looked, plain = [], retraining.retrain
+    looked, plain = [], retraining.train_and_measure
 
     def watched(*arguments):
-        looked.append((arguments[5], tuple(arguments[4])))
+        named = signature(plain).bind(*arguments).arguments
+        looked.append((named["seed"], tuple(named["splits"])))
         return plain(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
