@@ -20,8 +20,9 @@ from influence.models.fit import fit, steps_per_epoch
 from influence.models.inputs import cache_of, open_tokens
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens
-from influence.nlu import joint, stack
 from influence.nlu import metrics as nlu_metrics
+from influence.nlu import stack
+from influence.nlu.words import Words, check_tokenizer, read_words
 from influence.runtime import store
 from influence.runtime.devices import settled
 from influence.runtime.engine import Engine, hold
@@ -79,7 +80,7 @@ def check(config: EvaluateConfig, source: Path, step: str) -> list[str]:
         return classifier.check_start(fit, None, dataset.label_names, {})
     tokenizer = _tokenizer(source, manifest, fit, dataset)
     if manifest["task"] == "nlu":
-        joint.check_tokenizer(fit.model, tokenizer)
+        check_tokenizer(fit.model, tokenizer)
     read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
     splits = {split: dataset.read(split, read) for split in SPLITS}
     return classifier.check_start(fit, tokenizer, dataset.label_names, splits)
@@ -144,8 +145,8 @@ class _Requests:
     """What a stack reads: both splits with their words, and what the measured one means."""
 
     train: pd.DataFrame
-    words: joint.Words
-    measured: joint.Words
+    words: Words
+    measured: Words
     gold: nlu_metrics.Parses
 
 
@@ -158,7 +159,7 @@ def _open(source: Path, step: str, split: Split, fit: FitConfig, cache: Path) ->
     if task == "nlu":
         frames = [dataset.read(name) for name in splits]
         words, others = (
-            joint.read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
+            read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
         )
         requests = _Requests(frames[0], words, others, stack.gold(frames[1], names))
         tokens = (words.tokens, others.tokens)
@@ -202,16 +203,8 @@ def _stack(
     requests = opened.requests
     assert requests is not None
     train = (requests.train.iloc[rows].reset_index(drop=True), requests.words.take(rows))
-    seconds, logits, parses = stack.retrain(
-        opened.fit,
-        opened.tokenizer,
-        opened.label_names,
-        train,
-        requests.measured,
-        seed,
-        steps,
-        place.device,
-    )
+    setup = stack.Setup(opened.fit, opened.tokenizer, opened.label_names, place.device)
+    seconds, logits, parses = stack.retrain(setup, train, requests.measured, seed, steps)
     found = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
     found["domain"] = requests.gold.domains
     found["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())

@@ -20,7 +20,7 @@ from influence.models import classifier, compatibility, pretrained, tokenizers
 from influence.models.fit import steps_per_epoch
 from influence.models.inputs import encode
 from influence.models.metrics import metrics_of
-from influence.nlu import joint
+from influence.nlu import words
 from influence.runtime import store
 from influence.training import dynamics, plausibility, result, trainer_output
 from influence.training.result import GIVEN_LOGITS, GIVEN_SCORES, read_checkpoints
@@ -67,7 +67,7 @@ def check_model(config: TrainConfig, dataset: Dataset, paired: bool) -> list[str
     unseen = config.stack  # a stack that is kept reads what it is told later
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
     if config.stack:
-        joint.check_tokenizer(str(last), tokenizer)
+        words.check_tokenizer(str(last), tokenizer)
         notes += classifier.check_start(config, tokenizer, names, dataset.splits, unseen)
     told = _check_predictions(config, last, model, tokenizer, dataset, paired)
     return [*notes, told, *_retrained(config, tokenizer, names, model)]

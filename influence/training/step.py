@@ -24,8 +24,8 @@ from influence.errors import InputError
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
 from influence.models.classifier import check_start, open_checkpoint
-from influence.nlu import joint
 from influence.nlu import stack as nlu
+from influence.nlu import words
 from influence.runtime import store
 from influence.runtime.devices import has_bf16, settled
 from influence.runtime.engine import Engine
@@ -154,7 +154,7 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
             imported.tokenizer_of(config, dataset) if own else tokenizers.load_tokenizer(fit, [])
         )
         if config.task == "nlu":
-            joint.check_tokenizer(fit.model, tokenizer)
+            words.check_tokenizer(fit.model, tokenizer)
     check_start(fit, tokenizer, dataset.label_names, dataset.splits)
 
 
@@ -165,7 +165,7 @@ def _check_model(config: TrainStep, dataset: Dataset, paired: bool) -> list[str]
     if config.model not in pretrained.SCRATCH:
         tokenizer = tokenizers.load_tokenizer(config, [])
         if config.task == "nlu":
-            joint.check_tokenizer(config.model, tokenizer)
+            words.check_tokenizer(config.model, tokenizer)
     unseen = config.stack  # a stack that is kept reads what it is told later
     return check_start(config, tokenizer, dataset.label_names, dataset.splits, unseen)
 
@@ -212,9 +212,8 @@ def _train_stack(
     names = dataset.label_names
     classifier = open_checkpoint(directory / f"runs/0/step-{last:06d}")
     kept = directory / store.UNFINISHED / "joint"
-    stack = nlu.complete(
-        fit, tokenizer, names, classifier, dataset.train, config.seed, device, kept
-    )
+    setup = nlu.Setup(fit, tokenizer, names, device)
+    stack = nlu.complete(setup, classifier, dataset.train, config.seed, kept)
     with store.replacing(directory / "stack") as at:
         nlu.save(stack, at)
 
