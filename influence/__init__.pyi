@@ -104,110 +104,126 @@ def compare(
 ) -> Comparison:
     """Train, score, sample and evaluate every arm beside random pruning.
 
-    dataset: hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-        assistant[:N]
-    arms: arms to compare, comma-separated; random is always among them
+    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
+        assistant[:N], the built-in requests
+    arms: arms to compare, comma-separated; random is always added
 
     Compare:
-        equal_steps: a second baseline: random trained for as many steps as the full train set
-        rescore: iterative pruning: train and score again what is left before each fraction
+        equal_steps: whether to add a second baseline: random trained for as many steps as the
+            full train set
+        rescore: whether to prune iteratively: train and score again on what is left before each
+            fraction
 
     Data:
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
-        text_column: text column; empty: found by its usual names
-        pair_column: second text column of a pair task; empty: found by its usual names
-        label_column: label column; empty: found by its usual names
-        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
-            evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant
-        intent_column: intents of task=nlu; empty: found by its usual names
-        slots_column: BIO tags of task=nlu; empty: found by its usual names
+        text_column: column of the texts; empty: the first with a usual name
+        pair_column: column of the second texts of a pair task; empty: the first with a usual
+            name
+        label_column: column of the labels; empty: the first with a usual name
+        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
+            data; empty: all are classes
+        task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
+            requests
+        intent_column: task=nlu: column of the intents; empty: the first with a usual name
+        slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
-        validation_split: split to choose on; cut from train where absent
-        test_split: split to report on
-        validation_fraction: share of train that becomes validation
-        data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-        max_train: use at most this many train examples; 0: all
-        max_test: use at most this many validation and test examples; 0: all
-        label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does
-        imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest
+        validation_split: split to choose on; cut from train where the dataset has none
+        test_split: split to report results on
+        validation_fraction: share of train that becomes the validation split where the dataset
+            has none
+        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+            built-in dataset
+        max_train: largest number of train examples to use; 0: all
+        max_test: largest number of validation examples and of test examples to use; 0: all
+        label_noise: share of the train labels to redraw uniformly over all classes, to study
+            label errors
+        imbalance: ratio of the largest class to the smallest after thinning train out to a long
+            tail; 1: off
 
     Model:
-        model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
-            encoder)
-        layers: keep only the first encoder layers; 0: all
-        head: the architecture's own head, or three layers
+        model: hub id, directory, tiny / mini / small (BERT trained from scratch) or minilm
+            (packaged encoder)
+        layers: number of encoder layers to keep, from the first on; 0: all
+        head: classification head: the architecture's own (default) or three layers (mlp)
         head_size: hidden width of head=mlp
-        max_length: longest input in tokens; the rest is cut off
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
+        max_length: longest input in tokens; longer texts are cut off
+        vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
         epochs: passes over the train set
         batch_size: examples per optimiser step
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
-        head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one
-        schedule: learning rate over the steps
-        warmup: share of the steps with a rising learning rate
+        learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
+            encoder
+        head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
+            it for a pretrained one
+        schedule: learning rate over the steps: constant, or falling linearly to 0
+        warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
-        max_grad_norm: clip the gradient to this norm; 0: never
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it
-        seed: of everything random in training and sampling: head, order, dropout, draws
-        checkpoints: checkpoints spread evenly over the training
-        checkpoint_every: one checkpoint every so many steps instead; 0: off
-        observe_every: observe who is classified correctly every so many steps; 0: never
-        observe_epochs: epochs observed, and trained by every run after the first
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
-        null_model: also train on empty inputs, as PVI needs
-        folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none
-        import_from: score what was made elsewhere: a folder of checkpoints or training
-            dynamics, or a CSV of scores
-        stack: task=nlu: also train intents and slots, and keep the whole stack
+        max_grad_norm: norm to which gradients are clipped; 0: never
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
+            hardware has it
+        seed: random seed for training and sampling: head, order of examples, dropout, draws
+        checkpoints: number of checkpoints, spread evenly over the training
+        checkpoint_every: optimiser steps from one checkpoint to the next, in place of
+            checkpoints; 0: off
+        observe_every: optimiser steps between observations of which examples are classified
+            correctly; 0: never
+        observe_epochs: epochs in which examples are observed, and which every run after the
+            first trains
+        runs: training runs, each with a seed of its own, over which EL2N, PVI, GraNd and
+            forgetting average
+        null_model: whether to train a model on empty inputs as well, which PVI needs
+        folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
+            elsewhere; empty: train here
+        stack: task=nlu: whether to train the models of intents and slots as well and keep the
+            whole stack
 
     Scores:
-        score: scores to compute, each name[@epoch] or name[@from-to]; or all
-        tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
-        score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training
+        score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
+        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
+            expression of names
+        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
+            fp32), or auto: that of training
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
-        shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-        self_check: examples compared with plain autograd in each scoring run
-        examples: hardest and easiest examples listed per score
-        export: leave training dynamics for other tools as well: cartography, aum, or both
+        shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
+            to 4096
+        self_check: examples of each scoring run whose values are compared with plain autograd
+        examples: number of hardest and of easiest examples listed per score
+        export: training dynamics to write for other tools: cartography, aum, or both,
+            comma-separated; empty: none
 
     Pruning:
-        fractions: fractions of the train set to prune, each in [0, 1)
-        min_per_class: never keep fewer examples of a class than this
-        groups: columns besides the class by whose values pruning is judged, such as
-            speaker,source
-        min_per_intent: task=nlu: never keep fewer examples of an intent than this
-        draws: samples drawn per fraction by a rule that draws
-        temperature: of rule softmax
-        epsilon: smallest weight of rule linear, the largest being 1
-        winsorize: share of the scores clipped at each end by rule linear
-        beta: hardest share that rule ccs prunes first
-        strata: score strata of rule ccs
+        fractions: fractions of the train set to prune, each at least 0 and below 1,
+            comma-separated
+        min_per_class: smallest number of examples of each class to keep
+        groups: columns, comma-separated, by whose values pruning is judged besides the class,
+            such as speaker,source
+        min_per_intent: task=nlu: smallest number of examples of each intent to keep
+        draws: subsets drawn per fraction by a rule that draws at random
+        temperature: temperature of rule softmax: higher is closer to random
+        epsilon: smallest sampling weight of rule linear; the largest is 1
+        winsorize: share of the scores that rule linear clips at each end
+        beta: share of the hardest examples that rule ccs prunes first
+        strata: number of score strata of rule ccs
 
     Retraining:
-        seeds: retrainings per fraction
-        budget: train a subset for the same epochs or the same steps as the full set
-        retrain_with: retrain another model than the scored one:
-            model=minilm&layers=3&learning_rate=3e-4
-        threshold: confidence of the domain below which task=nlu counts a request as
+        seeds: retrainings per fraction, each with a seed of its own
+        budget: train a subset for as many epochs, or as many steps, as the full train set
+        retrain_with: parameters of another model to retrain, such as
+            model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
+        threshold: task=nlu: confidence of the domain below which a request counts as
             unrecoverable
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def train(
@@ -265,73 +281,83 @@ def train(
 ) -> Training:
     """Fine-tune a classifier and keep its checkpoints and observations.
 
-    dataset: hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-        assistant[:N]
+    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
+        assistant[:N], the built-in requests
 
     Data:
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
-        text_column: text column; empty: found by its usual names
-        pair_column: second text column of a pair task; empty: found by its usual names
-        label_column: label column; empty: found by its usual names
-        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
-            evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant
-        intent_column: intents of task=nlu; empty: found by its usual names
-        slots_column: BIO tags of task=nlu; empty: found by its usual names
+        text_column: column of the texts; empty: the first with a usual name
+        pair_column: column of the second texts of a pair task; empty: the first with a usual
+            name
+        label_column: column of the labels; empty: the first with a usual name
+        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
+            data; empty: all are classes
+        task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
+            requests
+        intent_column: task=nlu: column of the intents; empty: the first with a usual name
+        slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
-        validation_split: split to choose on; cut from train where absent
-        test_split: split to report on
-        validation_fraction: share of train that becomes validation
-        data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-        max_train: use at most this many train examples; 0: all
-        max_test: use at most this many validation and test examples; 0: all
-        label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does
-        imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest
+        validation_split: split to choose on; cut from train where the dataset has none
+        test_split: split to report results on
+        validation_fraction: share of train that becomes the validation split where the dataset
+            has none
+        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+            built-in dataset
+        max_train: largest number of train examples to use; 0: all
+        max_test: largest number of validation examples and of test examples to use; 0: all
+        label_noise: share of the train labels to redraw uniformly over all classes, to study
+            label errors
+        imbalance: ratio of the largest class to the smallest after thinning train out to a long
+            tail; 1: off
 
     Model:
-        model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
-            encoder)
-        layers: keep only the first encoder layers; 0: all
-        head: the architecture's own head, or three layers
+        model: hub id, directory, tiny / mini / small (BERT trained from scratch) or minilm
+            (packaged encoder)
+        layers: number of encoder layers to keep, from the first on; 0: all
+        head: classification head: the architecture's own (default) or three layers (mlp)
         head_size: hidden width of head=mlp
-        max_length: longest input in tokens; the rest is cut off
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
+        max_length: longest input in tokens; longer texts are cut off
+        vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
         epochs: passes over the train set
         batch_size: examples per optimiser step
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
-        head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one
-        schedule: learning rate over the steps
-        warmup: share of the steps with a rising learning rate
+        learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
+            encoder
+        head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
+            it for a pretrained one
+        schedule: learning rate over the steps: constant, or falling linearly to 0
+        warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
-        max_grad_norm: clip the gradient to this norm; 0: never
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it
-        seed: of everything random in training and sampling: head, order, dropout, draws
-        checkpoints: checkpoints spread evenly over the training
-        checkpoint_every: one checkpoint every so many steps instead; 0: off
-        observe_every: observe who is classified correctly every so many steps; 0: never
-        observe_epochs: epochs observed, and trained by every run after the first
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
-        null_model: also train on empty inputs, as PVI needs
-        folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none
-        import_from: score what was made elsewhere: a folder of checkpoints or training
-            dynamics, or a CSV of scores
-        stack: task=nlu: also train intents and slots, and keep the whole stack
+        max_grad_norm: norm to which gradients are clipped; 0: never
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
+            hardware has it
+        seed: random seed for training and sampling: head, order of examples, dropout, draws
+        checkpoints: number of checkpoints, spread evenly over the training
+        checkpoint_every: optimiser steps from one checkpoint to the next, in place of
+            checkpoints; 0: off
+        observe_every: optimiser steps between observations of which examples are classified
+            correctly; 0: never
+        observe_epochs: epochs in which examples are observed, and which every run after the
+            first trains
+        runs: training runs, each with a seed of its own, over which EL2N, PVI, GraNd and
+            forgetting average
+        null_model: whether to train a model on empty inputs as well, which PVI needs
+        folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
+            elsewhere; empty: train here
+        stack: task=nlu: whether to train the models of intents and slots as well and keep the
+            whole stack
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def score(
@@ -356,31 +382,34 @@ def score(
 ) -> Scores:
     """Score every train example in one pass over all checkpoints.
 
-    training: a training directory: a path or runs:/<id>/training
-    score: scores to compute, each name[@epoch] or name[@from-to]; or all
+    training: training directory to score: a path or runs:/<id>/training
+    score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
 
     Score:
-        split: score the examples of another split, to know them: only train can be pruned
+        split: split whose examples are scored; only train can be pruned
 
     Scores:
-        tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
-        score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training
+        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
+            expression of names
+        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
+            fp32), or auto: that of training
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
-        shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-        self_check: examples compared with plain autograd in each scoring run
-        examples: hardest and easiest examples listed per score
-        export: leave training dynamics for other tools as well: cartography, aum, or both
+        shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
+            to 4096
+        self_check: examples of each scoring run whose values are compared with plain autograd
+        examples: number of hardest and of easiest examples listed per score
+        export: training dynamics to write for other tools: cartography, aum, or both,
+            comma-separated; empty: none
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def sample(
@@ -408,34 +437,35 @@ def sample(
 ) -> Sample:
     """Choose the examples to keep by an arm, score:rule[:normalize].
 
-    scores: a scores directory: a path or runs:/<id>/scores
-    arm: score:rule[:normalize], random, stratified or drop
+    scores: scores directory to sample from: a path or runs:/<id>/scores
+    arm: arm to sample by: score:rule[:normalize], random, stratified or drop
 
     Sample:
-        seed: of ties and draws
+        seed: random seed for ties and draws
 
     Pruning:
-        fractions: fractions of the train set to prune, each in [0, 1)
-        min_per_class: never keep fewer examples of a class than this
-        groups: columns besides the class by whose values pruning is judged, such as
-            speaker,source
-        min_per_intent: task=nlu: never keep fewer examples of an intent than this
-        draws: samples drawn per fraction by a rule that draws
-        temperature: of rule softmax
-        epsilon: smallest weight of rule linear, the largest being 1
-        winsorize: share of the scores clipped at each end by rule linear
-        beta: hardest share that rule ccs prunes first
-        strata: score strata of rule ccs
+        fractions: fractions of the train set to prune, each at least 0 and below 1,
+            comma-separated
+        min_per_class: smallest number of examples of each class to keep
+        groups: columns, comma-separated, by whose values pruning is judged besides the class,
+            such as speaker,source
+        min_per_intent: task=nlu: smallest number of examples of each intent to keep
+        draws: subsets drawn per fraction by a rule that draws at random
+        temperature: temperature of rule softmax: higher is closer to random
+        epsilon: smallest sampling weight of rule linear; the largest is 1
+        winsorize: share of the scores that rule linear clips at each end
+        beta: share of the hardest examples that rule ccs prunes first
+        strata: number of score strata of rule ccs
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def evaluate(
@@ -455,25 +485,25 @@ def evaluate(
 ) -> Curve:
     """Retrain on each subset and draw the pruned-accuracy curve.
 
-    sample: a sample directory: a path or runs:/<id>/sample
+    sample: sample directory to evaluate: a path or runs:/<id>/sample
 
     Retraining:
-        seeds: retrainings per fraction
-        budget: train a subset for the same epochs or the same steps as the full set
-        retrain_with: retrain another model than the scored one:
-            model=minilm&layers=3&learning_rate=3e-4
-        threshold: confidence of the domain below which task=nlu counts a request as
+        seeds: retrainings per fraction, each with a seed of its own
+        budget: train a subset for as many epochs, or as many steps, as the full train set
+        retrain_with: parameters of another model to retrain, such as
+            model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
+        threshold: task=nlu: confidence of the domain below which a request counts as
             unrecoverable
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def search(
@@ -555,109 +585,125 @@ def search(
 ) -> Recommendation:
     """Find how much of a train set can go, by which score and rule, before accuracy suffers.
 
-    scores: a scores directory: a path or runs:/<id>/scores; empty: train and score first
+    scores: scores directory to search: a path or runs:/<id>/scores; empty: train and score
+        first
 
     Data:
-        dataset: hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-            assistant[:N]
+        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
+            assistant[:N], the built-in requests
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
-        text_column: text column; empty: found by its usual names
-        pair_column: second text column of a pair task; empty: found by its usual names
-        label_column: label column; empty: found by its usual names
-        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
-            evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant
-        intent_column: intents of task=nlu; empty: found by its usual names
-        slots_column: BIO tags of task=nlu; empty: found by its usual names
+        text_column: column of the texts; empty: the first with a usual name
+        pair_column: column of the second texts of a pair task; empty: the first with a usual
+            name
+        label_column: column of the labels; empty: the first with a usual name
+        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
+            data; empty: all are classes
+        task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
+            requests
+        intent_column: task=nlu: column of the intents; empty: the first with a usual name
+        slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
-        validation_split: split to choose on; cut from train where absent
-        test_split: split to report on
-        validation_fraction: share of train that becomes validation
-        data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-        max_train: use at most this many train examples; 0: all
-        max_test: use at most this many validation and test examples; 0: all
-        label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does
-        imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest
+        validation_split: split to choose on; cut from train where the dataset has none
+        test_split: split to report results on
+        validation_fraction: share of train that becomes the validation split where the dataset
+            has none
+        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+            built-in dataset
+        max_train: largest number of train examples to use; 0: all
+        max_test: largest number of validation examples and of test examples to use; 0: all
+        label_noise: share of the train labels to redraw uniformly over all classes, to study
+            label errors
+        imbalance: ratio of the largest class to the smallest after thinning train out to a long
+            tail; 1: off
 
     Model:
-        model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
-            encoder)
-        layers: keep only the first encoder layers; 0: all
-        head: the architecture's own head, or three layers
+        model: hub id, directory, tiny / mini / small (BERT trained from scratch) or minilm
+            (packaged encoder)
+        layers: number of encoder layers to keep, from the first on; 0: all
+        head: classification head: the architecture's own (default) or three layers (mlp)
         head_size: hidden width of head=mlp
-        max_length: longest input in tokens; the rest is cut off
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
+        max_length: longest input in tokens; longer texts are cut off
+        vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
         epochs: passes over the train set
         batch_size: examples per optimiser step
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
-        head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one
-        schedule: learning rate over the steps
-        warmup: share of the steps with a rising learning rate
+        learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
+            encoder
+        head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
+            it for a pretrained one
+        schedule: learning rate over the steps: constant, or falling linearly to 0
+        warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
-        max_grad_norm: clip the gradient to this norm; 0: never
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it
-        seed: of everything random in training and sampling: head, order, dropout, draws
-        checkpoints: checkpoints spread evenly over the training
-        checkpoint_every: one checkpoint every so many steps instead; 0: off
-        observe_every: observe who is classified correctly every so many steps; 0: never
-        observe_epochs: epochs observed, and trained by every run after the first
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
-        null_model: also train on empty inputs, as PVI needs
-        folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none
-        import_from: score what was made elsewhere: a folder of checkpoints or training
-            dynamics, or a CSV of scores
-        stack: task=nlu: also train intents and slots, and keep the whole stack
+        max_grad_norm: norm to which gradients are clipped; 0: never
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
+            hardware has it
+        seed: random seed for training and sampling: head, order of examples, dropout, draws
+        checkpoints: number of checkpoints, spread evenly over the training
+        checkpoint_every: optimiser steps from one checkpoint to the next, in place of
+            checkpoints; 0: off
+        observe_every: optimiser steps between observations of which examples are classified
+            correctly; 0: never
+        observe_epochs: epochs in which examples are observed, and which every run after the
+            first trains
+        runs: training runs, each with a seed of its own, over which EL2N, PVI, GraNd and
+            forgetting average
+        null_model: whether to train a model on empty inputs as well, which PVI needs
+        folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
+            elsewhere; empty: train here
+        stack: task=nlu: whether to train the models of intents and slots as well and keep the
+            whole stack
 
     Scores:
         score: scores to search over; empty: those of the directory, or the paper's at every
             epoch
-        tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
-        score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training
+        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
+            expression of names
+        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
+            fp32), or auto: that of training
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
-        shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-        self_check: examples compared with plain autograd in each scoring run
-        examples: hardest and easiest examples listed per score
-        export: leave training dynamics for other tools as well: cartography, aum, or both
+        shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
+            to 4096
+        self_check: examples of each scoring run whose values are compared with plain autograd
+        examples: number of hardest and of easiest examples listed per score
+        export: training dynamics to write for other tools: cartography, aum, or both,
+            comma-separated; empty: none
 
     Retraining:
-        seeds: retrainings per fraction
-        budget: train a subset for the same epochs or the same steps as the full set
-        retrain_with: retrain another model than the scored one:
-            model=minilm&layers=3&learning_rate=3e-4
-        threshold: confidence of the domain below which task=nlu counts a request as
+        seeds: retrainings per fraction, each with a seed of its own
+        budget: train a subset for as many epochs, or as many steps, as the full train set
+        retrain_with: parameters of another model to retrain, such as
+            model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
+        threshold: task=nlu: confidence of the domain below which a request counts as
             unrecoverable
 
     Search:
-        goal: within the tolerance prune most, or lose least per percent pruned; or trade one
-            for the other
-        trials: candidates tried by the study, all its workers together
-        tolerance: accuracy that may be lost against the full train set; 0.01 is one point
-        metric: what is compared; frame_accuracy: requests of task=nlu without any error
+        goal: prune: prune most within the tolerance; efficiency: lose least per percent pruned;
+            frontier: the best trade-offs
+        trials: candidates that the study tries, by all its workers together
+        tolerance: loss of the metric against the full train set that is accepted; 0.01 is one
+            percentage point
+        metric: metric that is compared; frame_accuracy: share of task=nlu requests without any
+            error
         rules: rules to search over, comma-separated; empty: all
-        lowest: smallest percent pruned
-        highest: largest percent pruned
-        test_seeds: retrainings per row of the final test, with seeds of their own
-        storage: SQLAlchemy URL of the study; empty: sqlite in the workdir
-        grace: seconds of silence after which a worker's trial is taken up again
-        datasets: search several, comma-separated, each with own parameters:
+        lowest: smallest percentage of the train set to prune
+        highest: largest percentage of the train set to prune
+        test_seeds: retrainings per row of the final test, each with a seed of its own
+        storage: SQLAlchemy URL of the study's database; empty: SQLite in the workdir
+        grace: seconds without a sign of life after which another worker takes up a trial
+        datasets: datasets to search one by one, comma-separated, each with its own parameters:
             trec,hwu?label_column=domain
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def study(
@@ -742,112 +788,128 @@ def study(
 ) -> dict[str, Comparison]:
     """Run the study that a file describes: one comparison per variant, by its name.
 
-    study: a study file such as studies/imbalance.yaml, which sets other parameters
+    study: study file that sets other parameters, such as studies/imbalance.yaml; empty: none
 
     Study:
-        equal_steps: a second baseline: random trained for as many steps as the full train set
-        scale: small: the study's shorter form
-        arms: arms to compare, comma-separated; random is always among them
-        rescore: iterative pruning: train and score again what is left before each fraction
+        equal_steps: whether to add a second baseline: random trained for as many steps as the
+            full train set
+        scale: full, or small: the shorter form of the study
+        arms: arms to compare, comma-separated; random is always added
+        rescore: whether to prune iteratively: train and score again on what is left before each
+            fraction
 
     Data:
-        dataset: hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-            assistant[:N]
+        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
+            assistant[:N], the built-in requests
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
-        text_column: text column; empty: found by its usual names
-        pair_column: second text column of a pair task; empty: found by its usual names
-        label_column: label column; empty: found by its usual names
-        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
-            evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant
-        intent_column: intents of task=nlu; empty: found by its usual names
-        slots_column: BIO tags of task=nlu; empty: found by its usual names
+        text_column: column of the texts; empty: the first with a usual name
+        pair_column: column of the second texts of a pair task; empty: the first with a usual
+            name
+        label_column: column of the labels; empty: the first with a usual name
+        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
+            data; empty: all are classes
+        task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
+            requests
+        intent_column: task=nlu: column of the intents; empty: the first with a usual name
+        slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
-        validation_split: split to choose on; cut from train where absent
-        test_split: split to report on
-        validation_fraction: share of train that becomes validation
-        data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-        max_train: use at most this many train examples; 0: all
-        max_test: use at most this many validation and test examples; 0: all
-        label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does
-        imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest
+        validation_split: split to choose on; cut from train where the dataset has none
+        test_split: split to report results on
+        validation_fraction: share of train that becomes the validation split where the dataset
+            has none
+        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+            built-in dataset
+        max_train: largest number of train examples to use; 0: all
+        max_test: largest number of validation examples and of test examples to use; 0: all
+        label_noise: share of the train labels to redraw uniformly over all classes, to study
+            label errors
+        imbalance: ratio of the largest class to the smallest after thinning train out to a long
+            tail; 1: off
 
     Model:
-        model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
-            encoder)
-        layers: keep only the first encoder layers; 0: all
-        head: the architecture's own head, or three layers
+        model: hub id, directory, tiny / mini / small (BERT trained from scratch) or minilm
+            (packaged encoder)
+        layers: number of encoder layers to keep, from the first on; 0: all
+        head: classification head: the architecture's own (default) or three layers (mlp)
         head_size: hidden width of head=mlp
-        max_length: longest input in tokens; the rest is cut off
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
+        max_length: longest input in tokens; longer texts are cut off
+        vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
         epochs: passes over the train set
         batch_size: examples per optimiser step
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
-        head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one
-        schedule: learning rate over the steps
-        warmup: share of the steps with a rising learning rate
+        learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
+            encoder
+        head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
+            it for a pretrained one
+        schedule: learning rate over the steps: constant, or falling linearly to 0
+        warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
-        max_grad_norm: clip the gradient to this norm; 0: never
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it
-        seed: of everything random in training and sampling: head, order, dropout, draws
-        checkpoints: checkpoints spread evenly over the training
-        checkpoint_every: one checkpoint every so many steps instead; 0: off
-        observe_every: observe who is classified correctly every so many steps; 0: never
-        observe_epochs: epochs observed, and trained by every run after the first
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
-        null_model: also train on empty inputs, as PVI needs
-        folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none
-        import_from: score what was made elsewhere: a folder of checkpoints or training
-            dynamics, or a CSV of scores
-        stack: task=nlu: also train intents and slots, and keep the whole stack
+        max_grad_norm: norm to which gradients are clipped; 0: never
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
+            hardware has it
+        seed: random seed for training and sampling: head, order of examples, dropout, draws
+        checkpoints: number of checkpoints, spread evenly over the training
+        checkpoint_every: optimiser steps from one checkpoint to the next, in place of
+            checkpoints; 0: off
+        observe_every: optimiser steps between observations of which examples are classified
+            correctly; 0: never
+        observe_epochs: epochs in which examples are observed, and which every run after the
+            first trains
+        runs: training runs, each with a seed of its own, over which EL2N, PVI, GraNd and
+            forgetting average
+        null_model: whether to train a model on empty inputs as well, which PVI needs
+        folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
+            elsewhere; empty: train here
+        stack: task=nlu: whether to train the models of intents and slots as well and keep the
+            whole stack
 
     Scores:
-        score: scores to compute, each name[@epoch] or name[@from-to]; or all
-        tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
-        score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training
+        score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
+        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
+            expression of names
+        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
+            fp32), or auto: that of training
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
-        shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-        self_check: examples compared with plain autograd in each scoring run
-        examples: hardest and easiest examples listed per score
-        export: leave training dynamics for other tools as well: cartography, aum, or both
+        shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
+            to 4096
+        self_check: examples of each scoring run whose values are compared with plain autograd
+        examples: number of hardest and of easiest examples listed per score
+        export: training dynamics to write for other tools: cartography, aum, or both,
+            comma-separated; empty: none
 
     Pruning:
-        fractions: fractions of the train set to prune, each in [0, 1)
-        min_per_class: never keep fewer examples of a class than this
-        groups: columns besides the class by whose values pruning is judged, such as
-            speaker,source
-        min_per_intent: task=nlu: never keep fewer examples of an intent than this
-        draws: samples drawn per fraction by a rule that draws
-        temperature: of rule softmax
-        epsilon: smallest weight of rule linear, the largest being 1
-        winsorize: share of the scores clipped at each end by rule linear
-        beta: hardest share that rule ccs prunes first
-        strata: score strata of rule ccs
+        fractions: fractions of the train set to prune, each at least 0 and below 1,
+            comma-separated
+        min_per_class: smallest number of examples of each class to keep
+        groups: columns, comma-separated, by whose values pruning is judged besides the class,
+            such as speaker,source
+        min_per_intent: task=nlu: smallest number of examples of each intent to keep
+        draws: subsets drawn per fraction by a rule that draws at random
+        temperature: temperature of rule softmax: higher is closer to random
+        epsilon: smallest sampling weight of rule linear; the largest is 1
+        winsorize: share of the scores that rule linear clips at each end
+        beta: share of the hardest examples that rule ccs prunes first
+        strata: number of score strata of rule ccs
 
     Retraining:
-        seeds: retrainings per fraction
-        budget: train a subset for the same epochs or the same steps as the full set
-        retrain_with: retrain another model than the scored one:
-            model=minilm&layers=3&learning_rate=3e-4
-        threshold: confidence of the domain below which task=nlu counts a request as
+        seeds: retrainings per fraction, each with a seed of its own
+        budget: train a subset for as many epochs, or as many steps, as the full train set
+        retrain_with: parameters of another model to retrain, such as
+            model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
+        threshold: task=nlu: confidence of the domain below which a request counts as
             unrecoverable
 
     Execution:
-        device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU)
-        threads: threads of each job; 0: the cores divided by the workers
-        cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
+        device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+        workers: jobs that run at once; 0: one per core, or one on a GPU
+        threads: CPU threads of each job; 0: the cores divided by the workers
+        cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none
-        workdir: where finished and unfinished steps are kept for reuse
-        track: log to MLflow; false: leave the directories only
+        gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
+        workdir: directory that keeps finished and unfinished steps for reuse
+        track: whether to log to MLflow; false: write to the workdir only
     """
 
 def load(directory: Folder) -> Training | Scores | Sample | Curve | Recommendation: ...

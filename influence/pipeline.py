@@ -23,7 +23,7 @@ from influence.config.parameters import (
     narrow,
 )
 from influence.config.parser import again, expand
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import choose
 from influence.evaluation import step as evaluation
 from influence.evaluation.result import Curve

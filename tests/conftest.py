@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-SHAPED = ("scores", "data.slots", "trace", "scoring", "sampling")
+SHAPED = ("scores", "data.tags.slots", "trace", "scoring", "sampling")
 install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.beartype")
 
 

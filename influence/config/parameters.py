@@ -37,66 +37,88 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionConfig(Config):
-    """Where and how fast things run: never part of what a result depends on."""
+    """Where jobs run, how many at once, and where results go; no result depends on it."""
 
-    device: str = parameter("auto", "cpu, cuda, cuda:1, ... or auto: a GPU if there is one")
-    workers: int = parameter(0, "independent jobs at once; 0: one per core (one on a GPU)", 0)
-    threads: int = parameter(0, "threads of each job; 0: the cores divided by the workers", 0)
-    cluster: str = parameter(
-        "", "a Ray cluster for the jobs: its address, or auto; empty: processes of this machine"
+    device: str = parameter(
+        "auto", "where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
     )
-    gpus: float = parameter(0.0, "cluster: GPUs of each job, such as 0.25; 0: none", 0)
-    workdir: str = parameter(".influence", "where finished and unfinished steps are kept for reuse")
-    track: bool = parameter(True, "log to MLflow; false: leave the directories only")
+    workers: int = parameter(0, "jobs that run at once; 0: one per core, or one on a GPU", 0)
+    threads: int = parameter(0, "CPU threads of each job; 0: the cores divided by the workers", 0)
+    cluster: str = parameter(
+        "", "address of a Ray cluster that runs the jobs, or auto; empty: processes of this machine"
+    )
+    gpus: float = parameter(0.0, "GPUs of each job on a Ray cluster, such as 0.25; 0: none", 0)
+    workdir: str = parameter(
+        ".influence", "directory that keeps finished and unfinished steps for reuse"
+    )
+    track: bool = parameter(True, "whether to log to MLflow; false: write to the workdir only")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
-    """Which examples."""
+    """Which examples are used, and how they are read."""
 
     dataset: str = parameter(
         "assistant",
-        "hub id, directory with {train,validation,test}.{parquet,csv,tsv,jsonl}, or assistant[:N]",
+        "hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or "
+        "assistant[:N], the built-in requests",
     )
     dataset_config: str = parameter(
         "", "configuration of a hub dataset, such as sst2 of nyu-mll/glue"
     )
-    text_column: str = parameter("", "text column; empty: found by its usual names")
+    text_column: str = parameter("", "column of the texts; empty: the first with a usual name")
     pair_column: str = parameter(
-        "", "second text column of a pair task; empty: found by its usual names"
+        "", "column of the second texts of a pair task; empty: the first with a usual name"
     )
-    label_column: str = parameter("", "label column; empty: found by its usual names")
+    label_column: str = parameter("", "column of the labels; empty: the first with a usual name")
     unlabelled: str = parameter(
         "auto",
-        "labels that mean no label, such as -1 or ?, comma-separated; auto: by evidence; empty: "
-        "none, every label is a class",
+        "labels that mean none, such as -1 or ?, comma-separated; auto: judged by the data; empty: "
+        "all are classes",
     )
     task: Literal["classify", "nlu"] = parameter(
-        "classify", "classify; nlu: the domains, intents and slots of a voice assistant"
+        "classify",
+        "classify: one label per text; nlu: domain, intent and slots of voice-assistant requests",
     )
-    intent_column: str = parameter("", "intents of task=nlu; empty: found by its usual names")
-    slots_column: str = parameter("", "BIO tags of task=nlu; empty: found by its usual names")
+    intent_column: str = parameter(
+        "", "task=nlu: column of the intents; empty: the first with a usual name"
+    )
+    slots_column: str = parameter(
+        "", "task=nlu: column of the BIO tags; empty: the first with a usual name"
+    )
     train_split: str = parameter("train", "split to train on, score and prune")
     validation_split: str = parameter(
-        "validation", "split to choose on; cut from train where absent"
+        "validation", "split to choose on; cut from train where the dataset has none"
     )
-    test_split: str = parameter("test", "split to report on")
+    test_split: str = parameter("test", "split to report results on")
     validation_fraction: float = parameter(
-        0.1, "share of train that becomes validation", 0.01, 0.99
+        0.1,
+        "share of train that becomes the validation split where the dataset has none",
+        0.01,
+        0.99,
     )
     data_seed: int = parameter(
-        0, "of what is cut, capped and redrawn of the data, and of the built-in dataset", 0, SEED
+        0,
+        "random seed for the validation split, caps, label noise, imbalance and the "
+        "built-in dataset",
+        0,
+        SEED,
     )
-    max_train: int = parameter(0, "use at most this many train examples; 0: all", 0)
-    max_test: int = parameter(0, "use at most this many validation and test examples; 0: all", 0)
+    max_train: int = parameter(0, "largest number of train examples to use; 0: all", 0)
+    max_test: int = parameter(
+        0, "largest number of validation examples and of test examples to use; 0: all", 0
+    )
     label_noise: float = parameter(
         0.0,
-        "share of the train labels redrawn uniformly over all classes, to see what it does",
+        "share of the train labels to redraw uniformly over all classes, to study label errors",
         0,
         1,
     )
     imbalance: float = parameter(
-        1.0, "thin train out into a long tail of classes, the largest so many times the smallest", 1
+        1.0,
+        "ratio of the largest class to the smallest after thinning train out to a long "
+        "tail; 1: off",
+        1,
     )
 
     def __post_init__(self) -> None:
@@ -117,121 +139,161 @@ class DataConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Config):
-    """Which classifier."""
+    """Which classifier is trained."""
 
     model: str = parameter(
         "tiny",
-        "hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged encoder)",
+        "hub id, directory, tiny / mini / small (BERT trained from scratch) or minilm "
+        "(packaged encoder)",
     )
-    layers: int = parameter(0, "keep only the first encoder layers; 0: all", 0)
+    layers: int = parameter(0, "number of encoder layers to keep, from the first on; 0: all", 0)
     head: Literal["default", "mlp"] = parameter(
-        "default", "the architecture's own head, or three layers"
+        "default", "classification head: the architecture's own (default) or three layers (mlp)"
     )
     head_size: int = parameter(64, "hidden width of head=mlp", 1)
-    max_length: int = parameter(128, "longest input in tokens; the rest is cut off", 4)
+    max_length: int = parameter(128, "longest input in tokens; longer texts are cut off", 4)
     vocabulary: int = parameter(
-        8192, "tokens of the WordPiece vocabulary of tiny / mini / small", 100
+        8192, "size in tokens of the WordPiece vocabulary trained for tiny / mini / small", 100
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(ModelConfig):
-    """How a classifier is trained: shared by the scored training and every retraining."""
+    """How a classifier is trained, for its scores and in every retraining."""
 
     epochs: int = parameter(3, "passes over the train set", 1)
     batch_size: int = parameter(32, "examples per optimiser step", 1)
     learning_rate: float = parameter(
-        0.0, "of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
+        0.0, "learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
     )
     head_learning_rate: float = parameter(
-        0.0, "of the head; 0: the encoder's from scratch, ten times that for a pretrained one", 0
+        0.0,
+        "learning rate of the head; 0: the encoder's from scratch, ten times it for a "
+        "pretrained one",
+        0,
     )
-    schedule: Literal["constant", "linear"] = parameter("constant", "learning rate over the steps")
-    warmup: float = parameter(0.0, "share of the steps with a rising learning rate", 0, 1)
+    schedule: Literal["constant", "linear"] = parameter(
+        "constant", "learning rate over the steps: constant, or falling linearly to 0"
+    )
+    warmup: float = parameter(
+        0.0, "share of the steps in which the learning rate rises to its full value", 0, 1
+    )
     weight_decay: float = parameter(0.0, "decoupled weight decay of AdamW", 0)
-    max_grad_norm: float = parameter(1.0, "clip the gradient to this norm; 0: never", 0)
+    max_grad_norm: float = parameter(1.0, "norm to which gradients are clipped; 0: never", 0)
     precision: Literal["fp32", "bf16", "auto"] = parameter(
-        "fp32", "bf16: training under autocast; auto: bf16 where the hardware has it"
+        "fp32",
+        "precision of training: fp32, bf16 (autocast), or auto: bf16 where the hardware has it",
     )
     seed: int = parameter(
-        0, "of everything random in training and sampling: head, order, dropout, draws", 0, SEED
+        0, "random seed for training and sampling: head, order of examples, dropout, draws", 0, SEED
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(FitConfig, DataConfig):
-    """train: fine-tune with checkpoints and observations."""
+    """What a training leaves to be scored: checkpoints, observations, out-of-fold predictions."""
 
-    checkpoints: int = parameter(10, "checkpoints spread evenly over the training", 1)
-    checkpoint_every: int = parameter(0, "one checkpoint every so many steps instead; 0: off", 0)
+    checkpoints: int = parameter(10, "number of checkpoints, spread evenly over the training", 1)
+    checkpoint_every: int = parameter(
+        0, "optimiser steps from one checkpoint to the next, in place of checkpoints; 0: off", 0
+    )
     observe_every: int = parameter(
-        50, "observe who is classified correctly every so many steps; 0: never", 0
+        50,
+        "optimiser steps between observations of which examples are classified correctly; 0: never",
+        0,
     )
     observe_epochs: int = parameter(
-        2, "epochs observed, and trained by every run after the first", 1
+        2, "epochs in which examples are observed, and which every run after the first trains", 1
     )
-    runs: int = parameter(1, "training seeds over which EL2N, PVI, GraNd and forgetting average", 1)
-    null_model: bool = parameter(True, "also train on empty inputs, as PVI needs")
+    runs: int = parameter(
+        1,
+        "training runs, each with a seed of its own, over which EL2N, PVI, GraNd and "
+        "forgetting average",
+        1,
+    )
+    null_model: bool = parameter(
+        True, "whether to train a model on empty inputs as well, which PVI needs"
+    )
     folds: int = parameter(
-        0, "also train so many models on all but one fold, to see every example unseen; 0: none", 0
+        0, "cross-validation folds for out-of-fold predictions of the train set; 0: none", 0
     )
     import_from: str = parameter(
         "",
-        "score what was made elsewhere: a folder of checkpoints or training dynamics, or a CSV of "
-        "scores",
+        "folder of checkpoints or training dynamics, or CSV file of scores, made "
+        "elsewhere; empty: train here",
     )
     stack: bool = parameter(
-        False, "task=nlu: also train intents and slots, and keep the whole stack"
+        False,
+        "task=nlu: whether to train the models of intents and slots as well and keep the "
+        "whole stack",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig(Config):
-    """score: one number per train example and score."""
+    """Which scores are computed, and how."""
 
     score: str = parameter(
         "vog,el2n,forgetting,pvi,tracin",
-        "scores to compute, each name[@epoch] or name[@from-to]; or all",
+        "scores to compute, comma-separated: name, name@epoch or name@from-to; or all",
     )
     tracin_layers: str = parameter(
-        "last_layer", "parameters of TracIn: last_layer, all, classifier or a regular expression"
+        "last_layer",
+        "parameters that TracIn uses: last_layer, all, classifier or a regular expression of names",
     )
     score_precision: Literal["fp32", "bf16", "auto"] = parameter(
-        "fp32", "bf16: scoring under autocast, its ranks compared with fp32; auto: as in training"
+        "fp32",
+        "precision of scoring: fp32, bf16 (autocast; its ranks are compared with fp32), "
+        "or auto: that of training",
     )
     batch_tokens: int = parameter(
         0, "tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU", 0
     )
     shard_size: int = parameter(
-        0, "examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096", 0
+        0, "train examples measured and saved at a time; 0: a sixteenth of all, from 256 to 4096", 0
     )
-    self_check: int = parameter(4, "examples compared with plain autograd in each scoring run", 1)
-    examples: int = parameter(20, "hardest and easiest examples listed per score", 1)
+    self_check: int = parameter(
+        4, "examples of each scoring run whose values are compared with plain autograd", 1
+    )
+    examples: int = parameter(20, "number of hardest and of easiest examples listed per score", 1)
     export: str = parameter(
-        "", "leave training dynamics for other tools as well: cartography, aum, or both"
+        "",
+        "training dynamics to write for other tools: cartography, aum, or both, "
+        "comma-separated; empty: none",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig(Config):
-    """sample: which examples stay at each fraction pruned."""
+    """Which examples stay at each fraction pruned."""
 
-    fractions: str = parameter("0.3,0.5,0.7", "fractions of the train set to prune, each in [0, 1)")
-    min_per_class: int = parameter(1, "never keep fewer examples of a class than this", 0)
+    fractions: str = parameter(
+        "0.3,0.5,0.7",
+        "fractions of the train set to prune, each at least 0 and below 1, comma-separated",
+    )
+    min_per_class: int = parameter(1, "smallest number of examples of each class to keep", 0)
     groups: str = parameter(
-        "", "columns besides the class by whose values pruning is judged, such as speaker,source"
+        "",
+        "columns, comma-separated, by whose values pruning is judged besides the class, "
+        "such as speaker,source",
     )
     min_per_intent: int = parameter(
-        0, "task=nlu: never keep fewer examples of an intent than this", 0
+        0, "task=nlu: smallest number of examples of each intent to keep", 0
     )
-    draws: int = parameter(3, "samples drawn per fraction by a rule that draws", 1)
-    temperature: float = parameter(1.0, "of rule softmax", 1e-6)
-    epsilon: float = parameter(0.01, "smallest weight of rule linear, the largest being 1", 1e-9, 1)
+    draws: int = parameter(3, "subsets drawn per fraction by a rule that draws at random", 1)
+    temperature: float = parameter(
+        1.0, "temperature of rule softmax: higher is closer to random", 1e-6
+    )
+    epsilon: float = parameter(
+        0.01, "smallest sampling weight of rule linear; the largest is 1", 1e-9, 1
+    )
     winsorize: float = parameter(
-        0.01, "share of the scores clipped at each end by rule linear", 0, 0.49
+        0.01, "share of the scores that rule linear clips at each end", 0, 0.49
     )
-    beta: float = parameter(0.1, "hardest share that rule ccs prunes first", 0, 0.99)
-    strata: int = parameter(50, "score strata of rule ccs", 1)
+    beta: float = parameter(
+        0.1, "share of the hardest examples that rule ccs prunes first", 0, 0.99
+    )
+    strata: int = parameter(50, "number of score strata of rule ccs", 1)
 
     def __post_init__(self) -> None:
         """Check the list of fractions as well."""
@@ -241,17 +303,22 @@ class SampleConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(Config):
-    """evaluate: retrain on what is left and measure."""
+    """How a model is retrained on what is left, and measured."""
 
-    seeds: int = parameter(3, "retrainings per fraction", 1)
+    seeds: int = parameter(3, "retrainings per fraction, each with a seed of its own", 1)
     budget: Literal["epochs", "steps"] = parameter(
-        "epochs", "train a subset for the same epochs or the same steps as the full set"
+        "epochs", "train a subset for as many epochs, or as many steps, as the full train set"
     )
     retrain_with: str = parameter(
-        "", "retrain another model than the scored one: model=minilm&layers=3&learning_rate=3e-4"
+        "",
+        "parameters of another model to retrain, such as "
+        "model=minilm&layers=3&learning_rate=3e-4; empty: the scored one",
     )
     threshold: float = parameter(
-        0.5, "confidence of the domain below which task=nlu counts a request as unrecoverable", 0, 1
+        0.5,
+        "task=nlu: confidence of the domain below which a request counts as unrecoverable",
+        0,
+        1,
     )
 
     def __post_init__(self) -> None:
@@ -262,29 +329,35 @@ class EvaluateConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(EvaluateConfig):
-    """search: which score, rule and fraction."""
+    """Which score, rule and fraction a search tries, and what it looks for."""
 
     goal: Literal["prune", "efficiency", "frontier"] = parameter(
         "prune",
-        "within the tolerance prune most, or lose least per percent pruned; or trade one for the "
-        "other",
+        "prune: prune most within the tolerance; efficiency: lose least per percent "
+        "pruned; frontier: the best trade-offs",
     )
-    trials: int = parameter(40, "candidates tried by the study, all its workers together", 1)
+    trials: int = parameter(40, "candidates that the study tries, by all its workers together", 1)
     tolerance: float = parameter(
-        0.01, "accuracy that may be lost against the full train set; 0.01 is one point", 0
+        0.01,
+        "loss of the metric against the full train set that is accepted; 0.01 is one "
+        "percentage point",
+        0,
     )
     metric: Literal["accuracy", "macro_f1", "frame_accuracy"] = parameter(
-        "accuracy", "what is compared; frame_accuracy: requests of task=nlu without any error"
+        "accuracy",
+        "metric that is compared; frame_accuracy: share of task=nlu requests without any error",
     )
     rules: str = parameter("", "rules to search over, comma-separated; empty: all")
-    lowest: int = parameter(5, "smallest percent pruned", 0, 99)
-    highest: int = parameter(95, "largest percent pruned", 1, 99)
+    lowest: int = parameter(5, "smallest percentage of the train set to prune", 0, 99)
+    highest: int = parameter(95, "largest percentage of the train set to prune", 1, 99)
     test_seeds: int = parameter(
-        5, "retrainings per row of the final test, with seeds of their own", 1
+        5, "retrainings per row of the final test, each with a seed of its own", 1
     )
-    storage: str = parameter("", "SQLAlchemy URL of the study; empty: sqlite in the workdir")
+    storage: str = parameter(
+        "", "SQLAlchemy URL of the study's database; empty: SQLite in the workdir"
+    )
     grace: int = parameter(
-        60, "seconds of silence after which a worker's trial is taken up again", 4
+        60, "seconds without a sign of life after which another worker takes up a trial", 4
     )
 
 
@@ -297,9 +370,9 @@ class TrainStep(TrainConfig, ExecutionConfig):
 class ScoreStep(ScoreConfig, ExecutionConfig):
     """Score every train example in one pass over all checkpoints."""
 
-    training: str = parameter("", "a training directory: a path or runs:/<id>/training")
+    training: str = parameter("", "training directory to score: a path or runs:/<id>/training")
     split: Literal["train", "validation", "test"] = parameter(
-        "train", "score the examples of another split, to know them: only train can be pruned"
+        "train", "split whose examples are scored; only train can be pruned"
     )
 
 
@@ -307,16 +380,18 @@ class ScoreStep(ScoreConfig, ExecutionConfig):
 class SampleStep(SampleConfig, ExecutionConfig):
     """Choose the examples to keep by an arm, score:rule[:normalize]."""
 
-    scores: str = parameter("", "a scores directory: a path or runs:/<id>/scores")
-    arm: str = parameter("vog:easy:class", "score:rule[:normalize], random, stratified or drop")
-    seed: int = parameter(0, "of ties and draws", 0, SEED)
+    scores: str = parameter("", "scores directory to sample from: a path or runs:/<id>/scores")
+    arm: str = parameter(
+        "vog:easy:class", "arm to sample by: score:rule[:normalize], random, stratified or drop"
+    )
+    seed: int = parameter(0, "random seed for ties and draws", 0, SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateStep(EvaluateConfig, ExecutionConfig):
     """Retrain on each subset and draw the pruned-accuracy curve."""
 
-    sample: str = parameter("", "a sample directory: a path or runs:/<id>/sample")
+    sample: str = parameter("", "sample directory to evaluate: a path or runs:/<id>/sample")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,19 +399,23 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     """Train, score, sample and evaluate every arm beside random pruning."""
 
     equal_steps: bool = parameter(
-        False, "a second baseline: random trained for as many steps as the full train set"
+        False,
+        "whether to add a second baseline: random trained for as many steps as the full train set",
     )
     study: str = parameter(
-        "", "a study file such as studies/imbalance.yaml, which sets other parameters"
+        "", "study file that sets other parameters, such as studies/imbalance.yaml; empty: none"
     )
-    scale: Literal["full", "small"] = parameter("full", "small: the study's shorter form")
+    scale: Literal["full", "small"] = parameter(
+        "full", "full, or small: the shorter form of the study"
+    )
 
     arms: str = parameter(
         "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
-        "arms to compare, comma-separated; random is always among them",
+        "arms to compare, comma-separated; random is always added",
     )
     rescore: bool = parameter(
-        False, "iterative pruning: train and score again what is left before each fraction"
+        False,
+        "whether to prune iteratively: train and score again on what is left before each fraction",
     )
 
 
@@ -345,14 +424,15 @@ class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
     """Find how much of a train set can go, by which score and rule, before accuracy suffers."""
 
     scores: str = parameter(
-        "", "a scores directory: a path or runs:/<id>/scores; empty: train and score first"
+        "", "scores directory to search: a path or runs:/<id>/scores; empty: train and score first"
     )
     score: str = parameter(
         "", "scores to search over; empty: those of the directory, or the paper's at every epoch"
     )
     datasets: str = parameter(
         "",
-        "search several, comma-separated, each with own parameters: trec,hwu?label_column=domain",
+        "datasets to search one by one, comma-separated, each with its own parameters: "
+        "trec,hwu?label_column=domain",
     )
 
 

@@ -19,8 +19,9 @@ from influence.models.fit import fit, steps_per_epoch
 from influence.models.inputs import cache_of, open_tokens
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens
-from influence.nlu import joint, stack
 from influence.nlu import metrics as nlu_metrics
+from influence.nlu import stack
+from influence.nlu.words import Words, check_tokenizer, read_words
 from influence.runtime import store
 from influence.runtime.devices import settled
 from influence.runtime.engine import Engine, hold
@@ -76,7 +77,7 @@ def check(config: EvaluateConfig, source: Result) -> list[str]:
         return classifier.check_start(fit, None, dataset.label_names, {})
     tokenizer = _tokenizer(source, fit)
     if source.task == "nlu":
-        joint.check_tokenizer(fit.model, tokenizer)
+        check_tokenizer(fit.model, tokenizer)
     read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
     splits = {split: dataset.read(split, read) for split in SPLITS}
     return classifier.check_start(fit, tokenizer, dataset.label_names, splits)
@@ -140,8 +141,8 @@ class _Requests:
     """What a stack reads: both splits with their words, and what the measured one means."""
 
     train: pd.DataFrame
-    words: joint.Words
-    measured: joint.Words
+    words: Words
+    measured: Words
     gold: nlu_metrics.Parses
 
 
@@ -152,7 +153,7 @@ def _open(source: Result, split: Split, fit: FitConfig, cache: Path) -> _Opened:
     if task == "nlu":
         frames = [dataset.read(name) for name in splits]
         words, others = (
-            joint.read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
+            read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
         )
         requests = _Requests(frames[0], words, others, stack.gold(frames[1], names))
         tokens = (words.tokens, others.tokens)
@@ -199,16 +200,8 @@ def _stack(
     requests = opened.requests
     assert requests is not None
     train = (requests.train.iloc[rows].reset_index(drop=True), requests.words.take(rows))
-    seconds, logits, parses = stack.retrain(
-        opened.fit,
-        opened.tokenizer,
-        opened.label_names,
-        train,
-        requests.measured,
-        seed,
-        steps,
-        place.device,
-    )
+    setup = stack.Setup(opened.fit, opened.tokenizer, opened.label_names, place.device)
+    seconds, logits, parses = stack.retrain(setup, train, requests.measured, seed, steps)
     outcomes = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
     outcomes["domain"] = requests.gold.domains
     outcomes["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())

@@ -118,6 +118,8 @@ def bootstrap_change(
     with replacement, the same for every frame, and training seeds, the same for both stacks; the
     ends are percentiles of the resampled changes, inf where a rate rose from 0. Equal `seed`, equal
     draws for every metric. Raises ValueError if frames or seeds do not pair.
+
+    Many parameters: two samples and a rate, then how a bootstrap is drawn, each with its default.
     """
     columns = np.stack([np.stack([_columns(rows) for rows in stack]) for stack in (before, after)])
     rng = np.random.default_rng(seed)

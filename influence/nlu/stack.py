@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,20 @@ from influence.models import tokenizers
 from influence.models.fit import fit, steps_per_epoch
 from influence.models.tokens import Tokens
 from influence.nlu import joint
-from influence.nlu.joint import Joint, Words, read_words
+from influence.nlu.joint import Joint
 from influence.nlu.metrics import Parses
+from influence.nlu.words import Words, read_words
 from influence.runtime import store
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What the classifier and the joint models of a stack are all trained with."""
+
+    config: FitConfig
+    tokenizer: Any
+    domains: tuple[str, ...]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,48 +69,38 @@ def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:
 
 
 def train_classifier(
-    config: FitConfig,
-    tokenizer,
-    domains: tuple[str, ...],
-    tokens: Tokens,
-    labels: np.ndarray,
-    seed: int,
-    steps: int,
-    device: str,
+    setup: Setup, tokens: Tokens, labels: np.ndarray, seed: int, steps: int
 ) -> nn.Module:
     """Return a classifier of domains trained from the starting weights."""
-    model = models.build(config, tokenizer, domains, seed).to(device)
-    for _ in fit(model, tokens, labels, config, seed, (steps,), steps):
+    model = models.build(setup.config, setup.tokenizer, setup.domains, seed).to(setup.device)
+    for _ in fit(model, tokens, labels, setup.config, seed, (steps,), steps):
         pass
     return model
 
 
 def train_joints(
-    config: FitConfig,
-    tokenizer,
-    domains: Sequence[str],
+    setup: Setup,
     frame: pd.DataFrame,
     words: Words,
     seed: int,
-    lengthened: float,
-    device: str,
+    lengthened: float = 1.0,
     kept: Path | None = None,
 ) -> Iterator[tuple[str, Joint]]:
     """Train and yield the joint model of each domain, on the examples of that domain alone.
 
     `words` are those of `frame`; `lengthened`: how many times the usual steps, 1 for
-    `config.epochs` epochs. `kept`: a directory where every model is left as soon as it is
+    `epochs` of the config. `kept`: a directory where every model is left as soon as it is
     finished, and found again. Raises InputError for a domain without examples.
     """
     tags = [slots.read(*pair)[1] for pair in zip(frame["text"], frame["slots"], strict=True)]
     labels, intents = frame["label"].to_numpy(), frame["intent"].to_numpy(dtype=str)
-    counts = np.bincount(labels, minlength=len(domains))
+    counts = np.bincount(labels, minlength=len(setup.domains))
     if not counts.all():
         raise InputError(
-            f"no example of domain {domains[int(counts.argmin())]!r} is left to train on; keep "
-            "some of every domain with min_per_class"
+            f"no example of domain {setup.domains[int(counts.argmin())]!r} is left to train on; "
+            "keep some of every domain with min_per_class"
         )
-    for number, domain in enumerate(domains):
+    for number, domain in enumerate(setup.domains):
         at = kept / str(number) if kept else None
         if at and at.is_dir():
             yield domain, joint.open_saved(at)
@@ -106,10 +108,10 @@ def train_joints(
         rows = np.flatnonzero(labels == number)
         own = [tags[row] for row in rows]
         names = slots.tag_names({tag[2:] for row in own for tag in row if tag != slots.OUTSIDE})
-        model = joint.build(config, tokenizer, sorted(set(intents[rows])), names, seed).to(device)
-        steps = config.epochs * steps_per_epoch(len(rows), config.batch_size)
-        steps = round(steps * lengthened)
-        joint.fit(model, words.take(rows), intents[rows].tolist(), own, config, seed, steps)
+        model = joint.build(setup.config, setup.tokenizer, sorted(set(intents[rows])), names, seed)
+        steps = setup.config.epochs * steps_per_epoch(len(rows), setup.config.batch_size)
+        model, steps = model.to(setup.device), round(steps * lengthened)
+        joint.fit(model, words.take(rows), intents[rows].tolist(), own, setup.config, seed, steps)
         if at:
             with store.replacing(at) as temporary:
                 joint.save(model, temporary)
@@ -138,34 +140,21 @@ def route(
 
 
 def complete(
-    config: FitConfig,
-    tokenizer,
-    domains: tuple[str, ...],
-    classifier: nn.Module,
-    frame: pd.DataFrame,
-    seed: int,
-    device: str = "cpu",
-    kept: Path | None = None,
+    setup: Setup, classifier: nn.Module, frame: pd.DataFrame, seed: int, kept: Path | None = None
 ) -> Stack:
     """Train the joint models that a classifier of domains lacks to be a stack, and keep them.
 
     `kept`: as `train_joints` takes it.
     """
-    words = read_words(tokenizer, frame["text"].tolist(), config.max_length)
-    joints = train_joints(config, tokenizer, domains, frame, words, seed, 1.0, device, kept)
-    bar = tqdm(joints, desc="train intents and slots", total=len(domains), unit="domain", delay=1)
-    return Stack(config, tokenizer, domains, classifier, dict(bar))
+    words = read_words(setup.tokenizer, frame["text"].tolist(), setup.config.max_length)
+    joints = train_joints(setup, frame, words, seed, kept=kept)
+    count = len(setup.domains)
+    bar = tqdm(joints, desc="train intents and slots", total=count, unit="domain", delay=1)
+    return Stack(setup.config, setup.tokenizer, setup.domains, classifier, dict(bar))
 
 
 def retrain(
-    config: FitConfig,
-    tokenizer,
-    domains: tuple[str, ...],
-    train: tuple[pd.DataFrame, Words],
-    measured: Words,
-    seed: int,
-    steps: int,
-    device: str = "cpu",
+    setup: Setup, train: tuple[pd.DataFrame, Words], measured: Words, seed: int, steps: int
 ) -> tuple[float, np.ndarray, Parses]:
     """Train a stack from the starting weights; return seconds and what it makes of `measured`.
 
@@ -175,13 +164,12 @@ def retrain(
     """
     frame, words = train
     labels = frame["label"].to_numpy()
-    lengthened = steps / (config.epochs * steps_per_epoch(len(frame), config.batch_size))
+    usual = setup.config.epochs * steps_per_epoch(len(frame), setup.config.batch_size)
     start = time.perf_counter()
-    common = (seed, steps, device)
-    classifier = train_classifier(config, tokenizer, domains, words.tokens, labels, *common)
+    classifier = train_classifier(setup, words.tokens, labels, seed, steps)
     logits = models.predict(classifier, measured.tokens)
-    joints = train_joints(config, tokenizer, domains, frame, words, seed, lengthened, device)
-    parses = route(logits, domains, joints, measured)
+    joints = train_joints(setup, frame, words, seed, steps / usual)
+    parses = route(logits, setup.domains, joints, measured)
     return time.perf_counter() - start, logits, parses
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from influence.config.parameters import SampleConfig
 from influence.sampling.ranking import fractional_places, largest, places, to_unit
 from influence.shapes import Float, Int
 
 Examples = Float[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
-# Lowest and highest; searched on a log scale where the lowest is > 0.
+# Lowest and highest of a search, on a log scale where the lowest is > 0: values that are worth a
+# trial, inside of what SampleConfig declares legal.
 Range = tuple[float | int, float | int]
 
 REGISTRY: dict[str, "Rule"] = {}
@@ -49,7 +51,8 @@ def rule(*, reference: str, **ranges: Range):
     """Register the decorated function as a rule: larger priority = kept first.
 
     What it reads, by name: hardness (examples,) or hardnesses (scores, examples), labels,
-    generator, recall (classes,). All other names are its parameters, with a default and a range.
+    generator, recall (classes,). All other names are its parameters, each with the
+    default that SampleConfig declares and a range to search.
     """
 
     def register(function):
@@ -91,7 +94,9 @@ def hard(hardness: Examples) -> Examples:
 
 @rule(reference=GUMBEL, temperature=(0.1, 10.0))
 def softmax(
-    hardness: Examples, generator: np.random.Generator, temperature: float = 1.0
+    hardness: Examples,
+    generator: np.random.Generator,
+    temperature: float = SampleConfig.temperature,
 ) -> Examples:
     """Draw what to keep without replacement, with weights exp(hardness / temperature).
 
@@ -109,8 +114,8 @@ def softmax(
 def linear(
     hardnesses: Float[np.ndarray, "scores examples"],
     generator: np.random.Generator,
-    epsilon: float = 0.01,
-    winsorize: float = 0.01,
+    epsilon: float = SampleConfig.epsilon,
+    winsorize: float = SampleConfig.winsorize,
 ) -> Examples:
     """Draw what to keep without replacement, with weights linear in the score, see linear_map.
 
@@ -147,7 +152,10 @@ def stratified(labels: Labels, generator: np.random.Generator) -> Examples:
     strata=(5, 100),
 )
 def ccs(
-    hardness: Examples, generator: np.random.Generator, beta: float = 0.1, strata: int = 50
+    hardness: Examples,
+    generator: np.random.Generator,
+    beta: float = SampleConfig.beta,
+    strata: int = SampleConfig.strata,
 ) -> Int[np.ndarray, " examples"]:
     """Cover all difficulties (coverage-centric): prune the hardest share, then thin out evenly.
 
@@ -180,7 +188,11 @@ def drop(
     return -fractional_places(labels, generator) / weights[labels]
 
 
-def linear_map(values: Examples, epsilon: float = 0.01, winsorize: float = 0.01) -> Examples:
+def linear_map(
+    values: Examples,
+    epsilon: float = SampleConfig.epsilon,
+    winsorize: float = SampleConfig.winsorize,
+) -> Examples:
     """Map scores linearly to [epsilon, 1] after clipping them at two quantiles.
 
     The quantiles are `winsorize` and 1 - `winsorize`: without them one outlier would flatten all

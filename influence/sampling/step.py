@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from influence.config.parameters import SampleConfig, SampleStep, fractions, names
-from influence.data.storage import Dataset, Saved
+from influence.data.dataset import Dataset
+from influence.data.storage import Saved
 from influence.errors import InputError
 from influence.runtime.step import Record, Steps, Task, perform
 from influence.sampling import order as sampling

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from influence import scores as registry
 from influence.config.parameters import FitConfig, SearchConfig, SearchStep, names
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import result as curve
 from influence.evaluation import retraining

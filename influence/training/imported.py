@@ -23,7 +23,7 @@ from influence.models.classifier import Start
 from influence.models.fit import Checkpoint, steps_per_epoch
 from influence.models.inputs import encode
 from influence.models.metrics import metrics_of
-from influence.nlu import joint
+from influence.nlu import words
 from influence.runtime import store
 from influence.training import dynamics, plausibility, result, trainer_output
 from influence.training.result import RunFacts, listed
@@ -76,7 +76,7 @@ def check_model(
     unseen = config.stack  # a stack that is kept reads texts that come later
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
     if config.stack:
-        joint.check_tokenizer(str(last), tokenizer)
+        words.check_tokenizer(str(last), tokenizer)
         notes += classifier.check_start(config, tokenizer, names, dataset.splits, unseen)
     start = Start(f"the checkpoints in {config.import_from}", model, tokenizer)
     fits = _check_predictions(config, last, start, dataset, paired)

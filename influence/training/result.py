@@ -18,8 +18,8 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from influence.config.parameters import FitConfig, TrainConfig
+from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
-from influence.data.storage import Dataset
 from influence.errors import InputError, first_line
 from influence.models import classifier, tokenizers
 from influence.models.fit import Checkpoint

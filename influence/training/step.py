@@ -17,14 +17,15 @@ from influence.config.parameters import (
     narrow,
 )
 from influence.data import load
+from influence.data.dataset import Dataset
 from influence.data.result import DATA, TOKENIZER
-from influence.data.storage import Dataset, digest_of_rest, remarks, save
+from influence.data.storage import digest_of_rest, remarks, save
 from influence.errors import InputError
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
 from influence.models.classifier import Start, check_start, open_checkpoint, started
-from influence.nlu import joint
 from influence.nlu import stack as nlu
+from influence.nlu import words
 from influence.runtime import store
 from influence.runtime.devices import has_bf16, settled
 from influence.runtime.engine import Engine
@@ -158,7 +159,7 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
             imported.tokenizer_of(config, dataset) if own else tokenizers.load_tokenizer(fit, [])
         )
         if config.task == "nlu":
-            joint.check_tokenizer(fit.model, tokenizer)
+            words.check_tokenizer(fit.model, tokenizer)
     check_start(fit, tokenizer, dataset.label_names, dataset.splits)
 
 
@@ -171,7 +172,7 @@ def _check_model(
     if config.model not in pretrained.SCRATCH:
         tokenizer = tokenizers.load_tokenizer(config, [])
         if config.task == "nlu":
-            joint.check_tokenizer(config.model, tokenizer)
+            words.check_tokenizer(config.model, tokenizer)
     unseen = config.stack  # a stack that is kept reads texts that come later
     return started(config, tokenizer, dataset.label_names, dataset.splits, unseen)
 
@@ -208,9 +209,8 @@ def _train_stack(
     names = dataset.label_names
     classifier = open_checkpoint(result.checkpoint_folder(result.run_folder(directory, 0), last))
     kept = directory / store.UNFINISHED / "joint"
-    stack = nlu.complete(
-        fit, tokenizer, names, classifier, dataset.train, config.seed, device, kept
-    )
+    setup = nlu.Setup(fit, tokenizer, names, device)
+    stack = nlu.complete(setup, classifier, dataset.train, config.seed, kept)
     with store.replacing(directory / result.STACK) as at:
         nlu.save(stack, at)
 

@@ -5,9 +5,9 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from influence.data import columns, load, storage
+from influence.data import columns, storage
 from tests.helpers import offenders
-from tests.helpers.tables import SPLITS, load_error, write
+from tests.helpers.tables import SPLITS, load, load_error, write
 
 
 @pytest.mark.parametrize("pair", columns.PAIRS)

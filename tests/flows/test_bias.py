@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from influence.config.parameters import SampleStep
-from influence.data import load
 from influence.errors import InputError
 from influence.sampling.result import Sample
 from influence.sampling.step import check_sample
 from tests.helpers import tiny
 from tests.helpers.mains import ODD
 from tests.helpers.runs import logged, of_step, table
+from tests.helpers.tables import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
@@ -52,7 +52,7 @@ def test_random_at_equal_steps_stands_beside_random(grouped):
 )
 def test_groups_that_cannot_be_used_say_why(grouped, groups, said):
     config = grouped.config
-    read = load.load(config.dataset)
+    read = load(config.dataset)
     with pytest.raises(InputError, match=said):
         check_sample(SampleStep(groups=groups), read)
 

@@ -13,12 +13,13 @@ import pytest
 
 from entrypoints import search
 from influence.config.parameters import SearchStep
-from influence.data import load, storage
+from influence.data import storage
 from influence.evaluation import retraining
 from influence.scoring.result import Scores
 from influence.searching.recommendation import FULL
 from tests.helpers import tiny
 from tests.helpers.runs import all_runs, launch, logged
+from tests.helpers.tables import load
 from tests.report.test_page import Outline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from influence.config.parameters import FitConfig
-from influence.data.storage import Dataset, open_saved, save
+from influence.data.dataset import Dataset
+from influence.data.storage import open_saved, save
 from influence.runtime import store
 from influence.sampling.result import Sample
 from influence.scoring.findings import Columns, write_scores

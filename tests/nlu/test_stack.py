@@ -14,6 +14,7 @@ from influence.models import tokenizers
 from influence.nlu import joint
 from influence.nlu import stack as nlu
 from influence.nlu.metrics import Parses, outcomes, rates
+from influence.nlu.words import Words, read_words
 
 DOMAINS = ("music", "timer")
 CONFIG = FitConfig(
@@ -42,18 +43,20 @@ def tokenizer():
     return tokenizers.load_tokenizer(CONFIG, frame()["text"].tolist())
 
 
+def setup() -> nlu.Setup:
+    return nlu.Setup(CONFIG, tokenizer(), DOMAINS)
+
+
 @cache
 def stack() -> nlu.Stack:
     data, steps = frame(), CONFIG.epochs * 6
     tokens, labels = words_of(data["text"].tolist()).tokens, data["label"].to_numpy()
-    classifier = nlu.train_classifier(
-        CONFIG, tokenizer(), DOMAINS, tokens, labels, seed=0, steps=steps, device="cpu"
-    )
-    return nlu.complete(CONFIG, tokenizer(), DOMAINS, classifier, data, seed=0)
+    classifier = nlu.train_classifier(setup(), tokens, labels, seed=0, steps=steps)
+    return nlu.complete(setup(), classifier, data, seed=0)
 
 
-def words_of(texts) -> joint.Words:
-    return joint.read_words(tokenizer(), texts, CONFIG.max_length)
+def words_of(texts) -> Words:
+    return read_words(tokenizer(), texts, CONFIG.max_length)
 
 
 def test_a_stack_learns_what_words_tell():
@@ -99,9 +102,7 @@ def test_a_retrained_stack_is_the_trained_one():
     texts = data["text"].tolist()
     words = words_of(texts)
     steps = CONFIG.epochs * 6
-    seconds, logits, found = nlu.retrain(
-        CONFIG, tokenizer(), DOMAINS, (data, words), words, 0, steps
-    )
+    seconds, logits, found = nlu.retrain(setup(), (data, words), words, 0, steps)
     whole = stack().parse(texts)
     assert seconds > 0 and found.slots == whole.slots
     assert logits.argmax(1).tolist() == data["label"].tolist()
@@ -119,7 +120,7 @@ def test_a_domain_without_examples_is_told_with_the_way_out():
     left = data[data["label"] == 0].reset_index(drop=True)
     words = words_of(left["text"].tolist())
     with pytest.raises(InputError, match="no example of domain 'timer' is left .* min_per_class"):
-        list(nlu.train_joints(CONFIG, tokenizer(), DOMAINS, left, words, 0, 1.0, "cpu"))
+        list(nlu.train_joints(setup(), left, words, 0))
 
 
 def test_an_intent_under_two_domains_is_told():

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from influence.config.parameters import SampleStep
-from influence.data import load
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
 from influence.sampling.groups import groups_of
@@ -15,6 +14,7 @@ from influence.sampling.step import check_sample, minimums_of
 from tests.helpers import tiny
 from tests.helpers.mains import ODD
 from tests.helpers.runs import logged, of_step, table
+from tests.helpers.tables import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
