@@ -76,7 +76,10 @@ def score(
     fewest: int = 1,
     reference: str,
 ):
-    """Register the decorated function as a score; the arguments are fields of Score, by name."""
+    """Register the decorated function as a score.
+
+    Many parameters: they are the fields of Score, by name.
+    """
 
     def register(function):
         name, needs = function.__name__, tuple(inspect.signature(function).parameters)

@@ -108,7 +108,7 @@ def fit(
 ) -> Iterator[Progress]:
     """Train a classifier in place on `labels` (examples,), with cross-entropy.
 
-    The other parameters, and why there are eight, are those of `loop`.
+    Many parameters: they are those of `loop`, whose objective this one makes of the labels.
     """
 
     def objective(outputs, rows: np.ndarray) -> torch.Tensor:
@@ -138,7 +138,7 @@ def loop(
     never ended; `model` is then one as it was at the start. Raises InputError, at the next stop, if
     it diverges.
 
-    Eight parameters: what is trained, on what and how (four), and which part of the course is run
+    Many parameters: what is trained, on what and how (four), and which part of the course is run
     (seed, stops, steps, begun); callers share none of the two groups as one thing.
     """
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)

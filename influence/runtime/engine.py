@@ -10,9 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
-from influence.config.parameters import ExecutionConfig
 from influence.errors import Terminated
 from influence.runtime.devices import device_named
 from influence.runtime.memory import give_free_memory_back, keep_freed_memory
@@ -99,8 +98,23 @@ def _in_order(results: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
             following += 1
 
 
+class Execution(Protocol):
+    """What an engine reads of a config: see ExecutionConfig for what each means."""
+
+    @property
+    def device(self) -> str: ...  # noqa: D102
+    @property
+    def workers(self) -> int: ...  # noqa: D102
+    @property
+    def threads(self) -> int: ...  # noqa: D102
+    @property
+    def cluster(self) -> str: ...  # noqa: D102
+    @property
+    def gpus(self) -> float: ...  # noqa: D102
+
+
 @contextmanager
-def engine(config: ExecutionConfig) -> Iterator[Engine]:
+def engine(config: Execution) -> Iterator[Engine]:
     """Give an engine for `workers` jobs at once, `threads` threads each, and end its processes.
 
     On a GPU one job runs at a time, in this process, unless `workers` says otherwise; `cluster` has

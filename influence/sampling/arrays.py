@@ -28,7 +28,7 @@ def prune(
     hard ones, such as AUM or a confidence; None for a rule that reads no score (random, stratified,
     drop). Several scores (scores, examples) are blended, by rule linear alone.
     labels: the class of each example (examples,), of any kind: texts or numbers.
-    fraction: the share to prune, at least 0 and below 1.
+    fraction: the share to prune, in [0, 1).
     rule: easy prunes the easiest, hard the hardest; softmax, linear and ccs read the score too.
     normalize: class gives the scores of each class mean 0 and deviation 1 first, dataset those of
     all examples, none leaves them.
@@ -37,8 +37,7 @@ def prune(
     smaller one.
     recall: the validation recall of each class (classes,), in the sorted order of the labels, which
     rule drop needs.
-    parameters: those of the rule: temperature of softmax, epsilon and winsorize of linear, beta and
-    strata of ccs.
+    parameters: temperature of softmax, epsilon and winsorize of linear, beta and strata of ccs.
 
     Lists, arrays and Series are taken by position. Raises InputError for values that are missing,
     of another length than the labels, or unusable.

@@ -175,6 +175,8 @@ def _create(
 
     The latter is linked: it stays where it is, its parent-to-be names it in the tag `LINKED`, and
     what is logged under the key is already there.
+
+    Many parameters: they are the fields of one line of the outbox, by name.
     """
     made = search(experiment, f"tags.`{KEY}` = '{key}'") if again else iter(())
     run, known = next(made, None), None
