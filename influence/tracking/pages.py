@@ -37,16 +37,16 @@ def curves(experiment: str, runs: Iterable[Any]) -> str:
 
 
 def describe(text: str, experiment: str, below: Sequence[Any], linked: Sequence[Any]) -> str:
-    """Return the description of a run: a text, its curves, its steps that ran in an earlier run.
+    """Return the description of a run: a text, its curves, its steps that an earlier run has done.
 
-    `below`: the runs nested in it; `linked`: those that it took over.
+    `below`: the runs nested in it; `linked`: those steps. The link to the curves is in the text's
+    last line: the UI folds a description after a few.
     """
     page = curves(experiment, [*linked, *below])
-    parts = [text, f"[All curves in one chart]({page})." if page else ""]
+    whole = f"{text} [All curves in one chart]({page})." if page else text
     if linked:
-        steps = [f"- {_step(experiment, run)}\n" for run in linked]
-        parts.append("".join(["Finished before, in an earlier run:\n\n", *steps]))
-    whole = "\n\n".join(part.rstrip() for part in parts if part)
+        steps = ", ".join(_link(experiment, run) for run in linked)
+        whole += f"\n\nFinished before, in an earlier run: {steps}."
     return whole if len(whole) <= LONGEST else text
 
 
@@ -55,6 +55,5 @@ def everything(experiment: str) -> str:
     return f"#/experiments/{experiment}/runs?{CLASSIC}&compareRunsMode=CHART"
 
 
-def _step(experiment: str, run: Any) -> str:
-    step, name, run_id = run.data.tags["step"], run.info.run_name, run.info.run_id
-    return f"{step}: run [{name}](#/experiments/{experiment}/runs/{run_id})"
+def _link(experiment: str, run: Any) -> str:
+    return f"[{run.info.run_name}](#/experiments/{experiment}/runs/{run.info.run_id}?{CLASSIC})"

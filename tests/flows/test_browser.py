@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import mlflow
 import pytest
 
+from influence.tracking import run as tracking
 from tests.report.test_page import study  # noqa: F401  a fixture, used by name
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -116,6 +117,13 @@ def test_the_table_of_examples_can_be_sorted_and_filtered(browser, study):  # no
     assert all("forecast" in text for text in left.all_inner_texts())
 
 
+# A line for each arm, with a point for each of 0, 20 and 50 % pruned, all in one chart.
+DRAWN = """arms => [...document.querySelectorAll('.js-plotly-plot')].some(plot =>
+  [...plot.querySelectorAll('.scatterlayer .trace')].filter(line => POINTS).length === arms)"""
+DOTS = DRAWN.replace("POINTS", "line.querySelectorAll('.points path').length === 3")
+LINES = DRAWN.replace("POINTS", "line.querySelector('path.js-line')")
+
+
 def test_the_ui_lays_the_curves_of_all_arms_over_one_another(browser, server, study):  # noqa: F811
     address = f"{server}/#/experiments/{study.top.info.experiment_id}/runs"
     address += "?workflowType=machine_learning&compareRunsMode=CHART"
@@ -123,12 +131,32 @@ def test_the_ui_lays_the_curves_of_all_arms_over_one_another(browser, server, st
     run = page.locator(".ag-row", has_text=study.top.info.run_name)
     run.locator("button").first.click()  # + beside the run: its arms
     arms = len(study.config.arms.split(",")) + 1
-    # A line for each arm, with a point for each of 0, 20 and 50 % pruned, all in one chart.
-    drawn = """arms => [...document.querySelectorAll('.js-plotly-plot')].some(plot =>
-      [...plot.querySelectorAll('.scatterlayer .trace')].filter(line =>
-        line.querySelectorAll('.points path').length === 3).length === arms)"""
-    page.wait_for_function(drawn, arg=arms)
+    section = page.get_by_text("curve/accuracy").first  # drawn when it is in view
+    section.scroll_into_view_if_needed()
+    page.wait_for_function(DOTS, arg=arms)
     assert page.get_by_text("curve/accuracy").count()
+
+
+def test_the_page_that_is_printed_shows_all_curves_at_once(browser, server, study):  # noqa: F811
+    run = study.top.info
+    curves = tracking.Run(run.run_id, run.experiment_id).curves()
+    page = open_page(browser, f"{server}/{curves}", width=1600).page
+    arms = len(study.config.arms.split(",")) + 1
+    page.wait_for_function(LINES, arg=arms)
+
+
+def test_the_run_of_a_comparison_leads_to_its_curves_and_has_charts(browser, server, study):  # noqa: F811
+    run = study.top.info
+    address = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    classic = "?workflowType=machine_learning"
+    page = open_page(browser, address + classic, width=1600).page
+    link = page.get_by_role("link", name="All curves in one chart")
+    with page.context.expect_page() as opened:
+        link.click()
+    assert "#/metric?" in opened.value.url
+    page.goto(f"{address}/model-metrics{classic}")
+    charts = DOTS.replace("some(", "filter(")
+    page.wait_for_function(f"({charts})(1).length >= 3")  # of those in view, each of one arm
 
 
 def test_the_ui_shows_the_report_and_its_texts_do_nothing(browser, server, study):  # noqa: F811

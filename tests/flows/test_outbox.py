@@ -276,12 +276,12 @@ def tree(run_id: str) -> dict:
 
 def described(run, steps: list) -> str:
     """Return the description of a run apart from its links, which have to lead to its steps."""
-    text, *links = run.data.tags.get(operations.NOTE, "").split("\n\n")
-    named = set(re.findall(r"\b[0-9a-f]{32}\b", unquote("".join(links))))
+    note = run.data.tags.get(operations.NOTE, "")
+    named = set(re.findall(r"\b[0-9a-f]{32}\b", unquote(note)))
     assert named <= {step.info.run_id for step in steps}
-    curves = {step.info.run_id for step in steps if step.data.tags["step"] == "evaluate"}
+    curves = {step.info.run_id for step in steps if step.data.tags.get("step") == "evaluate"}
     assert curves <= named
-    return text
+    return note.partition(" [All curves in one chart](")[0].partition("\n\nFinished before")[0]
 
 
 def files(client, run_id: str, folder: str = ""):
