@@ -11,6 +11,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -38,3 +40,17 @@ def tracking_store(tmp_path_factory):
     mlflow.create_experiment(EXPERIMENT, artifact_location=(root / "artifacts").as_uri())
     yield mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(None)
+
+
+def new_experiment(root: Path) -> str:
+    """Make an experiment for one test, where no step is finished yet, and return its name."""
+    import mlflow
+
+    mlflow.create_experiment(str(root), artifact_location=(root / "artifacts").as_uri())
+    return str(root)
+
+
+@pytest.fixture
+def elsewhere(tracking_store, tmp_path, monkeypatch):
+    """Let commands log to an experiment of this test alone, which nothing can be linked from."""
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", new_experiment(tmp_path))

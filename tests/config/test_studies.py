@@ -16,7 +16,7 @@ from influence.config.parameters import FitConfig, MainStep, changed
 from influence.errors import InputError
 from influence.sampling.step import parse_arms
 from tests.flows.test_end_to_end import launch, logged, of_step
-from tests.helpers import tiny
+from tests.helpers import notes, tiny
 from tests.report.test_page import Outline
 
 FILES = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.yaml"))
@@ -221,5 +221,5 @@ class TestARunOfAStudy:
         assert outline.sections == ["pruned-40", "label_errors", "again"]
         text = " ".join(outline.texts)
         for run in of_step(study.runs, "main"):
-            said = run.data.tags["mlflow.note.content"].replace(" %", "\u00a0%")
+            said = notes.verdict(run).replace(" %", "\u00a0%")
             assert f"{run.info.run_name}: {said}" in text

@@ -293,7 +293,7 @@ def test_without_tracking_there_are_directories_only(untracked):
 
 
 def test_the_same_command_again_reuses_every_step_says_so_and_logs_all(
-    study, untracked, monkeypatch, capsys
+    study, untracked, elsewhere, monkeypatch, capsys
 ):
     forbid_computing(monkeypatch)
     runs = launch(main, dataclasses.replace(untracked.config, track=True, workers=1))

@@ -9,7 +9,7 @@ import pytest
 from entrypoints import main
 from influence.config.parameters import MainStep
 from tests.flows.test_end_to_end import launch, logged, of_step
-from tests.helpers import tiny
+from tests.helpers import notes, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
@@ -65,7 +65,7 @@ def test_the_noise_is_in_train_alone_and_the_saved_data_know_it(study):
 
 def test_the_run_is_described_by_its_verdict(study):
     run = study.runs[0]
-    verdict = run.data.tags["mlflow.note.content"]
+    verdict = notes.verdict(run)
     assert verdict.startswith("One seed shows no difference")
     assert (logged(run, "") / "summary.md").read_text().startswith(f"{verdict}\n")
     classes = table(run, "by_class")

@@ -14,6 +14,7 @@ from entrypoints import main
 from influence.config.parameters import MainStep
 from influence.tracking import operations
 from influence.tracking import run as tracking
+from tests.conftest import new_experiment
 from tests.helpers import tiny
 from tests.helpers.faults import Bench, differences
 
@@ -21,12 +22,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
 ]
-
-
-def experiment(root: Path) -> str:
-    """Make an experiment of this test alone and return its name."""
-    mlflow.create_experiment(root.name, artifact_location=(root / "artifacts").as_uri())
-    return root.name
 
 
 def runs_of(name: str) -> list:
@@ -51,7 +46,7 @@ def history(run, name: str) -> list[tuple[int, float]]:
 
 def test_main_that_is_killed_six_times_leaves_the_finished_runs_of_one(tracking_store, tmp_path):
     bench = Bench(tmp_path, "main", tracking_store)
-    bench.environment["MLFLOW_EXPERIMENT_NAME"] = name = experiment(tmp_path)
+    bench.environment["MLFLOW_EXPERIMENT_NAME"] = name = new_experiment(tmp_path)
     generator = np.random.default_rng(7)
     killed = [bench.kill(float(generator.uniform(0, bench.seconds))) for _ in range(6)]
     assert any(killed) and bench.finish() == []
@@ -77,7 +72,7 @@ def test_main_that_is_killed_six_times_leaves_the_finished_runs_of_one(tracking_
 def twice(tracking_store, tmp_path_factory):
     """The same main, given twice in one experiment: its config and the runs of both."""
     root, patch = tmp_path_factory.mktemp("twice"), pytest.MonkeyPatch()
-    patch.setenv("MLFLOW_EXPERIMENT_NAME", name := experiment(root))
+    patch.setenv("MLFLOW_EXPERIMENT_NAME", name := new_experiment(root))
     config = MainStep(
         dataset=str(tiny.write(root / "talk", tiny.frames())),
         workdir=str(root / "work"),

@@ -31,7 +31,8 @@ from influence.runtime.step import Record
 from influence.tracking import connection, operations, outbox
 from influence.tracking import run as tracking
 from influence.tracking.outbox import Outbox
-from tests.helpers import tiny
+from tests.conftest import new_experiment
+from tests.helpers import notes, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 AWAY = requests.ConnectionError("Connection refused")
@@ -220,9 +221,11 @@ class Flaky:
 
 
 @pytest.fixture(scope="module")
-def study(tracking_store, tmp_path_factory) -> SimpleNamespace:
-    """A small main, done, with what it logged while nothing went wrong."""
+def study(tracking_store, tmp_path_factory):
+    """A small main, done in an experiment of its own, with what it logged: nothing went wrong."""
     root = tmp_path_factory.mktemp("study")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MLFLOW_EXPERIMENT_NAME", new_experiment(root))
     config = MainStep(
         dataset=str(tiny.write(root / "talk", tiny.frames())),
         workdir=str(root / "work"),
@@ -234,7 +237,8 @@ def study(tracking_store, tmp_path_factory) -> SimpleNamespace:
         threads=1,
         **tiny.FAST,
     )
-    return SimpleNamespace(config=config, tree=tree(launched(config)))
+    yield SimpleNamespace(config=config, tree=tree(launched(config)))
+    patch.undo()
 
 
 def launched(config) -> str:
@@ -281,7 +285,7 @@ def described(run, steps: list) -> str:
     assert named <= {step.info.run_id for step in steps}
     curves = {step.info.run_id for step in steps if step.data.tags.get("step") == "evaluate"}
     assert curves <= named
-    return note.partition(" [All curves in one chart](")[0].partition("\n\nFinished before")[0]
+    return notes.verdict(run)
 
 
 def files(client, run_id: str, folder: str = ""):
@@ -290,13 +294,6 @@ def files(client, run_id: str, folder: str = ""):
             yield from files(client, run_id, found.path)
         else:
             yield found.path
-
-
-@pytest.fixture
-def elsewhere(monkeypatch, tmp_path):
-    """Let commands log to an experiment of this test alone, where nothing is finished yet."""
-    mlflow.create_experiment(tmp_path.name, artifact_location=(tmp_path / "artifacts").as_uri())
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", tmp_path.name)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from entrypoints import main
 from influence.config.parameters import MainStep
 from tests.flows.test_end_to_end import launch, logged
-from tests.helpers import tiny
+from tests.helpers import notes, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
@@ -80,7 +80,7 @@ def test_the_page_tells_the_whole_story(study):
         *("curves", "by-class", "examples", "map", "scores", "label_errors", "cost", "again"),
     ]
     text = " ".join(outline.texts)
-    assert study.top.data.tags["mlflow.note.content"].replace(" %", "\u00a0%") in text
+    assert notes.verdict(study.top).replace(" %", "\u00a0%") in text
     for arm in ("el2n:easy", "vog:linear:dataset", "stratified", "random"):
         assert arm in text
     assert f"-P dataset={study.config.dataset}" in text and "torch" in text
