@@ -1,10 +1,13 @@
-# make demo: first curve on the built-in dataset.  make test: everything that CI runs.
+# make demo: the first curves on the built-in dataset.  make test: everything that CI runs.
+# make quick: the tests without whole flows, kills and servers.
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: demo test lint
+PYTEST := python -m pytest -n logical --maxprocesses 8 --dist worksteal
+
+.PHONY: demo test quick lint
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
@@ -16,7 +19,10 @@ demo: $(VENV)/.installed
 	@python -m entrypoints.where
 
 test: $(VENV)/.installed lint
-	python -m pytest -n logical --maxprocesses 8 --dist worksteal
+	$(PYTEST)
+
+quick: $(VENV)/.installed
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.installed
 	ruff format --check .

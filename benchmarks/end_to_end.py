@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.measuring import bars, machine, write
+from influence.evaluation.result import Curve
 
 
 def main() -> None:
@@ -51,8 +52,7 @@ def run(dataset: str) -> dict[str, float]:
         (training,) = Path(folder).glob("train-*")
         seconds["score"] = command("score", "--training", str(training), *common)
         seconds["sample and retrain"] = command("main", "--dataset", dataset, *common)
-        files = Path(folder).glob("evaluate-*/points.csv")
-        points = pd.concat([pd.read_csv(path) for path in files])
+        points = pd.concat([Curve(path).points for path in Path(folder).glob("evaluate-*")])
         shared = points["percent_pruned"] == 0  # by all arms
         points["arm"] = points["arm"].where(~shared, "")
         made = len(points.drop_duplicates(["arm", "percent_pruned", "seed"]))

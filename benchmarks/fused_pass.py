@@ -18,12 +18,12 @@ from torch.nn import functional
 from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.measuring import bars, machine, medians, write
-from influence.config.parameters import ModelConfig
+from influence.config.parameters import DataConfig, ModelConfig
 from influence.data import load
 from influence.models import tokenizers
 from influence.models.layers import parameter_group
 from influence.models.tokens import encode
-from influence.runtime.engine import keep_freed_memory
+from influence.runtime.memory import keep_freed_memory
 from influence.trace.gradient_norms import NormRecorder, loop_norms
 from influence.trace.meter import measure
 
@@ -56,7 +56,10 @@ def named_lengths(text: str) -> tuple[str, np.ndarray]:
     """Return the tokens of 32 examples, all as long as `text` says or those of a dataset."""
     if text.isdigit():
         return f"{text} tokens", np.full(BATCH, int(text))
-    dataset, config = load.load(text, max_train=1000), ModelConfig(model="minilm")
+    dataset, config = (
+        load.load(DataConfig(dataset=text, max_train=1000)),
+        ModelConfig(model="minilm"),
+    )
     tokenizer = tokenizers.load_tokenizer(config, [])
     rows = dataset.train.head(BATCH)
     return f"{dataset.name}, padded", encode(tokenizer, rows, config.max_length, False).lengths

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.fused_pass import BATCH, batch, model
 from benchmarks.measuring import bars, machine, medians, write
 from influence.models.layers import parameter_group
-from influence.runtime.engine import keep_freed_memory
+from influence.runtime.memory import keep_freed_memory
 from influence.trace.gradient_norms import NormRecorder, loop_norms
 from influence.trace.meter import measure
 

@@ -26,7 +26,9 @@ CLASSES, WORDS, CHUNK = 4, 2000, 50_000
 HERE = ["--track", "False", "--workers", "1", "--threads", "1"]
 MODEL = ["--model", "tiny", "--layers", "1", "--max_length", "32", "--epochs", "1"]
 ROUNDS = 3
-FEW = 4000  # train examples that the checkpoints are made of
+# Train examples that the checkpoints are made of. One epoch of so many teaches them something:
+# checkpoints that predict no better than guesses are not imported.
+FEW = 16_000
 # A process begins with the peak of the one that starts it: this one is to be small.
 SMALL = """import os, subprocess, sys
 _, status, usage = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0)

@@ -25,11 +25,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import bars, machine, write
 from benchmarks.training import RATE, Inputs
-from influence.config.parameters import ExecutionConfig, FitConfig
+from influence.config.parameters import DataConfig, ExecutionConfig, FitConfig
 from influence.data import load
 from influence.models import classifier, fit
 from influence.models.tokens import usual_tokens
-from influence.runtime.engine import device_named, engine, has_bf16, keep_freed_memory
+from influence.runtime.devices import device_named, has_bf16
+from influence.runtime.engine import engine
+from influence.runtime.memory import keep_freed_memory
 from influence.trace.meter import Meter, Resident
 
 COUNTED = 8  # batches whose work is counted, and that warm up
@@ -55,7 +57,7 @@ def main() -> None:
     if device == "cpu":
         torch.set_num_threads(1)
         keep_freed_memory()
-    dataset = load.load(asked.dataset, max_train=asked.train, max_test=1000)
+    dataset = load.load(DataConfig(dataset=asked.dataset, max_train=asked.train, max_test=1000))
     inputs = Inputs(FitConfig(model=asked.model), dataset)
     asked.tokens = asked.tokens or str(usual_tokens(device))
     crews, budgets = (

@@ -21,12 +21,13 @@ import numpy as np
 import torch
 
 from benchmarks.measuring import bars, machine, write
-from influence.config.parameters import FitConfig
+from influence.config.parameters import DataConfig, FitConfig
 from influence.data import load
 from influence.evaluation import intervals
 from influence.models import classifier, fit, tokenizers
 from influence.models.tokens import Tokens, encode
-from influence.runtime.engine import has_bf16, keep_freed_memory
+from influence.runtime.devices import has_bf16
+from influence.runtime.memory import keep_freed_memory
 
 RATE = 1e-4
 Trained = tuple[torch.nn.Module, float]  # and seconds
@@ -45,7 +46,9 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     keep_freed_memory()
-    dataset = load.load(asked.dataset, max_train=asked.train, max_test=asked.test)
+    dataset = load.load(
+        DataConfig(dataset=asked.dataset, max_train=asked.train, max_test=asked.test)
+    )
     config = FitConfig(
         model=asked.model,
         epochs=asked.epochs,

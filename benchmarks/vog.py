@@ -17,7 +17,7 @@ import torch
 from benchmarks.fused_pass import BATCH, batch, model
 from benchmarks.measuring import bars, machine, medians, write
 from influence.models.tokens import Tokens, starts_of
-from influence.runtime.engine import keep_freed_memory
+from influence.runtime.memory import keep_freed_memory
 from influence.trace.meter import Meter, Resident
 
 CHECKPOINTS, ALONE = 5, 4  # examples of the slow way

@@ -119,55 +119,50 @@ def compare(
         label_column: label column; empty: found by its usual names
         unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
             evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant (classify, nlu)
+        task: classify; nlu: the domains, intents and slots of a voice assistant
         intent_column: intents of task=nlu; empty: found by its usual names
         slots_column: BIO tags of task=nlu; empty: found by its usual names
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where absent
         test_split: split to report on
-        validation_fraction: share of train that becomes validation (at least 0.01, at most 0.5)
+        validation_fraction: share of train that becomes validation
         data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-            (at least 0, at most 2147483647)
-        max_train: use at most this many train examples; 0: all (at least 0)
-        max_test: use at most this many validation and test examples; 0: all (at least 0)
+        max_train: use at most this many train examples; 0: all
+        max_test: use at most this many validation and test examples; 0: all
         label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does (at least 0, at most 1)
+            it does
         imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest (at least 1)
+            smallest
 
     Model:
         model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
             encoder)
-        layers: keep only the first encoder layers; 0: all (at least 0)
-        head: the architecture's own head, or three layers (default, mlp)
-        head_size: hidden width of head=mlp (at least 1)
-        max_length: longest input in tokens; the rest is cut off (at least 4)
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small (at least 100)
+        layers: keep only the first encoder layers; 0: all
+        head: the architecture's own head, or three layers
+        head_size: hidden width of head=mlp
+        max_length: longest input in tokens; the rest is cut off
+        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
 
     Training:
-        epochs: passes over the train set (at least 1)
-        batch_size: examples per optimiser step (at least 1)
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder (at
-            least 0)
+        epochs: passes over the train set
+        batch_size: examples per optimiser step
+        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
         head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one (at least 0)
-        schedule: learning rate over the steps (constant, linear)
-        warmup: share of the steps with a rising learning rate (at least 0, at most 1)
-        weight_decay: decoupled weight decay of AdamW (at least 0)
-        max_grad_norm: clip the gradient to this norm; 0: never (at least 0)
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it (fp32,
-            bf16, auto)
-        seed: of everything random in training and sampling: head, order, dropout, draws (at
-            least 0, at most 2147483647)
-        checkpoints: checkpoints spread evenly over the training (at least 1)
-        checkpoint_every: one checkpoint every so many steps instead; 0: off (at least 0)
-        observe_every: observe who is classified correctly every so many steps; 0: never (at
-            least 0)
-        observe_epochs: epochs observed, and trained by every run after the first (at least 1)
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average (at least 1)
+            pretrained one
+        schedule: learning rate over the steps
+        warmup: share of the steps with a rising learning rate
+        weight_decay: decoupled weight decay of AdamW
+        max_grad_norm: clip the gradient to this norm; 0: never
+        precision: bf16: training under autocast; auto: bf16 where the hardware has it
+        seed: of everything random in training and sampling: head, order, dropout, draws
+        checkpoints: checkpoints spread evenly over the training
+        checkpoint_every: one checkpoint every so many steps instead; 0: off
+        observe_every: observe who is classified correctly every so many steps; 0: never
+        observe_epochs: epochs observed, and trained by every run after the first
+        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
         null_model: also train on empty inputs, as PVI needs
         folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none (at least 0)
+            none
         import_from: score what was made elsewhere: a folder of checkpoints or training
             dynamics, or a CSV of scores
         stack: task=nlu: also train intents and slots, and keep the whole stack
@@ -176,45 +171,41 @@ def compare(
         score: scores to compute, each name[@epoch] or name[@from-to]; or all
         tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
         score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training (fp32, bf16, auto)
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU (at
-            least 0)
+            training
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
         shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-            (at least 0)
-        self_check: examples compared with plain autograd in each scoring run (at least 1)
-        examples: hardest and easiest examples listed per score (at least 1)
+        self_check: examples compared with plain autograd in each scoring run
+        examples: hardest and easiest examples listed per score
         export: leave training dynamics for other tools as well: cartography, aum, or both
 
     Pruning:
         fractions: fractions of the train set to prune, each in [0, 1)
-        min_per_class: never keep fewer examples of a class than this (at least 0)
+        min_per_class: never keep fewer examples of a class than this
         groups: columns besides the class by whose values pruning is judged, such as
             speaker,source
-        min_per_intent: task=nlu: never keep fewer examples of an intent than this (at least 0)
-        draws: samples drawn per fraction by a rule that draws (at least 1)
-        temperature: of rule softmax (at least 1e-06)
-        epsilon: smallest weight of rule linear, the largest being 1 (at least 1e-09, at most 1)
-        winsorize: share of the scores clipped at each end by rule linear (at least 0, at most
-            0.49)
-        beta: hardest share that rule ccs prunes first (at least 0, at most 0.99)
-        strata: score strata of rule ccs (at least 1)
+        min_per_intent: task=nlu: never keep fewer examples of an intent than this
+        draws: samples drawn per fraction by a rule that draws
+        temperature: of rule softmax
+        epsilon: smallest weight of rule linear, the largest being 1
+        winsorize: share of the scores clipped at each end by rule linear
+        beta: hardest share that rule ccs prunes first
+        strata: score strata of rule ccs
 
     Retraining:
-        seeds: retrainings per fraction (at least 1)
-        budget: train a subset for the same epochs or the same steps as the full set (epochs,
-            steps)
+        seeds: retrainings per fraction
+        budget: train a subset for the same epochs or the same steps as the full set
         retrain_with: retrain another model than the scored one:
             model=minilm&layers=3&learning_rate=3e-4
         threshold: confidence of the domain below which task=nlu counts a request as
-            unrecoverable (at least 0, at most 1)
+            unrecoverable
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """
@@ -284,66 +275,61 @@ def train(
         label_column: label column; empty: found by its usual names
         unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
             evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant (classify, nlu)
+        task: classify; nlu: the domains, intents and slots of a voice assistant
         intent_column: intents of task=nlu; empty: found by its usual names
         slots_column: BIO tags of task=nlu; empty: found by its usual names
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where absent
         test_split: split to report on
-        validation_fraction: share of train that becomes validation (at least 0.01, at most 0.5)
+        validation_fraction: share of train that becomes validation
         data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-            (at least 0, at most 2147483647)
-        max_train: use at most this many train examples; 0: all (at least 0)
-        max_test: use at most this many validation and test examples; 0: all (at least 0)
+        max_train: use at most this many train examples; 0: all
+        max_test: use at most this many validation and test examples; 0: all
         label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does (at least 0, at most 1)
+            it does
         imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest (at least 1)
+            smallest
 
     Model:
         model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
             encoder)
-        layers: keep only the first encoder layers; 0: all (at least 0)
-        head: the architecture's own head, or three layers (default, mlp)
-        head_size: hidden width of head=mlp (at least 1)
-        max_length: longest input in tokens; the rest is cut off (at least 4)
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small (at least 100)
+        layers: keep only the first encoder layers; 0: all
+        head: the architecture's own head, or three layers
+        head_size: hidden width of head=mlp
+        max_length: longest input in tokens; the rest is cut off
+        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
 
     Training:
-        epochs: passes over the train set (at least 1)
-        batch_size: examples per optimiser step (at least 1)
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder (at
-            least 0)
+        epochs: passes over the train set
+        batch_size: examples per optimiser step
+        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
         head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one (at least 0)
-        schedule: learning rate over the steps (constant, linear)
-        warmup: share of the steps with a rising learning rate (at least 0, at most 1)
-        weight_decay: decoupled weight decay of AdamW (at least 0)
-        max_grad_norm: clip the gradient to this norm; 0: never (at least 0)
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it (fp32,
-            bf16, auto)
-        seed: of everything random in training and sampling: head, order, dropout, draws (at
-            least 0, at most 2147483647)
-        checkpoints: checkpoints spread evenly over the training (at least 1)
-        checkpoint_every: one checkpoint every so many steps instead; 0: off (at least 0)
-        observe_every: observe who is classified correctly every so many steps; 0: never (at
-            least 0)
-        observe_epochs: epochs observed, and trained by every run after the first (at least 1)
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average (at least 1)
+            pretrained one
+        schedule: learning rate over the steps
+        warmup: share of the steps with a rising learning rate
+        weight_decay: decoupled weight decay of AdamW
+        max_grad_norm: clip the gradient to this norm; 0: never
+        precision: bf16: training under autocast; auto: bf16 where the hardware has it
+        seed: of everything random in training and sampling: head, order, dropout, draws
+        checkpoints: checkpoints spread evenly over the training
+        checkpoint_every: one checkpoint every so many steps instead; 0: off
+        observe_every: observe who is classified correctly every so many steps; 0: never
+        observe_epochs: epochs observed, and trained by every run after the first
+        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
         null_model: also train on empty inputs, as PVI needs
         folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none (at least 0)
+            none
         import_from: score what was made elsewhere: a folder of checkpoints or training
             dynamics, or a CSV of scores
         stack: task=nlu: also train intents and slots, and keep the whole stack
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """
@@ -375,27 +361,24 @@ def score(
 
     Score:
         split: score the examples of another split, to know them: only train can be pruned
-            (train, validation, test)
 
     Scores:
         tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
         score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training (fp32, bf16, auto)
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU (at
-            least 0)
+            training
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
         shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-            (at least 0)
-        self_check: examples compared with plain autograd in each scoring run (at least 1)
-        examples: hardest and easiest examples listed per score (at least 1)
+        self_check: examples compared with plain autograd in each scoring run
+        examples: hardest and easiest examples listed per score
         export: leave training dynamics for other tools as well: cartography, aum, or both
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """
@@ -429,29 +412,28 @@ def sample(
     arm: score:rule[:normalize], random, stratified or drop
 
     Sample:
-        seed: of ties and draws (at least 0, at most 2147483647)
+        seed: of ties and draws
 
     Pruning:
         fractions: fractions of the train set to prune, each in [0, 1)
-        min_per_class: never keep fewer examples of a class than this (at least 0)
+        min_per_class: never keep fewer examples of a class than this
         groups: columns besides the class by whose values pruning is judged, such as
             speaker,source
-        min_per_intent: task=nlu: never keep fewer examples of an intent than this (at least 0)
-        draws: samples drawn per fraction by a rule that draws (at least 1)
-        temperature: of rule softmax (at least 1e-06)
-        epsilon: smallest weight of rule linear, the largest being 1 (at least 1e-09, at most 1)
-        winsorize: share of the scores clipped at each end by rule linear (at least 0, at most
-            0.49)
-        beta: hardest share that rule ccs prunes first (at least 0, at most 0.99)
-        strata: score strata of rule ccs (at least 1)
+        min_per_intent: task=nlu: never keep fewer examples of an intent than this
+        draws: samples drawn per fraction by a rule that draws
+        temperature: of rule softmax
+        epsilon: smallest weight of rule linear, the largest being 1
+        winsorize: share of the scores clipped at each end by rule linear
+        beta: hardest share that rule ccs prunes first
+        strata: score strata of rule ccs
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """
@@ -476,21 +458,20 @@ def evaluate(
     sample: a sample directory: a path or runs:/<id>/sample
 
     Retraining:
-        seeds: retrainings per fraction (at least 1)
-        budget: train a subset for the same epochs or the same steps as the full set (epochs,
-            steps)
+        seeds: retrainings per fraction
+        budget: train a subset for the same epochs or the same steps as the full set
         retrain_with: retrain another model than the scored one:
             model=minilm&layers=3&learning_rate=3e-4
         threshold: confidence of the domain below which task=nlu counts a request as
-            unrecoverable (at least 0, at most 1)
+            unrecoverable
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """
@@ -585,55 +566,50 @@ def search(
         label_column: label column; empty: found by its usual names
         unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
             evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant (classify, nlu)
+        task: classify; nlu: the domains, intents and slots of a voice assistant
         intent_column: intents of task=nlu; empty: found by its usual names
         slots_column: BIO tags of task=nlu; empty: found by its usual names
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where absent
         test_split: split to report on
-        validation_fraction: share of train that becomes validation (at least 0.01, at most 0.5)
+        validation_fraction: share of train that becomes validation
         data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-            (at least 0, at most 2147483647)
-        max_train: use at most this many train examples; 0: all (at least 0)
-        max_test: use at most this many validation and test examples; 0: all (at least 0)
+        max_train: use at most this many train examples; 0: all
+        max_test: use at most this many validation and test examples; 0: all
         label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does (at least 0, at most 1)
+            it does
         imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest (at least 1)
+            smallest
 
     Model:
         model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
             encoder)
-        layers: keep only the first encoder layers; 0: all (at least 0)
-        head: the architecture's own head, or three layers (default, mlp)
-        head_size: hidden width of head=mlp (at least 1)
-        max_length: longest input in tokens; the rest is cut off (at least 4)
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small (at least 100)
+        layers: keep only the first encoder layers; 0: all
+        head: the architecture's own head, or three layers
+        head_size: hidden width of head=mlp
+        max_length: longest input in tokens; the rest is cut off
+        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
 
     Training:
-        epochs: passes over the train set (at least 1)
-        batch_size: examples per optimiser step (at least 1)
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder (at
-            least 0)
+        epochs: passes over the train set
+        batch_size: examples per optimiser step
+        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
         head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one (at least 0)
-        schedule: learning rate over the steps (constant, linear)
-        warmup: share of the steps with a rising learning rate (at least 0, at most 1)
-        weight_decay: decoupled weight decay of AdamW (at least 0)
-        max_grad_norm: clip the gradient to this norm; 0: never (at least 0)
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it (fp32,
-            bf16, auto)
-        seed: of everything random in training and sampling: head, order, dropout, draws (at
-            least 0, at most 2147483647)
-        checkpoints: checkpoints spread evenly over the training (at least 1)
-        checkpoint_every: one checkpoint every so many steps instead; 0: off (at least 0)
-        observe_every: observe who is classified correctly every so many steps; 0: never (at
-            least 0)
-        observe_epochs: epochs observed, and trained by every run after the first (at least 1)
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average (at least 1)
+            pretrained one
+        schedule: learning rate over the steps
+        warmup: share of the steps with a rising learning rate
+        weight_decay: decoupled weight decay of AdamW
+        max_grad_norm: clip the gradient to this norm; 0: never
+        precision: bf16: training under autocast; auto: bf16 where the hardware has it
+        seed: of everything random in training and sampling: head, order, dropout, draws
+        checkpoints: checkpoints spread evenly over the training
+        checkpoint_every: one checkpoint every so many steps instead; 0: off
+        observe_every: observe who is classified correctly every so many steps; 0: never
+        observe_epochs: epochs observed, and trained by every run after the first
+        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
         null_model: also train on empty inputs, as PVI needs
         folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none (at least 0)
+            none
         import_from: score what was made elsewhere: a folder of checkpoints or training
             dynamics, or a CSV of scores
         stack: task=nlu: also train intents and slots, and keep the whole stack
@@ -643,48 +619,43 @@ def search(
             epoch
         tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
         score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training (fp32, bf16, auto)
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU (at
-            least 0)
+            training
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
         shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-            (at least 0)
-        self_check: examples compared with plain autograd in each scoring run (at least 1)
-        examples: hardest and easiest examples listed per score (at least 1)
+        self_check: examples compared with plain autograd in each scoring run
+        examples: hardest and easiest examples listed per score
         export: leave training dynamics for other tools as well: cartography, aum, or both
 
     Retraining:
-        seeds: retrainings per fraction (at least 1)
-        budget: train a subset for the same epochs or the same steps as the full set (epochs,
-            steps)
+        seeds: retrainings per fraction
+        budget: train a subset for the same epochs or the same steps as the full set
         retrain_with: retrain another model than the scored one:
             model=minilm&layers=3&learning_rate=3e-4
         threshold: confidence of the domain below which task=nlu counts a request as
-            unrecoverable (at least 0, at most 1)
+            unrecoverable
 
     Search:
         goal: within the tolerance prune most, or lose least per percent pruned; or trade one
-            for the other (prune, efficiency, frontier)
-        trials: candidates tried by the study, all its workers together (at least 1)
-        tolerance: accuracy that may be lost against the full train set; 0.01 is one point (at
-            least 0)
+            for the other
+        trials: candidates tried by the study, all its workers together
+        tolerance: accuracy that may be lost against the full train set; 0.01 is one point
         metric: what is compared; frame_accuracy: requests of task=nlu without any error
-            (accuracy, macro_f1, frame_accuracy)
         rules: rules to search over, comma-separated; empty: all
-        lowest: smallest percent pruned (at least 0, at most 99)
-        highest: largest percent pruned (at least 1, at most 99)
-        test_seeds: retrainings per row of the final test, with seeds of their own (at least 1)
+        lowest: smallest percent pruned
+        highest: largest percent pruned
+        test_seeds: retrainings per row of the final test, with seeds of their own
         storage: SQLAlchemy URL of the study; empty: sqlite in the workdir
-        grace: seconds of silence after which a worker's trial is taken up again (at least 4)
+        grace: seconds of silence after which a worker's trial is taken up again
         datasets: search several, comma-separated, each with own parameters:
             trec,hwu?label_column=domain
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """
@@ -775,7 +746,7 @@ def study(
 
     Study:
         equal_steps: a second baseline: random trained for as many steps as the full train set
-        scale: small: the study's shorter form (full, small)
+        scale: small: the study's shorter form
         arms: arms to compare, comma-separated; random is always among them
         rescore: iterative pruning: train and score again what is left before each fraction
 
@@ -788,55 +759,50 @@ def study(
         label_column: label column; empty: found by its usual names
         unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: by
             evidence; empty: none, every label is a class
-        task: classify; nlu: the domains, intents and slots of a voice assistant (classify, nlu)
+        task: classify; nlu: the domains, intents and slots of a voice assistant
         intent_column: intents of task=nlu; empty: found by its usual names
         slots_column: BIO tags of task=nlu; empty: found by its usual names
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where absent
         test_split: split to report on
-        validation_fraction: share of train that becomes validation (at least 0.01, at most 0.5)
+        validation_fraction: share of train that becomes validation
         data_seed: of what is cut, capped and redrawn of the data, and of the built-in dataset
-            (at least 0, at most 2147483647)
-        max_train: use at most this many train examples; 0: all (at least 0)
-        max_test: use at most this many validation and test examples; 0: all (at least 0)
+        max_train: use at most this many train examples; 0: all
+        max_test: use at most this many validation and test examples; 0: all
         label_noise: share of the train labels redrawn uniformly over all classes, to see what
-            it does (at least 0, at most 1)
+            it does
         imbalance: thin train out into a long tail of classes, the largest so many times the
-            smallest (at least 1)
+            smallest
 
     Model:
         model: hub id, directory, tiny / mini / small (BERT from scratch), or minilm (packaged
             encoder)
-        layers: keep only the first encoder layers; 0: all (at least 0)
-        head: the architecture's own head, or three layers (default, mlp)
-        head_size: hidden width of head=mlp (at least 1)
-        max_length: longest input in tokens; the rest is cut off (at least 4)
-        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small (at least 100)
+        layers: keep only the first encoder layers; 0: all
+        head: the architecture's own head, or three layers
+        head_size: hidden width of head=mlp
+        max_length: longest input in tokens; the rest is cut off
+        vocabulary: tokens of the WordPiece vocabulary of tiny / mini / small
 
     Training:
-        epochs: passes over the train set (at least 1)
-        batch_size: examples per optimiser step (at least 1)
-        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder (at
-            least 0)
+        epochs: passes over the train set
+        batch_size: examples per optimiser step
+        learning_rate: of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder
         head_learning_rate: of the head; 0: the encoder's from scratch, ten times that for a
-            pretrained one (at least 0)
-        schedule: learning rate over the steps (constant, linear)
-        warmup: share of the steps with a rising learning rate (at least 0, at most 1)
-        weight_decay: decoupled weight decay of AdamW (at least 0)
-        max_grad_norm: clip the gradient to this norm; 0: never (at least 0)
-        precision: bf16: training under autocast; auto: bf16 where the hardware has it (fp32,
-            bf16, auto)
-        seed: of everything random in training and sampling: head, order, dropout, draws (at
-            least 0, at most 2147483647)
-        checkpoints: checkpoints spread evenly over the training (at least 1)
-        checkpoint_every: one checkpoint every so many steps instead; 0: off (at least 0)
-        observe_every: observe who is classified correctly every so many steps; 0: never (at
-            least 0)
-        observe_epochs: epochs observed, and trained by every run after the first (at least 1)
-        runs: training seeds over which EL2N, PVI, GraNd and forgetting average (at least 1)
+            pretrained one
+        schedule: learning rate over the steps
+        warmup: share of the steps with a rising learning rate
+        weight_decay: decoupled weight decay of AdamW
+        max_grad_norm: clip the gradient to this norm; 0: never
+        precision: bf16: training under autocast; auto: bf16 where the hardware has it
+        seed: of everything random in training and sampling: head, order, dropout, draws
+        checkpoints: checkpoints spread evenly over the training
+        checkpoint_every: one checkpoint every so many steps instead; 0: off
+        observe_every: observe who is classified correctly every so many steps; 0: never
+        observe_epochs: epochs observed, and trained by every run after the first
+        runs: training seeds over which EL2N, PVI, GraNd and forgetting average
         null_model: also train on empty inputs, as PVI needs
         folds: also train so many models on all but one fold, to see every example unseen; 0:
-            none (at least 0)
+            none
         import_from: score what was made elsewhere: a folder of checkpoints or training
             dynamics, or a CSV of scores
         stack: task=nlu: also train intents and slots, and keep the whole stack
@@ -845,45 +811,41 @@ def study(
         score: scores to compute, each name[@epoch] or name[@from-to]; or all
         tracin_layers: parameters of TracIn: last_layer, all, classifier or a regular expression
         score_precision: bf16: scoring under autocast, its ranks compared with fp32; auto: as in
-            training (fp32, bf16, auto)
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU (at
-            least 0)
+            training
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
         shard_size: examples measured and saved at a time; 0: a sixteenth of all, 256 to 4096
-            (at least 0)
-        self_check: examples compared with plain autograd in each scoring run (at least 1)
-        examples: hardest and easiest examples listed per score (at least 1)
+        self_check: examples compared with plain autograd in each scoring run
+        examples: hardest and easiest examples listed per score
         export: leave training dynamics for other tools as well: cartography, aum, or both
 
     Pruning:
         fractions: fractions of the train set to prune, each in [0, 1)
-        min_per_class: never keep fewer examples of a class than this (at least 0)
+        min_per_class: never keep fewer examples of a class than this
         groups: columns besides the class by whose values pruning is judged, such as
             speaker,source
-        min_per_intent: task=nlu: never keep fewer examples of an intent than this (at least 0)
-        draws: samples drawn per fraction by a rule that draws (at least 1)
-        temperature: of rule softmax (at least 1e-06)
-        epsilon: smallest weight of rule linear, the largest being 1 (at least 1e-09, at most 1)
-        winsorize: share of the scores clipped at each end by rule linear (at least 0, at most
-            0.49)
-        beta: hardest share that rule ccs prunes first (at least 0, at most 0.99)
-        strata: score strata of rule ccs (at least 1)
+        min_per_intent: task=nlu: never keep fewer examples of an intent than this
+        draws: samples drawn per fraction by a rule that draws
+        temperature: of rule softmax
+        epsilon: smallest weight of rule linear, the largest being 1
+        winsorize: share of the scores clipped at each end by rule linear
+        beta: hardest share that rule ccs prunes first
+        strata: score strata of rule ccs
 
     Retraining:
-        seeds: retrainings per fraction (at least 1)
-        budget: train a subset for the same epochs or the same steps as the full set (epochs,
-            steps)
+        seeds: retrainings per fraction
+        budget: train a subset for the same epochs or the same steps as the full set
         retrain_with: retrain another model than the scored one:
             model=minilm&layers=3&learning_rate=3e-4
         threshold: confidence of the domain below which task=nlu counts a request as
-            unrecoverable (at least 0, at most 1)
+            unrecoverable
 
     Execution:
         device: cpu, cuda, cuda:1, ... or auto: a GPU if there is one
-        workers: independent jobs at once; 0: one per core (one on a GPU) (at least 0)
-        threads: threads of each job; 0: the cores divided by the workers (at least 0)
+        workers: independent jobs at once; 0: one per core (one on a GPU)
+        threads: threads of each job; 0: the cores divided by the workers
         cluster: a Ray cluster for the jobs: its address, or auto; empty: processes of this
             machine
-        gpus: cluster: GPUs of each job, such as 0.25; 0: none (at least 0)
+        gpus: cluster: GPUs of each job, such as 0.25; 0: none
         workdir: where finished and unfinished steps are kept for reuse
         track: log to MLflow; false: leave the directories only
     """

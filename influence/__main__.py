@@ -10,7 +10,7 @@ from influence import __version__
 from influence.config.commands import COMMANDS
 from influence.config.parser import parse, parse_command
 from influence.errors import InputError, Terminated, environmental
-from influence.runtime import engine, environment, packages, signals
+from influence.runtime import environment, memory, packages, signals
 
 HELP = """usage: influence COMMAND [INPUT] [--parameter VALUE ...]
 
@@ -22,7 +22,7 @@ Choose which training examples a text classifier really needs.
 
   influence compare path/to/folder --arms aum:ccs,el2n:easy --epochs 5
 
-The steps can be run one by one; each prints the directory that the next one reads:
+Or run the steps one by one; each prints the directory that the next one reads:
 
   influence train path/to/folder --epochs 5     ->  a training
   influence score TRAINING --score aum,el2n     ->  scores
@@ -76,7 +76,7 @@ def _command(name: str, config: Any) -> None:
 
 def _run(read: Callable[[], Any], work: Callable[[Any], Any]) -> NoReturn:
     environment.prepare()
-    engine.give_large_memory_back()
+    memory.give_large_memory_back()
     workdir = ""
     try:
         workdir = (given := read()).workdir

@@ -17,9 +17,9 @@ from typing import Any
 from transformers import TrainerCallback
 
 from influence import pipeline
-from influence.config.parameters import DataConfig, TrainStep
+from influence.config.parameters import TrainStep
 from influence.data import class_order, load
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.models import compatibility, pretrained, tokenizers
 from influence.runtime import engine as cluster
@@ -52,7 +52,7 @@ class KeepCheckpoints(TrainerCallback):
         if self.directory.exists():
             raise InputError(f"{self.directory} is there already; name another, or remove it")
         config = TrainStep(**self.parameters)
-        dataset = load.load(**config.parameters(DataConfig))
+        dataset = load.load(config)
         class_order.check_numbers("the model", model.config.id2label, dataset.label_names)
         name = self.parameters.get("model") or model.name_or_path or "tiny"
         if processing_class is not None:

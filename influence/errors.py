@@ -58,11 +58,11 @@ def hide_password(text: str) -> str:
     return re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
 
 
-def listed(names: Iterable[str]) -> str:
-    """Return names as a sentence shows them, the first few of many."""
+def listed(names: Iterable[str], many: int = SHOWN) -> str:
+    """Return names as a sentence shows them, the first ones of more than `many`."""
     shown = [name if name.isprintable() else repr(name) for name in names]
-    if len(shown) > SHOWN + 1:
-        shown = [*shown[:SHOWN], f"{len(shown) - SHOWN} more"]
+    if len(shown) > many + 1:
+        shown = [*shown[:many], f"{len(shown) - many} more"]
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 

@@ -5,6 +5,7 @@ where a command line takes comma-separated text. MLflow logs nothing unless trac
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,7 @@ def command(function: Callable[[Any], Any]) -> Callable[..., Any]:
         return function(config)
 
     call.__signature__ = shown  # type: ignore[attr-defined]
-    call.__doc__ = f"{function.__doc__}\n{signatures.parameters_text(called)}\n"
+    call.__doc__ = f"{inspect.getdoc(function)}\n{signatures.parameters_text(called)}\n"
     call.__annotations__ = {}
     return call
 
@@ -163,7 +164,5 @@ def _label_column(config: Any, train: Any) -> str:
     from influence.data import columns
 
     rows = train.to_pandas(ignore_metadata=True)
-    if config.task == "nlu":
-        named = (config.text_column, config.label_column, config.intent_column, config.slots_column)
-        return columns.find_nlu(rows, *named)["label"]
-    return columns.find(rows, config.text_column, config.pair_column, config.label_column)["label"]
+    named = {role: getattr(config, parameter) for role, parameter in columns.NAMED_BY.items()}
+    return columns.find(rows, named, config.task)["label"]

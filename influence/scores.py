@@ -76,7 +76,7 @@ def score(
     fewest: int = 1,
     reference: str,
 ):
-    """Register the decorated function as a score; see Score for the arguments."""
+    """Register the decorated function as a score; the arguments are fields of Score, by name."""
 
     def register(function):
         name, needs = function.__name__, tuple(inspect.signature(function).parameters)

@@ -1,4 +1,4 @@
-"""Check array shapes and types of every call while tests run; give tests a tracking store.
+"""Check array shapes and types of every call while tests run; share what takes long to make.
 
 Property tests try the same examples every time. To look for new ones, take more of them:
 `HYPOTHESIS_PROFILE=long python -m pytest tests/runtime/test_store.py`.
@@ -40,6 +40,22 @@ def tracking_store(tmp_path_factory):
     mlflow.create_experiment(EXPERIMENT, artifact_location=(root / "artifacts").as_uri())
     yield mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="session")
+def compared(tracking_store, tmp_path_factory):
+    """A finished main, to be read only; see `tests.helpers.mains`."""
+    from tests.helpers import mains
+
+    return mains.compared(tmp_path_factory.mktemp("compared"))
+
+
+@pytest.fixture(scope="session")
+def grouped(tracking_store, tmp_path_factory):
+    """A finished main that judges by groups, to be read only; see `tests.helpers.mains`."""
+    from tests.helpers import mains
+
+    return mains.grouped(tmp_path_factory.mktemp("grouped"))
 
 
 def new_experiment(root: Path) -> str:

@@ -1,6 +1,7 @@
 """The Python API: what it shows, what it takes, and what it gives back."""
 
 import inspect
+import os
 import pydoc
 import re
 import subprocess
@@ -116,7 +117,7 @@ def test_prune_draws_the_same_under_one_seed_and_needs_no_values_at_random():
         (dict(labels=[]), "labels is empty"),
         (dict(labels=[None, *"aabba"]), "1 labels are missing, the first in row 0"),
         (dict(labels=[[1, 2]] * 3), "labels must have one axis, not 2"),
-        (dict(fraction=30), "at least 0 and below 1, not 30"),
+        (dict(fraction=30), "at least 0 and below 1, not 30.0"),
         (dict(fraction=0.9), "fewer than 2, as min_per_class=1 requires"),
         (dict(rule="esy"), "unknown rule 'esy'"),
         (dict(normalize="classes"), "unknown normalize 'classes'"),
@@ -247,3 +248,21 @@ def test_nothing_of_mlflow_is_imported_without_tracking(tmp_path):
     run = f"influence.score(influence.train({str(data)!r}, **{work}), 'el2n', workers=1, threads=1)"
     loaded = "print([n for n in ('mlflow', 'optuna', 'matplotlib', 'plotly') if n in sys.modules])"
     assert python(f"import sys, influence; {run}; {loaded}").strip() == "[]"
+
+
+def test_a_script_without_a_guard_uses_worker_processes(comparison, here, tmp_path):
+    training = str(comparison.training.directory)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('run')\n"
+        "import influence\n"
+        f"influence.score({training!r}, 'loss', workdir={str(tmp_path)!r}, "
+        "workers=2, threads=1, shard_size=50)\n"
+    )
+    run = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+    for command in (["-c", run], [str(script)]):
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr

@@ -15,11 +15,11 @@ import torch
 
 from benchmarks import environment, fused_pass, measuring, peers, sampling, throughput, vog
 from benchmarks.training import Inputs
-from influence.data import load
 from influence.models.layers import parameter_group
 from influence.runtime import packages
 from influence.sampling.rules import REGISTRY
 from influence.trace.gradient_norms import loop_norms
+from tests.helpers.tables import load
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +85,9 @@ def test_bars_are_drawn(monkeypatch, tmp_path):
 def test_throughput_counts_the_matrix_products_of_a_training_step(monkeypatch):
     monkeypatch.setattr(throughput, "COUNTED", 1)
     config = replace(throughput.fit_config("tiny", "fp32"), max_length=16)
-    inputs = Inputs(config, load.load("assistant:500", max_train=32, max_test=32))
+    inputs = Inputs(config, load("assistant:500", max_train=32, max_test=32))
     found = throughput.run(config, inputs, "cpu", 1, (2048, 64))
-    model = throughput.models.build(config, inputs.tokenizer, inputs.names, 0)
+    model = throughput.classifier.build(config, inputs.tokenizer, inputs.names, 0)
     layers = [m for m in model.base_model.encoder.modules() if isinstance(m, torch.nn.Linear)]
     weights = sum(layer.weight.numel() for layer in layers)
     padded = int(inputs.tokens.lengths.max())  # all are one batch
@@ -99,7 +99,7 @@ def test_throughput_counts_the_matrix_products_of_a_training_step(monkeypatch):
 
 def test_trainings_at_once_count_from_the_first_begin_to_the_last_end(monkeypatch):
     config = throughput.fit_config("tiny", "fp32")
-    inputs = Inputs(config, load.load("assistant:500", max_train=32, max_test=32))
+    inputs = Inputs(config, load("assistant:500", max_train=32, max_test=32))
     warm, timed = [(0.0, 90.0), (1.0, 91.0)], [(200.0, 210.0), (202.0, 216.0)]
     moments = iter([*warm, *timed])
     workers = SimpleNamespace(
@@ -112,7 +112,7 @@ def test_trainings_at_once_count_from_the_first_begin_to_the_last_end(monkeypatc
 
 def test_a_training_tells_when_it_began_and_ended():
     config = throughput.fit_config("tiny", "fp32")
-    inputs = Inputs(config, load.load("assistant:500", max_train=32, max_test=32))
+    inputs = Inputs(config, load("assistant:500", max_train=32, max_test=32))
     before = time.time()
     began, ended = throughput.train_once(config, inputs, "cpu")
     assert before < began < ended < time.time()

@@ -1,22 +1,25 @@
-"""The one direction of imports, and one door per outside library."""
+"""The one direction of imports, one door per outside library, and sizes that stay readable."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.helpers import tiny
+from tests.helpers import offenders, tiny
 
 ROOT = Path(__file__).parent.parent
 MODULES = {
     str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
     for path in [*ROOT.glob("influence/**/*.py"), *ROOT.glob("entrypoints/*.py")]
 }
+NAMES = {path: name for name, path in MODULES.items()}
 # Each may import those before it, not those after it; within a folder modules import each other.
 ORDER = [
     *(
@@ -26,6 +29,7 @@ ORDER = [
         "config",
         "runtime",
         "data.sources",
+        "data.tags",
         "data",
         "models",
         "nlu",
@@ -52,6 +56,13 @@ STEPS = {
     "evaluate": "evaluation",
     "search": "searching",
 }
+# What a notebook shows of these records is drawn when it is asked for: `plots` is above them.
+SHOWN = {"influence.evaluation.result": "plots", "influence.searching.result": "plots"}
+FLOORS = 13  # of rooms above each other
+LINES, PARAMETERS = 50, 6  # a function stays below these lines, and takes so many parameters
+REASON = "Many parameters:"  # begins the line of a docstring that defends more of them
+# The files of a finished step are known to its record, and to what reads and writes manifests.
+MANIFESTS = ("influence/runtime/*.py", "influence/*/result.py")
 # What changes no result: errors, parameters (they are in the fingerprint themselves), processes. Of
 # the scores a training reads the names alone.
 NEUTRAL = {"errors", "shapes", "config", "runtime"}
@@ -59,13 +70,13 @@ OF_TRAIN = {"scores"}
 
 
 def imports(path: Path) -> set[str]:
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
+            names |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-    return found
+            names |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return names
 
 
 def room(module: str) -> str:
@@ -75,22 +86,24 @@ def room(module: str) -> str:
 
 
 def inside(path: Path) -> set[str]:
-    """The modules of this package that a module imports."""
-    return {name for name in imports(path) if name in MODULES and name != "influence"}
+    """The modules of this package that a module imports, but for what a notebook shows of it."""
+    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    names = {name for name in imports(path) if name in MODULES and name != "influence"}
+    return {name for name in names if room(name) != SHOWN.get(own)}
 
 
 def package(module: str) -> bool:
     return module.startswith("influence.") and not module.endswith("__init__")
 
 
-@pytest.mark.parametrize("library", DOORS)
-def test_an_outside_library_has_one_door(library):
-    users = {
-        room(name)
-        for name, path in MODULES.items()
-        if any(i.split(".")[0] == library for i in imports(path))
-    }
-    assert users <= DOORS[library]
+def test_an_outside_library_has_one_door():
+    intruders = [
+        f"{module} imports {library}"
+        for module, path in MODULES.items()
+        for library in {name.split(".")[0] for name in imports(path)} & set(DOORS)
+        if room(module) not in DOORS[library]
+    ]
+    offenders.none(intruders)
 
 
 def test_imports_go_one_way():
@@ -102,14 +115,14 @@ def test_imports_go_one_way():
         for other in inside(path)
         if place[room(other)] > place[room(module)]
     }
-    assert not upward
+    offenders.none(upward)
 
 
 def test_no_modules_import_each_other_in_a_circle():
     left = {module: inside(path) for module, path in MODULES.items() if package(module)}
     while free := {module for module, needed in left.items() if not needed & set(left)}:
         left = {module: needed for module, needed in left.items() if module not in free}
-    assert not left
+    offenders.none(left)
 
 
 def test_every_module_has_its_place_in_the_one_direction():
@@ -119,30 +132,92 @@ def test_every_module_has_its_place_in_the_one_direction():
 def test_no_folder_holds_more_than_ten_modules():
     modules = [path for path in ROOT.glob("influence/*/**/*.py") if path.name != "__init__.py"]
     held = Counter(str(path.parent.relative_to(ROOT)) for path in modules)
-    assert not {folder: count for folder, count in held.items() if count > 10}
+    offenders.none(f"{folder}: {count}" for folder, count in held.items() if count > 10)
+
+
+@pytest.mark.xfail(strict=False, reason="steps goes into flow")
+def test_rooms_stand_on_few_floors():
+    below = {name: set() for name in ORDER}
+    for module, path in MODULES.items():
+        if package(module):
+            below[room(module)] |= {room(other) for other in inside(path)} - {room(module)}
+    floors: dict[str, list[str]] = {}  # of each room the longest way down, itself the first
+    while left := [name for name in ORDER if name not in floors]:
+        free = [name for name in left if below[name] <= set(floors)]
+        assert free, f"these import each other in a circle: {left}"
+        for name in free:
+            under = max((floors[other] for other in below[name]), key=len, default=[])
+            floors[name] = [name, *under]
+    highest = max(floors.values(), key=len)
+    assert len(highest) <= FLOORS, " > ".join(highest)
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield every function of the package and of the entry points, with where it is."""
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+@pytest.mark.xfail(strict=False, reason="four are still being cut")
+def test_functions_are_short():
+    lengths = {place: node.end_lineno - node.lineno + 1 for place, node in functions()}
+    offenders.none(f"{place}: {lines}" for place, lines in lengths.items() if lines >= LINES)
+
+
+@pytest.mark.xfail(strict=False, reason="records take the place of some, docstrings defend others")
+def test_more_than_six_parameters_have_a_reason():
+    unexplained = []
+    for place, node in functions():
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        count = len([one for one in given if one.arg not in ("self", "cls")])
+        told = (ast.get_docstring(node) or "").splitlines()
+        if count > PARAMETERS and not any(line.startswith(REASON) for line in told):
+            unexplained.append(f"{place}: {count}")
+    offenders.none(unexplained)
+
+
+@pytest.mark.xfail(strict=False, reason="the steps are still being moved to records")
+def test_the_keys_of_a_manifest_are_spelled_in_the_record_of_its_step():
+    known = {path for pattern in MANIFESTS for path in ROOT.glob(pattern)}
+    strangers = [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+        for path in MODULES.values()
+        if path not in known
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"manifest\[|read_manifest", line)
+    ]
+    offenders.none(strangers)
+
+
+def test_importing_the_package_costs_nothing():
+    names = ("mlflow", "pandas", "torch", "transformers")
+    program = f"import influence, sys; print([n for n in {names} if n in sys.modules])"
+    assert in_a_process(program) == "[]\n"
 
 
 def reached(module: str) -> set[str]:
     """The modules that a module imports, directly or not, and itself."""
-    found, new = set(), {module}
+    known, new = set(), {module}
     while new:
-        found |= new
-        new = set().union(*(inside(MODULES[name]) for name in new)) - found
-    return found
+        known |= new
+        new = set().union(*(inside(MODULES[name]) for name in new)) - known
+    return known
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_all_code_that_can_change_a_result_is_in_its_fingerprint_or_in_one_before(step):
-    homes = {name: f"influence.{folder}.step" for name, folder in STEPS.items()}
-    earlier = [*STEPS][: [*STEPS].index(step) + 1]
-    code = set().union(*(import_module(homes[name]).CODE for name in earlier))
-    missing = {
-        module
-        for module in reached(homes[step])
-        if room(module) not in NEUTRAL | (OF_TRAIN if step == "train" else set())
-        and not {module.removeprefix("influence.").replace(".", "/"), *folders(module)} & code
-    }
-    assert not missing
+def test_all_code_that_can_change_a_result_is_in_its_fingerprint_or_in_one_before():
+    code, missing = set(), []
+    for step, folder in STEPS.items():
+        home = f"influence.{folder}.step"
+        code |= set(import_module(home).CODE)
+        missing += [
+            f"{step}: {module}"
+            for module in reached(home)
+            if room(module) not in NEUTRAL | (OF_TRAIN if step == "train" else set())
+            and not {module.removeprefix("influence.").replace(".", "/"), *folders(module)} & code
+        ]
+    offenders.none(missing)
 
 
 def folders(module: str) -> list[str]:
@@ -156,17 +231,23 @@ ABSENT = (  # from a machine with torch, transformers, scikit-learn, pandas and 
 )
 
 
-def on_a_bare_machine(program: str) -> None:
-    absent = f"import sys; sys.modules.update(dict.fromkeys({ABSENT}))\n"
-    command = [sys.executable, "-c", absent + program]
+def in_a_process(program: str) -> str:
+    """Run a program in a process of its own, and return what it prints."""
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def on_a_bare_machine(program: str) -> None:
+    in_a_process(f"import sys; sys.modules.update(dict.fromkeys({ABSENT}))\n{program}")
 
 
 def test_the_core_imports_without_the_libraries_of_the_edge():
     on_a_bare_machine("".join(f"import {name}\n" for name in MODULES if room(name) in CORE))
 
 
+@pytest.mark.slow
 def test_curves_of_all_scores_are_made_without_the_libraries_of_the_edge(tmp_path):
     given = tiny.FAST | {
         "dataset": tiny.write(tmp_path / "talk", tiny.frames()),
@@ -188,6 +269,8 @@ def test_curves_of_all_scores_are_made_without_the_libraries_of_the_edge(tmp_pat
     assert len(points) == 6 and all(table["low"].notna().any() for table in points)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("entrypoints/*.py")), ids=lambda path: path.stem)
-def test_an_entry_point_is_short(path):
-    assert len(path.read_text().splitlines()) <= 45
+def test_entry_points_are_short():
+    lengths = {
+        path.stem: len(path.read_text().splitlines()) for path in ROOT.glob("entrypoints/*.py")
+    }
+    offenders.none(f"{name}: {lines}" for name, lines in lengths.items() if lines > 45)

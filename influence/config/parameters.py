@@ -81,7 +81,9 @@ class DataConfig(Config):
         "validation", "split to choose on; cut from train where absent"
     )
     test_split: str = parameter("test", "split to report on")
-    validation_fraction: float = parameter(0.1, "share of train that becomes validation", 0.01, 0.5)
+    validation_fraction: float = parameter(
+        0.1, "share of train that becomes validation", 0.01, 0.99
+    )
     data_seed: int = parameter(
         0, "of what is cut, capped and redrawn of the data, and of the built-in dataset", 0, SEED
     )
@@ -96,6 +98,21 @@ class DataConfig(Config):
     imbalance: float = parameter(
         1.0, "thin train out into a long tail of classes, the largest so many times the smallest", 1
     )
+
+    def __post_init__(self) -> None:
+        """Check that no parameter is of the other task as well."""
+        super().__post_init__()
+        if self.task == "nlu" and self.pair_column:
+            raise InputError(
+                f"pair_column={self.pair_column!r} is for task=classify: a request is one text"
+            )
+        if self.task == "nlu" and self.label_noise:
+            raise InputError(
+                "label_noise is for task=classify: a new domain would have no such intent"
+            )
+        for name in ("intent_column", "slots_column"):
+            if self.task != "nlu" and getattr(self, name):
+                raise InputError(f"{name}={getattr(self, name)!r} is for task=nlu")
 
 
 @dataclass(frozen=True, kw_only=True)

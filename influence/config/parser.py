@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import inspect
+import re
 import shlex
 import textwrap
 from argparse import SUPPRESS
@@ -64,7 +65,8 @@ def _command_parser(command: Command) -> argparse.ArgumentParser:
     )
     groups = {"": parser.add_argument_group("input")}
     given = _argument(first)
-    groups[""].add_argument(INPUT, nargs="?", metavar=name, **given | {"default": SUPPRESS})
+    shown = given["help"].replace("%(default)s", first.default)
+    groups[""].add_argument(INPUT, nargs="?", metavar=name, default=SUPPRESS, help=shown)
     parser.add_argument(f"--{first.name}", **given | {"help": SUPPRESS})
     for field in others:
         title = command.group(field.name)
@@ -159,13 +161,15 @@ def again(step: str, values: Config) -> str:
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Help in two columns that breaks no value in two."""
+    """Help in two columns, in which a long list breaks after a comma and nowhere else."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=27)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+        wrapper.wordsep_simple_re = re.compile(r"(\s+)|(?<=,)")
+        return wrapper.wrap(text)
 
 
 class _Parser(argparse.ArgumentParser):

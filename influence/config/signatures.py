@@ -97,7 +97,7 @@ def parameters_text(command: Command, width: int = 76) -> str:
         lines += ["", f"{title.capitalize()}:"] if title else [""]
         for field in own:
             indent = "    " if title else ""
-            text = f"{field.name}: {meaning(field)}"
+            text = f"{field.name}: {field.metadata['help'].replace('%%', '%')}"
             lines += textwrap.wrap(
                 text,
                 width,

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from influence.data import labels
-from influence.data.columns import listed, rename
-from influence.data.sources.files import Rows
+from influence.data.columns import NAMED_BY, rename
+from influence.data.columns import names as names_of
+from influence.data.sources.files import ROW, Rows
 from influence.errors import InputError
 
-ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
 MISLABELED = "mislabeled"  # the column that says which labels are known to be wrong
 TRUTHS = {"true", "1", "1.0", "false", "0", "0.0", "", "nan", "none", "<na>"}
-NAMED_BY = {role: f"{role}_column" for role in ("text", "intent", "slots")}
-NAMED_BY["text_pair"] = "pair_column"
 
 
 class Examples(NamedTuple):
@@ -66,7 +64,7 @@ def _renamed(source: Rows, columns: dict[str, str], split: str) -> pd.DataFrame:
     for name in columns.values():
         if name not in rows.columns:
             other = "" if split == "train" else f"; name another split with {split}_split"
-            raise InputError(f"{split} lacks the column {name!r}, it has {listed(rows)}{other}")
+            raise InputError(f"{split} lacks the column {name!r}, it has {names_of(rows)}{other}")
     rows = rename(rows, columns)
     if ROW not in rows:
         rows[ROW] = np.arange(len(rows))

@@ -1,12 +1,12 @@
 """Which columns hold text, pair and label, and how the columns of a source become ours."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 import pyarrow as pa
 
-from influence.errors import InputError
+from influence.errors import InputError, listed
 
 PAIRS = (
     ("premise", "hypothesis"),
@@ -30,69 +30,63 @@ SLOTS = ("slots", "slot_tags", "tags", "ner_tags", "bio")
 REPEATED, MANY_LABELS = 5, 500
 LOOKED_AT, WORDS = 1000, 3
 MANY = 40  # columns in a message
+WITHOUT_DOMAINS = (
+    "; without domains, classify the intents (task=classify, label_column) or copy their column "
+    "under another name"
+)
 RESERVED = ("id", "text", "text_pair", "label")
+NAMED_BY = {  # the parameter that names the column of a role
+    "text": "text_column",
+    "text_pair": "pair_column",
+    "label": "label_column",
+    "intent": "intent_column",
+    "slots": "slots_column",
+}
 
 
-def find(rows: pd.DataFrame, text: str, pair: str, label: str) -> dict[str, str]:
-    """Map text, label and, for pairs, text_pair to source columns, as named or by usual names.
+def find(rows: pd.DataFrame, named: Mapping[str, str], task: str) -> dict[str, str]:
+    """Map the roles that a task has to source columns, as `named` by role, or by usual names.
 
-    Raises InputError for a named column that is not there, or if none has a usual name.
+    The roles are text, label and, for pairs, text_pair; with task nlu text, label (the domain),
+    intent and slots. Raises InputError for a named column that is not there, if none has a usual
+    name, and for one column in two roles.
     """
     if not len(rows.columns):
         raise InputError("train holds no examples")
-    for parameter, name in {
-        "text_column": text,
-        "pair_column": pair,
-        "label_column": label,
-    }.items():
+    for role, name in named.items():
         if name and name not in rows.columns:
-            raise InputError(f"{parameter}={name!r} is not among the columns {listed(rows)}")
+            raise InputError(f"{NAMED_BY[role]}={name!r} is not among the columns {names(rows)}")
     usual = _usual(rows)
-    label = label or _first(LABELS, usual, {text, pair})
+    columns = _of_nlu(named, usual) if task == "nlu" else _of_classify(named, usual)
+    for role, name in columns.items():
+        if not name:
+            raise InputError(
+                f"task={task} needs {NAMED_BY[role]}, and no column has a usual name for it; the "
+                f"columns are {names(rows)}"
+            )
+    if len(set(columns.values())) < len(columns):
+        hint = WITHOUT_DOMAINS if task == "nlu" else ""
+        raise InputError(f"{listed(columns)} must be different columns, not {columns}{hint}")
+    return columns
+
+
+def _of_classify(named: Mapping[str, str], usual: Mapping[str, str]) -> dict[str, str]:
+    text, pair = named.get("text", ""), named.get("text_pair", "")
+    label = named.get("label") or _first(LABELS, usual, {text, pair})
     for first, second in PAIRS:
         pair_is_there = first in usual and usual.get(second, "") not in ("", label)
         if not text and pair_is_there and pair in ("", usual[second]):
             text, pair = usual[first], usual[second]
     text = text or _first(TEXTS, usual, {pair, label})
-    for parameter, name in {"text_column": text, "label_column": label}.items():
-        if not name:
-            raise InputError(f"no column has a usual name; give {parameter}, one of {listed(rows)}")
-    columns = {"text": text, "text_pair": pair, "label": label}
-    columns = {role: name for role, name in columns.items() if name}
-    if len(set(columns.values())) < len(columns):
-        raise InputError(f"text, pair and label must be different columns, not {columns}")
-    return columns
+    return {"text": text, **({"text_pair": pair} if pair else {}), "label": label}
 
 
-def find_nlu(rows: pd.DataFrame, text: str, domain: str, intent: str, slots: str) -> dict[str, str]:
-    """Map text, label (the domain), intent and slots to source columns, as named or usually named.
-
-    Raises InputError as `find` does.
-    """
-    usual = _usual(rows)
-    named = {"label_column": domain, "intent_column": intent, "slots_column": slots}
-    for parameter, name in named.items():
-        if name and name not in rows.columns:
-            raise InputError(f"{parameter}={name!r} is not among the columns {listed(rows)}")
-    domain = domain or _first(DOMAINS, usual, {text})
-    intent = intent or _first(INTENTS, usual, {text, domain})
-    slots = slots or _first(SLOTS, usual, {text, domain, intent})
-    found = {"label_column": domain, "intent_column": intent, "slots_column": slots}
-    for parameter, name in found.items():
-        if not name:
-            raise InputError(
-                f"task=nlu needs {parameter}, and no column has a usual name for it; give one of "
-                f"{listed(rows)}"
-            )
-    if len({domain, intent, slots}) < 3:
-        raise InputError(
-            f"task=nlu needs different columns for domain, intent and slots, not {domain!r}, "
-            f"{intent!r} and {slots!r}; without domains, classify the intents (task=classify, "
-            "label_column) or copy their column under another name"
-        )
-    text = find(rows, text or _first(TEXTS, usual, {domain, intent, slots}), "", domain)["text"]
-    if text in (intent, slots):
-        raise InputError(f"text_column={text!r} is also the column of intents or slots")
+def _of_nlu(named: Mapping[str, str], usual: Mapping[str, str]) -> dict[str, str]:
+    text = named.get("text", "")
+    domain = named.get("label") or _first(DOMAINS, usual, {text})
+    intent = named.get("intent") or _first(INTENTS, usual, {text, domain})
+    slots = named.get("slots") or _first(SLOTS, usual, {text, domain, intent})
+    text = text or _first(TEXTS, usual, {domain, intent, slots})
     return {"text": text, "label": domain, "intent": intent, "slots": slots}
 
 
@@ -125,10 +119,9 @@ def rename(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     return rows.assign(**changed)[[*columns.values(), *others]].rename(columns=names)
 
 
-def listed(rows: pd.DataFrame) -> str:
-    """Return the column names as a message shows them, the first of very many."""
-    more = [f"{len(rows.columns) - MANY} more"] if len(rows.columns) > MANY else []
-    return ", ".join([*map(repr, rows.columns[:MANY]), *more])
+def names(rows: pd.DataFrame) -> str:
+    """Return the names of the columns as a message shows them."""
+    return listed(map(repr, rows.columns), MANY)
 
 
 def _usual(rows: pd.DataFrame) -> dict[str, str]:
@@ -137,7 +130,7 @@ def _usual(rows: pd.DataFrame) -> dict[str, str]:
     return plain | {name: name for name in rows.columns if name in plain}
 
 
-def _first(names: tuple[str, ...], usual: dict[str, str], taken: set[str]) -> str:
+def _first(names: tuple[str, ...], usual: Mapping[str, str], taken: set[str]) -> str:
     return next((usual[name] for name in names if usual.get(name, "") not in {"", *taken}), "")
 
 

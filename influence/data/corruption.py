@@ -3,10 +3,39 @@
 Who is chosen depends on the ids and a seed alone, not on the order of the rows.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from influence.data.cleaning import digest_of
+from influence.config.parameters import DataConfig
+from influence.data import cleaning
+from influence.data.dataset import Dataset, digest_of
+
+
+def corrupted(dataset: Dataset, config: DataConfig) -> Dataset:
+    """Return the dataset with the long tail and the label noise that are asked for in train."""
+    train, notes = dataset.train, []
+    if config.imbalance > 1:
+        train = make_long_tail(train, config.imbalance, config.data_seed)
+        sizes = train["label"].value_counts()
+        notes.append(
+            f"imbalance={config.imbalance:g} left {len(train)} of {len(dataset.train)} train rows, "
+            f"classes of {sizes.max()} to {sizes.min()}"
+        )
+    if config.label_noise:
+        clean, classes = train["label"], len(dataset.label_names)
+        train = add_label_noise(train, classes, config.label_noise, config.data_seed)
+        wrong = float((train["label"] != clean).mean())
+        notes.append(
+            f"label_noise={config.label_noise:g} redrew "
+            f"{round(config.label_noise * len(train))} train labels, "
+            f"{100 * wrong:.2f} % of all are now wrong"
+        )
+    if not notes:
+        return dataset
+    digest = digest_of(dataset.splits | {"train": train}, dataset.label_names)
+    return replace(dataset, train=train, digest=digest, notes=(*dataset.notes, *notes))
 
 
 def add_label_noise(rows: pd.DataFrame, classes: int, share: float, seed: int) -> pd.DataFrame:
@@ -40,4 +69,6 @@ def make_long_tail(rows: pd.DataFrame, ratio: float, seed: int) -> pd.DataFrame:
 
 def _uniform(rows: pd.DataFrame, salt: str) -> np.ndarray:
     """Return a number in [0, 1) per row, made of its id."""
-    return np.array([int(digest_of(f"{salt} {name}"), 16) // 2**12 / 2**52 for name in rows["id"]])
+    return np.array(
+        [int(cleaning.digest_of(f"{salt} {name}"), 16) // 2**12 / 2**52 for name in rows["id"]]
+    )

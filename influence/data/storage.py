@@ -1,4 +1,4 @@
-"""A dataset in memory, and on disk, where it is written and read in parts.
+"""A dataset on disk, written and read in parts.
 
 What is not asked for is not in memory: a column, a few rows, or one part of a split after another.
 """
@@ -16,39 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from influence.data.dataset import HASHED, SPLITS, Dataset, Digest, digest_of
 from influence.errors import InputError
 from influence.runtime.store import NOT_JSON, file_digest, link, replacing, write_json
 
-SPLITS = ("train", "validation", "test")
-HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
 FACTS = ("name", "label_names", "digest", "dropped", "notes", "source")
 PART = 16384  # rows that are in memory at a time
 Add = Callable[[pa.Table], None]  # adds rows to a file
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Three splits with the same columns: id, text, text_pair (pair tasks only), label, others."""
-
-    name: str
-    train: pd.DataFrame
-    validation: pd.DataFrame
-    test: pd.DataFrame
-    label_names: tuple[str, ...]
-    digest: str
-    dropped: dict[str, int]
-    notes: tuple[str, ...] = ()
-    source: str = ""  # the files and columns that it was read from, as a sentence
-
-    @property
-    def is_pair(self) -> bool:
-        """Say whether an example is a pair of texts (then there is a column text_pair)."""
-        return "text_pair" in self.train.columns
-
-    @property
-    def splits(self) -> dict[str, pd.DataFrame]:
-        """Return the three splits by name, in the order train, validation, test."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +183,7 @@ def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray], part: int = PART
         write_json(directory / "dataset.json", {**facts, "files": _files(directory)})
 
 
-def told(dataset: Dataset | Saved) -> list[str]:
+def remarks(dataset: Dataset | Saved) -> list[str]:
     """Return what there is to say of a dataset: what was read, left out, cut and decided."""
     dropped = [f"left out {count} {what}" for what, count in dataset.dropped.items()]
     return [*filter(None, [dataset.source]), *dropped, *dataset.notes]
@@ -248,27 +222,13 @@ def rows_file(path: Path, part: int = PART) -> Iterator[Add]:
             writers[0].write_table(pa.concat_tables(waiting))
 
 
-def texts_of(rows: pd.DataFrame) -> list[str]:
-    """Return all texts of a split, of pairs the first ones first."""
-    columns = [name for name in ("text", "text_pair") if name in rows]
-    return [text for name in columns for text in rows[name]]
-
-
-def digest_of(splits: Mapping[str, pd.DataFrame], label_names: Sequence[str]) -> str:
-    """Return a digest of what a dataset means: ids, labels, and the annotation of task nlu."""
-    found = Digest()
-    for split in SPLITS:
-        found.add(split, splits[split])
-    return found.of(label_names)
-
-
 def digest_of_rest(dataset: Dataset, part: int = PART) -> str:
     """Return a digest of all that `digest_of` leaves out: other columns, and what there is to say.
 
     No training depends on it, but what is kept beside a training does, such as the groups by which
     pruning is judged.
     """
-    hashed = hashlib.blake2b(json.dumps(told(dataset)).encode(), digest_size=16)
+    hashed = hashlib.blake2b(json.dumps(remarks(dataset)).encode(), digest_size=16)
     for split, rows in dataset.splits.items():
         for name in sorted(set(rows.columns) - {*HASHED, "text", "text_pair"}, key=str):
             hashed.update(f"{split} {name}".encode())
@@ -276,33 +236,6 @@ def digest_of_rest(dataset: Dataset, part: int = PART) -> str:
                 texts = rows[name].iloc[start : start + part].astype("str").fillna("")
                 hashed.update(pd.util.hash_array(texts.to_numpy(dtype=object)).tobytes())
     return hashed.hexdigest()
-
-
-class Digest:
-    """The digest of a dataset, of which the rows of a split come in parts."""
-
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self.columns: dict[tuple[str, str], Any] = {}
-
-    def add(self, split: str, rows: pd.DataFrame) -> None:
-        """Take in the next rows of a split."""
-        for name in (name for name in HASHED if name in rows):
-            column = self.columns.setdefault((split, name), hashlib.blake2b(digest_size=16))
-            values = rows[name].tolist()
-            lines = (f"{json.dumps(value, default=_plain)}\n" for value in values)
-            column.update("".join(lines).encode())
-
-    def of(self, label_names: Sequence[str]) -> str:
-        """Return the digest of all that was added: 32 hexadecimal digits."""
-        columns = [[*key, column.hexdigest()] for key, column in sorted(self.columns.items())]
-        text = json.dumps([columns, list(label_names)])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold of a value of a column of the user's, such as a list or a date."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 def _files(directory: Path) -> dict[str, str]:

@@ -1,33 +1,14 @@
 """Tables of retrainings: means, paired differences and their intervals."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from influence.evaluation.result import Point
-
 LEVEL = 0.95  # of every interval
-
-
-def table(points: Collection[Point], arm: str) -> pd.DataFrame:
-    """Return one row per point: arm, percent_pruned, seed, kept, steps, seconds, metrics."""
-    rows = [
-        {
-            "arm": arm,
-            "percent_pruned": p.percent_pruned,
-            "seed": p.seed,
-            "kept": p.kept,
-            "steps": p.steps,
-            "seconds": p.seconds,
-            **p.metrics,
-        }
-        for p in points
-    ]
-    return pd.DataFrame(rows).sort_values(["percent_pruned", "seed"], ignore_index=True)
 
 
 def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:

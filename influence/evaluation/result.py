@@ -1,6 +1,7 @@
 """The directory of an evaluation, written and read: a point per retraining, and their curve."""
 
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from influence.data.result import Result
+from influence.evaluation.intervals import shown
 from influence.sampling.result import Sample, copy_judgement, read_label_errors, read_shares
 
 POINTS, SUMMARY, OUTCOMES = "points.csv", "curve.csv", "outcomes.parquet"
@@ -27,6 +29,23 @@ class Point:
     seconds: float
     metrics: dict[str, float]  # "test/accuracy", "validation/loss", "test/recall/<label>", ...
     key: str = ""  # the name under which the retraining is kept
+
+
+def table(points: Collection[Point], arm: str) -> pd.DataFrame:
+    """Return one row per point: arm, percent_pruned, seed, kept, steps, seconds, metrics."""
+    rows = [
+        {
+            "arm": arm,
+            "percent_pruned": p.percent_pruned,
+            "seed": p.seed,
+            "kept": p.kept,
+            "steps": p.steps,
+            "seconds": p.seconds,
+            **p.metrics,
+        }
+        for p in points
+    ]
+    return pd.DataFrame(rows).sort_values(["percent_pruned", "seed"], ignore_index=True)
 
 
 class Curve(Result):
@@ -78,7 +97,7 @@ class Curve(Result):
 
     def figure(self, metric: str = "accuracy") -> Any:
         """Draw one metric of the summary over percent pruned, as a Matplotlib figure."""
-        from influence.plots.scores import pruning_curves
+        from influence.plots.curves import pruning_curves
 
         return pruning_curves(self.summary[self.summary["metric"] == metric], metric)
 
@@ -87,13 +106,16 @@ class Curve(Result):
         return f"Curve({str(self.directory)!r}, {self.arm}, {len(self.points)} retrainings)"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the picture and, in percent, the summary of accuracy."""
+        """Return what a notebook shows: the picture and the summary of accuracy, in percent."""
         own = self.summary[self.summary["metric"] == "accuracy"]
-        table = own[["percent_pruned", "seeds"]].assign(
-            **{f"{name}, %": 100 * own[name] for name in ("mean", "low", "high")}
-        )
-        shown = table.to_html(index=False, float_format="{:.1f}".format)
-        return f"<p>Test accuracy of <code>{escape(self.arm)}</code></p>{self._image()}{shown}"
+        ends = own[["mean", "low", "high"]].itertuples(index=False)
+        columns = {
+            "pruned, %": [f"{percent:g}" for percent in own["percent_pruned"]],
+            "test accuracy, %": [shown(*row) for row in ends],
+            "seeds": own["seeds"].to_numpy(),
+        }
+        table = pd.DataFrame(columns).to_html(index=False)
+        return f"<p>Test accuracy of <code>{escape(self.arm)}</code></p>{self._image()}{table}"
 
     def _image(self) -> str:
         """Return the picture as an image of a page, nothing where Matplotlib is not installed."""

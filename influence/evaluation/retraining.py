@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, FitConfig, changed
+from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
-from influence.data.storage import SPLITS, texts_of
 from influence.evaluation.result import OUTCOMES, Point
 from influence.models import classifier, pretrained, tokenizers
 from influence.models.fit import fit, steps_per_epoch
@@ -22,11 +22,13 @@ from influence.models.tokens import Tokens
 from influence.nlu import joint, stack
 from influence.nlu import metrics as nlu_metrics
 from influence.runtime import store
-from influence.runtime.engine import Engine, hold, settled
+from influence.runtime.devices import settled
+from influence.runtime.engine import Engine, hold
+from influence.runtime.locks import locked
 from influence.sampling.order import percent_of
 
 Split = Literal["validation", "test"]
-CODE = ("data", "models", "nlu", "training", "evaluation/result", "evaluation/retraining")
+CODE = ("data", "models", "nlu", "training", "evaluation/retraining")
 PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
 # Retrainings share no seed with the runs that were scored, and those that are looked at while
 # choosing share none with those that are reported: luck in choosing is no luck in the report.
@@ -107,7 +109,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     rows = np.sort(kept)
     key = _key(opened, place, rows, seed, steps)
     path = place.kept / key / "point.json"
-    with store.locked(path.parent):
+    with locked(path.parent):
         if not _is_whole(path):
             kind = _stack if opened.task == "nlu" else _classifier
             seconds, metrics, logits = kind(opened, place, rows, seed, steps, path.parent)

@@ -65,7 +65,7 @@ def _evaluate(
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
-    table = intervals.table(everyone, sample.arm)
+    table = result.table(everyone, sample.arm)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     outcomes = pd.concat([_outcomes(place, point) for point in everyone]) if is_nlu else None
     return result.write(sample, table, pd.concat(curves), outcomes, directory)

@@ -56,7 +56,7 @@ def check_start(
     splits: Mapping[str, pd.DataFrame],
     unseen: bool = False,
 ) -> list[str]:
-    """Return what is worth saying of the model that a training starts from; see `started`."""
+    """Check the model that a training starts from, as `started` does; return the notes."""
     return started(config, tokenizer, label_names, splits, unseen)[1]
 
 
@@ -67,7 +67,7 @@ def started(
     splits: Mapping[str, pd.DataFrame],
     unseen: bool = False,
 ) -> tuple[Start | None, list[str]]:
-    """Check the model that a training starts from; return it, and what is worth saying of it.
+    """Check the model that a training starts from; return it, and notes for the user.
 
     A model from scratch is made for its tokenizer and length, and not made for the check: None.
     Raises InputError if the model cannot be built, if `compatibility.check` finds that it does not
@@ -183,12 +183,12 @@ def _built(
         model, own = _pretrained(config, labels, head)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.use_cache = False
-    told = ""
+    note = ""
     if config.head == "mlp":
         _replace_head(model, config.head_size)
     elif head and own is not None:
-        told = _order_head(f"model {config.model!r}", model, own, label_names)
-    return model.eval(), told
+        note = _order_head(f"model {config.model!r}", model, own, label_names)
+    return model.eval(), note
 
 
 def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
@@ -269,20 +269,20 @@ def _order_head(
 
     Other names say nothing: what the head predicts does, see `_check_head`.
     """
-    told = "a trained head, from which training starts"
+    note = "a trained head, from which training starts"
     theirs = [plain(str(own.get(number, ""))) for number in range(len(label_names))]
     ours = [plain(label) for label in label_names]
     if theirs == ours:
-        return told
+        return note
     if sorted(theirs) != sorted(ours) or len(set(ours)) < len(ours):
         class_order.check_numbers(name, own, label_names)
-        return told
+        return note
     order = [theirs.index(label) for label in ours]
     with torch.no_grad():
         for weights in model.get_submodule(classifier(model)).parameters():
             weights.copy_(weights[order].clone())
     before = ", ".join(str(own[number]) for number in range(len(ours)))
-    return f"{told}; its classes {before} get the order of the dataset: {', '.join(label_names)}"
+    return f"{note}; its classes {before} get the order of the dataset: {', '.join(label_names)}"
 
 
 def _check_head(

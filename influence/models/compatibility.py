@@ -1,4 +1,4 @@
-"""Whether weights, tokenizer and texts belong together, told by what they do and not by names."""
+"""Whether weights, tokenizer and texts belong together, by what they do and not by their names."""
 
 from collections.abc import Iterator, Mapping
 
@@ -26,7 +26,7 @@ def check(
     splits: Mapping[str, pd.DataFrame],
     unseen: bool = False,
 ) -> list[str]:
-    """Return what is worth saying of a classifier, its tokenizer and the texts that it shall read.
+    """Check a classifier with its tokenizer and the texts that it will read; return notes.
 
     `name` is that of the model in messages; `splits` hold text and, for pairs, text_pair; `unseen`:
     texts that nobody knows yet, of up to `max_length` tokens, shall be read too. The model is on
@@ -37,15 +37,16 @@ def check(
     """
     _check_weights(name, model)
     notes = _check_tokens(name, tokenizer, max_length, sample(splits["train"]))
-    rows, known = embedding_rows(model), tokenizer.get_vocab()
-    if max(known.values(), default=0) >= rows or tokenizer.pad_token_id >= rows:
+    rows, vocabulary = embedding_rows(model), tokenizer.get_vocab()
+    if max(vocabulary.values(), default=0) >= rows or tokenizer.pad_token_id >= rows:
         _check_rows(name, tokenizer, max_length, splits, rows)
     tokens = _encode(tokenizer, sample(splits["train"]), max_length)
     full = np.flatnonzero(tokens.lengths)
     shortest = tokens.take(full[[tokens.lengths[full].argmin()]])
     training = model.training
     model.eval()
-    _check_positions(name, model, tokenizer, max_length, splits, shortest, unseen)
+    known = None if unseen else splits
+    _check_positions(name, model, tokenizer, max_length, shortest, known)
     if model.config.pad_token_id != tokenizer.pad_token_id and shortest.lengths[0] < max_length:
         _check_padding(name, model, shortest)
     model.train(training)
@@ -112,7 +113,7 @@ def longest_input(model: nn.Module, row: dict[str, torch.Tensor], wanted: int) -
 def _check_weights(name: str, model: nn.Module) -> None:
     if broken := not_finite(model):
         raise InputError(
-            f"{name} holds weights that are no finite numbers, in {len(broken)} parameters "
+            f"{name} holds weights that are not finite, in {len(broken)} parameters "
             f"({broken[0]}): the training that they come from diverged, or they were saved in a "
             "precision that is too small; give others"
         )
@@ -122,7 +123,7 @@ def _check_tokens(name: str, tokenizer, max_length: int, rows: pd.DataFrame) -> 
     """Look at what the tokenizer makes of the texts of train, without what it adds to them."""
     texts = [text for column in _texts(rows) for text in rows[column]]
     encoded = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=max_length)
-    ids = np.array([i for found in encoded["input_ids"] for i in found or [-1]])  # -1: nothing
+    ids = np.array([i for row in encoded["input_ids"] for i in row or [-1]])  # -1: nothing
     unknown = _unknown(tokenizer)
     share = float(np.isin(ids, [-1, *unknown]).mean())
     most = max(share, 0.0 if unknown else _unseen(tokenizer, ids, texts))
@@ -146,8 +147,8 @@ def _unknown(tokenizer) -> set[int]:
     algorithm = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     token = getattr(algorithm, "unk_token", None)
     named = None if token is None else tokenizer.get_vocab().get(token)
-    found = {tokenizer.unk_token_id, named, getattr(algorithm, "unk_id", None)}
-    return {number for number in found if number is not None}
+    unknown = {tokenizer.unk_token_id, named, getattr(algorithm, "unk_id", None)}
+    return {number for number in unknown if number is not None}
 
 
 def _unseen(tokenizer, ids: np.ndarray, texts: list[str]) -> float:
@@ -181,23 +182,23 @@ def _check_positions(
     model: nn.Module,
     tokenizer,
     max_length: int,
-    splits: Mapping[str, pd.DataFrame],
     shortest: Tokens,
-    unseen: bool,
+    splits: Mapping[str, pd.DataFrame] | None,
 ) -> None:
+    """Raise InputError unless the model reads all of `splits`, or, if None, whatever may come."""
     row, needed = collate(shortest, np.array([0])), max_length
     if max_length <= USUAL and longest_input(model, row, max_length) == max_length:
         return
-    if not unseen:
+    if splits is not None:
         parts = _tokenised(tokenizer, max_length, splits)
         needed = max(int(part.lengths.max()) for part in parts)
-    found = longest_input(model, row, needed)
-    if found < shortest.lengths[0]:
+    longest = longest_input(model, row, needed)
+    if longest < shortest.lengths[0]:
         raise InputError(f"{name} cannot read a text of train: {_refusal(model, row)}")
-    if found < needed:
+    if longest < needed:
         raise InputError(
-            f"{name} has positions for {found} tokens, but max_length={max_length} lets a text "
-            f"have {needed}; give max_length={found} or less"
+            f"{name} has positions for {longest} tokens, but max_length={max_length} lets a text "
+            f"have {needed}; give max_length={longest} or less"
         )
 
 

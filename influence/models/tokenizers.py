@@ -1,4 +1,4 @@
-"""Tokenizers: trained on the texts, opened from elsewhere or from a training, told apart."""
+"""Tokenizers: trained on the texts, opened from elsewhere or from a training, and their digests."""
 
 import hashlib
 import json

@@ -64,10 +64,10 @@ def read(values: np.ndarray, places: np.ndarray | slice) -> np.ndarray:
     Pages that were read once would count as this process's own until the last one is, though the
     system, which keeps the file, gives them again at once.
     """
-    found = np.array(values[places])
+    copied = np.array(values[places])
     if isinstance(values.base, mmap.mmap):
         values.base.madvise(mmap.MADV_DONTNEED)
-    return found
+    return copied
 
 
 def starts_of(lengths: np.ndarray) -> np.ndarray:

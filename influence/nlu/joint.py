@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from influence.config.parameters import FitConfig, ModelConfig
-from influence.data import slots
+from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier as models
 from influence.models import tokens as batches

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from influence.config.parameters import FitConfig
-from influence.data import slots
+from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier as models
 from influence.models import tokenizers

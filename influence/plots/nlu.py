@@ -1,4 +1,4 @@
-"""Pictures of a pruned voice assistant: its error rates, and the shares of its domains."""
+"""Figures of a pruned voice assistant: its error rates, and the shares of its domains."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from influence.plots.panels import draw_lines, grid_of, labelled
-from influence.plots.style import DARK, WIDTH, as_signed_percent, place_of, short, styled
+from influence.plots.style import DARK, PRUNED, WIDTH, as_signed_percent, place_of, short, styled
 
 RATES = ("dcer", "f_semer", "icer", "irer")
 DOMAINS = 40
@@ -17,7 +17,8 @@ RATIO = 4.0  # at which the colours of shares end, and its reciprocal
 def error_rates(table: pd.DataFrame) -> Figure:
     """Draw the relative change of each error rate over percent pruned, with 95 % intervals.
 
-    `table`: that of `nlu_tables.changes`; what rose from 0 has no relative change and no place.
+    `table`: made by `influence.nlu.tables.changes`. A rate that rose from 0 has no relative change
+    and leaves a gap.
     """
     figure, grid = grid_of(len(RATES), height=2.6, shared="xy")
     ends = ["", "_low", "_high"]
@@ -29,15 +30,15 @@ def error_rates(table: pd.DataFrame) -> Figure:
         draw_lines(axes, own.replace([np.inf, -np.inf], np.nan), arms, "change")
         axes.set_title(rate.replace("_", "-").upper(), fontweight="bold", loc="left")
         axes.yaxis.set_major_formatter(FuncFormatter(as_signed_percent))
-    return labelled(figure, "train examples pruned (%)", "relative change (%)")
+    return labelled(figure, PRUNED, "Relative change, %")
 
 
 @styled()
 def domain_shares(table: pd.DataFrame) -> Figure:
-    """Draw by how much each domain's share of the train set changed, the largest domain first.
+    """Draw how much each domain's share of the train set changed, the largest domain first.
 
-    `table`: that of `nlu_tables.domains`. One panel per percent pruned, one column per arm; of more
-    than 40 domains the largest are drawn.
+    `table`: made by `influence.nlu.tables.domains`. One panel per percent pruned, one column per
+    arm, the 40 largest domains.
     """
     table = table.assign(ratio=table["share_after"] / table["share_before"])
     before = table.groupby("domain")["share_before"].first().sort_values(ascending=False)
@@ -71,7 +72,7 @@ def domain_shares(table: pd.DataFrame) -> Figure:
         bar = figure.colorbar(image, ax=figure.axes, shrink=0.6, aspect=30, extend="both")
         ticks = np.array([1 / RATIO, 1 / 2, 1, 2, RATIO])
         bar.set_ticks(np.log2(ticks).tolist(), labels=[f"× {tick:g}" for tick in ticks])
-        bar.set_label("share of the train set, after / before")
+        bar.set_label("Share of the train set, after / before")
     return figure
 
 

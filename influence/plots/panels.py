@@ -1,4 +1,4 @@
-"""The parts that figures are made of: panels, lines of arms, histograms, class shares, legends."""
+"""Parts of figures: panels, the lines of arms, histograms, class shares, legends."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -65,9 +65,9 @@ def draw_lines(axes: Axes, summary: pd.DataFrame, arms: list[str], value: str) -
         rows = summary[summary["arm"] == arm].sort_values("percent_pruned")
         x = rows["percent_pruned"] + offset * (rows["percent_pruned"] > 0)
         axes.plot(x, rows[value], label=arm, **style(arm))
-        seen = rows["percent_pruned"] > 0  # the full train set's interval is drawn once, as a band
-        colour = style(arm)["color"]
-        axes.vlines(x[seen], rows["low"][seen], rows["high"][seen], color=colour, lw=1.1, zorder=2)
+        pruned = rows["percent_pruned"] > 0  # the interval of the full train set is one band
+        ends = x[pruned], rows["low"][pruned], rows["high"][pruned]
+        axes.vlines(*ends, color=style(arm)["color"], lw=1.1, zorder=2)
     axes.set_xticks(percents)
     if len(percents) > 8:
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
@@ -95,7 +95,7 @@ def draw_histogram(
 def draw_ridges(
     axes: Axes, values: np.ndarray, labels: np.ndarray, name: str, classes: list[int]
 ) -> None:
-    """Draw the values of a score in one row per class, each as high as its own peak; | median."""
+    """Draw the values of a score in one row per class, scaled to its peak, the median as a bar."""
     values, labels = values[np.isfinite(values)], labels[np.isfinite(values)]
     values, note = _clipped(values)
     bins, scale = bins_of(values)
@@ -160,7 +160,7 @@ def draw_dumbbells(axes: Axes, before: pd.Series, after: pd.DataFrame) -> None:
     axes.set_xscale("log" if wide else "linear")
     axes.xaxis.set_major_formatter(FuncFormatter(as_percent))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(f"share of the train set (%{', logarithmic' if wide else ''})")
+    axes.set_xlabel(f"Share of the train set, %{' (logarithmic)' if wide else ''}")
     axes.grid(axis="x", color=LIGHT, lw=0.6)
 
 

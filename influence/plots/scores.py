@@ -1,4 +1,4 @@
-"""The numbers of a figure, then the figure: every picture of scores, samples and curves."""
+"""Figures of scores: their distributions, their correlations, the label errors they find."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,62 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from influence.plots.panels import (
     SHOWN_CLASSES,
-    draw_dumbbells,
     draw_histogram,
-    draw_lines,
     draw_ridges,
     grid_of,
     labelled,
-    most_changed,
-    panels_of,
-    with_legend,
 )
-from influence.plots.style import DARK, GREY, LIGHT, WIDTH, as_signed_percent, short, style, styled
+from influence.plots.style import DARK, GREY, LIGHT, WIDTH, short, style, styled
 from influence.scoring.label_errors import recall
 
-FRACTIONS = ("accuracy", "macro_f1", "calibration_error")  # metrics in 0..1, drawn in percent
 FEW_CLASSES = 8
-
-
-@styled()
-def pruning_curves(summary: pd.DataFrame, metric: str = "accuracy") -> Figure:
-    """Draw mean and 95 % interval over percent pruned, one line per arm, random in each panel.
-
-    `summary`: arm, percent_pruned, mean, low, high; nan intervals are left out. The rows of 0 % are
-    the full train set, drawn once as a level. Five arms or more get one panel per score.
-    """
-    figure, panels = panels_of(summary["arm"])
-    axes = panels[0][0]
-    full = summary[summary["percent_pruned"] == 0].head(1)
-    for axes, arms in panels:
-        for mean, low, high in full[["mean", "low", "high"]].itertuples(index=False):
-            axes.axhline(mean, color=GREY, lw=1, ls=(0, (6, 3)), label="full train set", zorder=1)
-            axes.axhspan(*np.nan_to_num([low, high], nan=mean), color=LIGHT, alpha=0.5, lw=0)
-        draw_lines(axes, summary, arms, "mean")
-        if metric in FRACTIONS:
-            axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
-    if metric in FRACTIONS:  # last, as it ends the scaling of all panels; few seeds leave 0..1
-        axes.set_ylim(*np.clip(axes.get_ylim(), -0.01, 1.01))
-    unit = " (%)" if metric in FRACTIONS else ""
-    return labelled(figure, "train examples pruned (%)", metric.replace("_", " ") + unit)
-
-
-@styled()
-def differences_to_random(summary: pd.DataFrame) -> Figure:
-    """Draw the paired differences to random with 95 % intervals, in points of accuracy.
-
-    `summary`: arm, percent_pruned, difference, low, high, as fractions of 1.
-    """
-    figure, panels = panels_of(summary["arm"])
-    for axes, arms in panels:
-        axes.axhline(0, color=DARK, lw=2, label="random", zorder=1)
-        draw_lines(axes, summary, arms, "difference")
-        axes.yaxis.set_major_formatter(FuncFormatter(as_signed_percent))
-    return labelled(figure, "train examples pruned (%)", "accuracy − random's (points)")
 
 
 @styled()
@@ -69,7 +26,7 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
     """Draw a histogram per score over all classes, and a line per class where there are few.
 
     `scores`: id, label (0..C-1), one column per score. A heavy tail is clipped at the 0.5 and
-    99.5 % quantiles, and the axis says so.
+    99.5 % quantiles, as the axis then says.
     """
     names = _score_names(scores)
     figure, grid = grid_of(len(names), height=2.2)
@@ -78,15 +35,15 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
         draw_histogram(
             axes, scores[name].to_numpy(float), scores["label"].to_numpy(), name, classes
         )
-    return labelled(figure, "", "examples (%)", legend=bool(classes))
+    return labelled(figure, "", "Share of the examples, %", legend=bool(classes))
 
 
 @styled()
 def densities(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
     """Draw the distribution of each score inside each class, and its median.
 
-    `scores`: as for `distributions`. Rows are the classes (of more than 40 the largest), by the
-    median of the first score, and the same in every panel.
+    `scores`: as for `distributions`. The rows are the classes (the 40 largest if there are more),
+    ordered by the median of the first score, the same in every panel.
     """
     names, labels = _score_names(scores), scores["label"].to_numpy()
     largest = scores["label"].value_counts().index[:SHOWN_CLASSES]
@@ -103,23 +60,23 @@ def densities(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
 
 @styled()
 def label_errors_found(scores: pd.DataFrame, mislabeled: np.ndarray) -> Figure:
-    """Draw the share of the wrong labels found over the share of hardest examples looked at.
+    """Draw the share of wrong labels found over the share of the hardest examples inspected.
 
     `scores`: as for `distributions`, but high = hard; `mislabeled`: which labels are wrong.
     """
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     axes = figure.add_subplot()
     for name in _score_names(scores):
-        looked, found = recall(scores[name].to_numpy(float), mislabeled)
+        inspected, recalled = recall(scores[name].to_numpy(float), mislabeled)
         look = {key: style(f"{name}:easy")[key] for key in ("color", "lw")}
-        axes.plot(looked, found, label=name, **look)
+        axes.plot(inspected, recalled, label=name, **look)
     axes.plot([0, 1], [0, 1], color=DARK, lw=2.4, label="random")
     axes.axvline(mislabeled.mean(), color=GREY, lw=1, ls="--", label="as many as are wrong")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=None))
     axes.set(xlim=(0, 1), ylim=(0, 1.01))
     axes.grid(axis="y", color=LIGHT, lw=0.6)
-    return labelled(figure, "hardest train examples looked at (%)", "wrong labels found (%)")
+    return labelled(figure, "Hardest train examples inspected, %", "Wrong labels found, %")
 
 
 def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
@@ -129,7 +86,7 @@ def rank_correlations(scores: pd.DataFrame) -> pd.DataFrame:
 
 @styled()
 def correlations(scores: pd.DataFrame) -> Figure:
-    """Draw Spearman's correlations of the scores as a map with its numbers."""
+    """Draw Spearman's correlations of the scores as a heat map with numbers."""
     table = rank_correlations(scores)
     side = min(WIDTH, 3.2 + 0.5 * len(table))
     figure = Figure(figsize=(side, side - 0.9), layout="constrained")
@@ -148,29 +105,6 @@ def correlations(scores: pd.DataFrame) -> Figure:
     axes.tick_params(length=0)
     figure.colorbar(image, shrink=0.8, label="Spearman's rank correlation")
     return figure
-
-
-@styled()
-def class_shares(shares: pd.DataFrame) -> Figure:
-    """Draw what share of the train set each class has, before and after each percent pruned.
-
-    `shares`: label, percent_pruned, share_before, share_after (fractions of 1). Of more than 40
-    classes the 40 whose share changed most are drawn, and the title says so.
-    """
-    table = shares.assign(label=shares["label"].astype(str))
-    before = table.groupby("label", sort=False)["share_before"].first()
-    after = table.pivot_table("share_after", "label", "percent_pruned").loc[before.index]
-    chosen = most_changed(before, after).sort_values().index
-    before, after = before[chosen], after.loc[chosen]
-    figure = Figure(figsize=(WIDTH, 1.4 + 0.19 * len(chosen)), layout="constrained")
-    axes = figure.add_subplot()
-    draw_dumbbells(axes, before, after)
-    axes.set_yticks(range(len(chosen)), [short(label) for label in chosen])
-    axes.set_ylim(-0.7, len(chosen) - 0.3)
-    if len(chosen) < table["label"].nunique():
-        count = table["label"].nunique()
-        axes.set_title(f"the {len(chosen)} of {count} classes whose share changed most")
-    return with_legend(figure)
 
 
 @styled()

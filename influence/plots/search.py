@@ -1,4 +1,4 @@
-"""The pictures of a search over ways to prune: what it tried, what it found, what mattered.
+"""Figures of a search over ways to prune: its trials, its recommendation, what mattered.
 
 `trials` is one table everywhere: number, state ("complete", "pruned" = stopped early, "failed"),
 arm, score ("" for an arm without one), rule, percent_pruned, difference (to the full train set,
@@ -18,9 +18,11 @@ from influence.plots.style import (
     DARK,
     GREY,
     LIGHT,
+    PRUNED,
     WIDTH,
     as_percent,
     as_signed_percent,
+    metric_label,
     place_of,
     short,
     style,
@@ -38,7 +40,7 @@ RULES = {
     **{"easy": "o", "hard": "s", "softmax": "^", "linear": "D", "ccs": "P"},
     **{"random": "o", "stratified": "p", "drop": "X"},
 }
-PERCENTS, DIFFERENCE = "train examples pruned (%)", "difference to the full train set (points)"
+DIFFERENCE = "Difference to the full train set, points"
 
 
 def drawn(trials: pd.DataFrame) -> pd.DataFrame:
@@ -61,9 +63,9 @@ def drawn(trials: pd.DataFrame) -> pd.DataFrame:
 def robust_floor(trials: pd.DataFrame, tolerance: float) -> float:
     """Return the lowest difference that a figure shows, at most -tolerance.
 
-    It is the smallest one, unless that squashes all others: below 1.5 times the limit, it is the
-    limit, which is the lower of -10 tolerance and Tukey's fence (the first quartile minus 1.5
-    interquartile ranges).
+    It is the smallest difference, unless that would squash all others: one below 1.5 times the
+    limit is replaced by the limit, the lower of -10 tolerance and Tukey's fence (the first quartile
+    minus 1.5 interquartile ranges).
     """
     differences = drawn(trials)["difference"]
     if not len(differences):
@@ -95,8 +97,8 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None = None) -> Figure:
     """Draw every trial's difference to the full train set over percent pruned, and the front.
 
-    The colour tells the score, a hollow point loses more than `tolerance`, a small one was stopped
-    early. `chosen`, a trial's number, is ringed and named.
+    The colour stands for the score; a hollow point loses more than `tolerance`, a small one was
+    stopped early. The trial whose number is `chosen` is ringed and named.
     """
     rows, floor = drawn(trials), robust_floor(trials, tolerance)
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
@@ -113,7 +115,7 @@ def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None = None)
     axes.axhline(-tolerance, color=GREY, lw=1, ls="--", label="tolerance", zorder=1)
     _draw_frame(axes, trials, floor)
     _explain_marks(axes, rows, floor)
-    labelled(figure, PERCENTS, DIFFERENCE)
+    labelled(figure, PRUNED, DIFFERENCE)
     for row in rows[rows["number"] == chosen].itertuples():
         text = f"{short(row.arm)}\n{row.percent_pruned:.4g} % pruned"
         _point_out(axes, (row.percent_pruned, max(row.difference, floor)), text)
@@ -135,12 +137,12 @@ def history(trials: pd.DataFrame) -> Figure:
     axes.set_ylim(0, 100)
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=LIGHT, lw=0.6)
-    return labelled(figure, "trial", PERCENTS)
+    return labelled(figure, "Trial", PRUNED)
 
 
 @styled()
 def importances(table: pd.DataFrame) -> Figure:
-    """Draw how much each parameter matters, and say so in words if none is known.
+    """Draw how much each parameter matters, or a sentence if no importance is known.
 
     `table`: parameter, importance (shares of 1; nan is left out).
     """
@@ -150,7 +152,7 @@ def importances(table: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     if not len(rows):
         axes.set_axis_off()
-        words = "too few finished trials to tell which parameter matters"
+        words = "too few finished trials to estimate importances"
         axes.text(0.5, 0.5, words, ha="center", va="center")
         return figure
     bars = axes.barh(range(len(rows)), rows["importance"], height=0.65, color=COLOURS[0])
@@ -158,14 +160,14 @@ def importances(table: pd.DataFrame) -> Figure:
     axes.margins(x=0.08)
     axes.set_yticks(range(len(rows)), [short(name) for name in rows["parameter"]])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    return labelled(figure, "importance", "", legend=False)
+    return labelled(figure, "Importance", "", legend=False)
 
 
 @styled()
 def slices(trials: pd.DataFrame, tolerance: float = 0.0) -> Figure:
     """Draw the trials of each score in a panel of its own, and random's mean in every panel.
 
-    The marker tells the rule. With the same `tolerance` the y axis is that of `landscape`.
+    The marker stands for the rule. With the same `tolerance` the y axis is that of `landscape`.
     """
     rows, floor = drawn(trials), robust_floor(trials, tolerance)
     panels = rows["group"].replace("random", NO_SCORE)
@@ -182,12 +184,12 @@ def slices(trials: pd.DataFrame, tolerance: float = 0.0) -> Figure:
             _explain(grid[0], rule, marker=RULES.get(rule, "h"), color=GREY)
     _explain_marks(grid[0], rows, floor)
     figure.supylabel(DIFFERENCE, fontsize=9)  # too long for one panel
-    return labelled(figure, PERCENTS, "")
+    return labelled(figure, PRUNED, "")
 
 
 @styled()
 def comparison(table: pd.DataFrame, metric: str = "accuracy") -> Figure:
-    """Draw the test metric of the full train set, the recommended sample and random's.
+    """Draw the test metric of the full train set, the recommended subset and a random one.
 
     `table`, one row per dataset: dataset, arm, percent_pruned, and <name>_mean, <name>_low,
     <name>_high for full, recommended and random, as fractions of 1; low and high may be nan.
@@ -215,7 +217,7 @@ def comparison(table: pd.DataFrame, metric: str = "accuracy") -> Figure:
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlim(*np.clip(axes.get_xlim(), -0.01, 1.01))
     axes.xaxis.set_major_formatter(FuncFormatter(as_percent))
-    axes.set_xlabel(f"test {metric.replace('_', ' ')} (%)")
+    axes.set_xlabel(metric_label(metric))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=LIGHT, lw=0.6)
     for place in places[1:] - 0.5:
@@ -224,7 +226,7 @@ def comparison(table: pd.DataFrame, metric: str = "accuracy") -> Figure:
 
 
 def _look(group: str) -> dict:
-    """Return the colour of a score, and the marker that tells apart those that share a colour."""
+    """Return the colour of a score, and the marker that separates scores of the same colour."""
     look = style(group if group in ("random", NO_SCORE) else f"{group}:easy")
     return {"color": look["color"], "marker": look["marker"]}
 
@@ -244,7 +246,7 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, marker: str, floor: float) -> N
 
 
 def _draw_frame(axes: Axes, trials: pd.DataFrame, floor: float) -> None:
-    """Draw what every panel shares: random's line, the full train set's level, the limits."""
+    """Draw what all panels share: the line of random, the level of the full train set, limits."""
     line = random_line(trials)
     axes.plot(line["percent_pruned"], line["difference"], color=DARK, lw=1.8, zorder=2.5)
     if len(line):
@@ -271,7 +273,7 @@ def _explain_marks(axes: Axes, rows: pd.DataFrame, floor: float) -> None:
 
 
 def _point_out(axes: Axes, point: tuple[float, float], text: str) -> None:
-    """Ring a point and name it in the nearest place that covers least of what is drawn."""
+    """Ring a point and write its name nearby, where it covers least of what is drawn."""
     axes.plot(*point, "o", ms=13, mew=1.6, mec=DARK, mfc="none", zorder=6)
     axes.figure.draw_without_rendering()  # the legend is there: the axes have their final size
     arrow = {"arrowstyle": "-", "color": DARK, "lw": 0.8, "shrinkA": 0, "shrinkB": 6.5}

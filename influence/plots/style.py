@@ -1,4 +1,4 @@
-"""One style for every picture: how an arm, a score and a label look, whoever draws them."""
+"""The style of every figure: how an arm, a score, a label and an axis look."""
 
 import colorsys
 import warnings
@@ -19,7 +19,7 @@ COLOURS = (
 )
 DARK, GREY, LIGHT = "#222222", "#777777", "#DDDDDD"
 LINES = {"easy": "-", "hard": "--", "softmax": ":", "linear": (0, (1, 2.5)), "ccs": "-."}
-# How much lighter than its score's an arm's colour is where no line and no marker tells it.
+# How much lighter than its score an arm is where neither line nor marker distinguishes it.
 RULE_LIGHT = {"hard": -0.14, "softmax": 0.14, "linear": 0.24, "ccs": -0.08}
 RULE_LIGHT |= {"drop": 0.2, AT_EQUAL_STEPS: 0.15}  # than stratified and random
 NORMALIZE_LIGHT = {"class": -0.04, "dataset": 0.04}
@@ -41,11 +41,13 @@ STYLE = {
 }
 FEW_ARMS = 4  # beside random, in one panel
 LONGEST = 32  # characters of a label
+PRUNED = "Share of the train set pruned, %"  # the x axis of every curve
+FRACTIONS = ("accuracy", "macro_f1", "calibration_error")  # metrics in 0..1, drawn in percent
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw and save under the one style, whatever the caller's settings are."""
+    """Draw and save in the project's style, whatever the caller's settings are."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -56,8 +58,8 @@ def styled() -> Iterator[None]:
 def style(arm: str) -> dict:
     """Return the line of an arm `score:rule[:normalize]`, the same in every figure.
 
-    The colour tells the score, the line the rule, the marker the normalisation; a blend's markers
-    are half filled, with the colour of its last score.
+    The colour stands for the score, the line for the rule, the marker for the normalisation; the
+    markers of a blend are half filled, with the colour of its last score.
     """
     if arm == "random":
         return {"color": DARK, "ls": "-", "lw": 2.4, "marker": "o", "zorder": 5}
@@ -86,9 +88,10 @@ def colour_of(score: str) -> str:
 
 
 def shade_of(arm: str) -> str:
-    """Return the colour of an arm where nothing but its colour tells it from others, as in a UI.
+    """Return the colour of an arm where colour alone distinguishes it, as in the MLflow UI.
 
-    That of its line, of a blend the mean, lighter or darker by the rule and the normalisation.
+    It is the colour of its line (of a blend, the mean of the colours), made lighter or darker by
+    the rule and the normalisation.
     """
     score, rule, normalize = (*arm.split(":"), "", "")[:3]
     colours = [colour_of(name) for name in score.split("+")] if rule else [style(arm)["color"]]
@@ -100,7 +103,7 @@ def shade_of(arm: str) -> str:
 
 
 def place_of(arm: str) -> tuple:
-    """Sort by score, rule and normalisation; random comes last and so lies on top."""
+    """Return a sort key: score, rule, normalisation; random comes last and so is drawn on top."""
     score, _, rule = arm.partition(":")
     return arm == "random", arm == AT_EQUAL_STEPS, not rule, _rank(score), score, rule
 
@@ -108,7 +111,7 @@ def place_of(arm: str) -> tuple:
 def grouped(arms: Iterable[str]) -> dict[str, list[str]]:
     """Return the arms of each panel by its title: one panel, or one per score for many arms.
 
-    Random, at equal epochs or steps, is the last of every panel it is in.
+    Random, at equal epochs or at equal steps, comes last in every panel.
     """
     ordered = sorted(set(arms), key=place_of)
     others = [arm for arm in ordered if arm not in BASELINES]
@@ -132,6 +135,12 @@ def short(label: str) -> str:
     return shown.replace("$", r"\$")
 
 
+def metric_label(metric: str) -> str:
+    """Return the axis label of a test metric: "Test accuracy, %", "Test macro F1, %"."""
+    words = metric.replace("_", " ").replace("f1", "F1")
+    return f"Test {words}, %" if metric in FRACTIONS else f"Test {words}"
+
+
 def as_percent(value: float, _place: int) -> str:
     """Format a tick: a fraction of 1 in percent."""
     return f"{100 * value:.4g}"
@@ -143,6 +152,6 @@ def as_signed_percent(value: float, _place: int) -> str:
 
 
 def _rank(score: str) -> int:
-    """Return the place of a score, a blend's first, in the registry; a fixed one if unknown."""
+    """Return the place of a score (of a blend, its first) in the registry; fixed if unknown."""
     name = score.split("+")[0].split("@")[0]
     return list(REGISTRY).index(name) if name in REGISTRY else crc32(name.encode())

@@ -11,7 +11,7 @@ import pandas as pd
 
 from influence.config.studies import Study
 from influence.data.result import Result
-from influence.data.storage import told
+from influence.data.storage import remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Comparison
@@ -46,7 +46,7 @@ def train(run: Run, training: Training) -> None:
 def tag_data(run: Run, result: Result) -> None:
     """Say in the tag `data` what the dataset of a step was read from, and what was decided."""
     if run.id:
-        run.tag(data="; ".join(told(result.data))[:LONGEST])
+        run.tag(data="; ".join(remarks(result.data))[:LONGEST])
 
 
 def score(run: Run, scores: Scores) -> None:
@@ -85,7 +85,7 @@ def sample(run: Run, sample: Sample) -> None:
     """Log `sample/` and the class shares before and after."""
     if not run.log_step(sample, "sample"):
         return
-    from influence.plots import scores as plots
+    from influence.plots import curves as plots
 
     run.log_table(sample.class_shares, "class_shares")
     figures = {
@@ -101,7 +101,7 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
     """Log `curve/`, the curve and its table; name the run as given, or after its arm."""
     if not run.log_step(curve, "curve"):
         return
-    from influence.plots import scores as plots
+    from influence.plots import curves as plots
     from influence.plots import style
 
     arm = name or curve.arm
@@ -162,7 +162,7 @@ def _log_compared(
     run: Run, compared: Comparison, points: pd.DataFrame, curves: Mapping[str, Curve]
 ) -> None:
     """Log the pictures and tables of a comparison."""
-    from influence.plots import scores as plots
+    from influence.plots import curves as plots
 
     figures = {"pruning_curves": plots.pruning_curves(compared.summary)}
     if len(compared.differences):

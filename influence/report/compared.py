@@ -5,7 +5,7 @@ import html
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,6 @@ from influence.evaluation.result import Curve
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
 from influence.training.result import Training
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +64,9 @@ class Comparison:
         pruned = [f"{percent:g} % pruned" for percent in table.columns]
         return table.loc[list(self.curves)].set_axis(pruned, axis=1).rename_axis(None)
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Any:
         """Draw the pruned-accuracy curves of all arms."""
-        from influence.plots import scores as plots
+        from influence.plots import curves as plots
 
         return plots.pruning_curves(self.summary)
 

@@ -92,8 +92,8 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
     )
     caption = (
         "Test recall of every class, compared with training on the full train set. A coloured "
-        "change is clear even if all are judged together (Bonferroni). A class of which less stays "
-        "than of the whole train set pays for the others."
+        "change is clear even if all are judged together (Bonferroni). A class that keeps a "
+        "smaller share than the whole train set pays for the others."
         + (" For a value of another column, recall means the accuracy on its examples." * grouped)
     )
     charts = {

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, heads
 from influence.sampling.order import fraction_of
@@ -20,8 +20,8 @@ SNIPPET = 90  # characters of a text beside a point of the map
 FEWEST = 10  # examples on a map
 TITLE = "Do the scores find wrong labels?"
 PRECISION = (
-    "Precision: the share of label errors among the hardest examples, of which as many are looked "
-    "at as there are label errors."
+    "Precision: the share of wrong labels among the k hardest examples, k being the number of "
+    "label errors."
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from influence.data.storage import Dataset, told
+from influence.data.dataset import Dataset
+from influence.data.storage import remarks
 from influence.evaluation import remedies
 from influence.evaluation.verdict import Comparison
 from influence.report import charts, comparison, examples, studies
@@ -116,7 +117,7 @@ def search_page(recommendation: Recommendation, scores: Scores, command: str) ->
 
 def _data(dataset: Dataset) -> str:
     """Say what was read of a dataset, what was left out and what was decided."""
-    return f"Data: {'; '.join(told(dataset))}"
+    return f"Data: {'; '.join(remarks(dataset))}"
 
 
 def _render(**values: Any) -> str:

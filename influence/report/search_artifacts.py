@@ -9,7 +9,7 @@ import pandas as pd
 
 from influence.evaluation.intervals import shown
 from influence.report.artifacts import tag_data
-from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.runtime.step import Record, say
 from influence.scoring.result import Scores
 from influence.searching.result import Recommendation
@@ -44,7 +44,7 @@ def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
         except StopIteration as end:
             return end.value
         if isinstance(event, Trial):
-            with store.locked(study.locks):
+            with locked(study.locks):
                 run.log_children([_child(event, tolerance)])
 
 
@@ -57,7 +57,7 @@ def search(run: Run, study, found: Recommendation, scores: Scores, command: str)
     from influence.searching import study as search_study
 
     print(f"\n{found.dataset_name}: {found.verdict}\n  {found.command}\n")
-    with store.locked(study.locks):
+    with locked(study.locks):
         if not run.id:
             return
         if run.has_tag(operations.FINGERPRINT, found.fingerprint):

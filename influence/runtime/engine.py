@@ -4,22 +4,19 @@ A job is a function of the module level and its picklable arguments. Results do 
 engine as long as every job has the same number of threads.
 """
 
-import ctypes
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from influence.config.parameters import ExecutionConfig
-from influence.errors import InputError, Terminated
+from influence.errors import Terminated
+from influence.runtime.devices import device_named
+from influence.runtime.memory import give_free_memory_back, keep_freed_memory
 from influence.runtime.workers import Processes, Ray, Workers
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
 
 @dataclass(frozen=True)
@@ -156,92 +153,6 @@ def let_go() -> None:
 
 
 _held: list[Any] = []
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what is freed: every batch needs the same memory again.
-
-    Given back to the kernel and asked for anew, page by page, it makes scoring and training of a
-    small encoder about 5 % slower. Nothing happens where the C library is not glibc.
-    """
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # at its largest
-        library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
-
-
-def give_large_memory_back() -> None:
-    """Let the C library give every large array back to the kernel as soon as it is freed.
-
-    As it comes it learns from the first of them to keep the next ones, in pieces that others do not
-    fit into. Nothing happens where the C library is not glibc.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
-
-
-def give_free_memory_back() -> None:
-    """Let the C library give back what is free between the small arrays that are still there.
-
-    Without it a process grows for hundreds of jobs, by a tenth, until its gaps fit whatever comes.
-    Nothing happens where the C library is not glibc.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def has_bf16(device: str) -> bool:
-    """Tell whether `device` computes in bf16; other CPUs emulate it, many times slower."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # of older versions nothing is known
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-
-
-def settled(precision: str, device: str) -> str:
-    """Return the precision that `auto` means on `device`: what results depend on is this."""
-    if precision != "auto":
-        return precision
-    return "bf16" if has_bf16(device) else "fp32"
-
-
-def free_memory(device: str) -> int:
-    """Return the bytes of memory that are free on a device, to what is known here."""
-    import torch
-
-    if device.startswith("cuda"):  # others share that of the processor
-        return torch.cuda.mem_get_info(device)[0]
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        available = next(line for line in lines if line.startswith("MemAvailable"))
-        return min(int(available.split()[1]) << 10, _allowed_memory())
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def _allowed_memory() -> int:
-    """Return what the container of this process has left, if it is limited."""
-    group = Path("/sys/fs/cgroup")
-    with suppress(OSError, ValueError):
-        limit = int((group / "memory.max").read_text())
-        return limit - int((group / "memory.current").read_text())
-    return sys.maxsize
-
-
-def device_named(name: str) -> str:
-    """Return the device that `name` means; raise InputError if it is not there."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError):
-        raise InputError(
-            f"device {name!r} is not there; use cpu, or auto for a GPU if there is one"
-        ) from None
-    return name
 
 
 def _prepare(threads: int) -> None:

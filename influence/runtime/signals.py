@@ -72,5 +72,5 @@ def _stop(number: int, frame: object) -> None:
 
 def _die_with_parent() -> None:
     """Ask Linux for SIGTERM when the parent ends: `mlflow run` does not pass its own on."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

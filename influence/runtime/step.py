@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from influence.runtime import store
+from influence.runtime.locks import locked
 
 RECORDS = "records.jsonl"
 
@@ -54,7 +55,7 @@ def perform(
     was recorded. A second process with the same task waits for the first.
     """
     directory = task.directory(workdir)
-    with store.locked(directory):
+    with locked(directory):
         if store.is_finished(directory):
             say(f"{task.name}: finished before, reusing {directory}")
             store.discard_unfinished(directory)  # of a process killed while it did so

@@ -1,11 +1,10 @@
-"""Directories that are either finished or not: fingerprints, locks, atomic writes, manifests last.
+"""Directories that are either finished or not: fingerprints, atomic writes, manifests last.
 
 A step writes one directory; `manifest.json` is written last, and its presence means complete. A
 step that finds its finished directory reuses it; one that was cut off goes on from what it had
 finished, of which the part that is no result lies in `unfinished/` and ends with the step.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from influence.errors import InputError
 
@@ -25,6 +24,7 @@ MANIFEST = "manifest.json"
 NOT_JSON = (ValueError, RecursionError)  # what json.loads raises: also for lists in lists in lists
 UNFINISHED = "unfinished"  # folder of a step directory, there until the step is finished
 PART = ".part-*"  # what is being written
+LOCK = ".lock"  # what the process that writes a directory holds
 
 
 def fingerprint(
@@ -108,7 +108,7 @@ def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
     files = {
         name: [path.stat().st_size, file_digest(path)]
         for name, path in names.items()
-        if path.name not in (MANIFEST, ".lock") and Path(name).parts[0] != UNFINISHED
+        if path.name not in (MANIFEST, LOCK) and Path(name).parts[0] != UNFINISHED
     }
     write_json(directory / MANIFEST, {"step": step, **content, "files": files})
     discard_unfinished(directory)
@@ -140,62 +140,6 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(holder, ignore_errors=True)
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory for one process: a second equal command waits and then finds it finished.
-
-    Raises InputError if nothing can be written there.
-    """
-    with _lock_file(directory / ".lock") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        for part in list(directory.rglob(PART)):  # of a process that was killed
-            shutil.rmtree(part, ignore_errors=True)
-        yield
-
-
-@contextmanager
-def alive(path: Path) -> Iterator[None]:
-    """Hold a file that shows to `is_alive` that this process lives; however it ends, that ends.
-
-    Raises InputError if nothing can be written there.
-    """
-    with _lock_file(path) as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def attend(path: Path) -> tuple[int, bool]:
-    """Hold a file beside others until the descriptor is closed; tell whether nobody else does."""
-    with _lock_file(path) as handle:
-        descriptor = os.dup(handle.fileno())
-    alone = is_alone(descriptor)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return descriptor, alone
-
-
-def is_alone(descriptor: int) -> bool:
-    """Tell whether nobody else on this machine holds what `attend` gave."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return True
-
-
-def is_alive(path: Path) -> bool:
-    """Tell whether the process that held this file lives, as far as this machine can know."""
-    try:
-        with open(path) as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True  # it is held, or it is another machine's or another user's
-    return False
-
-
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with open(path, "rb") as handle:
@@ -212,7 +156,7 @@ def copy_tree(source: Path, target: Path) -> None:
         target,
         copy_function=link,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(".lock", PART, UNFINISHED),
+        ignore=shutil.ignore_patterns(LOCK, PART, UNFINISHED),
     )
 
 
@@ -246,16 +190,6 @@ def _fault(directory: Path, name: str, size: int) -> str:
         return f"is a link out of it, to {path.resolve()}; put the file itself there"
     except (OSError, ValueError, RuntimeError):  # no file can have this name; links in a circle
         return lost
-
-
-def _lock_file(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "w")
-    except OSError as error:
-        raise InputError(
-            f"{path.parent} cannot be written ({error.strerror}); choose another workdir"
-        ) from None
 
 
 def link(source: str | Path, target: str | Path) -> None:

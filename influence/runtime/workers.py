@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,7 +47,7 @@ class Processes:
     def __init__(self, count: int, start: Callable[[int], None], threads: int) -> None:
         """`start(threads)` prepares each of the `count` processes."""
         self.count, self.lock, self.closed = count, threading.Lock(), False
-        context = multiprocessing.get_context("spawn")
+        context = _Context()
         self.make = partial(
             ProcessPoolExecutor, count, context, initializer=_start, initargs=(start, threads)
         )
@@ -93,6 +94,34 @@ class Processes:
             if self.pool is broken:
                 print("a worker process was lost; its job is done again", file=sys.stderr)
                 self.pool = self.make()
+
+
+class _Process(SpawnProcess):
+    """A process that does not run the script that made it again.
+
+    Python would import the main script anew in each worker. A script that calls this package and
+    has no `if __name__ == "__main__"` would do there what it waits for here.
+    """
+
+    @staticmethod
+    def _Popen(process_obj):  # noqa: N802 - the name that multiprocessing calls
+        main = sys.modules["__main__"]
+        with _starting:
+            kept = {
+                name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)
+            }
+            try:
+                vars(main).update(dict.fromkeys(kept))
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                vars(main).update(kept)
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
+_starting = threading.Lock()
 
 
 class Ray:

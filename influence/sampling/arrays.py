@@ -59,7 +59,7 @@ def prune(
         recall=None if recall is None else np.asarray(recall, dtype=np.float64),
         parameters=parameters,
     )
-    return np.sort(order.cut(ordered, fraction, minimums))
+    return np.sort(order.cut(ordered, float(fraction), minimums))
 
 
 def _bare() -> list[str]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -81,19 +81,19 @@ def order(
     return _protected_first(descending(priority.pop(), generator), minimums)
 
 
-def kept_count(examples: int, fraction: float) -> int:
+def kept_count(examples: int, fraction: float | int) -> int:
     """Return how many of `examples` stay when `fraction` is pruned."""
     return round((1 - fraction) * examples)
 
 
-def percent_of(fraction: float) -> float:
+def percent_of(fraction: float | int) -> float:
     """Return a fraction in percent, without binary crumbs: 0.07 is 7."""
     return round(100 * fraction, 6)
 
 
-def fraction_of(percent: float) -> float:
+def fraction_of(percent: SupportsFloat) -> float:
     """Return the very fraction that `percent` names, which leaves as many examples."""
-    return round(percent / 100, 8)
+    return round(float(percent) / 100, 8)
 
 
 def cut(order: Indices, fraction: float, minimums: Sequence[Minimum]) -> Int[np.ndarray, " kept"]:

@@ -78,7 +78,7 @@ class Sample(Result):
         """Rows of the train set, first kept first: every subset is a prefix."""
         return np.load(self.directory / ORDER, mmap_mode="r")
 
-    def kept(self, fraction: float, draw: int = 0) -> Int[np.ndarray, " kept"]:
+    def kept(self, fraction: float | int, draw: int = 0) -> Int[np.ndarray, " kept"]:
         """Return the rows of the train set that stay when `fraction` is pruned, first kept first.
 
         Raises InputError for a fraction or a draw that this sample does not hold; fraction 0, of
@@ -91,11 +91,11 @@ class Sample(Result):
             raise InputError(f"{self.directory} holds the draws 0 to {len(orders) - 1}, not {draw}")
         return np.array(orders[draw][: kept_count(orders.shape[1], fraction)])
 
-    def ids(self, fraction: float, draw: int = 0) -> np.ndarray:
+    def ids(self, fraction: float | int, draw: int = 0) -> np.ndarray:
         """Return the ids of the rows that `kept` returns."""
         return self.data.array("train", "id")[self.kept(fraction, draw)]
 
-    def subset(self, fraction: float, draw: int = 0) -> Path:
+    def subset(self, fraction: float | int, draw: int = 0) -> Path:
         """Return the dataset that is left when `fraction` is pruned, ready to train on.
 
         Raises InputError for a fraction or a draw that this sample does not hold.
@@ -117,7 +117,7 @@ class Sample(Result):
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row per percent pruned: examples kept, and the share kept of the worst-off class."""
+        """One row per percent pruned: examples kept, and share kept of the class hit hardest."""
         shares = self.class_shares[self.class_shares["group"] == CLASS]
         least = shares.groupby("percent_pruned")["kept_share"].min()
         kept = [len(self.kept(fraction)) for fraction in self.fractions]
@@ -132,10 +132,17 @@ class Sample(Result):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what stays at each percent pruned."""
-        table = self.summary.to_html(index=False, float_format="{:.3g}".format)
+        columns = {
+            "pruned, %": [f"{percent:g}" for percent in self.summary["percent_pruned"]],
+            "examples kept": self.summary["kept"],
+            "kept of the class hit hardest, %": [
+                f"{100 * share:.0f}" for share in self.summary["least_kept_class_share"]
+            ],
+        }
+        table = pd.DataFrame(columns).to_html(index=False)
         return f"<p>What <code>{escape(self.arm)}</code> keeps</p>{table}"
 
-    def _percent(self, fraction: float) -> float:
+    def _percent(self, fraction: float | int) -> float:
         """Return the percent that a fraction is kept under; raise InputError for another one."""
         percent = percent_of(fraction)
         if percent not in self.percents:
@@ -144,7 +151,7 @@ class Sample(Result):
         return percent
 
 
-def subset_of(directory: Path, percent: float, draw: int = 0) -> Path:
+def subset_of(directory: Path, percent: float | int, draw: int = 0) -> Path:
     """Return where a sample keeps the dataset that this much pruning leaves."""
     return directory / f"subsets/percent-{percent:.9g}/draw-{draw}"
 

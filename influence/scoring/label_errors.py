@@ -74,8 +74,8 @@ def flags(train: pd.DataFrame) -> Mislabeled | None:
     """Return which labels of a train set are known to be wrong, None if none is."""
     if "mislabeled" not in train:
         return None
-    found = train["mislabeled"].fillna(False).to_numpy(bool)
-    return found if found.any() else None
+    wrong = train["mislabeled"].fillna(False).to_numpy(bool)
+    return wrong if wrong.any() else None
 
 
 def _curve(hardness: Examples, mislabeled: Mislabeled) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +108,7 @@ def issues(
 
 
 def suspects(trace: Trace) -> pd.DataFrame:
-    """Return the examples whose label the model found less likely than another, most doubted first.
+    """Return the examples for which the model prefers another class, most doubted first.
 
     Columns: row (of the train set), predicted (class number) and doubt: how much more probable that
     class was than the label (cleanlab's normalised margin with its sign turned). The probabilities
@@ -127,8 +127,8 @@ def suspects(trace: Trace) -> pd.DataFrame:
     own = mean[places, trace.labels].copy()
     mean[places, trace.labels] = -1.0
     doubt = mean.max(1) - own
-    found = pd.DataFrame({"row": places, "predicted": mean.argmax(1), "doubt": doubt})
-    ranked = found.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
+    table = pd.DataFrame({"row": places, "predicted": mean.argmax(1), "doubt": doubt})
+    ranked = table.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
     return ranked[ranked["doubt"] > 0]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from influence.config.parameters import TrainStep, names
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError, first_line
 from influence.models import compatibility
 from influence.models.classifier import Start
@@ -32,17 +32,20 @@ def check(name: str, model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec
     """
     for spec, why in _hindrances(model, tokens, specs):
         if why:
-            raise InputError(f"score '{spec}' cannot be had of {name}: {why}; {WITHOUT_GRADIENTS}")
+            raise InputError(
+                f"score '{spec}' cannot be computed for {name}: {why}; {WITHOUT_GRADIENTS}"
+            )
 
 
-def told(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
-    """Return what `check` would raise for the scores that there are, in one note."""
+def note(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
+    """Return what `check` would raise for any score, in one note, [] if nothing."""
     tried = _hindrances(model, tokens, [parse_spec(score) for score in REGISTRY])
     lacking = {str(spec): why for spec, why in tried if why}
     if not lacking:
         return []
     why = next(iter(lacking.values()))
-    return [f"of {name} {', '.join(lacking)} cannot be had: {why}; {WITHOUT_GRADIENTS}"]
+    listed = ", ".join(lacking)
+    return [f"for {name}, {listed} cannot be computed: {why}; {WITHOUT_GRADIENTS}"]
 
 
 def two_texts(tokens: Tokens) -> Tokens:
@@ -61,13 +64,13 @@ def check_start(config: TrainStep, dataset: Dataset, score: str, start: Start) -
     tokens = two_texts(encode(start.tokenizer, compatibility.sample(dataset.train), config))
     asked = [*REGISTRY] if "all" in names(score) else names(score)
     check(start.name, start.model, tokens, [parse_spec(one) for one in asked])
-    return [] if asked else told(start.name, start.model, tokens)
+    return [] if asked else note(start.name, start.model, tokens)
 
 
 def _hindrances(
     model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec]
 ) -> Iterator[tuple[ScoreSpec, str]]:
-    """Yield why the gradients that each score reads cannot be had, "" if they can.
+    """Yield why the gradients that each score reads cannot be computed, "" if they can.
 
     Scores that read the same are tried once; those that read no gradients are left out.
     """
@@ -98,8 +101,8 @@ def _by_pass(model: nn.Module, tokens: Tokens, labels: np.ndarray, reads: frozen
     """Return how far norms in one batch are from those of plain autograd, text by text."""
     meter, rows = Meter([Resident(0, 0, lambda: model, reads, ())], LAYERS), np.arange(len(tokens))
     size = len(tokens) * int(tokens.lengths.max())
-    found, right = meter.measure(tokens, labels, rows, size), reference(meter, tokens, labels, rows)
-    return max(relative(found.at[key], right.at[key]) for key in right.at)
+    fused, right = meter.measure(tokens, labels, rows, size), reference(meter, tokens, labels, rows)
+    return max(relative(fused.at[key], right.at[key]) for key in right.at)
 
 
 def _by_batch_mates(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> float:
@@ -107,9 +110,9 @@ def _by_batch_mates(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> flo
 
     def gradient(rows: np.ndarray) -> torch.Tensor:
         given = collate(tokens, rows), torch.from_numpy(labels[rows])
-        found = measure(model, *given, want_gradient=True, recorder=None)[1]
-        assert found is not None
-        return found
+        by_words = measure(model, *given, want_gradient=True, recorder=None)[1]
+        assert by_words is not None
+        return by_words
 
     for parameter in model.parameters():
         parameter.requires_grad_(False)

@@ -13,13 +13,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from influence.data import slots
 from influence.data.storage import Saved
+from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.inputs import open_tokens
 from influence.runtime import store
-from influence.runtime.engine import Engine, free_memory, hold
+from influence.runtime.devices import free_memory
+from influence.runtime.engine import Engine, hold
 from influence.runtime.step import say
 from influence.scoring import measurable
 from influence.scoring.plan import RunPlan
@@ -168,7 +169,7 @@ def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
     error = self_check(meter, tokens, labels, work.self_check)
     if error > MISMATCH and meter.residents:  # is it the model's doing, or a mistake of ours?
         model, name = meter.opened(0).model, f"the training {work.training.directory}"
-        if notes := measurable.told(name, model.cpu(), measurable.two_texts(tokens)):
+        if notes := measurable.note(name, model.cpu(), measurable.two_texts(tokens)):
             raise InputError(f"{notes[0]}; {WITHOUT_GRADIENTS}")
     if any(meter.slow):
         say(
@@ -219,7 +220,7 @@ def _open_checkpoint(path: Path, device: str, classes: int) -> nn.Module:
     model = classifier.open_checkpoint(path).to(device)
     if model.config.num_labels != classes:
         raise InputError(
-            f"the checkpoint {path} tells {model.config.num_labels} classes apart, but its dataset "
+            f"the checkpoint {path} has {model.config.num_labels} classes, but its dataset "
             f"has {classes}; it belongs to another training"
         )
     return model

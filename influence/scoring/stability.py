@@ -56,16 +56,16 @@ def between(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def halves(specs: Sequence[ScoreSpec], runs: Sequence[RunInfo]) -> list[ScoreSpec]:
     """Return what else must be measured so that scores of spread checkpoints can be halved."""
-    found = []
+    parts = []
     for spec in specs:
         own = [replace(spec, window=window) for window in HALVES]
         if _can_be_halved(spec):
             try:
                 plan(own, tuple(runs))
-                found += own
+                parts += own
             except InputError:  # too few checkpoints
                 continue
-    return found
+    return parts
 
 
 def agreement(one: Examples, other: Examples, top: float = TOP) -> dict[str, float]:
@@ -84,8 +84,8 @@ def _seeds(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Examp
     """Yield the score of every pair of runs, each as if it were the only one."""
     if not REGISTRY[spec.name].series and "observations" not in REGISTRY[spec.name].needs:
         return
-    found = {run.seed: _compute(spec, replace(trace, runs=(run,))) for run in trace.runs}
-    there = [(seed, values) for seed, values in found.items() if values is not None]
+    by_seed = {run.seed: _compute(spec, replace(trace, runs=(run,))) for run in trace.runs}
+    there = [(seed, values) for seed, values in by_seed.items() if values is not None]
     for (first, one), (second, other) in combinations(there, 2):
         yield f"seeds {first} and {second}", one, other
 
@@ -95,8 +95,8 @@ def _epochs(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Exam
     if REGISTRY[spec.name].series != "epochs" or window_of(spec) == "all":
         return
     ends = sorted({int(c.epoch) for c in trace.runs[0].checkpoints if "epochs" in c.series})
-    found = {end: _compute(replace(spec, window=str(end)), trace) for end in ends}
-    there = [(end, values) for end, values in found.items() if values is not None]
+    by_epoch = {end: _compute(replace(spec, window=str(end)), trace) for end in ends}
+    there = [(end, values) for end, values in by_epoch.items() if values is not None]
     for end, values in there[:-1]:
         last, final = there[-1]
         yield f"epochs {end} and {last}", values, final

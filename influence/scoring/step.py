@@ -14,7 +14,8 @@ from influence.errors import InputError, choose
 from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens
 from influence.runtime import store
-from influence.runtime.engine import Engine, give_free_memory_back, let_go, settled
+from influence.runtime.devices import settled
+from influence.runtime.engine import Engine, give_free_memory_back, let_go
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.scoring import findings, label_errors, plan, result, stability
 from influence.scoring.compute import compute

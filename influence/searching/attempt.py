@@ -11,7 +11,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.searching.space import Candidate
 from influence.searching.study import Study, quietly, retry
 
@@ -92,7 +92,7 @@ def give_first_beats(study: Study) -> None:
 
     if not silent():
         return
-    with store.locked(study.locks):
+    with locked(study.locks):
         for trial in silent():
             beat(study, trial._trial_id, first=trial.number)
 

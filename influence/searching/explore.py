@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import TrialState
 
 from influence.config.parameters import SearchConfig
-from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.searching.attempt import (
     FIRST_BEAT,
     Attempt,
@@ -170,7 +170,7 @@ def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[A
     if finished:
         _queue_next(study, max(finished, key=lambda trial: trial.ended), space, config)
     for frozen in study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        with quietly(), store.locked(study.locks):
+        with quietly(), locked(study.locks):
             trial = optuna.Trial(study.optuna, frozen._trial_id)
             beat(study, frozen._trial_id, first=frozen.number)
         times = frozen.user_attrs.get(TAKEN_UP, 0)
@@ -219,7 +219,7 @@ def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
     if len(taken) >= config.trials:
         return None
     # sqlite locks no rows: two workers would be handed the same queued trial.
-    with store.locked(study.locks), quietly():
+    with locked(study.locks), quietly():
         trial = study.optuna.ask()
         beat(study, trial._trial_id, first=trial.number)
     living = [t for t in study.optuna.get_trials(deepcopy=False) if t.state != TrialState.FAIL]

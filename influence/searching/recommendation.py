@@ -67,9 +67,10 @@ def verdict(outcome: Outcome) -> str:
     """Say in one sentence what the test says of a recommendation, and no more than it says."""
     tolerance = 100 * outcome.tolerance
     if outcome.trial is None:
+        points = f"{tolerance:g} point{'s' * (tolerance != 1)}"
         return (
-            f"Keep everything: nothing tried stayed within {tolerance:g} points of the full train "
-            "set on validation."
+            f"Keep everything: nothing that was tried stayed within {points} of the full train set "
+            "on validation."
         )
     full = outcome.test["recommended_minus_full"]
     if full["low"] >= -outcome.tolerance:

@@ -14,7 +14,8 @@ from influence import scores as registry
 from influence.config.parameters import FitConfig, SearchConfig, SearchStep, names
 from influence.data.storage import Dataset
 from influence.errors import InputError
-from influence.evaluation import intervals, retraining
+from influence.evaluation import result as curve
+from influence.evaluation import retraining
 from influence.evaluation.retraining import Place, retrain
 from influence.runtime import store
 from influence.runtime.engine import Engine
@@ -280,7 +281,7 @@ def _test(
     points: dict[str, list] = {arm: [] for arm in arms}
     for position, point in engine.run(retrain, jobs, "test"):
         points[keys[position][0]].append(point)
-    return pd.concat([intervals.table(some, arm) for arm, some in points.items()])
+    return pd.concat([curve.table(some, arm) for arm, some in points.items()])
 
 
 def _recommended(scored: Scored, chosen: Trial | None) -> np.ndarray:

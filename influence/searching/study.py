@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from influence.config.parameters import SearchConfig
 from influence.errors import InputError, first_line
-from influence.runtime import store
+from influence.runtime.locks import Attendance, locked
 from influence.searching.space import Space, recommended
 from influence.searching.storage import PatientStorage
 from influence.searching.trials import Trial, unpack
@@ -47,13 +47,13 @@ class Study:
     name: str
     entropy: int  # 0 where this worker is alone: then a study is the same every time
     locks: Path
-    attended: int | None  # held while this worker has it, where all its workers are here
+    attended: Attendance | None  # held while this worker has it, where all its workers are here
 
     @property
     def alone(self) -> bool:
         """Tell whether no other worker has this study, as far as can be known."""
-        with store.locked(self.locks):
-            return self.attended is not None and store.is_alone(self.attended)
+        with locked(self.locks):
+            return self.attended is not None and self.attended.is_alone()
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with store.locked(locks), quietly():
+        with locked(locks), quietly():
             return PatientStorage(
                 url,
                 engine_kwargs={"pool_pre_ping": True},  # of a server that was restarted
@@ -100,9 +100,10 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     measured = AXES[config.goal]
     kept = open_storage(storage, config.grace, locks)
-    with store.locked(locks), quietly():
+    with locked(locks), quietly():
         there = name in optuna.get_all_study_names(kept)
-        attended, alone = (None, False) if config.storage else store.attend(locks / f"{name}.lock")
+        attended = None if config.storage else Attendance(locks / f"{name}.workers")
+        alone = attended is not None and attended.is_alone()
         opened = optuna.create_study(
             storage=kept,
             study_name=name,
@@ -119,7 +120,7 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
         same = alone or (config.storage and not (there and (fresh or others)))
     study = Study(opened, name, 0 if same else os.getpid(), locks, attended)
     if attended is not None:
-        weakref.finalize(study, os.close, attended)
+        weakref.finalize(study, attended.leave)
     return study
 
 
@@ -141,7 +142,7 @@ def count_finished(study: Study) -> int:
 
 def claim(study: Study, key: str, value: str, usable: Callable[[str], bool]) -> str:
     """Return what the study has under `key`; `value`, put there, if that is not usable any more."""
-    with store.locked(study.locks):
+    with locked(study.locks):
         there = study.optuna.user_attrs.get(key, "")
         if not there or not usable(there):
             study.optuna.set_user_attr(key, value)

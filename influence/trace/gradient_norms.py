@@ -112,15 +112,15 @@ class NormRecorder:
         if not self.verified:
             self._verify(logits, calls)
         way, recorded = self._way(calls), len(calls)
-        found = _Squares(self.rules, calls, way.several)
+        squares = _Squares(self.rules, calls, way.several)
         farthest = [calls[number].output for number in way.farthest]
         calls.clear()
-        self._differentiate(loss, farthest, found.add, retain_graph=retain_graph)
-        if recorded and not found.count:
+        self._differentiate(loss, farthest, squares.add, retain_graph=retain_graph)
+        if recorded and not squares.count:
             raise RuntimeError("the loss does not depend on the forward that was recorded")
         with _exact(loss.device.type):
             zero = torch.zeros(self.examples, device=loss.device)
-            return _roots(self.groups, found.total(), zero)
+            return _roots(self.groups, squares.total(), zero)
 
     def _attach(self) -> Iterator[RemovableHandle]:
         yield self.model.register_forward_pre_hook(self._begin, with_kwargs=True)
@@ -169,12 +169,12 @@ class NormRecorder:
         # What the batch cannot change is looked at once. A leading dimension may be as large as
         # the batch by chance: only if the first example's logits leave the other rows alone are
         # they the other examples. One example alone has nothing to be told apart from.
-        found: Counter[Parameter] = Counter()
+        counted: Counter[Parameter] = Counter()
         mixed: list[nn.Module] = []
 
         def look(number: int, gradient: Tensor) -> None:
             module = calls[number].module
-            found.update(list(self.rules[module]))
+            counted.update(list(self.rules[module]))
             if gradient[1:].any():
                 mixed.append(module)
 
@@ -184,7 +184,7 @@ class NormRecorder:
             raise NoRuleError(f"module {self._name(mixed[0])} mixes examples; use loop_norms")
         uses = _uses(logits)
         for name, parameter in self.model.named_parameters():
-            if parameter in self.wanted and uses[parameter] > found[parameter]:
+            if parameter in self.wanted and uses[parameter] > counted[parameter]:
                 raise NoRuleError(f"{name} is used outside its module; use loop_norms")
         self.verified = self.examples > 1
 
@@ -318,7 +318,7 @@ def _rules(model: nn.Module, wanted: set[Parameter]) -> dict[nn.Module, dict[Par
         }
         for module in model.modules()
     }
-    return {module: found for module, found in kept.items() if found}
+    return {module: rules for module, rules in kept.items() if rules}
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """How a command reaches its tracking store: the address and the first opening."""
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from influence.errors import InputError, environmental, first_line, hide_password
+from influence.runtime.locks import held
 from influence.tracking import operations
 
 SECONDS = "60"  # after which a server that says nothing is away
@@ -65,17 +65,11 @@ def opening() -> Iterator[None]:
     MLflow makes and migrates a new database without a lock, and several that do it at once leave
     it unusable.
     """
-    directory = _directory()
-    if directory is None:
+    with ExitStack() as stack:
+        if (lock := _lock_file()) is not None:
+            with suppress(OSError):  # a directory that cannot be written, or has no locks
+                stack.enter_context(held(lock))
         yield
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def bytes_of(name: str) -> str:
@@ -197,11 +191,12 @@ def _bare_database() -> Path | None:
     return path.absolute() if named or path.is_file() else None
 
 
-def _directory() -> Path | None:
-    """Return the directory of a store of files on this machine, None for another store."""
+def _lock_file() -> Path | None:
+    """Return the file beside a store of files on this machine, None for another store."""
     path = _path()
-    directory = None if path is None else path.absolute().parent
-    return directory if directory and directory.is_dir() else None
+    if path is None or in_memory() or not path.absolute().parent.is_dir():
+        return None
+    return path.absolute().with_name(f"{path.name}.lock")
 
 
 def _path() -> Path | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from influence.errors import InputError, first_line
 from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.tracking import pages, places
 from influence.tracking.outbox import Operation
 
@@ -50,7 +51,7 @@ def send(operation: Operation, files: Path | None = None, again: bool = False) -
     if is_linked(run):
         return None  # all of it is there
     try:
-        with store.locked(Path(lock)) if lock else nullcontext():
+        with locked(Path(lock)) if lock else nullcontext():
             if do == "create":
                 return _create(run, again, **given)
             return _DO[do](run_of(run), files, **given)

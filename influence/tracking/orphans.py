@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from influence.runtime import store
+from influence.runtime import locks
 from influence.tracking import operations
 
 MARKER = "process"  # the tag that says which file a living command holds
@@ -18,7 +18,7 @@ def end(experiment: str, ended: set[Path]) -> None:
     lost = [
         run_id
         for run_id, marker in markers.items()
-        if marker in ended or not store.is_alive(marker)
+        if marker in ended or not locks.is_alive(marker)
     ]
     for run_id in lost:
         operations.client().set_terminated(run_id, "KILLED")

@@ -16,6 +16,7 @@ from typing import Any
 
 from influence.errors import first_line
 from influence.runtime import store
+from influence.runtime.locks import is_alive, locked
 from influence.runtime.step import say
 
 JOURNAL = "journal.jsonl"
@@ -132,10 +133,10 @@ def deliver(root: Path, server: str, send: Send, reason: Callable) -> set[Path]:
     ended = {
         folder: marker
         for folder, marker in sorted(markers.items())
-        if not (marker.exists() and store.is_alive(marker))
+        if not (marker.exists() and is_alive(marker))
     }
     for folder in ended:
-        with store.locked(folder.with_name(f"{folder.name}.delivery")):
+        with locked(folder.with_name(f"{folder.name}.delivery")):
             _deliver(folder, server, send, reason)
         shutil.rmtree(folder.with_name(f"{folder.name}.delivery"), ignore_errors=True)
     return set(ended.values())

@@ -22,7 +22,7 @@ import pandas as pd
 from influence.config.parameters import ExecutionConfig
 from influence.data.result import Result
 from influence.errors import InputError, Terminated, first_line
-from influence.runtime import signals, store
+from influence.runtime import locks, signals
 from influence.runtime.step import Record, Steps, read_records
 from influence.tracking import connection, first_run, killed, operations, orphans, outbox, pages
 from influence.tracking.outbox import Outbox
@@ -302,7 +302,7 @@ def _command(config: ExecutionConfig) -> Iterator[Run]:
             marker = workdir / orphans.RUNNING / run_id
             opened = Run(run_id, experiment, str(marker))
             try:
-                stack.enter_context(store.alive(marker))
+                stack.enter_context(locks.alive(marker))
             except InputError:
                 opened.end("FAILED")
                 raise

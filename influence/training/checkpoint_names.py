@@ -50,14 +50,14 @@ def models_in(folder: Path) -> list[Path]:
 
 def number(path: Path) -> float:
     """Return the number at the end of a name, -1 without one."""
-    found = AT_END.search(path.name)
-    return float(found[1]) if found else -1.0
+    match = AT_END.search(path.name)
+    return float(match[1]) if match else -1.0
 
 
 def is_epoch(path: Path) -> bool:
     """Tell whether the number in a name counts epochs: epoch-3, and anything with a decimal."""
-    found = AT_END.search(path.name)
-    return bool(found and ("." in found[1] or OF_EPOCHS.search(path.name[: found.start()])))
+    match = AT_END.search(path.name)
+    return bool(match and ("." in match[1] or OF_EPOCHS.search(path.name[: match.start()])))
 
 
 def _commonest(folder: Path, paths: Sequence[Path]) -> set[str]:

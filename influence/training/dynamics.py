@@ -71,7 +71,7 @@ def read_cartography(folder: Path) -> Dynamics:
     with np.errstate(over="ignore"):
         logits = whole.astype(np.float32)
     if not np.isfinite(logits).all():
-        raise InputError(f"{folder} holds logits that are no finite numbers of 32 bits")
+        raise InputError(f"{folder} holds logits that are not finite in 32 bits")
     return Dynamics(tuple(first.index), gold, logits)
 
 
@@ -101,18 +101,18 @@ def read_values(path: Path) -> pd.DataFrame:
     """
     table = read_file(path).table
     usual = [name for name in ("sample_id", *NAMES, "id") if name in table.columns]
-    found = [name for name in table.columns if name in REGISTRY and name not in usual]
-    if not usual or not found:
+    scores = [name for name in table.columns if name in REGISTRY and name not in usual]
+    if not usual or not scores:
         raise InputError(
             f"{path} has the columns {listed(table)}; it needs sample_id and "
             f"a column named as a score, such as aum; there is {', '.join(sorted(REGISTRY))}"
         )
-    values = table[found].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    values = table[scores].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     named = next((name for name in usual if _names_all(table[name])), usual[0])
     values.index = pd.Index(table[named].astype(str))
     if (wrong := ~(values.abs() <= np.finfo(np.float32).max).all(axis=1)).any():
         raise InputError(
-            f"{path}: the scores of {int(wrong.sum())} examples are no finite numbers of 32 bits, "
+            f"{path}: the scores of {int(wrong.sum())} examples are not finite in 32 bits, "
             f"the first that of {values.index[wrong][0]!r}"
         )
     _check_different(values.index, path)
@@ -143,12 +143,12 @@ def matches(
     for form in (_text, _number):
         index = pd.Index([form(name) for name in names])
         columns = {name: pd.Index([form(v) for v in train[name]]) for name in _naming(train)}
-        found = {
+        places_by = {
             name: index.get_indexer(values)
             for name, values in columns.items()
             if index.is_unique and values.is_unique and not _counts_from_one(name, values, index)
         }
-        if whole := {name: at for name, at in found.items() if (at >= 0).all()}:
+        if whole := {name: at for name, at in places_by.items() if (at >= 0).all()}:
             return whole
     raise InputError(_no_column(train, pd.Index([str(name) for name in names]), source))
 
@@ -157,10 +157,10 @@ def matched(columns: Mapping[str, np.ndarray], column: str, names: int, source: 
     """Return a sentence on which column the examples were found by, of all that `matches` gives."""
     at = columns[column]
     others = [name for name in columns if (columns[name] != at).any()]
-    told = f"{len(at)} examples are matched to {source} by the column {column!r}"
+    sentence = f"{len(at)} examples are matched to {source} by the column {column!r}"
     if others:
-        told += f" ({', '.join(map(repr, others))} would match them otherwise)"
-    return told + (f"; it names {names - len(at)} others too" if names > len(at) else "")
+        sentence += f" ({', '.join(map(repr, others))} would match them otherwise)"
+    return sentence + (f"; it names {names - len(at)} others too" if names > len(at) else "")
 
 
 def names_of(train: pd.DataFrame) -> Shaped[np.ndarray, " examples"]:
@@ -221,11 +221,11 @@ def _files(folder: Path) -> dict[int, Path]:
         if place.is_dir():
             matched = {path: FILE.fullmatch(path.name) for path in sorted(place.iterdir())}
             numbered = [(int(match[1]), path) for path, match in matched.items() if match]
-            found = dict(numbered)
-            if len(found) < len(numbered):
+            by_epoch = dict(numbered)
+            if len(by_epoch) < len(numbered):
                 raise InputError(f"{place} holds two files of one epoch; keep one of them")
-            if found:
-                return found
+            if by_epoch:
+                return by_epoch
     return {}
 
 
@@ -288,8 +288,8 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> str:
     """Write a whole number in its shortest form, anything else as it is."""
-    found = re.fullmatch(r"(-?)0*(\d+)(\.0*)?", str(value))
-    return f"{found[1]}{found[2]}" if found else str(value)
+    match = re.fullmatch(r"(-?)0*(\d+)(\.0*)?", str(value))
+    return f"{match[1]}{match[2]}" if match else str(value)
 
 
 def _counts_from_one(column: str, rows: pd.Index, names: pd.Index) -> bool:

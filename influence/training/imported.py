@@ -14,9 +14,9 @@ from torch import nn
 
 from influence.config.parameters import TrainConfig
 from influence.data import class_order
+from influence.data.dataset import Dataset, texts_of
 from influence.data.result import TOKENIZER
 from influence.data.sources.files import split_name
-from influence.data.storage import Dataset, texts_of
 from influence.errors import InputError
 from influence.models import classifier, compatibility, pretrained, tokenizers
 from influence.models.classifier import Start
@@ -36,7 +36,7 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     Raises InputError if what `import_from` names does not fit it.
     """
     if checkpoints := _checkpoints(config):
-        notes = [*trainer_output.told(_path(config), checkpoints), *_ignored(config)]
+        notes = [*trainer_output.describe(_path(config), checkpoints), *_ignored(config)]
         return [*notes, *trainer_output.check_labels(checkpoints, dataset.label_names)]
     if config.stack:
         raise InputError(
@@ -49,7 +49,7 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
 def check_model(
     config: TrainConfig, dataset: Dataset, paired: bool
 ) -> tuple[Start | None, list[str]]:
-    """Return the last of the checkpoints that `import_from` names, and what is worth saying.
+    """Return the last of the checkpoints that `import_from` names, and notes for the user.
 
     None where it names no checkpoints.
 
@@ -69,7 +69,7 @@ def check_model(
     model, names = _open(last, tokenizer), dataset.label_names
     if model.config.num_labels != len(names):
         raise InputError(
-            f"{last} tells {model.config.num_labels} classes apart, but the dataset has "
+            f"{last} has {model.config.num_labels} classes, but the dataset has "
             f"{len(names)}: {', '.join(names)}; give the dataset that it was trained on, with "
             "train examples of all its classes"
         )

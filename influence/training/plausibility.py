@@ -41,11 +41,11 @@ def verdict(
 ) -> tuple[bool, str]:
     """Return whether predictions may be of a model trained on these labels, and what to add.
 
-    They must beat chance and be right about as often as the model says. Two kinds pass beside, and
-    are said: a model that has learned of uneven classes no more than their shares, and one that is
-    right far beyond chance, though less often than it says, as where labels are wrong. A model that
-    has learned nothing passes as neither: it does not know the shares, and of even classes nobody
-    can tell who does.
+    They must beat chance and be right about as often as the model says. Two other kinds pass with a
+    note: a model that has learned no more than the shares of uneven classes, and one that is right
+    far beyond chance, though less often than it says, as where labels are wrong. A model that has
+    learned nothing passes as neither: it does not know the shares, and where classes are even,
+    knowing the shares shows nothing.
     """
     counts = confusion(labels, probabilities.argmax(1), probabilities.shape[1])
     sure = float(probabilities.max(1).mean())
@@ -57,24 +57,24 @@ def verdict(
         most = label_names[int(counts.sum(1).argmax())]
         return True, (
             f", no more than guesses would, {chance:.1%}: all that it has learned is how frequent "
-            f"the classes are ({most} most of all), and that its tokenizer and dataset are these "
-            "cannot be told"
+            f"the classes are ({most} most of all), so whether this is its tokenizer and dataset "
+            "cannot be known"
         )
     error = math.sqrt(chance * (1 - chance) / counts.sum())
     if right - chance > max(BEYOND * error, NOISY * (sure - chance)):
         return True, (
-            f", though by its own probabilities it should {sure:.1%}: that is so where about "
-            f"{1 - right / sure:.0%} of the labels are wrong; if they are not, the tokenizer or "
-            "the dataset is another than it was trained with"
+            f", though by its own probabilities it should {sure:.1%}: this happens where about "
+            f"{1 - right / sure:.0%} of the labels are wrong; if they are not, it was trained with "
+            "another tokenizer or dataset"
         )
     return False, ""
 
 
 def _knows_the_shares(probabilities: np.ndarray, labels: np.ndarray) -> bool:
-    """Tell whether classes are uneven, and a model knows most of what their shares tell of one."""
+    """Tell whether classes are uneven, and a model knows most of what their shares say."""
     classes = probabilities.shape[1]
     shares = np.bincount(labels, minlength=classes) / len(labels)
-    told = math.log(classes) + float((shares * np.log(np.maximum(shares, 1e-12))).sum())
+    information = math.log(classes) + float((shares * np.log(np.maximum(shares, 1e-12))).sum())
     gold = probabilities[np.arange(len(labels)), labels]
     known = math.log(classes) + float(np.log(np.maximum(gold, 1e-12)).mean())
-    return told >= UNEVEN and known >= LEARNED * told
+    return information >= UNEVEN and known >= LEARNED * information

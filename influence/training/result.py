@@ -188,7 +188,6 @@ class Training(Result):
     @cached_property
     def runs(self) -> tuple[RunInfo, ...]:
         """What each run offers to scores, one per training seed."""
-        trails, folds = self.task == "nlu", bool(self.folds)
         return tuple(
             RunInfo(
                 run["seed"],
@@ -198,8 +197,8 @@ class Training(Result):
                 ),
                 run["observations"],
                 tuple(run["null"]),
-                trails,
-                folds,
+                self.task == "nlu",
+                bool(self.folds),
                 None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
                 frozenset(run["given"]),
             )

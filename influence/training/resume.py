@@ -1,4 +1,4 @@
-"""The state of an unfinished training: kept at its stops, and where the same command goes on."""
+"""The state of an unfinished training: kept at its stops, and where the same command resumes."""
 
 import json
 from pathlib import Path
@@ -36,6 +36,6 @@ def read(path: Path, nothing: Any) -> tuple[State | None, Any]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
     except (SafetensorError, OSError) as error:
-        say(f"train: begins anew, for {path} cannot be read ({first_line(error)})")
+        say(f"train: starts again, because {path} cannot be read ({first_line(error)})")
         return None, nothing
     return State(int(metadata["step"]), tensors), json.loads(metadata["noted"])

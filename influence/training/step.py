@@ -18,7 +18,7 @@ from influence.config.parameters import (
 )
 from influence.data import load
 from influence.data.result import DATA, TOKENIZER
-from influence.data.storage import Dataset, digest_of_rest, save, told
+from influence.data.storage import Dataset, digest_of_rest, remarks, save
 from influence.errors import InputError
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
@@ -26,13 +26,14 @@ from influence.models.classifier import Start, check_start, open_checkpoint, sta
 from influence.nlu import joint
 from influence.nlu import stack as nlu
 from influence.runtime import store
-from influence.runtime.engine import Engine, has_bf16, settled
+from influence.runtime.devices import has_bf16, settled
+from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.training import imported, result
 from influence.training.runs import checkpoint, read_fold, train_fold, train_run
 
 CODE = ("data", "models", "nlu", "training")
-Trial = Callable[[Start], list[str]]  # tries a model and returns what is worth saying of it
+Trial = Callable[[Start], list[str]]  # tries a model and returns what to say about it
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Request:
     config: TrainStep
     dataset: Dataset
     task: Task
-    notes: tuple[str, ...]  # what is worth saying before the work
+    notes: tuple[str, ...]  # to be said before the work
 
     @property
     def is_finished(self) -> bool:
@@ -55,8 +56,8 @@ def open_dataset(config: TrainStep) -> Dataset:
 
     Raises InputError if it does not fit the task.
     """
-    dataset = load.load(**config.parameters(DataConfig))
-    for sentence in told(dataset):
+    dataset = load.load(config)
+    for sentence in remarks(dataset):
         say(f"train: {sentence}")
     if config.stack and config.task != "nlu":
         raise InputError("stack=true is for task=nlu: a classifier has no intents and slots")

@@ -78,59 +78,59 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...
     if len(set(steps.values())) < len(steps):
         raise InputError(f"two checkpoints in {folder} have the same step; keep one of them")
     ordered = {path: states[path] for path in sorted(steps, key=steps.__getitem__)}
-    found = _described(ordered, steps, epochs, learning_rate)
-    for one, other in zip(found, found[1:], strict=False):
+    checkpoints = _described(ordered, steps, epochs, learning_rate)
+    for one, other in zip(checkpoints, checkpoints[1:], strict=False):
         if other.epoch <= one.epoch:
             raise InputError(
                 f"{one.path} and {other.path} are not of one training: step {other.step} is of "
                 f"epoch {other.epoch:g}, but step {one.step} of {one.epoch:g}; keep those of one"
             )
-    return found
+    return checkpoints
 
 
-def told(folder: Path, found: Sequence[Imported]) -> list[str]:
-    """Return what is worth saying of the checkpoints that `find` returned and of what it left."""
-    notes, taken = [], {one.path for one in found}
+def describe(folder: Path, checkpoints: Sequence[Imported]) -> list[str]:
+    """Return what to say about the checkpoints that `find` returned, and what it left aside."""
+    notes, taken = [], {one.path for one in checkpoints}
     if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
         notes.append(
             f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} left aside: only "
-            f"{found[0].path.name} and those named like it are read"
+            f"{checkpoints[0].path.name} and those named like it are read"
         )
-    if found[0].named_by_epoch:
-        read = _some([f"{one.epoch:g}" for one in found])
+    if checkpoints[0].named_by_epoch:
+        read = _some([f"{one.epoch:g}" for one in checkpoints])
         notes.append(f"the numbers in the names are read as epochs completed: {read}")
-    if guessed := [one for one in found if one.rate_is in ("line", "nearest")]:
+    if guessed := [one for one in checkpoints if one.rate_is in ("line", "nearest")]:
         nearest = any(one.rate_is == "nearest" for one in guessed)
         notes.append(
             "no learning rate, by which TracIn weighs them, is noted at step "
             f"{_some([str(one.step) for one in guessed])}: it is taken from "
             f"{'the nearest of' if nearest else 'the line through'} those noted at other steps"
         )
-    if all(one.rate_is == "given" for one in found):
+    if all(one.rate_is == "given" for one in checkpoints):
         notes.append(
             f"no learning rate is noted beside any checkpoint: TracIn weighs all alike, with "
-            f"{found[0].learning_rate:g}"
+            f"{checkpoints[0].learning_rate:g}"
         )
     return notes
 
 
-def identity(found: Sequence[Imported]) -> str:
+def identity(checkpoints: Sequence[Imported]) -> str:
     """Return a digest of weights, configs, tokenizers and of what is known of each checkpoint."""
     facts: list[Any] = [
         (one.step, one.epoch, one.learning_rate, _digests(one.path, "*.safetensors"))
-        for one in found
+        for one in checkpoints
     ]
-    facts.append(_digests(found[0].path.parent))
+    facts.append(_digests(checkpoints[0].path.parent))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def check_labels(found: Sequence[Imported], label_names: Sequence[str]) -> list[str]:
+def check_labels(checkpoints: Sequence[Imported], label_names: Sequence[str]) -> list[str]:
     """Return how the classes are called in the checkpoints, if otherwise than in the dataset.
 
     Raises InputError if they are numbered in another way.
     """
-    told: dict[str, None] = {}
-    for one in found:
+    named: dict[str, None] = {}
+    for one in checkpoints:
         config = _read(one.path / "config.json", "config of a model")
         try:
             names = {int(number): str(name) for number, name in config.get("id2label", {}).items()}
@@ -142,20 +142,20 @@ def check_labels(found: Sequence[Imported], label_names: Sequence[str]) -> list[
         own = [names.get(number, "") for number in range(len(label_names))]
         saying = [f"LABEL_{number}" for number in range(len(own))] != own and any(own)
         if saying and list(map(plain, own)) != list(map(plain, label_names)):
-            told[f"{', '.join(own)} of the checkpoints are {', '.join(label_names)} here"] = None
-    return list(told)
+            named[f"{', '.join(own)} of the checkpoints are {', '.join(label_names)} here"] = None
+    return list(named)
 
 
-def check_same(found: Sequence[Imported]) -> None:
+def check_same(checkpoints: Sequence[Imported]) -> None:
     """Raise InputError if the checkpoints cannot be of one training.
 
     They need weights of the same names and shapes. Where a Trainer has noted losses and rates of
     its steps, those of a later checkpoint begin with those of an earlier one; where no losses tell,
     both planned to train as long, on batches of the same size.
     """
-    last = found[-1]
+    last = checkpoints[-1]
     shapes, state = _shapes(last.path), trainer_state.read(last.path)
-    for one in found[:-1]:
+    for one in checkpoints[:-1]:
         own = _shapes(one.path)
         if other := sorted(name for name in {*own, *shapes} if own.get(name) != shapes.get(name)):
             name = other[0]
@@ -172,9 +172,9 @@ def check_same(found: Sequence[Imported]) -> None:
             )
 
 
-def check_finite(found: Sequence[Imported]) -> None:
+def check_finite(checkpoints: Sequence[Imported]) -> None:
     """Raise InputError for a checkpoint with weights that are no finite numbers."""
-    for one in found:
+    for one in checkpoints:
         for file in sorted(one.path.glob("*.safetensors")):
             try:
                 with safe_open(file, "pt") as weights:
@@ -189,13 +189,13 @@ def check_finite(found: Sequence[Imported]) -> None:
                 )
 
 
-def tokenizer_folders(folder: Path, found: Sequence[Imported]) -> list[Path]:
+def tokenizer_folders(folder: Path, checkpoints: Sequence[Imported]) -> list[Path]:
     """Return where tokenizers are saved, beside the last checkpoint first, `folder` last.
 
     Of those whose files are the same, byte by byte, only the first.
     """
     different: dict[tuple, Path] = {}
-    for place in (*(one.path for one in reversed(found)), folder):
+    for place in (*(one.path for one in reversed(checkpoints)), folder):
         if files := [place / name for name in TOKENIZER if (place / name).is_file()]:
             different.setdefault(tuple((f.name, file_digest(f)) for f in files), place)
     return list(different.values())
@@ -233,7 +233,7 @@ def _described(
     end = max((state.plan.get("max_steps", 0.0) for state in noted), default=0.0)
     per_epoch, last = _per_epoch(noted), max(steps.values())
     by_epoch = not per_epoch and any(map(checkpoint_names.is_epoch, states))
-    found = []
+    checkpoints = []
     for path, state in states.items():
         step, named = steps[path], False
         epoch = step / per_epoch if per_epoch else epochs * step / max(last, 1)
@@ -242,8 +242,8 @@ def _described(
         elif by_epoch:
             epoch, named = checkpoint_names.number(path), True
         rate, origin = trainer_state.rate_at(step, rates, end) if rates else (usual, "given")
-        found.append(Imported(path, step, epoch, rate, origin, named))
-    return tuple(found)
+        checkpoints.append(Imported(path, step, epoch, rate, origin, named))
+    return tuple(checkpoints)
 
 
 def _difference(one: State, other: State) -> str:

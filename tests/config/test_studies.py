@@ -15,8 +15,8 @@ from influence.config import studies
 from influence.config.parameters import FitConfig, MainStep, changed
 from influence.errors import InputError
 from influence.sampling.step import parse_arms
-from tests.flows.test_end_to_end import launch, logged, of_step
 from tests.helpers import notes, tiny
+from tests.helpers.runs import launch, logged, of_step
 from tests.report.test_page import Outline
 
 FILES = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.yaml"))

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from influence.data import load
-from tests.helpers.tables import SPLITS, labelled, load_error, three_splits, write
+from tests.helpers.tables import SPLITS, labelled, load, load_error, three_splits, write
 
 # labels
 
@@ -29,7 +28,7 @@ from tests.helpers.tables import SPLITS, labelled, load_error, three_splits, wri
     ],
 )
 def test_labels_are_numbered_in_numeric_order_else_alphabetically(tmp_path, labels, names, codes):
-    dataset = load.load(labelled(tmp_path, labels))
+    dataset = load(labelled(tmp_path, labels))
     assert dataset.label_names == names
     assert dataset.train["label"].tolist() == codes
     assert dataset.train["label"].dtype == np.int64
@@ -46,7 +45,7 @@ def test_labels_are_numbered_in_numeric_order_else_alphabetically(tmp_path, labe
     ],
 )
 def test_rows_without_a_label_are_dropped_and_counted(tmp_path, labels):
-    dataset = load.load(labelled(tmp_path, labels))
+    dataset = load(labelled(tmp_path, labels))
     assert dataset.train["text"].tolist() == ["t0", "t1"]
     assert dataset.dropped == {f"{split} rows without a label": 2 for split in SPLITS}
 
@@ -57,7 +56,7 @@ def test_a_truth_and_a_one_are_two_labels_in_whatever_order(tmp_path):
         lines = [json.dumps({"text": str(label), "label": label}) for label in labels]
         for split in SPLITS:
             (tmp_path / place / f"{split}.jsonl").write_text("\n".join(lines))
-        dataset = load.load(str(tmp_path / place))
+        dataset = load(str(tmp_path / place))
         assert dataset.label_names == ("1", "True", "x")
         assert sorted(zip(dataset.train["text"], dataset.train["label"], strict=True)) == [
             ("1", 0),
@@ -70,11 +69,11 @@ def test_rows_without_a_text_are_dropped_and_counted_once(tmp_path):
     texts = ["a", "", " \t\n", None, None, "b"]
     rows = pd.DataFrame({"text": texts, "label": [0, 1, 1, 1, None, 1]})
     path = three_splits(tmp_path, test=rows)
-    assert load.load(path).dropped == {
+    assert load(path).dropped == {
         "test rows without a label": 1,
         "test rows with an empty text": 3,
     }
-    assert load.load(path).test["text"].tolist() == ["a", "b"]
+    assert load(path).test["text"].tolist() == ["a", "b"]
 
 
 def test_missing_and_empty_second_texts_are_dropped(tmp_path):
@@ -83,7 +82,7 @@ def test_missing_and_empty_second_texts_are_dropped(tmp_path):
     lines += [row | {"label": 1} for row in wrong]
     for split in SPLITS:
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    dataset = load.load(str(tmp_path))
+    dataset = load(str(tmp_path))
     assert dataset.train["text"].tolist() == ["a", "b"]
     assert dataset.dropped["train rows with an empty text"] == 3
 
@@ -100,7 +99,7 @@ def test_class_names_come_from_the_metadata_of_a_parquet_file(tmp_path):
     for split in SPLITS:
         table = pa.table({"text": ["a", "b", "c"], "label": [2, 0, -1], "tokens": [1, 2, 3]})
         pq.write_table(table.replace_schema_metadata(metadata), tmp_path / f"{split}.parquet")
-    dataset = load.load(str(tmp_path))
+    dataset = load(str(tmp_path))
     assert dataset.label_names == ("zero", "two")
     assert dataset.train["label"].tolist() == [1, 0]
     kind["names"].reverse()
@@ -121,7 +120,7 @@ def test_a_label_that_differs_from_one_of_train_by_its_look_alone_is_pointed_out
 
 
 def test_a_class_without_test_rows_is_noted(tmp_path):
-    dataset = load.load(labelled(tmp_path, list("abcdefgh"), test=list("ab")))
+    dataset = load(labelled(tmp_path, list("abcdefgh"), test=list("ab")))
     assert dataset.notes == ("6 of 8 classes have no test rows: c, d, e, f, g, ...",)
 
 
@@ -136,21 +135,21 @@ def test_labels_that_are_no_classes_are_errors(tmp_path):
     assert "no class" in load_error(labelled(tmp_path / "huge", inexact, ending="jsonl"))
 
 
-def test_a_column_flipped_that_holds_no_truths_is_the_user_s_own(tmp_path):
+def test_a_column_mislabeled_that_holds_no_truths_is_the_user_s_own(tmp_path):
     rows = pd.DataFrame(
         {"text": list("abcd"), "label": [0, 1, 0, 1], "mislabeled": ["left", "right"] * 2}
     )
-    train = load.load(write(tmp_path, train=rows, validation=rows, test=rows)).train
-    assert "mislabeled" not in train and train["source_flipped"].tolist() == ["left", "right"] * 2
+    train = load(write(tmp_path, train=rows, validation=rows, test=rows)).train
+    assert (
+        "mislabeled" not in train and train["source_mislabeled"].tolist() == ["left", "right"] * 2
+    )
 
 
 # ids
 
 
 def ids_of(directory, rows, ending="parquet", **parameters):
-    dataset = load.load(
-        write(directory, ending, train=rows, validation=rows, test=rows), **parameters
-    )
+    dataset = load(write(directory, ending, train=rows, validation=rows, test=rows), **parameters)
     return dict(zip(dataset.train["text"], dataset.train["id"], strict=True))
 
 
@@ -175,14 +174,14 @@ def test_ids_tell_text_pair_and_label_apart(tmp_path):
             "label": [1, 1, 1, 2],
         }
     )
-    dataset = load.load(write(tmp_path, train=rows, validation=rows, test=rows))
+    dataset = load(write(tmp_path, train=rows, validation=rows, test=rows))
     assert dataset.train["id"].str.len().tolist() == [16] * 4
     assert dataset.train["id"].is_unique
 
 
 def test_two_equal_rows_get_different_ids(tmp_path):
     rows = pd.DataFrame({"text": list("aabaa"), "label": [0, 0, 0, 0, 1]})
-    ids = load.load(write(tmp_path, train=rows, validation=rows, test=rows)).train["id"].tolist()
+    ids = load(write(tmp_path, train=rows, validation=rows, test=rows)).train["id"].tolist()
     assert [ids[1], ids[3]] == [f"{ids[0]}-1", f"{ids[0]}-2"]
     assert len(set(ids)) == 5 and len(ids[4]) == 16
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.data import load, storage
+from influence.data import storage
 from influence.data.corruption import add_label_noise, make_long_tail
 from influence.errors import InputError
 from tests.helpers import tiny
+from tests.helpers.tables import load
 
 
 def rows(*sizes):
@@ -58,9 +59,9 @@ def test_a_long_tail_empties_no_class_and_leaves_one_alone():
 
 def test_loading_perturbs_train_alone_and_says_so(tmp_path):
     path = str(tiny.write(tmp_path / "data", tiny.frames()))
-    plain = load.load(path)
-    noisy = load.load(path, label_noise=0.5)
-    thin = load.load(path, imbalance=4.0)
+    plain = load(path)
+    noisy = load(path, label_noise=0.5)
+    thin = load(path, imbalance=4.0)
     for changed in (noisy, thin):
         assert changed.digest != plain.digest
         assert changed.validation.equals(plain.validation) and changed.test.equals(plain.test)
@@ -74,4 +75,4 @@ def test_loading_perturbs_train_alone_and_says_so(tmp_path):
 
 def test_a_domain_cannot_be_redrawn():
     with pytest.raises(InputError, match="label_noise is for task=classify"):
-        load.load("assistant:600", task="nlu", label_noise=0.1)
+        load("assistant:600", task="nlu", label_noise=0.1)

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from influence.data import load
-from tests.helpers.tables import SPLITS, labelled, load_error
+from tests.helpers.tables import SPLITS, labelled, load, load_error
 
 
 def repeated(*counts):
@@ -40,19 +39,19 @@ def repeated(*counts):
 )
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_a_class_is_a_class_whatever_it_is_called(tmp_path, labels, names, ending):
-    dataset = load.load(labelled(tmp_path, labels, ending=ending))
+    dataset = load(labelled(tmp_path, labels, ending=ending))
     assert dataset.label_names == names
     assert len(dataset.train) == len(labels)
     assert dataset.dropped == {}
 
 
 def test_a_class_that_looks_like_no_label_is_pointed_out(tmp_path):
-    dataset = load.load(labelled(tmp_path, repeated(("none", 3), ("some", 9)), ending="csv"))
+    dataset = load(labelled(tmp_path, repeated(("none", 3), ("some", 9)), ending="csv"))
     assert dataset.notes == (
         "label 'none' is a class like any other: 3 of 12 train rows, 3 of 12 validation rows, "
         "3 of 12 test rows; unlabelled=none leaves these rows out",
     )
-    left = load.load(
+    left = load(
         labelled(tmp_path, repeated(("none", 3), ("some", 9), ("all", 3)), ending="csv"),
         unlabelled="none",
     )
@@ -62,7 +61,7 @@ def test_a_class_that_looks_like_no_label_is_pointed_out(tmp_path):
 
 def test_minus_one_on_few_rows_beside_numbered_classes_is_no_label(tmp_path):
     labels = repeated((0, 50), (1, 40), (2, 30), (-1, 2))
-    dataset = load.load(labelled(tmp_path, labels))
+    dataset = load(labelled(tmp_path, labels))
     assert dataset.label_names == ("0", "1", "2") and len(dataset.train) == 120
     assert dataset.dropped == {f"{split} rows without a label": 2 for split in SPLITS}
     assert dataset.notes == (
@@ -70,7 +69,7 @@ def test_minus_one_on_few_rows_beside_numbered_classes_is_no_label(tmp_path):
         "train rows, 2 of 122 validation rows, 2 of 122 test rows; unlabelled= (empty) keeps it as "
         "a class",
     )
-    kept = load.load(labelled(tmp_path, labels), unlabelled="")
+    kept = load(labelled(tmp_path, labels), unlabelled="")
     assert kept.label_names == ("-1", "0", "1", "2") and kept.dropped == {}
     assert len(kept.train) == 122
 
@@ -79,19 +78,19 @@ def test_minus_one_in_test_alone_is_no_label_on_few_rows_and_else_a_label_that_t
     tmp_path,
 ):
     train, test = repeated((0, 50), (1, 50)), repeated((0, 50), (1, 50), (-1, 3))
-    dataset = load.load(labelled(tmp_path / "few", train, test=test))
+    dataset = load(labelled(tmp_path / "few", train, test=test))
     assert dataset.dropped == {"test rows without a label": 3}
     many = labelled(tmp_path / "many", train, test=repeated((0, 5), (1, 5), (-1, 5)))
     message = load_error(many)
     assert "5 test rows have the label '-1', which no train row has" in message
     assert "unlabelled=-1" in message
-    assert len(load.load(many, unlabelled="-1").test) == 10
+    assert len(load(many, unlabelled="-1").test) == 10
 
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_a_number_that_the_class_names_exclude_is_no_label_on_however_many_rows(tmp_path, count):
     named(tmp_path, repeated((0, 30), (1, 30), (-1, count)), ["no", "yes"])
-    dataset = load.load(str(tmp_path))
+    dataset = load(str(tmp_path))
     assert dataset.label_names == ("no", "yes") and len(dataset.train) == 60
     assert dataset.dropped["train rows without a label"] == count
     assert "(the file's class names exclude it)" in dataset.notes[0]
@@ -99,8 +98,8 @@ def test_a_number_that_the_class_names_exclude_is_no_label_on_however_many_rows(
 
 def test_a_class_named_minus_one_is_kept(tmp_path):
     named(tmp_path, repeated((0, 3), (1, 3)), ["-1", "+1"])
-    assert load.load(str(tmp_path)).label_names == ("-1", "+1")
-    assert load.load(str(tmp_path)).dropped == {}
+    assert load(str(tmp_path)).label_names == ("-1", "+1")
+    assert load(str(tmp_path)).dropped == {}
 
 
 def test_a_number_beyond_the_class_names_is_refused_and_can_be_left_out(tmp_path):
@@ -108,25 +107,25 @@ def test_a_number_beyond_the_class_names_is_refused_and_can_be_left_out(tmp_path
     message = load_error(str(tmp_path))
     assert "label 2 has no class name: the file names 2 classes, 'no' (0) to 'yes' (1)" in message
     assert "unlabelled=2" in message
-    assert len(load.load(str(tmp_path), unlabelled="2").train) == 6
+    assert len(load(str(tmp_path), unlabelled="2").train) == 6
 
 
 def test_the_dash_of_snli_is_no_majority_among_its_classes_alone(tmp_path):
     labels = repeated(("entailment", 9), ("neutral", 9), ("contradiction", 9), ("-", 9))
-    dataset = load.load(labelled(tmp_path / "snli", labels, ending="jsonl"))
+    dataset = load(labelled(tmp_path / "snli", labels, ending="jsonl"))
     assert dataset.label_names == ("contradiction", "entailment", "neutral")
     assert dataset.dropped["train rows without a label"] == 9
     assert "no majority in SNLI and MultiNLI" in dataset.notes[0]
     labels = repeated(("agree", 9), ("neutral", 9), ("-", 1))
-    other = load.load(labelled(tmp_path / "other", labels, ending="jsonl"))
+    other = load(labelled(tmp_path / "other", labels, ending="jsonl"))
     assert other.label_names == ("-", "agree", "neutral")
 
 
 def test_labels_that_mean_no_label_can_be_listed(tmp_path):
     labels = repeated(("-", 2), ("?", 3), ("a", 4), ("b", 5), (None, 1))
     path = labelled(tmp_path, labels)
-    assert load.load(path).label_names == ("-", "?", "a", "b")
-    dataset = load.load(path, unlabelled="-, ?")
+    assert load(path).label_names == ("-", "?", "a", "b")
+    dataset = load(path, unlabelled="-, ?")
     assert dataset.label_names == ("a", "b")
     assert dataset.dropped["train rows without a label"] == 6
     message = load_error(path, unlabelled="-,c")
@@ -136,13 +135,13 @@ def test_labels_that_mean_no_label_can_be_listed(tmp_path):
 def test_the_name_of_a_class_goes_before_the_number_of_another(tmp_path):
     stars = ["1", "2", "3", "4", "5"]
     named(tmp_path, [0, 1, 2, 3, 4] * 3, stars)
-    assert load.load(str(tmp_path), unlabelled="3").label_names == ("1", "2", "4", "5")
+    assert load(str(tmp_path), unlabelled="3").label_names == ("1", "2", "4", "5")
     named(tmp_path, [0, 1, 2, 3, 4, 6] * 3, stars)
     assert "label 6 has no class name" in load_error(str(tmp_path), unlabelled="3")
 
 
 def test_a_label_with_a_comma_can_be_left_out(tmp_path):
-    assert load.load(labelled(tmp_path, ["a,b", "c", "d"] * 3), unlabelled="a,b").label_names == (
+    assert load(labelled(tmp_path, ["a,b", "c", "d"] * 3), unlabelled="a,b").label_names == (
         "c",
         "d",
     )
@@ -150,21 +149,21 @@ def test_a_label_with_a_comma_can_be_left_out(tmp_path):
 
 def test_measurements_as_labels_are_pointed_out(tmp_path):
     grades = [f"{n / 10:.1f}" for n in range(51)] * 2
-    (note,) = load.load(labelled(tmp_path, grades, ending="csv")).notes
+    (note,) = load(labelled(tmp_path, grades, ending="csv")).notes
     assert note.startswith("the labels are 51 numbers with fractions, such as 0 and 0.1")
-    assert load.load(labelled(tmp_path / "b", ["0.5", "1.0"] * 3, ending="csv")).notes == ()
+    assert load(labelled(tmp_path / "b", ["0.5", "1.0"] * 3, ending="csv")).notes == ()
 
 
 def test_very_many_labels_that_look_alike_are_a_few_sentences(tmp_path):
     labels = [f"{letter}{n}" for n in range(40) for letter in "aA"] * 2
-    notes = load.load(labelled(tmp_path, labels, ending="csv")).notes
+    notes = load(labelled(tmp_path, labels, ending="csv")).notes
     assert len(notes) == 6 and notes[-1] == "35 more groups of labels differ so"
 
 
 def test_a_class_can_be_left_out_by_its_name(tmp_path):
     named(tmp_path, repeated((0, 3), (1, 3), (2, 3)), ["no", "yes", "unsure"])
-    assert load.load(str(tmp_path), unlabelled="unsure").label_names == ("no", "yes")
-    assert load.load(str(tmp_path), unlabelled="2").label_names == ("no", "yes")
+    assert load(str(tmp_path), unlabelled="unsure").label_names == ("no", "yes")
+    assert load(str(tmp_path), unlabelled="2").label_names == ("no", "yes")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +176,7 @@ def test_a_class_can_be_left_out_by_its_name(tmp_path):
     ],
 )
 def test_labels_that_look_alike_are_pointed_out(tmp_path, labels, said):
-    dataset = load.load(labelled(tmp_path, [*labels] * 2, ending="jsonl"))
+    dataset = load(labelled(tmp_path, [*labels] * 2, ending="jsonl"))
     assert len(dataset.label_names) == 3
     (note,) = dataset.notes
     assert note.startswith(said) and note.endswith("train rows) and are different classes")
@@ -199,7 +198,7 @@ def test_large_numbers_beside_missing_ones_are_classes_of_their_own(tmp_path):
                 pq.write_table(pa.Table.from_pylist(rows), directory / f"{split}.parquet")
             else:
                 (directory / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        dataset = load.load(str(directory))
+        dataset = load(str(directory))
         assert dataset.label_names == (str(2**60), str(2**60 + 1))
         assert dataset.dropped["train rows without a label"] == 1
 

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence.data import load, storage
+from influence.data import storage
 from influence.errors import InputError
-from tests.helpers.tables import SPLITS, examples, labelled, load_error, three_splits, write
+from tests.helpers.tables import SPLITS, examples, labelled, load, load_error, three_splits, write
 
 # the validation split
 
 
 def test_a_missing_validation_split_is_cut_from_train_only(tmp_path):
     path = write(tmp_path, train=examples(40, classes=4), test=examples(8, classes=4, offset=90))
-    dataset = load.load(path, validation_fraction=0.2)
+    dataset = load(path, validation_fraction=0.2)
     assert len(dataset.test) == 8 and len(dataset.train) == 32
     assert Counter(dataset.validation["label"]) == {0: 2, 1: 2, 2: 2, 3: 2}
     texts = set(dataset.train["text"]) | set(dataset.validation["text"])
@@ -33,7 +33,7 @@ def test_a_missing_validation_split_is_cut_from_train_only(tmp_path):
 
 def test_validation_is_cut_from_train_where_test_takes_its_place(tmp_path):
     path = write(tmp_path, train=examples(40), validation=examples(6, offset=100))
-    dataset = load.load(path, test_split="validation")
+    dataset = load(path, test_split="validation")
     assert set(dataset.test["text"]) == set(examples(6, offset=100)["text"])
     assert [len(rows) for rows in dataset.splits.values()] == [36, 4, 6]
 
@@ -43,7 +43,7 @@ def test_the_cut_follows_ids_and_seed_and_not_the_order_of_rows(tmp_path):
     path = write(tmp_path / "a", train=rows, test=test)
     shuffled = write(tmp_path / "b", train=rows.sample(frac=1, random_state=1), test=test)
     chosen = {
-        (name, seed): set(load.load(name, data_seed=seed).validation["id"])
+        (name, seed): set(load(name, data_seed=seed).validation["id"])
         for name in (path, shuffled)
         for seed in (0, 1)
     }
@@ -55,16 +55,16 @@ def test_the_cut_follows_ids_and_seed_and_not_the_order_of_rows(tmp_path):
 def test_every_class_with_two_rows_keeps_one_in_train(tmp_path):
     rows = pd.DataFrame({"text": list("abcdefg"), "label": list("wwxxyzz")})
     path = write(tmp_path, train=rows, test=rows)
-    dataset = load.load(path, validation_fraction=0.99)
+    dataset = load(path, validation_fraction=0.99)
     assert sorted(dataset.train["label"]) == [0, 1, 2, 3]
     assert len(dataset.validation) == 3
-    assert load.load(path, validation_fraction=0.01).validation.shape[0] == 1
+    assert load(path, validation_fraction=0.01).validation.shape[0] == 1
 
 
 def test_repeats_of_a_row_are_on_one_side_of_the_cut(tmp_path):
     texts = [number // 5 for number in range(500)]
     rows = pd.DataFrame({"text": [f"t{n}" for n in texts], "label": [n % 2 for n in texts]})
-    dataset = load.load(write(tmp_path, train=rows, test=rows), validation_fraction=0.2)
+    dataset = load(write(tmp_path, train=rows, test=rows), validation_fraction=0.2)
     assert len(dataset.validation) == 100
     assert len(set(dataset.train["text"]) & set(dataset.validation["text"])) <= 2
 
@@ -81,12 +81,9 @@ def test_a_fraction_outside_0_to_1_is_an_error(tmp_path, fraction):
 
 def test_a_folder_may_be_given_from_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    storage.save(load.load(three_splits(tmp_path / "plain")), tmp_path / "kept")
-    assert (
-        load.load("~/kept").train["id"].tolist()
-        == load.load(str(tmp_path / "kept")).train["id"].tolist()
-    )
-    assert "source_id" not in load.load("~/kept").train
+    storage.save(load(three_splits(tmp_path / "plain")), tmp_path / "kept")
+    assert load("~/kept").train["id"].tolist() == load(str(tmp_path / "kept")).train["id"].tolist()
+    assert "source_id" not in load("~/kept").train
 
 
 def test_parameters_of_the_other_task_are_refused(tmp_path):
@@ -103,7 +100,7 @@ def test_caps_take_a_stratified_subset_in_source_order(tmp_path):
     rows = examples(200)
     rows["label"] = [0] * 150 + [1] * 49 + [2]
     path = write(tmp_path, train=rows, validation=rows, test=rows)
-    dataset = load.load(path, max_train=40, max_test=12)
+    dataset = load(path, max_train=40, max_test=12)
     assert Counter(dataset.train["label"]) == {0: 29, 1: 10, 2: 1}
     assert [len(dataset.validation), len(dataset.test)] == [12, 12]
     assert dataset.train["label"].is_monotonic_increasing
@@ -116,7 +113,7 @@ def test_caps_are_random_by_seed_and_independent_of_the_order_of_rows(tmp_path):
     mixed = rows.sample(frac=1, random_state=0)
     shuffled = write(tmp_path / "b", train=mixed, validation=rows, test=rows)
     first, again, other = (
-        set(load.load(name, max_train=30, data_seed=seed).train["text"])
+        set(load(name, max_train=30, data_seed=seed).train["text"])
         for name, seed in ((path, 0), (shuffled, 0), (path, 1))
     )
     assert first == again and first != other
@@ -126,7 +123,7 @@ def test_caps_are_random_by_seed_and_independent_of_the_order_of_rows(tmp_path):
 def test_no_class_disappears_under_a_cap(tmp_path):
     rows = pd.DataFrame({"text": [f"t{n}" for n in range(60)], "label": [0] * 51 + [*range(1, 10)]})
     path = write(tmp_path, train=rows, validation=rows, test=rows)
-    dataset = load.load(path, max_train=10, max_test=11)
+    dataset = load(path, max_train=10, max_test=11)
     assert dataset.train["label"].nunique() == 10 and dataset.test["label"].nunique() == 10
     assert "max_train=9 cannot hold the 10 classes" in load_error(path, max_train=9)
     assert "max_test=3 cannot hold the 10 classes" in load_error(path, max_test=3)
@@ -134,9 +131,9 @@ def test_no_class_disappears_under_a_cap(tmp_path):
 
 def test_a_cap_above_the_number_of_rows_changes_nothing_and_below_0_is_an_error(tmp_path):
     path = three_splits(tmp_path)
-    assert load.load(path, max_train=20, max_test=99).digest == load.load(path).digest
-    assert "max_train=-1" in load_error(path, max_train=-1)
-    assert "max_test=-5" in load_error(path, max_test=-5)
+    assert load(path, max_train=20, max_test=99).digest == load(path).digest
+    assert "max_train must be at least 0, not -1" in load_error(path, max_train=-1)
+    assert "max_test must be at least 0, not -5" in load_error(path, max_test=-5)
 
 
 CLASSES = st.lists(st.integers(0, 3), min_size=2, max_size=30).filter(lambda c: len(set(c)) > 1)
@@ -153,7 +150,7 @@ def test_whatever_is_cut_and_capped_is_exact_and_leaves_every_class(
         path = write(Path(name), train=rows, test=rows)
         parameters = {"validation_fraction": fraction, "data_seed": seed}
         try:
-            whole = load.load(path, **parameters)
+            whole = load(path, **parameters)
         except InputError as error:
             assert "no class of train has two" in str(error) and max(Counter(classes).values()) == 1
             return
@@ -165,7 +162,7 @@ def test_whatever_is_cut_and_capped_is_exact_and_leaves_every_class(
         if 0 < maximum < whole.train["label"].nunique():
             assert "cannot hold" in load_error(path, max_train=maximum, **parameters)
             return
-        capped = load.load(path, max_train=maximum, **parameters)
+        capped = load(path, max_train=maximum, **parameters)
         assert len(capped.train) == min(maximum or len(whole.train), len(whole.train))
         assert set(capped.train["label"]) == set(whole.train["label"])
         places = [whole.train["id"].tolist().index(name) for name in capped.train["id"]]
@@ -187,18 +184,18 @@ def test_the_digest_sees_rows_order_splits_and_names_and_fits_36_characters(tmp_
         {"train": named, "validation": test.assign(label=1), "test": test.assign(label=2)},
     ]
     digests = [
-        load.load(write(tmp_path / str(number), **splits)).digest
+        load(write(tmp_path / str(number), **splits)).digest
         for number, splits in enumerate(variants)
     ]
     assert len(set(digests)) == 5
     assert max(map(len, digests)) <= 36
-    assert load.load(write(tmp_path / "again", **variants[0])).digest == digests[0]
+    assert load(write(tmp_path / "again", **variants[0])).digest == digests[0]
 
 
 def test_a_saved_dataset_opens_as_it_was(tmp_path):
     rows = examples(20).assign(more=[None, *"abcdefghijklmnopqrs"], label=["x", "y"] * 10)
     rows.loc[3, "label"] = None
-    dataset = load.load(write(tmp_path / "source", train=rows, test=rows))
+    dataset = load(write(tmp_path / "source", train=rows, test=rows))
     storage.save(dataset, tmp_path / "deep" / "saved")
     opened = storage.open_saved(tmp_path / "deep" / "saved").dataset()
     for split in SPLITS:
@@ -210,12 +207,12 @@ def test_a_saved_dataset_opens_as_it_was(tmp_path):
 
 
 def test_a_saved_dataset_loads_with_the_ids_that_it_had(tmp_path):
-    dataset = load.load(three_splits(tmp_path / "source"))
+    dataset = load(three_splits(tmp_path / "source"))
     storage.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
-    again = load.load(str(tmp_path / "subset"))
+    again = load(str(tmp_path / "subset"))
     assert again.train["id"].tolist() == dataset.train["id"].tolist()[:7]
     assert again.label_names == dataset.label_names
-    capped = load.load(str(tmp_path / "subset"), max_train=4)
+    capped = load(str(tmp_path / "subset"), max_train=4)
     assert len(capped.train) == 4 and set(capped.train["id"]) < set(again.train["id"])
     assert capped.digest != again.digest
 
@@ -223,7 +220,7 @@ def test_a_saved_dataset_loads_with_the_ids_that_it_had(tmp_path):
 def test_a_saved_dataset_is_one_of_the_hubs_library(tmp_path):
     import datasets
 
-    dataset = load.load(labelled(tmp_path / "source", ["b", "a", "b"]))
+    dataset = load(labelled(tmp_path / "source", ["b", "a", "b"]))
     storage.save(dataset, tmp_path / "saved")
     part = replace(dataset, train=dataset.train.iloc[:2])
     whole = storage.open_saved(tmp_path / "saved")
@@ -238,9 +235,9 @@ def test_a_saved_dataset_is_one_of_the_hubs_library(tmp_path):
 
 
 def test_a_saved_dataset_read_by_named_columns_keeps_its_class_names(tmp_path):
-    dataset = load.load(labelled(tmp_path / "source", ["b", "a", "b"]))
+    dataset = load(labelled(tmp_path / "source", ["b", "a", "b"]))
     storage.save(dataset, tmp_path / "saved")
-    again = load.load(str(tmp_path / "saved"), label_column="label")
+    again = load(str(tmp_path / "saved"), label_column="label")
     assert again.label_names == dataset.label_names == ("a", "b")
     assert again.train["label"].tolist() == [1, 0, 1]
     assert list(again.train.columns) == ["id", "text", "label", "source_id", "source_row"]
@@ -252,7 +249,7 @@ def test_a_saved_dataset_opens_in_datasets_with_its_class_names(tmp_path):
     train = pd.DataFrame({"text": ["x", "y"], "label": ["b", "a"], "slots": [None, None]})
     test = train.assign(slots=["O", "O O"])
     source = write(tmp_path / "source", train=train, validation=test, test=test)
-    storage.save(load.load(source), tmp_path / "saved")
+    storage.save(load(source), tmp_path / "saved")
     opened = datasets.load_dataset(
         "parquet",
         data_files={split: str(tmp_path / "saved" / f"{split}.parquet") for split in SPLITS},
@@ -264,14 +261,14 @@ def test_a_saved_dataset_opens_in_datasets_with_its_class_names(tmp_path):
 
 
 def test_a_subset_is_saved_under_a_digest_of_its_own(tmp_path):
-    dataset = load.load(three_splits(tmp_path / "source"))
+    dataset = load(three_splits(tmp_path / "source"))
     storage.save(replace(dataset, train=dataset.train[:7]), tmp_path / "subset")
     opened = storage.open_saved(tmp_path / "subset").dataset()
     assert len(opened.train) == 7 and opened.digest != dataset.digest
 
 
 def test_a_save_that_was_cut_off_is_not_opened(tmp_path, monkeypatch):
-    dataset = load.load(three_splits(tmp_path / "source"))
+    dataset = load(three_splits(tmp_path / "source"))
     storage.save(dataset, tmp_path / "saved")
 
     def stop(*arguments):
@@ -288,7 +285,7 @@ def test_a_save_that_was_cut_off_is_not_opened(tmp_path, monkeypatch):
 
 
 def test_a_saved_dataset_whose_rows_changed_is_not_opened(tmp_path):
-    dataset = load.load(three_splits(tmp_path / "source"))
+    dataset = load(three_splits(tmp_path / "source"))
     storage.save(dataset, tmp_path / "saved")
     dataset.test.iloc[::-1].to_parquet(tmp_path / "saved" / "test.parquet", index=False)
     with pytest.raises(InputError, match="is not the file that was saved"):
@@ -316,12 +313,12 @@ def nlu_rows(count, offset=0):
 
 def test_a_voice_assistant_s_label_is_its_domain(tmp_path):
     splits = {"train": nlu_rows(20), "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
-    dataset = load.load(write(tmp_path / "talk", **splits), task="nlu")
+    dataset = load(write(tmp_path / "talk", **splits), task="nlu")
     assert dataset.label_names == ("domain 0", "domain 1")
     assert set(dataset.train["intent"]) == {f"intent {n}" for n in range(4)}
     assert set(dataset.train["slots"]) == {"O B-title I-title"}
     storage.save(dataset, tmp_path / "saved")
-    again = load.load(str(tmp_path / "saved"), task="nlu")
+    again = load(str(tmp_path / "saved"), task="nlu")
     pd.testing.assert_frame_equal(again.train, dataset.train)
 
 
@@ -330,16 +327,16 @@ def test_rows_without_intent_or_slots_are_dropped_and_counted(tmp_path):
     train.loc[0, "slots"] = None
     train.loc[1, "label"] = " "
     splits = {"train": train, "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
-    dataset = load.load(write(tmp_path / "talk", **splits), task="nlu")
+    dataset = load(write(tmp_path / "talk", **splits), task="nlu")
     assert dataset.dropped == {"train rows without intent": 1, "train rows without slots": 1}
 
 
 def test_tags_may_be_lists_of_names_or_of_numbers_of_named_classes(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = {"train": nlu_rows(20), "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
-    expected = load.load(write(tmp_path / "talk", **rows), task="nlu")
+    expected = load(write(tmp_path / "talk", **rows), task="nlu")
     lists = {name: own.assign(slots=own["slots"].str.split()) for name, own in rows.items()}
-    found = load.load(write(tmp_path / "lists" / "talk", **lists), task="nlu")
+    found = load(write(tmp_path / "lists" / "talk", **lists), task="nlu")
     pd.testing.assert_frame_equal(found.train, expected.train)
     tags = ["O", "B-title", "I-title"]
     for name, own in lists.items():
@@ -351,7 +348,7 @@ def test_tags_may_be_lists_of_names_or_of_numbers_of_named_classes(tmp_path):
         )
         (tmp_path / "numbers" / "talk").mkdir(parents=True, exist_ok=True)
         made.to_parquet(str(tmp_path / "numbers" / "talk" / f"{name}.parquet"))
-    found = load.load(str(tmp_path / "numbers" / "talk"), task="nlu")
+    found = load(str(tmp_path / "numbers" / "talk"), task="nlu")
     pd.testing.assert_frame_equal(found.train, expected.train)
 
 
@@ -377,12 +374,12 @@ def test_tags_that_continue_nothing_begin_a_slot_and_this_is_said(tmp_path):
     train.loc[0, "slots"] = "O B-title I-artist"
     train.loc[[1, 2], "slots"] = "I-title O I-title"
     splits = {"train": train, "validation": nlu_rows(8, 100), "test": nlu_rows(8, 200)}
-    dataset = load.load(write(tmp_path / "talk", **splits), task="nlu")
+    dataset = load(write(tmp_path / "talk", **splits), task="nlu")
     assert dataset.notes == ("train: 5 tags I-x begin a slot, as after O; they are read as B-x",)
     first = dataset.train["slots"].tolist()[:4]
     assert first == ["O B-title B-artist", *["B-title O B-title"] * 2, "O B-title I-title"]
     storage.save(dataset, tmp_path / "saved")
-    again = load.load(str(tmp_path / "saved"), task="nlu")
+    again = load(str(tmp_path / "saved"), task="nlu")
     assert (again.notes, again.digest) == (dataset.notes, dataset.digest)
     assert again.train["slots"].tolist()[:4] == first
 
@@ -409,7 +406,7 @@ def test_lists_of_words_and_numbered_tags_are_read_by_the_names_of_the_tags(tmp_
         }
         made = datasets.Dataset.from_dict(rows, features)
         made.to_parquet(tmp_path / f"talk/{split}.parquet")
-    found = load.load(str(tmp_path / "talk"), task="nlu", text_column="tokens")
+    found = load(str(tmp_path / "talk"), task="nlu", text_column="tokens")
     assert found.train["text"].tolist()[1] == "play hey\xa0jude 1 now"
     assert set(found.train["slots"]) == {"O B-title I-title I-title B-time_of_day"}
     assert [note.split(":")[0] for note in found.notes] == ["train", "validation", "test"]
@@ -422,9 +419,10 @@ def test_one_column_for_two_roles_of_a_voice_assistant_is_refused(tmp_path):
     }
     path = write(tmp_path / "talk", **splits)
     given = {"label_column": "label", "intent_column": "label", "slots_column": "slots"}
-    assert "different columns for domain, intent and slots" in load_error(path, task="nlu", **given)
+    different = "text, label, intent and slots must be different columns"
+    assert different in load_error(path, task="nlu", **given)
     given["intent_column"] = "text"
-    assert "text_column='text' is also" in load_error(path, task="nlu", text_column="text", **given)
+    assert different in load_error(path, task="nlu", text_column="text", **given)
 
 
 def test_a_dataset_without_slots_is_no_voice_assistant_s(tmp_path):
@@ -440,7 +438,7 @@ def test_a_dataset_without_slots_is_no_voice_assistant_s(tmp_path):
     )
     plain = three_splits(tmp_path / "plain")
     assert "needs label_column" in load_error(plain, task="nlu")
-    storage.save(load.load(plain), tmp_path / "saved")
+    storage.save(load(plain), tmp_path / "saved")
     assert "needs the column intent" in load_error(str(tmp_path / "saved"), task="nlu")
 
 
@@ -452,7 +450,7 @@ def test_columns_of_a_voice_assistant_may_be_named(tmp_path):
     }
     path = write(tmp_path / "talk", **splits)
     parameters = {"label_column": "field", "intent_column": "goal", "slots_column": "marks"}
-    dataset = load.load(path, task="nlu", **parameters)
+    dataset = load(path, task="nlu", **parameters)
     assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots", "source_row"]
     assert "intent_column='aim'" in load_error(
         path, task="nlu", **{**parameters, "intent_column": "aim"}

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence.data import storage
+from influence.data.dataset import SPLITS, Dataset, Digest, digest_of
 from influence.runtime import store
 from tests.helpers import pieces
 
@@ -86,7 +87,7 @@ def test_subsets_written_in_parts_are_those_taken_at_once(size, part, data):
             assert found.to_pylist() == table.take(pa.array(own)).to_pylist()
             assert groups(directory / "train.parquet") == filled(len(own), part)
             splits["train"] = train.iloc[own]
-            assert subset.digest == storage.digest_of(splits, pieces.NAMES)
+            assert subset.digest == digest_of(splits, pieces.NAMES)
             assert subset.label_names == pieces.NAMES and subset.count("test") == 3
             assert subset.files["validation"] == whole.files["validation"]
 
@@ -106,7 +107,7 @@ def test_nothing_kept_of_many_parts_is_a_dataset_without_train_rows(tmp_path):
     none = storage.open_saved(tmp_path / "none")
     assert (none.count("train"), none.count("validation")) == (0, 4)
     assert none.columns("train") == whole.columns("train")
-    assert none.digest == storage.digest_of(none.dataset().splits, pieces.NAMES)
+    assert none.digest == digest_of(none.dataset().splits, pieces.NAMES)
 
 
 def test_a_subset_of_a_subset_is_that_of_the_whole(tmp_path):
@@ -126,12 +127,12 @@ def test_the_digest_does_not_depend_on_parts(size, part):
     stored, rows = size
     with TemporaryDirectory() as name:
         whole = pieces.write(Path(name), rows, stored)
-        digest = storage.Digest()
-        for split in storage.SPLITS:
+        digest = Digest()
+        for split in SPLITS:
             for some in whole.parts(split, part=part):
                 digest.add(split, some)
         assert digest.of(pieces.NAMES) == whole.digest
-        assert whole.digest == storage.digest_of(whole.dataset().splits, pieces.NAMES)
+        assert whole.digest == digest_of(whole.dataset().splits, pieces.NAMES)
         read = whole.dataset()
         assert storage.digest_of_rest(read, part) == storage.digest_of_rest(read)
 
@@ -147,7 +148,7 @@ def test_the_digest_of_the_rest_tells_other_columns_apart_and_not_those_of_the_d
     }.items():
         few = {"validation": pieces.frame(4), "test": pieces.frame(3)}
         train = pieces.frame(12).assign(**change)
-        made = storage.Dataset("x", train, **few, label_names=pieces.NAMES, digest="", dropped={})
+        made = Dataset("x", train, **few, label_names=pieces.NAMES, digest="", dropped={})
         rest[name] = storage.digest_of_rest(made)
     assert rest["same"] == rest["label"]
     assert len({rest[name] for name in ("same", "day", "tags", "more")}) == 4

@@ -5,15 +5,17 @@ import pandas as pd
 import pytest
 
 from influence.config.parameters import FitConfig
-from influence.data import load, storage
+from influence.data import storage
+from influence.data.dataset import SPLITS, Digest, digest_of, texts_of
 from influence.models import tokenizers, tokens
 from influence.models.inputs import encode, open_tokens
 from tests.helpers import tiny
+from tests.helpers.tables import load
 
 
 @pytest.fixture
 def whole(tmp_path) -> storage.Saved:
-    dataset = load.load(str(tiny.write(tmp_path / "talk", tiny.frames())))
+    dataset = load(str(tiny.write(tmp_path / "talk", tiny.frames())))
     storage.save(dataset, tmp_path / "saved", part=16)  # so that 121 rows are eight parts
     return storage.open_saved(tmp_path / "saved")
 
@@ -42,7 +44,7 @@ def test_a_subset_written_in_parts_is_the_one_written_at_once(whole, tmp_path):
     pd.testing.assert_frame_equal(few.read("train"), train)
     pd.testing.assert_frame_equal(few.read("test"), whole.read("test"))
     splits = {**whole.dataset().splits, "train": train}
-    assert few.digest == storage.digest_of(splits, whole.label_names)
+    assert few.digest == digest_of(splits, whole.label_names)
     assert storage.open_saved(tmp_path / "all").digest == whole.digest
 
 
@@ -52,8 +54,8 @@ def test_the_last_part_of_a_subset_may_be_empty(whole, tmp_path):
 
 
 def test_the_digest_does_not_depend_on_the_parts(whole):
-    pieces = storage.Digest()
-    for split in storage.SPLITS:
+    pieces = Digest()
+    for split in SPLITS:
         for part in whole.parts(split):
             pieces.add(split, part)
     assert pieces.of(whole.label_names) == whole.digest
@@ -62,7 +64,7 @@ def test_the_digest_does_not_depend_on_the_parts(whole):
 
 def test_tokens_are_made_once_and_are_those_of_all_rows_at_once(whole, tmp_path, monkeypatch):
     config = FitConfig(model="tiny", max_length=8)
-    tokenizer = tokenizers.load_tokenizer(config, storage.texts_of(whole.read("train")))
+    tokenizer = tokenizers.load_tokenizer(config, texts_of(whole.read("train")))
     made = open_tokens(whole, "train", tokenizer, config, tmp_path / "tokens")
     at_once = encode(tokenizer, whole.read("train"), config)
     assert isinstance(made.ids, np.memmap)
@@ -84,7 +86,7 @@ def test_tokens_are_made_once_and_are_those_of_all_rows_at_once(whole, tmp_path,
 
 def test_a_tokenizer_keeps_its_digest_whatever_it_was_last_asked(whole):
     config = FitConfig(model="tiny")
-    tokenizer = tokenizers.load_tokenizer(config, storage.texts_of(whole.read("train")))
+    tokenizer = tokenizers.load_tokenizer(config, texts_of(whole.read("train")))
     before = tokenizers.tokenizer_digest(tokenizer)
     tokenizer(["some text"], truncation=True, max_length=4, padding=True)
     assert tokenizers.tokenizer_digest(tokenizer) == before

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from influence.evaluation import intervals
-from influence.evaluation.result import Point
+from influence.evaluation.result import Point, table
 
 
 def test_the_interval_is_students():
@@ -24,7 +24,7 @@ def curve(arm: str, values: dict[tuple[float, int], float]) -> pd.DataFrame:
         Point(percent, seed, 10, 5, 1.0, {"test/accuracy": value})
         for (percent, seed), value in values.items()
     ]
-    return intervals.table(points, arm)
+    return table(points, arm)
 
 
 def test_differences_pair_by_seed_and_leave_out_the_full_train_set():

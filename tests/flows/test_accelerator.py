@@ -13,6 +13,7 @@ import pytest
 from tests.helpers import project, tiny
 from tests.helpers.accelerator import NAME
 
+pytestmark = pytest.mark.slow
 SHORT = {"track": False, "workers": 1, "threads": 1, "seeds": 1, "draws": 1, "fractions": "0.4"}
 
 
@@ -46,7 +47,7 @@ def test_scores_and_curves_are_those_of_the_cpu(parameters, there, tmp_path):
 def test_nobody_but_transformers_waits_for_every_batch(there):
     waits = json.loads((there / "waits.json").read_text())
     forwards = waits["transformers"]  # which asks of each whether anything is padded
-    for module in ("training.py", "trace.py", "models.py"):
+    for module in ("models/fit.py", "trace/meter.py", "models/classifier.py"):
         assert 3 * waits[module] < forwards, waits
 
 

@@ -20,6 +20,7 @@ from influence.config.parameters import ModelConfig, SampleStep, ScoreStep, Trai
 from influence.models import classifier, tokenizers
 from influence.runtime import store
 from tests.helpers import architectures, project, tiny
+from tests.helpers.runs import running
 
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -95,14 +96,6 @@ def changed(made, tmp_path) -> Callable[..., Path]:
         return copy
 
     return change
-
-
-def running() -> list:
-    return mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string="attributes.status = 'RUNNING'",
-        output_format="list",
-    )
 
 
 def digest(made) -> str:
@@ -564,6 +557,7 @@ def test_a_refused_run_is_marked_failed(refused, made):
     assert run.info.status == "FAILED" and run.data.params["text_column"] == "words"
 
 
+@pytest.mark.slow
 def test_a_worker_process_sends_its_sentence_back(made, tmp_path):
     settings = {"score": "tracin", "tracin_layers": "no such", "shard_size": 50, "workers": 2}
     done = project.launch_step(
@@ -573,6 +567,7 @@ def test_a_worker_process_sends_its_sentence_back(made, tmp_path):
     assert "no parameter name fits 'no such'" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "parameters", "expected"),
     [
@@ -589,6 +584,7 @@ def test_a_real_process_says_one_sentence(tracking_store, step, parameters, expe
     assert not running()
 
 
+@pytest.mark.slow
 def test_an_mlflow_project_run_ends_as_failed(tracking_store, made):
     done = project.mlflow_run("main", dataset=made.dataset, fractions="0.5,1")
     assert done.returncode != 0 and "Traceback" not in done.stderr

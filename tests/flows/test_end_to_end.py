@@ -19,23 +19,26 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from entrypoints import evaluate, main, sample, score, train
 from influence import scores
 from influence.config.parameters import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
-from influence.data import load, storage
+from influence.data import storage
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches
 from influence.models.pretrained import MINILM_PACKAGE
 from influence.trace.trace import load_trace
 from influence.tracking import run as tracking
 from tests.helpers import project, tiny
+from tests.helpers.mains import ARMS, FRACTIONS, HERE, KEPT, PERCENTS, SEEDS
+from tests.helpers.runs import all_runs, finished, launch, logged, of_step
+from tests.helpers.tables import load
 
 # MLflow's own use of pandas and SQLAlchemy draws warnings that are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
-HERE = {"workers": 1, "threads": 1}
-ARMS = ("random", "vog:easy:class", "forgetting:softmax")  # random is added
-FRACTIONS, PERCENTS, SEEDS = "0.3,0.6", (0, 30, 60), 2
 FIRST = "trace/0000000000.safetensors"  # of the shards the only one
-KEPT = {0: 121, 30: 85, 60: 48}  # of 121 train examples
-COMPUTING = {"train": "train_run", "shards": "measure_shard", "evaluate": "retrain_point"}
+COMPUTING = {
+    "training.step": "train_run",
+    "scoring.shards": "measure_shard",
+    "evaluation.step": "retrain_point",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +47,10 @@ def directory(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(tracking_store, tmp_path_factory, directory) -> SimpleNamespace:
-    """`main` with three arms: its config and the runs that it made, oldest first."""
-    config = MainStep(
-        dataset=str(directory),
-        workdir=str(tmp_path_factory.mktemp("study")),
-        arms=",".join(ARMS[1:]),
-        fractions=FRACTIONS,
-        seeds=SEEDS,
-        runs=2,
-        shard_size=50,
-        **HERE,
-        **tiny.FAST,
-    )
-    return SimpleNamespace(config=config, runs=launch(main, config))
-
-
-@pytest.fixture(scope="module")
-def untracked(tracking_store, tmp_path_factory, study) -> SimpleNamespace:
+def untracked(tracking_store, tmp_path_factory, compared) -> SimpleNamespace:
     """The same command in two worker processes and without MLflow."""
     workdir = str(tmp_path_factory.mktemp("untracked"))
-    config = dataclasses.replace(study.config, workdir=workdir, workers=2, track=False)
+    config = dataclasses.replace(compared.config, workdir=workdir, workers=2, track=False)
     return SimpleNamespace(config=config, runs=launch(main, config))
 
 
@@ -87,31 +73,6 @@ def chain(tracking_store, tmp_path_factory, directory) -> SimpleNamespace:
     )
 
 
-def launch(entrypoint, config) -> list:
-    """Call an entry point and return the runs that it made, oldest first."""
-    before = {run.info.run_id for run in all_runs()}
-    entrypoint.main(config)
-    return [run for run in all_runs() if run.info.run_id not in before]
-
-
-def all_runs(query: str = "") -> list:
-    return mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string=query,
-        order_by=["attributes.start_time"],
-        output_format="list",
-    )
-
-
-def of_step(runs: list, step: str) -> list:
-    return [run for run in runs if run.data.tags["step"] == step]
-
-
-def logged(run, folder: str) -> Path:
-    """Return the local path of an artifact folder."""
-    return tracking.resolve(f"runs:/{run.info.run_id}/{folder}")
-
-
 def untimed_points(run_or_directory) -> pd.DataFrame:
     at = run_or_directory
     at = at if isinstance(at, Path) else logged(at, "curve")
@@ -122,27 +83,23 @@ def untimed(metrics: dict) -> dict:
     return {name: value for name, value in metrics.items() if "seconds" not in name}
 
 
-def finished(workdir: str, step: str) -> list[Path]:
-    return sorted(Path(workdir).glob(f"{step}-*/"))
-
-
 def forbid_computing(monkeypatch) -> None:
     """Let a test fail if a step does what was done before."""
 
     def again(*arguments):
         raise AssertionError("computed what had been computed")
 
-    for step, name in COMPUTING.items():
-        monkeypatch.setattr(importlib.import_module(f"influence.steps.{step}"), name, again)
+    for module, name in COMPUTING.items():
+        monkeypatch.setattr(importlib.import_module(f"influence.{module}"), name, again)
 
 
 # main: its runs in MLflow
 
 
-def test_main_leaves_one_child_run_per_step_and_one_curve_per_arm(study):
-    parent, *children = study.runs
+def test_main_leaves_one_child_run_per_step_and_one_curve_per_arm(compared):
+    parent, *children = compared.runs
     assert parent.data.tags["step"] == "main"
-    assert {run.info.status for run in study.runs} == {"FINISHED"}
+    assert {run.info.status for run in compared.runs} == {"FINISHED"}
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert [run.data.tags["step"] for run in children] == [
         "train",
@@ -152,32 +109,32 @@ def test_main_leaves_one_child_run_per_step_and_one_curve_per_arm(study):
     assert [run.info.run_name for run in of_step(children, "evaluate")] == list(ARMS)
 
 
-def test_every_run_is_named_described_and_names_its_dataset(study):
-    names = [run.info.run_name for run in study.runs]
+def test_every_run_is_named_described_and_names_its_dataset(compared):
+    names = [run.info.run_name for run in compared.runs]
     assert len(set(names)) == len(names) and all(names)
-    assert all(run.data.tags["mlflow.note.content"].endswith(".") for run in study.runs)
+    assert all(run.data.tags["mlflow.note.content"].endswith(".") for run in compared.runs)
     digests = set()
-    for run in study.runs:
+    for run in compared.runs:
         (entry,) = run.inputs.dataset_inputs
         digests.add((entry.dataset.name, entry.dataset.digest))
     assert len(digests) == 1 and digests.pop()[0] == "talk"
 
 
-def test_what_was_read_is_a_tag_and_stands_in_the_report(study):
+def test_what_was_read_is_a_tag_and_stands_in_the_report(compared):
     source = "reads text 'text' and label 'label' of train.csv, validation.csv and test.csv"
-    tagged = {run.data.tags["step"] for run in study.runs if "data" in run.data.tags}
+    tagged = {run.data.tags["step"] for run in compared.runs if "data" in run.data.tags}
     assert tagged == {"main", "train"}
-    for run in study.runs:
+    for run in compared.runs:
         if run.data.tags["step"] in tagged:
             assert run.data.tags["data"].startswith(source)
-    (main,) = [run for run in study.runs if run.data.tags["step"] == "main"]
-    page = Path(mlflow.artifacts.download_artifacts(f"runs:/{main.info.run_id}/report.html"))
+    run_id = compared.top.info.run_id
+    page = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/report.html"))
     assert f'<p class="facts">Data: {source}' in html.unescape(page.read_text())
 
 
-def test_all_curves_lie_over_one_another_on_one_page_of_the_ui(study):
-    (main,) = [run for run in study.runs if run.data.tags["step"] == "main"]
-    curves = {run.info.run_id for run in study.runs if run.data.tags["step"] == "evaluate"}
+def test_all_curves_lie_over_one_another_on_one_page_of_the_ui(compared):
+    (main,) = [run for run in compared.runs if run.data.tags["step"] == "main"]
+    curves = {run.info.run_id for run in compared.runs if run.data.tags["step"] == "evaluate"}
     page = tracking.Run(main.info.run_id, main.info.experiment_id).curves()
     assert page.startswith("#/metric?")
     asked = {name: value[0] for name, value in parse_qs(page.partition("?")[2]).items()}
@@ -186,13 +143,13 @@ def test_all_curves_lie_over_one_another_on_one_page_of_the_ui(study):
     assert json.loads(asked["experiments"]) == [main.info.experiment_id]
 
 
-def test_the_experiment_says_how_to_read_it(study):
-    experiment = mlflow.get_experiment(study.runs[0].info.experiment_id)
+def test_the_experiment_says_how_to_read_it(compared):
+    experiment = mlflow.get_experiment(compared.runs[0].info.experiment_id)
     assert "report.html" in experiment.tags["mlflow.note.content"]
 
 
-def test_a_curve_is_one_metric_whose_step_is_the_percent_pruned(study):
-    for run in of_step(study.runs, "evaluate"):
+def test_a_curve_is_one_metric_whose_step_is_the_percent_pruned(compared):
+    for run in of_step(compared.runs, "evaluate"):
         points = untimed_points(run)
         sections = {"accuracy": "curve", "macro_f1": "measures", "loss": "measures"}
         for name, section in {**sections, "calibration_error": "measures"}.items():
@@ -204,13 +161,13 @@ def test_a_curve_is_one_metric_whose_step_is_the_percent_pruned(study):
             assert found == pytest.approx({round(p): value for p, value in mean.items()})
 
 
-def test_runs_that_are_no_curve_have_no_metric_of_one(study):
-    others = [run for run in study.runs if run.data.tags["step"] != "evaluate"]
+def test_runs_that_are_no_curve_have_no_metric_of_one(compared):
+    others = [run for run in compared.runs if run.data.tags["step"] != "evaluate"]
     assert not [name for run in others for name in run.data.metrics if name.startswith("curve/")]
 
 
-def test_all_arms_share_the_point_where_nothing_is_pruned(study):
-    curves = [untimed_points(run) for run in of_step(study.runs, "evaluate")]
+def test_all_arms_share_the_point_where_nothing_is_pruned(compared):
+    curves = [untimed_points(run) for run in of_step(compared.runs, "evaluate")]
     first, *others = (
         points[points["percent_pruned"] == 0].drop(columns="arm").reset_index(drop=True)
         for points in curves
@@ -221,8 +178,8 @@ def test_all_arms_share_the_point_where_nothing_is_pruned(study):
     assert len({tuple(points["test/loss"]) for points in curves}) == len(curves)
 
 
-def test_arms_are_compared_under_the_same_seeds_and_exact_budgets(study):
-    for run in of_step(study.runs, "evaluate"):
+def test_arms_are_compared_under_the_same_seeds_and_exact_budgets(compared):
+    for run in of_step(compared.runs, "evaluate"):
         points = untimed_points(run)
         assert sorted(set(points["seed"])) == sorted(points["seed"].iloc[:SEEDS])
         assert {p: set(k) for p, k in points.groupby("percent_pruned")["kept"]} == {
@@ -231,18 +188,18 @@ def test_arms_are_compared_under_the_same_seeds_and_exact_budgets(study):
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_runs_are_found_by_their_parameters(study, arm):
+def test_runs_are_found_by_their_parameters(compared, arm):
     query = f"params.arm = '{arm}' and params.dataset = 'talk' and params.model = 'tiny'"
-    parent = study.runs[0].info.run_id
+    parent = compared.runs[0].info.run_id
     found = all_runs(f"{query} and tags.step = 'evaluate' and tags.mlflow.parentRunId = '{parent}'")
     assert [run.info.run_name for run in found] == [arm]
 
 
 @pytest.mark.parametrize("step", ["score", "sample"])
-def test_scores_and_samples_are_found_by_dataset_and_model(study, step):
+def test_scores_and_samples_are_found_by_dataset_and_model(compared, step):
     query = f"params.dataset = 'talk' and params.model = 'tiny' and tags.step = '{step}'"
     found = {run.info.run_id for run in all_runs(query)}
-    assert {run.info.run_id for run in of_step(study.runs, step)} <= found
+    assert {run.info.run_id for run in of_step(compared.runs, step)} <= found
 
 
 @pytest.mark.parametrize(
@@ -257,8 +214,8 @@ def test_scores_and_samples_are_found_by_dataset_and_model(study, step):
         ("evaluate", {"curve", "plots/curve", "curve.json"}),
     ],
 )
-def test_a_run_holds_its_directory_its_tables_and_its_pictures(study, step, expected):
-    for run in of_step(study.runs, step):
+def test_a_run_holds_its_directory_its_tables_and_its_pictures(compared, step, expected):
+    for run in of_step(compared.runs, step):
         root = logged(run, "")
         for name in expected:
             if name.startswith("plots/"):
@@ -274,8 +231,9 @@ def test_a_run_holds_its_directory_its_tables_and_its_pictures(study, step, expe
 # finished steps, worker processes, tracking switched off
 
 
-def test_results_do_not_depend_on_the_number_of_workers(study, untracked):
-    one, two = Path(study.config.workdir), Path(untracked.config.workdir)
+@pytest.mark.slow
+def test_results_do_not_depend_on_the_number_of_workers(compared, untracked):
+    one, two = Path(compared.config.workdir), Path(untracked.config.workdir)
     exact = ("**/*.safetensors", "**/*.npy", "**/scores.parquet", "**/kept.parquet")
     files = sorted(str(p.relative_to(one)) for glob in exact for p in one.glob(glob))
     assert files == sorted(str(p.relative_to(two)) for glob in exact for p in two.glob(glob))
@@ -287,20 +245,22 @@ def test_results_do_not_depend_on_the_number_of_workers(study, untracked):
         pd.testing.assert_frame_equal(untimed_points(left), untimed_points(right), check_exact=True)
 
 
+@pytest.mark.slow
 def test_without_tracking_there_are_directories_only(untracked):
     assert untracked.runs == []
     assert len(finished(untracked.config.workdir, "evaluate")) == len(ARMS)
 
 
+@pytest.mark.slow
 def test_the_same_command_again_reuses_every_step_says_so_and_logs_all(
-    study, untracked, elsewhere, monkeypatch, capsys
+    compared, untracked, elsewhere, monkeypatch, capsys
 ):
     forbid_computing(monkeypatch)
     runs = launch(main, dataclasses.replace(untracked.config, track=True, workers=1))
     said = capsys.readouterr().err
     steps = ("train", "score", *["sample", "evaluate"] * len(ARMS))
     assert [line.split(":")[0] for line in said.splitlines() if "reusing" in line] == list(steps)
-    for first, again in zip(study.runs, runs, strict=True):
+    for first, again in zip(compared.runs, runs, strict=True):
         assert again.info.run_name == first.info.run_name
         assert untimed(again.data.metrics) == untimed(first.data.metrics)
         assert set(again.data.params) == set(first.data.params)
@@ -384,7 +344,7 @@ def test_a_kept_subset_is_exact_and_loads_as_a_dataset(chain):
     kept = pd.read_parquet(sampled / "kept.parquet")
     whole = storage.open_saved(sampled / "data").dataset()
     for percent in PERCENTS[1:]:
-        subset = load.load(str(sampled / f"subsets/percent-{percent}/draw-0"))
+        subset = load(str(sampled / f"subsets/percent-{percent}/draw-0"))
         ids = kept.loc[kept["percent_pruned"] == percent, "id"]
         rows = whole.train[whole.train["id"].isin(ids)]
         assert len(subset.train) == len(ids) == KEPT[percent]
@@ -417,6 +377,7 @@ def test_equal_steps_are_a_budget_as_equal_epochs_are(chain):
 # other data and other heads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["pairs", "integers"])
 def test_pairs_and_integer_labels_go_all_the_way(tmp_path, change):
     splits = {name: tiny.as_pairs(rows) for name, rows in tiny.frames().items()}
@@ -453,6 +414,7 @@ def test_the_three_layer_head_reopens_with_the_logits_of_the_trace(tmp_path, dir
     np.testing.assert_allclose(classifier.predict(model, tokens), stored, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_all_leaves_out_what_a_training_cannot_give_and_says_so(tmp_path, directory, capsys):
     here = {"track": False, "workdir": str(tmp_path), **HERE}
     few = {**tiny.FAST, "epochs": 1, "observe_every": 0, "null_model": False}
@@ -474,6 +436,7 @@ def test_all_leaves_out_what_a_training_cannot_give_and_says_so(tmp_path, direct
     assert "left out of 'all': score 'forgetting' needs observations" in said
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.skipif(find_spec(MINILM_PACKAGE) is None, reason="the extra is not installed")
 def test_the_packaged_encoder_is_trained_and_scored(tmp_path, directory):
@@ -509,13 +472,17 @@ def parameters(tmp_path_factory, directory) -> dict:
     return settings | HERE | tiny.FAST
 
 
+@pytest.mark.slow
 def test_main_runs_as_an_mlflow_project(tracking_store, parameters):
     more = {"arms": "el2n:easy", "score": "el2n", "fractions": "0.5", "seeds": 1, "seed": 5}
     run_id = launched("main", **parameters, **more)
+    verdict = mlflow.get_run(run_id).data.tags["mlflow.note.content"]
+    assert verdict.startswith("One seed shows no difference")
     children = all_runs(f"tags.mlflow.parentRunId = '{run_id}'")
     assert [run.info.run_name for run in of_step(children, "evaluate")] == ["random", "el2n:easy"]
 
 
+@pytest.mark.slow
 def test_each_step_runs_as_an_mlflow_project_chained_by_run_ids(tracking_store, parameters):
     here = {name: parameters[name] for name in ("workdir", *HERE)}
     run_id = launched("train", **parameters, learning_rate="3e-3")

@@ -16,12 +16,15 @@ from influence import errors
 from influence.__main__ import run as command
 from influence.config import parser
 from influence.runtime import store
-from tests.flows.test_bad_input import running
-from tests.flows.test_end_to_end import all_runs
+from influence.runtime.locks import locked
 from tests.helpers import project, tiny
 from tests.helpers.faults import CASES, Bench, differences
+from tests.helpers.runs import all_runs, running
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 CUDA_IS_FULL = (
     "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.77 GiB of "
     "which 12.34 GiB is free."
@@ -190,7 +193,7 @@ def test_what_was_cut_off_is_done_again(finished, run, tmp_path):
 def test_parts_that_a_killed_process_left_are_cleared_away(tmp_path):
     for place in (".part-a", "runs/.part-b", "unfinished/runs/0/.part-c"):
         (tmp_path / place / "half").mkdir(parents=True)
-    with store.locked(tmp_path):
+    with locked(tmp_path):
         assert not list(tmp_path.rglob(store.PART))
         assert (tmp_path / "unfinished/runs/0").is_dir()
 

@@ -9,10 +9,13 @@ import pytest
 
 from entrypoints import main
 from influence.config.parameters import MainStep
-from influence.data import load, storage
+from influence.data import storage
+from influence.data.dataset import digest_of
 from influence.runtime import store
-from influence.sampling.step import subset_of
+from influence.sampling.result import Sample
+from tests.helpers.tables import load
 
+pytestmark = pytest.mark.slow
 ROWS, KEPT = 70_000, 49_000  # five parts, the last of them not full; three of them
 LATE = 40_000  # the row from which on there are tags
 
@@ -30,7 +33,6 @@ def write(directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.slow
 def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys):
     work = tmp_path / "work"
     main.main(
@@ -69,11 +71,11 @@ def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys)
         rows = np.flatnonzero(pd.Index(train["id"].to_pandas()).isin(ids))
         assert len(rows) == len(ids) == KEPT and (kept["percent_pruned"] == 30).all()
         assert set(rows) == set(np.load(path / "order.npy")[0, :KEPT])
-        subset = storage.open_saved(subset_of(path, 30))
+        subset = storage.open_saved(Sample(path).subset(0.3))
         assert pq.read_table(subset.directory / "train.parquet").equals(train.take(rows))
         splits = whole.dataset().splits | {"train": whole.read("train").iloc[rows]}
-        assert subset.digest == storage.digest_of(splits, whole.label_names)
-        assert load.load(str(subset.directory)).digest == subset.digest
+        assert subset.digest == digest_of(splits, whole.label_names)
+        assert load(str(subset.directory)).digest == subset.digest
         if arm == "loss:easy":
             lost = scores["loss"].to_numpy()
             assert lost[rows].min() >= np.delete(lost, rows).max()

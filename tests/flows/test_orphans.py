@@ -12,8 +12,8 @@ import pytest
 
 from influence.config.parameters import ExecutionConfig
 from influence.errors import Terminated
+from influence.runtime import locks
 from influence.runtime import signals as stopping
-from influence.runtime import store
 from influence.tracking import killed, orphans
 from influence.tracking import run as tracking
 from tests.flows.test_end_to_end import all_runs
@@ -87,13 +87,13 @@ def test_what_a_killed_command_left_running_is_ended_by_the_next(tracking_store,
 
 
 def test_a_file_that_is_not_there_is_another_machine_s(tmp_path):
-    assert store.is_alive(tmp_path / "absent")
+    assert locks.is_alive(tmp_path / "absent")
     (tmp_path / "left").touch()
-    assert not store.is_alive(tmp_path / "left")
-    with store.alive(tmp_path / "held"):
-        assert store.is_alive(tmp_path / "held")
+    assert not locks.is_alive(tmp_path / "left")
+    with locks.alive(tmp_path / "held"):
+        assert locks.is_alive(tmp_path / "held")
     assert not (tmp_path / "held").exists()
-    assert store.is_alive(tmp_path)  # cannot be opened
+    assert locks.is_alive(tmp_path)  # cannot be opened
 
 
 def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path):

@@ -26,7 +26,7 @@ from influence.__main__ import run
 from influence.config import parser
 from influence.config.parameters import ExecutionConfig, MainStep, SearchStep
 from influence.errors import InputError
-from influence.runtime import store
+from influence.runtime.locks import alive
 from influence.runtime.step import Record
 from influence.tracking import connection, operations, outbox
 from influence.tracking import run as tracking
@@ -155,7 +155,7 @@ def test_a_later_command_delivers_what_an_ended_one_left(server, tmp_path):
 
 def test_what_a_living_command_keeps_is_its_own_business(server, tmp_path):
     left(server, tmp_path / "outbox")
-    with store.alive(tmp_path / "running" / "run"):
+    with alive(tmp_path / "running" / "run"):
         assert not outbox.deliver(tmp_path / "outbox", ADDRESS, server.send, operations.away)
     assert not server.got
 

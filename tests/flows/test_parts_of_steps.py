@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,36 +14,33 @@ from safetensors.numpy import save_file
 from influence.config.parameters import FitConfig, SampleStep, fractions
 from influence.data import storage
 from influence.evaluation.result import Point
+from influence.evaluation.retraining import Place
 from influence.evaluation.step import retrain_point
 from influence.models import tokenizers, tokens
 from influence.models.inputs import encode, open_tokens
 from influence.runtime import store
-from influence.sampling import arms, iterative
+from influence.sampling import iterative
 from influence.sampling import order as sampling
-from influence.sampling.step import fill, fraction, percent, subset_of
+from influence.sampling.arms import parse_arm
+from influence.sampling.order import fraction_of, percent_of
+from influence.sampling.step import fill
 from influence.scoring import findings, result, shards
 from influence.scoring.compute import compute
 from influence.scoring.plan import RunPlan
+from influence.scoring.result import Scores
 from influence.scoring.spec import ScoreSpec
 from influence.scoring.step import _Kept
 from influence.searching import space
-from influence.searching.step import Scored, _save_subset
+from influence.searching.result import write_subset
+from influence.searching.step import Scored, _recommended
 from influence.searching.trials import Trial
 from influence.trace import trace as records
 from influence.training import dynamics
 from influence.training.result import Training
-from tests.helpers import pieces, traces
+from tests.helpers import finished, pieces, traces
 
 few = settings(max_examples=20)
-
-
-def drain(generator):
-    """Return what a generator returns."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
+EASY = parse_arm("el2n:easy")
 
 
 @few
@@ -180,11 +176,10 @@ def test_the_tokens_on_disk_are_those_of_all_rows_at_once(size):
             assert all(one[key].equal(other[key]) for key in other)
 
 
-def scored(root: Path, rows: int, part: int) -> Path:
-    """A directory that `fill` takes for one of scores."""
+def scored(root: Path, rows: int, part: int) -> Scores:
+    """Finished scores of a dataset in small parts."""
     pieces.write(root / "data", rows, part)
-    (root / "tokenizer").mkdir()
-    return root
+    return finished.scores(root, {"el2n": np.arange(rows, dtype=float)})
 
 
 @settings(max_examples=12)
@@ -198,8 +193,8 @@ def test_a_sample_is_the_same_in_parts_and_in_the_order_of_its_subsets(size, dra
     with TemporaryDirectory() as name:
         source = scored(Path(name) / "scored", rows, part)
         made = Path(name) / "sample"
-        shown = list(fill(config, source, orders, made))
-        ids = storage.open_saved(source / "data").array("train", "id")
+        shown = list(fill(config, source, EASY, orders, made))
+        ids = source.data.array("train", "id")
         right = [
             (round(100 * fraction, 6), draw, ids[row])
             for fraction in asked
@@ -210,9 +205,11 @@ def test_a_sample_is_the_same_in_parts_and_in_the_order_of_its_subsets(size, dra
         assert list(kept.itertuples(index=False, name=None)) == right
         counts = [round((1 - fraction) * rows) for fraction in asked]
         assert [record.metrics["sample/kept"] for record in shown] == counts
+        sample = finished.sample(made, [percent_of(fraction) for fraction in asked])
         for (percent, draw), own in kept.groupby(["percent_pruned", "draw"]):
-            subset = storage.open_saved(subset_of(made, percent, draw))
+            subset = storage.open_saved(sample.subset(fraction_of(percent), draw))
             assert subset.array("train", "id").tolist() == own["id"].tolist()
+            assert sorted(sample.ids(fraction_of(percent), draw)) == sorted(own["id"])
         percents = sorted(path.name for path in made.glob("subsets/*"))
         assert len(percents) == len(asked) and "percent-33.33333" in percents
         assert np.load(made / "order.npy").tolist() == [order.tolist() for order in orders]
@@ -228,25 +225,23 @@ def test_turns_keep_what_each_leaves_of_the_one_before(size, asked):
     config = SampleStep(fractions=",".join(map(repr, asked or [0.5])), min_per_class=0)
     with TemporaryDirectory() as name:
         whole = first = scored(Path(name) / "scored", rows, part)
-        ids = storage.open_saved(whole / "data").array("train", "id")
+        ids = whole.data.array("train", "id")
         turned, left, gone = [], list(ids), []
         for number, fraction in enumerate(iterative.iterations(config, whole)):
             own = SampleStep(fractions=repr(fraction), min_per_class=0)
             made = Path(name) / f"iteration {number}"
             order = np.random.default_rng(number).permutation(len(left))
-            (shown,) = fill(own, first, [order], made)
-            percent = round(100 * fraction, 6)
-            store.finish(made, "sample", {"percents": [percent]})
-            turned.append(made)
+            (shown,) = fill(own, first, EASY, [order], made)
+            turned.append(finished.sample(made, [percent_of(fraction)]))
             names = storage.open_saved(made / "data").array("train", "id")
             assert names.tolist() == left
             count = int(shown.metrics["sample/kept"])
             gone = [names[row] for row in order[count:]] + gone
             left = [names[row] for row in sorted(order[:count])]
             kept = [names[row] for row in order[:count]]
-            first = Path(name) / f"scored {number}"
-            (first / "tokenizer").mkdir(parents=True)
-            store.copy_tree(iterative.subset(made), first / "data")
+            at = Path(name) / f"scored {number}"
+            store.copy_tree(iterative.subset(turned[-1]), at / "data")
+            first = finished.scores(at, {"el2n": np.arange(len(left), dtype=float)})
             wanted = sorted(set(asked or [0.5]))[number]
             assert count == sampling.kept_count(rows, wanted)
         joined = iterative._joined(whole, turned)
@@ -259,23 +254,18 @@ def test_turns_keep_what_each_leaves_of_the_one_before(size, asked):
 def test_the_subset_that_a_search_leaves_is_the_one_that_it_chose(size, percent):
     part, rows = size
     with TemporaryDirectory() as name:
-        directory = scored(Path(name) / "scored", rows, part)
-        source = storage.open_saved(directory / "data")
-        labels, hard = source.array("train", "label"), np.arange(rows, dtype=float)
-        found = Scored(
-            directory, {}, space.Space((), (), 0, 95, (1,)), labels, {"el2n": hard}, None, 0
-        )
+        scores = scored(Path(name) / "scored", rows, part)
+        searched = Scored(scores, space.Space((), (), 0, 95, (1,)), 0)
         chosen, kept = None, rows
         if percent is not None:
-            arm = arms.parse_arm("el2n:easy")
-            candidate = space.Candidate(arm, percent, 0, {})
+            candidate = space.Candidate(EASY, percent, 0, {})
             chosen = Trial(0, "complete", candidate, (), (), 0, 0)
             kept = sampling.kept_count(rows, percent / 100)
-        _save_subset(found, chosen, Path(name) / "subset")
+        write_subset(scores, _recommended(searched, chosen), Path(name))
         subset = storage.open_saved(Path(name) / "subset")
-        right = pq.read_table(directory / "data/train.parquet").slice(rows - kept)
+        right = pq.read_table(scores.directory / "data/train.parquet").slice(rows - kept)
         assert pq.read_table(Path(name) / "subset/train.parquet").to_pylist() == right.to_pylist()
-        assert (subset.digest == source.digest) == (kept == rows)
+        assert (subset.digest == scores.data.digest) == (kept == rows)
 
 
 @few
@@ -298,18 +288,17 @@ def test_a_trace_that_is_cut_and_joined_is_the_same(counts, data):
 @example(0.059, 500)
 def test_a_fraction_and_the_percent_that_names_it_leave_as_many_examples(asked, rows):
     (value,) = fractions(repr(min(asked, 0.99999999)))
-    assert fraction(percent(value)) == value and abs(value - asked) < 1e-8
-    counts = [sampling.kept_count(rows, own) for own in (value, fraction(percent(value)))]
+    assert fraction_of(percent_of(value)) == value and abs(value - asked) < 1e-8
+    counts = [sampling.kept_count(rows, own) for own in (value, fraction_of(percent_of(value)))]
     assert counts[0] == counts[1]
 
 
 def test_the_curve_is_retrained_on_the_very_subset_that_the_sample_holds(tmp_path, monkeypatch):
-    (tmp_path / "scored/tokenizer").mkdir(parents=True)
-    train = pd.DataFrame({"id": map(str, range(500)), "text": "x", "label": [0, 1] * 250})
-    whole = storage.Dataset("made", train, train, train, ("a", "b"), "", {})
-    storage.save(whole, tmp_path / "scored/data")
+    at = finished.labelled(tmp_path / "scored", np.array([0, 1] * 250), ("a", "b"))
+    scores = finished.scores(at, {"el2n": np.arange(500.0)})
     config = SampleStep(fractions="0.059")  # times 100, to six decimals, by 100: a bit more
-    list(fill(config, tmp_path / "scored", [np.arange(500)[::-1]], tmp_path / "sample"))
+    list(fill(config, scores, EASY, [np.arange(500)[::-1]], tmp_path / "sample"))
+    sample = finished.sample(tmp_path / "sample", [percent_of(0.059)])
     (directory,) = (tmp_path / "sample/subsets").glob("*/draw-0")
     taken = []
 
@@ -317,11 +306,12 @@ def test_the_curve_is_retrained_on_the_very_subset_that_the_sample_holds(tmp_pat
         taken.append(np.sort(kept))
         return Point(5.8, number, len(kept), 1, 0.0, {})
 
+    place = Place(sample, "test", FitConfig(), "epochs", 0.5, "cpu", tmp_path)
     monkeypatch.setitem(retrain_point.__globals__, "retrain", retrain)  # the package hides it
-    point = retrain_point(SimpleNamespace(source=tmp_path / "sample"), 5.9, 0)
+    point = retrain_point(place, 5.9, 0)
     assert (point.percent_pruned, point.kept) == (5.9, 471)
     subset = storage.open_saved(directory).array("train", "id")
-    assert subset.tolist() == [str(row) for row in taken[0]]
+    assert subset.tolist() == [f"{row:04d}" for row in taken[0]]
 
 
 @given(st.integers(1, 99_999), st.floats(0, 1), st.floats(0, 1))

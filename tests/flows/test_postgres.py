@@ -20,6 +20,7 @@ from tests.helpers.landscapes import config, open_study
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.postgres,
     pytest.mark.skipif(postgres.binaries() is None, reason="PostgreSQL is not installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,13 @@ import pandas as pd
 import pytest
 
 from entrypoints import search
-from influence.config.parameters import FitConfig, SearchStep
+from influence.config.parameters import SearchStep
 from influence.data import load, storage
 from influence.evaluation import retraining
-from influence.runtime import store
+from influence.scoring.result import Scores
 from influence.searching.recommendation import FULL
-from tests.flows.test_end_to_end import all_runs, launch, logged
 from tests.helpers import tiny
+from tests.helpers.runs import all_runs, launch, logged
 from tests.report.test_page import Outline
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -39,14 +40,15 @@ def searched(tracking_store, tmp_path_factory) -> SimpleNamespace:
         **HERE,
         **tiny.FAST,
     )
-    looked, plain = [], retraining.retrain
+    looked, plain = [], retraining.train_and_measure
 
     def watched(*arguments):
-        looked.append((arguments[5], tuple(arguments[4])))
+        named = signature(plain).bind(*arguments).arguments
+        looked.append((named["seed"], tuple(named["splits"])))
         return plain(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retraining, "retrain", watched)
+        patch.setattr(retraining, "train_and_measure", watched)
         runs = launch(search, config)
     return SimpleNamespace(config=config, runs=runs, looked=looked)
 
@@ -89,14 +91,14 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
 
 
 def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
-    source = logged(searched.runs[2], "scores")
-    dataset = storage.open_saved(source / "data").dataset()
-    fit = FitConfig(**store.read_manifest(source, "score")["fit"])
-    opened = retraining._open(source, "score", "validation", fit, tmp_path)
+    source = Scores(logged(searched.runs[2], "scores"))
+    dataset = source.data.dataset()
+    opened = retraining._open(source, "validation", source.fit, tmp_path)
     np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
     assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
 
 
+@pytest.mark.slow
 def test_what_is_chosen_does_not_depend_on_the_test_split(searched, tmp_path):
     frames = tiny.frames()
     frames["test"]["label"] = frames["test"]["label"].to_numpy()[::-1]
@@ -118,7 +120,7 @@ def test_what_is_chosen_does_not_depend_on_the_test_split(searched, tmp_path):
 
 def test_the_subset_is_a_dataset_to_train_on(searched):
     directory = logged(searched.runs[0], "search")
-    found, subset = found_by(searched.runs[0]), load.load(str(directory / "subset"))
+    found, subset = found_by(searched.runs[0]), load(str(directory / "subset"))
     whole = storage.open_saved(logged(searched.runs[2], "scores") / "data").dataset()
     assert len(subset.train) == found["kept"] < len(whole.train)
     assert set(subset.train["id"]) < set(whole.train["id"])
@@ -164,7 +166,7 @@ def test_the_run_holds_its_page(searched):
 
 
 def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, monkeypatch):
-    monkeypatch.setattr(retraining, "retrain", forbid)
+    monkeypatch.setattr(retraining, "train_and_measure", forbid)
     runs = launch(search, searched.config)
     assert not of_trials(runs)
     assert runs[0].data.tags["study_run"] == searched.runs[0].info.run_id
@@ -173,19 +175,21 @@ def test_the_same_command_again_computes_nothing_and_doubles_no_trial(searched, 
     assert len(below) == TRIALS
 
 
+@pytest.mark.slow
 def test_a_study_made_without_tracking_is_logged_later(searched, tmp_path, monkeypatch):
     workdir = str(tmp_path / "work")
     launch(search, dataclasses.replace(searched.config, workdir=workdir, track=False))
-    monkeypatch.setattr(retraining, "retrain", forbid)
+    monkeypatch.setattr(retraining, "train_and_measure", forbid)
     runs = launch(search, dataclasses.replace(searched.config, workdir=workdir))
     assert len(of_trials(runs)) == TRIALS
     (study,) = [run for run in runs if run.data.tags["step"] == "search"]
     assert found_by(study)["arm"] == found_by(searched.runs[0])["arm"]
 
 
+@pytest.mark.slow
 def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monkeypatch):
     config = dataclasses.replace(searched.config, workdir=str(tmp_path / "work"), track=False)
-    plain, made = retraining.retrain, []
+    plain, made = retraining.train_and_measure, []
 
     def counted(*arguments):
         if len(made) == 8:
@@ -193,7 +197,7 @@ def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monk
         made.append(str(arguments[3:6]))
         return plain(*arguments)
 
-    monkeypatch.setattr(retraining, "retrain", counted)
+    monkeypatch.setattr(retraining, "train_and_measure", counted)
     with pytest.raises(KeyboardInterrupt):
         search.main(config)
     made.append("")  # never 8 again
@@ -217,6 +221,7 @@ def test_scores_given_by_run_id_are_searched_as_they_are(searched):
     assert found_by(run)["front"]
 
 
+@pytest.mark.slow
 def test_several_datasets_end_in_one_comparison(searched, tmp_path):
     base = searched.config
     config = dataclasses.replace(

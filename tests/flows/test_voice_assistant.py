@@ -10,14 +10,17 @@ import pytest
 
 from entrypoints import main, search, train
 from influence.config.parameters import MainStep, SearchStep, TrainStep
-from influence.data import load
 from influence.errors import InputError
 from influence.nlu import stack, tables
-from tests.flows.test_end_to_end import finished, launch, logged, of_step
 from tests.helpers import tiny
+from tests.helpers.runs import finished, launch, logged, of_step
+from tests.helpers.tables import load
 from tests.nlu.test_stack import frame
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 HERE = {"workers": 1, "threads": 1}
 ARMS = ("random", "vog:linear:dataset", "vog+trail_entropy:linear:dataset")
 QUICK = {**tiny.FAST, "epochs": 2, "task": "nlu"}
@@ -119,7 +122,7 @@ def test_a_floor_keeps_some_of_every_intent(study, tmp_path):
     shape = {"seeds": 1, "draws": 1, "fractions": "0.8"}
     main.main(dataclasses.replace(given, min_per_intent=6, **shape))
     (directory,) = finished(str(tmp_path), "sample")
-    kept = load.load(str(directory / "subsets/percent-80/draw-0"), task="nlu").train
+    kept = load(str(directory / "subsets/percent-80/draw-0"), task="nlu").train
     assert len(kept) == 19 and kept["intent"].value_counts().min() >= 6
     with pytest.raises(
         InputError, match="fewer than .* as min_per_class=1 and min_per_intent=7 requires"
@@ -173,7 +176,7 @@ def test_a_search_may_look_at_whole_requests(study, tmp_path):
     found = json.loads((directory / "recommendation.json").read_text())
     assert found["metric"] == "frame_accuracy"
     assert "-P task=nlu" in found["command"]
-    assert set(load.load(str(directory / "subset"), task="nlu").train["intent"]) <= {
+    assert set(load(str(directory / "subset"), task="nlu").train["intent"]) <= {
         "play",
         "ask",
         "stop",

@@ -121,12 +121,12 @@ def _fetched(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _who() -> str:
-    """Return who waits: a module of this package, or transformers."""
+    """Return who waits: a module of this package by its path, or transformers."""
     for frame in reversed(traceback.extract_stack()):
         if Path(frame.filename).is_relative_to(PACKAGES["transformers"]):
             return "transformers"
         if Path(frame.filename).is_relative_to(PACKAGES["influence"]):
-            return Path(frame.filename).name
+            return Path(frame.filename).relative_to(PACKAGES["influence"]).as_posix()
     return "nobody known"
 
 

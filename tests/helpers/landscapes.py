@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from influence.config.parameters import SearchStep
-from influence.runtime import store
+from influence.runtime.locks import locked
 from influence.searching import explore
 from influence.searching import study as search_study
 from influence.searching.space import Candidate, Space, build
@@ -54,7 +54,7 @@ def main(directory: Path, trials: int, seconds: float, storage: str = "") -> Non
 
     def submit(candidate: Candidate, number: int) -> Future:
         path = directory / "points" / f"{pack(candidate)} {number}".replace("/", "-") / "point"
-        with store.locked(path.parent):
+        with locked(path.parent):
             if not path.exists():
                 time.sleep(seconds)
                 path.touch()

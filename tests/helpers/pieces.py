@@ -9,6 +9,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from influence.data import storage
+from influence.data.dataset import Dataset
 
 PARTS = st.integers(1, 7)  # rows of a part
 NAMES = ("no", "yes", "maybe")
@@ -59,6 +60,6 @@ def frame(rows: int, offset: int = 0) -> pd.DataFrame:
 def write(directory: Path, rows: int, part: int) -> storage.Saved:
     """Save a dataset with so many train rows, in parts of this size."""
     few = {"validation": frame(4, 500), "test": frame(3, 600)}
-    made = storage.Dataset("made", frame(rows), **few, label_names=NAMES, digest="", dropped={})
+    made = Dataset("made", frame(rows), **few, label_names=NAMES, digest="", dropped={})
     storage.save(made, directory, part)
     return storage.open_saved(directory)

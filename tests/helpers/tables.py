@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
-from influence.data import load
+from influence.config.parameters import DataConfig
+from influence.data import load as loading
+from influence.data.dataset import Dataset
 from influence.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -40,9 +42,13 @@ def three_splits(directory, ending="parquet", **splits):
     return write(directory, ending, **(usual | splits))
 
 
+def load(dataset, **parameters) -> Dataset:
+    return loading.load(DataConfig(dataset=str(dataset), **parameters))
+
+
 def load_error(dataset, **parameters):
     with pytest.raises(InputError) as error:
-        load.load(dataset, **parameters)
+        load(dataset, **parameters)
     message = str(error.value)
     assert "\n" not in message and len(message) < 700
     return message

@@ -20,12 +20,12 @@ from transformers import (
 )
 
 from influence.config.parameters import ModelConfig, TrainStep
-from influence.data import load
 from influence.errors import InputError
 from influence.models import classifier, compatibility, tokenizers
 from influence.nlu import joint
 from influence.runtime import engine as cluster
 from tests.helpers import architectures, steps, tiny
+from tests.helpers.tables import load
 
 NAMES = ("music", "timer", "weather")
 FRAMES = tiny.frames()
@@ -86,7 +86,7 @@ def test_a_length_that_no_text_reaches_is_no_fault_unless_texts_are_to_come(tmp_
 
 def test_a_stack_that_is_kept_must_read_whatever_it_is_told(tmp_path):
     given = {"dataset": "assistant:500", "task": "nlu", "stack": True, "max_length": 64}
-    texts = load.load("assistant:500", task="nlu").train["text"].tolist()
+    texts = load("assistant:500", task="nlu").train["text"].tolist()
     at = architectures.save(tmp_path / "encoder", architectures.tokens_of(texts))
     given |= {"model": str(at), "track": False, "workdir": str(tmp_path / "work"), "device": "cpu"}
     for length in (128, 2000):

@@ -9,7 +9,7 @@ from influence.config.parameters import FitConfig, TrainConfig
 from influence.errors import InputError
 from influence.models import classifier, fit, layers, tokenizers
 from influence.models import tokens as batches
-from influence.runtime import engine
+from influence.runtime import devices
 
 WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
 TINY = {"model": "tiny", "layers": 1, "batch_size": 8, "epochs": 2}
@@ -160,10 +160,10 @@ def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
 )
 def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: unit, raising=False)
-    assert engine.has_bf16("cpu") is there
-    chosen = engine.settled("auto", "cpu")
+    assert devices.has_bf16("cpu") is there
+    chosen = devices.settled("auto", "cpu")
     assert chosen == ("bf16" if there else "fp32")
-    assert engine.settled("bf16", "cpu") == "bf16"
+    assert devices.settled("bf16", "cpu") == "bf16"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from influence.config.parameters import FitConfig
-from influence.data import slots
+from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import tokenizers
 from influence.nlu import joint

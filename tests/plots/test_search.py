@@ -11,8 +11,8 @@ from matplotlib.text import Annotation, Text
 
 from influence.plots import scores as plots
 from influence.plots import search, style
-from tests.plots import test_scores
-from tests.plots.test_scores import LONG, legend_of, lines
+from tests.helpers import offenders
+from tests.helpers.figures import LONG, assert_nothing_is_clipped_or_overlaps, legend_of, lines
 
 COLUMNS = ["state", "arm", "percent_pruned", "difference", "feasible", "on_front"]
 ARMS = [
@@ -144,10 +144,11 @@ def seen(table):
     return table[(table["state"] != "failed") & table["difference"].notna()]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_clipped_or_overlaps(name, monkeypatch):
-    monkeypatch.setitem(test_scores.FIGURES, name, FIGURES[name])
-    test_scores.test_nothing_is_clipped_or_overlaps(name)
+def test_nothing_is_clipped_or_overlaps():
+    with offenders.cases() as tried:
+        for name, draw in FIGURES.items():
+            with tried.case(name):
+                assert_nothing_is_clipped_or_overlaps(draw())
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -416,9 +417,9 @@ def test_a_comparison_shows_three_points_with_intervals_per_dataset():
     assert labels[0] == f"trec\n{LONGEST[:31]}…, 12.5 % pruned"
     assert labels[2] == f"sst2\n{table['arm'][2]}, 14.5 % pruned"
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
-    assert axes.get_xlabel() == "test accuracy (%)"
+    assert axes.get_xlabel() == "Test accuracy, %"
     other = search.comparison(table, "macro_f1").axes[0]
-    assert other.get_xlabel() == "test macro f1 (%)"
+    assert other.get_xlabel() == "Test macro F1, %"
 
 
 def test_a_comparison_of_single_seeds_has_no_intervals():

@@ -8,42 +8,20 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from entrypoints import main
-from influence.config.parameters import MainStep
-from tests.flows.test_end_to_end import launch, logged
-from tests.helpers import notes, tiny
+from tests.helpers import notes
+from tests.helpers.mains import ARMS, ATTACK, LABEL
+from tests.helpers.runs import logged
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
-ATTACK = "<script>window.attacked = true</script></script><img src=x onerror=attacked=1> & more"
-LABEL = "<b>music</b>"
-
 
 @pytest.fixture(scope="module")
-def study(tracking_store, tmp_path_factory) -> SimpleNamespace:
-    """A small main whose texts and labels try to get into the page."""
-    root = tmp_path_factory.mktemp("report")
-    splits = tiny.frames()
-    for rows in splits.values():
-        rows["label"] = rows["label"].replace("music", LABEL)
-        rows.loc[::4, "text"] += " " + ATTACK
-    config = MainStep(
-        dataset=str(tiny.write(root / "data", splits)),
-        workdir=str(root / "work"),
-        label_noise=0.2,
-        score="el2n,vog",
-        arms="el2n:easy,vog:linear:dataset,stratified",
-        fractions="0.2,0.5",
-        seeds=2,
-        runs=2,
-        examples=5,
-        workers=1,
-        threads=1,
-        **tiny.FAST,
+def study(compared) -> SimpleNamespace:
+    """A main whose texts and labels try to get into the page, with its page."""
+    path = logged(compared.top, "") / "report.html"
+    return SimpleNamespace(
+        config=compared.config, top=compared.top, path=path, page=path.read_text()
     )
-    top = launch(main, config)[0]
-    path = logged(top, "") / "report.html"
-    return SimpleNamespace(config=config, top=top, path=path, page=path.read_text())
 
 
 class Outline(HTMLParser):
@@ -81,7 +59,7 @@ def test_the_page_tells_the_whole_story(study):
     ]
     text = " ".join(outline.texts)
     assert notes.verdict(study.top).replace(" %", "\u00a0%") in text
-    for arm in ("el2n:easy", "vog:linear:dataset", "stratified", "random"):
+    for arm in ARMS:
         assert arm in text
     assert f"-P dataset={study.config.dataset}" in text and "torch" in text
 

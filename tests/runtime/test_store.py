@@ -1,9 +1,7 @@
 import json
-import multiprocessing
 import os
 import pickle
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -140,27 +138,6 @@ def test_a_directory_is_replaced_whole(tmp_path):
             temporary.mkdir()
             (temporary / content).write_text("")
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new"]
-
-
-def _hold(directory, seconds, log):
-    with store.locked(directory), open(log, "a") as file:
-        file.write("in ")
-        file.flush()
-        time.sleep(seconds)
-        file.write("out ")
-
-
-def test_two_processes_do_not_hold_one_directory(tmp_path):
-    context = multiprocessing.get_context("fork")
-    both = [
-        context.Process(target=_hold, args=(tmp_path / "d", 0.2, tmp_path / "log"))
-        for _ in range(2)
-    ]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert (tmp_path / "log").read_text() == "in out in out "
 
 
 def test_a_copied_tree_has_the_same_files_without_locks(tmp_path):

@@ -1,21 +1,20 @@
 """Columns by whose values pruning is judged: what they may be called and hold."""
 
 import datetime
-import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from entrypoints import main
-from influence.config.parameters import MainStep, SampleStep
+from influence.config.parameters import SampleStep
 from influence.data import load
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
-from influence.sampling.step import check_sample, floors_of, groups_of
-from tests.flows.test_end_to_end import launch, logged, of_step
+from influence.sampling.groups import groups_of
+from influence.sampling.step import check_sample, minimums_of
 from tests.helpers import tiny
+from tests.helpers.mains import ODD
+from tests.helpers.runs import logged, of_step, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 
@@ -31,7 +30,7 @@ def dataset(tmp_path, **columns):
         more_rows = pd.DataFrame(more, index=rows.index)
         path = tmp_path / "data" / f"{split}.jsonl"
         pd.concat([rows, more_rows], axis=1).to_json(path, orient="records", lines=True)
-    return load.load(str(tmp_path / "data"))
+    return load(str(tmp_path / "data"))
 
 
 def refusal(groups: str, read) -> str:
@@ -65,48 +64,21 @@ def test_a_column_that_reads_like_the_value_of_another_is_refused():
     assert list(groups_of(rows, "test", ["city", "city=Rome"])) == ["city", "city=Rome"]
 
 
-QUESTION = f'Wie zufrieden {"sehr " * 60}süß & "neu" ist es? <b>'  # as a form makes columns of them
-ODD = ("city=Rome", "city", "a b", "a-b", "über/all: 100 %", QUESTION)
+def test_groups_of_any_name_are_judged_each_by_its_own_values(grouped):
+    judged = table(grouped.top, "by_class")
+    labels = {group: set(own["label"]) for group, own in judged.groupby("group")}
+    assert labels.pop("class") == set(tiny.WORDS)
+    assert labels.pop("speaker") == {"ann", "bob", "missing"}
+    assert labels == {name: {f"v{number}", "x=y"} for number, name in enumerate(ODD)}
+    assert judged["kept_share"].notna().all() and (judged["before"] > 0).all()
 
 
-@pytest.fixture(scope="module")
-def compared(tracking_store, tmp_path_factory) -> SimpleNamespace:
-    """`main` with groups of odd names, on a dataset with intents of which some are missing."""
-    root, splits = tmp_path_factory.mktemp("odd"), tiny.frames()
-    for rows in splits.values():
-        for number, name in enumerate(ODD):
-            rows[name] = np.resize(np.array([f"v{number}", "x=y"], dtype=object), len(rows))
-        rows["intent"] = np.resize(np.array(["buy", None], dtype=object), len(rows))
-    config = MainStep(
-        dataset=str(tiny.write(root / "data", splits)),
-        workdir=str(root / "work"),
-        groups=",".join(ODD),
-        score="el2n@1",
-        arms="random",
-        fractions="0.5",
-        seeds=1,
-        workers=1,
-        threads=1,
-        **tiny.FAST | {"observe_every": 0, "null_model": False},
-    )
-    return SimpleNamespace(config=config, runs=launch(main, config))
-
-
-def test_groups_of_any_name_are_judged_each_by_its_own_values(compared):
-    shown = json.loads((logged(compared.runs[0], "") / "by_class.json").read_text())
-    table = pd.DataFrame(shown["data"], columns=shown["columns"])
-    found = {group: set(own["label"]) for group, own in table.groupby("group")}
-    assert found.pop("class") == set(tiny.WORDS)
-    assert found == {name: {f"v{number}", "x=y"} for number, name in enumerate(ODD)}
-    assert table["kept_share"].notna().all() and (table["before"] > 0).all()
-
-
-def test_groups_of_any_name_have_each_a_picture_of_its_own(compared):
-    (sample,) = of_step(compared.runs, "sample")
-    plots = [path.name for path in logged(sample, "plots").glob("*.png")]
-    assert len(plots) == 1 + len(ODD)
-    assert {"class_shares.png", "shares_by_city.png", "shares_by_a-b.png"} <= set(plots)
-    assert max(len(name.encode()) for name in plots) < 120
+def test_groups_of_any_name_have_each_a_picture_of_its_own(grouped):
+    for sample in of_step(grouped.runs, "sample"):
+        plots = [path.name for path in logged(sample, "plots").glob("*.png")]
+        assert len(plots) == 1 + len(("speaker", *ODD))
+        assert {"class_shares.png", "shares_by_city.png", "shares_by_a-b.png"} <= set(plots)
+        assert max(len(name.encode()) for name in plots) < 120
 
 
 def test_a_name_of_a_file_says_what_it_can():
@@ -189,14 +161,14 @@ INTENTS = {
 def test_a_column_of_intents_is_nothing_to_a_classifier(tmp_path, values):
     read = dataset(tmp_path, intent=values)
     check_sample(SampleStep(), read)
-    (min_per_class,) = floors_of(SampleStep(min_per_class=2), read.train, "classify")
+    (min_per_class,) = minimums_of(SampleStep(min_per_class=2), read.train, "classify")
     assert (min_per_class.name, min_per_class.count) == ("min_per_class", 2)
     with pytest.raises(InputError, match="min_per_intent is for task=nlu"):
         check_sample(SampleStep(min_per_intent=1), read, "classify")
 
 
-def test_a_floor_of_intents_is_one_of_a_voice_assistant():
+def test_a_minimum_of_intents_is_one_of_a_voice_assistant():
     rows = pd.DataFrame({"label": [0, 0, 1], "intent": ["a", "b", "c"]})
-    classes, intents = floors_of(SampleStep(min_per_class=1, min_per_intent=2), rows, "nlu")
+    classes, intents = minimums_of(SampleStep(min_per_class=1, min_per_intent=2), rows, "nlu")
     assert (classes.count, intents.count, intents.name) == (1, 2, "min_per_intent")
     assert intents.groups.tolist() == [0, 1, 2]

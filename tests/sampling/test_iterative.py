@@ -11,10 +11,13 @@ from entrypoints import main
 from influence.config.parameters import MainStep
 from influence.data import storage
 from influence.runtime import store
-from tests.flows.test_end_to_end import launch, of_step
 from tests.helpers import tiny
+from tests.helpers.runs import launch, of_step
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from influence.errors import InputError
 from influence.sampling.arms import Arm, parse_arm
-from influence.sampling.order import Minimum, class_shares, cut, kept_count, normalize, order
+from influence.sampling.normalization import normalize
+from influence.sampling.order import Minimum, class_shares, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
 from influence.scores import REGISTRY as SCORES
 from tests.helpers.orders import RULES, make_arm, make_data, ordered

@@ -77,14 +77,16 @@ def test_a_score_that_cannot_be_had_is_named_before_any_training(tmp_path, score
 def test_scores_that_need_no_gradients_are_had_of_any_model(tmp_path, capsys):
     trained(tmp_path, "xlnet", "el2n")
     assert list(tmp_path.glob("work/train-*/manifest.json"))
-    assert "cannot be had" not in capsys.readouterr().err
+    assert "cannot be computed" not in capsys.readouterr().err
 
 
 def test_a_training_whose_padding_changes_its_gradients_is_refused_with_the_reason(tmp_path):
     trained(tmp_path, "fnet", "")
     (at,) = tmp_path.glob("work/train-*")
     config = ScoreStep(score="grand", workdir=str(tmp_path / "work"), track=False, self_check=20)
-    said = pytest.raises(InputError, match="vog, .* cannot be had: its gradients .* score=el2n")
+    said = pytest.raises(
+        InputError, match="vog, .* cannot be computed: its gradients .* score=el2n"
+    )
     with cluster.engine(config) as engine, said:
         list(steps.score(config, Training(at), engine))
 
@@ -103,8 +105,8 @@ def test_a_model_whose_padding_changes_its_gradients_is_refused_with_the_reason(
     ],
 )
 def test_without_scores_to_come_a_note_names_those_that_cannot_be_had(tmp_path, name, lacking):
-    notes = measurable.told("it", made(name), two_texts(folder(tmp_path, name)))
-    named = [one.removeprefix("of it ").split(" cannot")[0].split(", ") for one in notes]
+    notes = measurable.note("it", made(name), two_texts(folder(tmp_path, name)))
+    named = [one.removeprefix("for it, ").split(" cannot")[0].split(", ") for one in notes]
     assert sorted(sum(named, [])) == sorted(lacking)
 
 
@@ -112,5 +114,7 @@ def test_each_score_is_tried_by_what_it_reads_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(measurable, "measure", lambda *_, **__: 1 / 0)
     tokens, model = two_texts(folder(tmp_path, "bert")), made("bert")
     measurable.check("it", model, tokens, [parse_spec(name) for name in OF_WEIGHTS])
-    with pytest.raises(InputError, match="score 'vog' cannot be had of it: division by zero; ask"):
+    with pytest.raises(
+        InputError, match="score 'vog' cannot be computed for it: division by zero; ask"
+    ):
         measurable.check("it", model, tokens, [parse_spec(name) for name in REGISTRY])

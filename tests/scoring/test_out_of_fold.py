@@ -19,17 +19,9 @@ from influence.scoring import label_errors
 from influence.scoring.label_errors import softmax
 from influence.training.result import Training
 from tests.helpers import steps, tiny
+from tests.helpers.steps import HERE, finish, perform
 
-HERE = {"workers": 1, "threads": 1, "track": False}
 PARAMETERS = {**tiny.FAST, "folds": 3, "label_noise": 0.2, "null_model": False, "observe_every": 0}
-
-
-def finished(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +33,7 @@ def config(tmp_path_factory) -> TrainStep:
 
 @pytest.fixture(scope="module")
 def trained(config) -> Path:
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +41,7 @@ def scored(config, trained) -> Path:
     asked = ScoreStep(
         training=str(trained), score="self_confidence,el2n", workdir=config.workdir, **HERE
     )
-    with cluster.engine(asked) as engine:
-        return finished(steps.score(asked, Training(trained), engine))
+    return perform(steps.score, asked, Training(trained))
 
 
 def test_folds_divide_the_examples_and_each_class_evenly():
@@ -105,8 +95,7 @@ def test_without_cleanlab_nothing_is_missing_but_its_own_file(
 ):
     monkeypatch.setattr(label_errors, "version", lambda: "")
     asked = ScoreStep(training=str(trained), score="self_confidence", workdir=str(tmp_path), **HERE)
-    with cluster.engine(asked) as engine:
-        made = finished(steps.score(asked, Training(trained), engine))
+    made = perform(steps.score, asked, Training(trained))
     assert not (made / "label_issues.json").exists()
     assert "self_confidence" in pd.read_parquet(made / "scores.parquet")
 
@@ -117,7 +106,7 @@ def test_a_training_without_folds_says_how_to_get_them(config, tmp_path):
         cluster.engine(plain) as engine,
         pytest.raises(InputError, match="has none; train again with folds=5"),
     ):
-        finished(steps.train(plain, engine, "self_confidence"))
+        finish(steps.train(plain, engine, "self_confidence"))
 
 
 def test_one_fold_is_refused(config, tmp_path):
@@ -126,4 +115,4 @@ def test_one_fold_is_refused(config, tmp_path):
         cluster.engine(alone) as engine,
         pytest.raises(InputError, match="folds=1 gives no out-of-fold predictions"),
     ):
-        finished(steps.train(alone, engine))
+        finish(steps.train(alone, engine))

@@ -11,18 +11,11 @@ from influence.runtime import engine as cluster
 from influence.scoring import shards
 from influence.training.result import Training
 from tests.helpers import steps, tiny
+from tests.helpers.steps import finish
 
 
 class Killed(Exception):
     pass
-
-
-def finish(generator):
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import pytest
 from optuna.trial import TrialState
 
 from influence.errors import InputError
+from influence.searching import attempt, trials
 from influence.searching import explore as search
 from influence.searching import study as search_study
-from influence.searching import trials
 from tests.helpers import landscapes
 from tests.helpers.landscapes import FULL, accuracy, config, done, open_study, space
 
@@ -286,7 +286,7 @@ def test_a_trial_whose_worker_died_before_its_first_beat_is_taken_up_again(tmp_p
 @pytest.mark.parametrize("seen", [True, False])
 def test_a_trial_that_others_have_ended_meanwhile_is_let_go(tmp_path, monkeypatch, seen):
     if not seen:  # it was ended between the look and the word
-        monkeypatch.setattr(search, "_is_running", lambda *_: True)
+        monkeypatch.setattr(attempt, "is_running", lambda *_: True)
     chosen, study = config(trials=8), open_study(tmp_path, config(trials=8))
 
     def taken(candidate, number):

@@ -2,14 +2,20 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from influence.config.parameters import FitConfig, SearchStep
+from influence.data.storage import open_saved
+from influence.runtime import store
 from influence.sampling.arms import parse_arm
+from influence.searching import result
 from influence.searching.recommendation import FULL, flat, recommendation, verdict
+from influence.searching.result import Recommendation
 from influence.searching.space import Candidate
 from influence.searching.trials import Trial
+from tests.helpers import finished
 
 CONFIG = SearchStep(tolerance=0.01, seeds=2, test_seeds=3)
 FIT = FitConfig(batch_size=10)
@@ -48,41 +54,43 @@ def shifted(values, by, spread=0.0005):
         (shifted(ALIKE, -0.1), shifted(ALIKE, 0), "within the tolerance; +10.0"),
         (shifted(ALIKE, -0.1), shifted(ALIKE, 0), "better than random pruning."),
         (shifted(ALIKE, 0.1), shifted(ALIKE, 0), "worse than random pruning."),
-        (ALIKE, shifted(ALIKE, 0), "not to be told from random pruning."),
+        (ALIKE, shifted(ALIKE, 0), "indistinguishable from random pruning."),
         (ALIKE, shifted(ALIKE, -0.2), "−20.0 ± 0.1 points of accuracy against the full"),
         (ALIKE, shifted(ALIKE, -0.2), "beyond the tolerance after all"),
         (ALIKE, shifted(ALIKE, -0.005, 0.05), "leaves open whether it is within 1"),
     ],
 )
 def test_the_verdict_claims_no_more_than_the_interval_allows(random, pruned, said):
-    assert said in recommended(ALIKE, random, pruned)["verdict"]
+    assert said in recommended(ALIKE, random, pruned).verdict
 
 
 def test_one_seed_decides_nothing():
-    found = recommended(ALIKE[:1], (0.1,), (0.9,))["verdict"]
-    assert "leaves open" in found and "not to be told" in found and "±" not in found
+    found = recommended(ALIKE[:1], (0.1,), (0.9,)).verdict
+    assert "leaves open" in found and "indistinguishable" in found and "±" not in found
 
 
 def test_random_is_not_compared_with_itself():
     ended = [trial(0, "random", 50, 0.0, 0.0)]
     rows = points(**{FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE)})
     found = recommendation(CONFIG, FIT, 100, ended, rows)
-    assert found["verdict"].endswith("no score did better than pruning at random.")
-    assert "random" in found["test"] and "recommended_minus_random" not in found["test"]
+    assert found.verdict.endswith("no score did better than pruning at random.")
+    assert "random" in found.test and "recommended_minus_random" not in found.test
 
 
 def test_where_nothing_holds_everything_is_kept():
     ended = [trial(0, "vog:easy", 50, -0.5, -0.5)]
     found = recommendation(CONFIG, FIT, 100, ended, points(**{FULL: (0, 100, ALIKE)}))
-    assert found["verdict"].startswith("Keep everything: nothing tried stayed within 1 points")
-    assert (found["trial"], found["percent_pruned"], found["kept"]) == (None, 0, 100)
-    assert found["cost"]["break_even"] == math.inf
-    assert "random" not in found["test"]
+    assert found.verdict.startswith(
+        "Keep everything: nothing that was tried stayed within 1 point of"
+    )
+    assert (found.trial, found.percent_pruned, found.kept) == (None, 0, 100)
+    assert found.cost["break_even"] == math.inf
+    assert "random" not in found.test
 
 
 def test_the_cost_counts_steps_in_trainings_on_everything():
     # Full: 2 seeds to choose and 3 to report; 50 % twice in the trial, 3 + 3 times in the test.
-    cost = recommended(ALIKE, ALIKE, ALIKE)["cost"]
+    cost = recommended(ALIKE, ALIKE, ALIKE).cost
     assert cost["retrainings"] == 2 + 2 + 9
     assert cost["full_trainings"] == pytest.approx(5 + 0.5 * 8)
     assert cost["break_even"] == pytest.approx(9 / 0.5)
@@ -92,19 +100,19 @@ def test_with_equal_steps_nothing_is_saved():
     config = SearchStep(tolerance=0.01, seeds=2, test_seeds=3, budget="steps")
     rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
-    cost = recommendation(config, FIT, 100, ended, points(**rows))["cost"]
+    cost = recommendation(config, FIT, 100, ended, points(**rows)).cost
     assert cost["break_even"] == math.inf and cost["full_trainings"] == cost["retrainings"]
 
 
 def test_a_candidate_tried_twice_is_retrained_once():
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0), trial(1, "vog:easy", 50, 0.0, state="pruned")]
     rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
-    cost = recommendation(CONFIG, FIT, 100, ended, points(**rows))["cost"]
+    cost = recommendation(CONFIG, FIT, 100, ended, points(**rows)).cost
     assert cost["retrainings"] == 2 + 2 + 9
 
 
 def test_differences_are_paired_by_seed():
-    found = recommended((0.8, 0.9, 1.0), (0.7, 0.8, 0.9), (0.79, 0.89, 0.99))["test"]
+    found = recommended((0.8, 0.9, 1.0), (0.7, 0.8, 0.9), (0.79, 0.89, 0.99)).test
     assert found["recommended_minus_full"]["mean"] == pytest.approx(-0.01)
     width = found["recommended_minus_full"]["high"] - found["recommended_minus_full"]["low"]
     assert width == pytest.approx(0, abs=1e-9)
@@ -126,4 +134,21 @@ def test_sigma_is_the_relative_change_of_the_error_per_share_pruned():
     values = {FULL: (0.8, 1.0), "random": (0.8, 0.9), "vog:easy": (0.8, 0.98)}
     rows = {arm: (0 if arm == FULL else 50, 50, those) for arm, those in values.items()}
     found = recommendation(CONFIG, FIT, 100, ended, points(**rows))
-    assert found["sigma"] == pytest.approx(0.1 / 0.5)  # the error rises from 0.10 to 0.11
+    assert found.sigma == pytest.approx(0.1 / 0.5)  # the error rises from 0.10 to 0.11
+
+
+def test_what_was_written_is_what_a_notebook_shows(tmp_path):
+    at = finished.labelled(tmp_path / "scores", np.array([0, 1, 0]), ("a", "b"))
+    scores = finished.scores(at, {"vog": np.arange(3.0)})
+    outcome, directory = recommended(ALIKE, ALIKE, ALIKE), tmp_path / "search"
+    tables = {result.TRIALS: pd.DataFrame({"number": [0]}), result.POINTS: pd.DataFrame({"x": [1]})}
+    result.write_subset(scores, np.array([0, 2]), directory)
+    also = {"study": "one", "command": "train"}
+    facts = result.write(outcome, also, tables, scores, directory)
+    store.finish(directory, "search", {"fingerprint": "search", **facts})
+    read = Recommendation(directory)
+    assert read.outcome == outcome and (read.study, read.command) == ("one", "train")
+    assert open_saved(read.subset).count("train") == 2 and read.trials["number"].tolist() == [0]
+    shown = read._repr_html_()
+    assert outcome.verdict in shown and shown.count("<tr>") == len(outcome.test)
+    assert "50 % by vog:easy" in repr(read)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from influence.config.parameters import SampleStep, ScoreStep, TrainStep
-from influence.data import load as data
 from influence.data import storage
 from influence.errors import InputError
 from influence.models import tokenizers
@@ -25,25 +24,18 @@ from influence.runtime import store
 from influence.training import dynamics
 from influence.training.result import Training
 from tests.helpers import steps, tiny
+from tests.helpers.steps import HERE, finish
+from tests.helpers.tables import load
 
-HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("c", "a", "b")
 GOLD = np.array([0, 1, 2])
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)
 
 
-def finished(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
-
-
 def run(step, config, *inputs):
     with cluster.engine(config) as engine:
         more = () if step is steps.sample else (engine,)
-        return finished(step(config, *inputs, *more))
+        return finish(step(config, *inputs, *more))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +186,7 @@ def test_a_csv_of_scores_gives_these_alone(scored, dataset, tmp_path):
     found = table(score(training, "all", tmp_path / "work"))
     assert list(found.columns) == ["id", "label", "el2n", "random"]
     assert np.allclose(found["el2n"], np.arange(121) / 100)  # by the row of the file
-    with pytest.raises(InputError, match="'aum' reads logits.*holds el2n alone"):
+    with pytest.raises(InputError, match="'aum' reads logits.*holds only el2n"):
         score(training, "aum", tmp_path / "work")
 
 
@@ -207,7 +199,7 @@ def test_examples_are_exported_under_their_own_names(scored):
 def test_without_names_of_their_own_examples_are_rows_of_their_file(tmp_path):
     frames = tiny.frames()
     frames["train"].loc[3, "text"] = " "  # is dropped
-    read = data.load(str(tiny.write(tmp_path / "talk", frames)))
+    read = load(str(tiny.write(tmp_path / "talk", frames)))
     assert dynamics.names_of(read.train)[:5].tolist() == ["0", "1", "2", "4", "5"]
     numbers = [str(number) for number in range(121)]
     found = dynamics.places(read.train, numbers, tmp_path)
@@ -259,21 +251,21 @@ def test_repeats_alone_are_said_to_be_why_no_column_names_the_examples(tmp_path)
 )
 def test_a_number_is_the_same_name_however_it_is_written(tmp_path, names, theirs):
     order = np.random.default_rng(0).permutation(121)
-    train = data.load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train
+    train = load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train
     train = train.assign(uid=np.asarray(names)[order]).drop(columns="source_row")
     read = [str(name) for name in np.asarray(theirs)]
     assert dynamics.places(train, read, tmp_path).tolist() == order.tolist()
 
 
 def test_names_that_differ_in_zeros_alone_stay_apart(tmp_path):
-    train = data.load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train.head(2)
+    train = load(str(tiny.write(tmp_path / "talk", tiny.frames()))).train.head(2)
     found = dynamics.places(train.assign(uid=["07", "7"]), ["7", "07", "8"], tmp_path)
     assert found.tolist() == [1, 0]
 
 
 def test_a_column_with_gaps_names_no_example(tmp_path):
     dataset = numbered(tmp_path, idx=[None, *range(120)])
-    found = dynamics.places(data.load(dataset).train, [str(n) for n in range(121)], tmp_path)
+    found = dynamics.places(load(dataset).train, [str(n) for n in range(121)], tmp_path)
     assert found.tolist() == list(range(121))
 
 
@@ -288,7 +280,7 @@ def test_the_gold_classes_tell_which_of_two_columns_names_the_examples(tmp_path,
     """Both are numbers from 0 to 120: of the rows, and in another order."""
     other = np.random.default_rng(1).permutation(121)
     dataset = numbered(tmp_path, index=other)
-    labels = data.load(dataset).train["label"].to_numpy()
+    labels = load(dataset).train["label"].to_numpy()
     by_index = np.empty(121, dtype=int)
     by_index[other] = labels
     for number, (column, gold) in enumerate({"source_row": labels, "index": by_index}.items()):
@@ -360,7 +352,7 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
         (
             "a.csv",
             "sample_id,aum\n1,2\n2,much\n",
-            "no finite numbers of 32 bits, the first that of '2'",
+            "not finite in 32 bits, the first that of '2'",
         ),
         ("a.csv", "sample_id,aum\n1,2\n1,3\n", "holds '1' twice"),
         ("a.csv", "sample_id,aum\n1,2\n2,3\n", "names its examples 1, 2.*values of no column"),
@@ -388,7 +380,7 @@ def broken(tmp_path: Path, name: str, content: str) -> Path:
         ),
         ("d/dynamics_epoch_0.jsonl", "not json", "cannot read"),
         ("d/dynamics_epoch_0.jsonl", '{"guid":' + "[" * 100_000, "cannot read"),
-        ("a.csv", "sample_id,aum\n1,inf\n", "no finite numbers"),
+        ("a.csv", "sample_id,aum\n1,inf\n", "not finite"),
     ],
 )
 def test_files_that_cannot_be_used_say_why(dataset, tmp_path, name, content, said):
@@ -411,7 +403,7 @@ def test_two_files_of_an_epoch_and_gold_classes_that_change_are_refused(tmp_path
 def test_a_file_of_another_kind_is_refused(dataset, tmp_path):
     path = tmp_path / "scores.pkl"
     path.write_bytes(b"x")
-    with pytest.raises(InputError, match="is a file, but no .csv"):
+    with pytest.raises(InputError, match="is a file, but not a table"):
         import_from(path, dataset, tmp_path / "work")
 
 
@@ -584,7 +576,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
 
 def surplus(tmp_path: Path, dataset: str, place: int) -> tuple[Path, np.ndarray]:
     """Write dynamics with a class that no example has, its logit the largest of all."""
-    labels = data.load(dataset).train["label"].to_numpy()
+    labels = load(dataset).train["label"].to_numpy()
     logits = np.random.default_rng(0).normal(size=(2, 121, 3)).astype(np.float32)
     wide = np.insert(logits, place, 5.0, axis=2)
     gold = labels + (labels >= place)
@@ -600,7 +592,7 @@ def test_a_class_of_the_dynamics_that_the_dataset_lacks_is_left_out(tmp_path, ca
     said = f"no example has the gold class {place} of {path}: its logits are left out\n"
     assert said in capsys.readouterr().err
     found = table(score(training, "el2n@1", tmp_path / "work"))["el2n@1"]
-    labels = data.load(dataset).train["label"].to_numpy()
+    labels = load(dataset).train["label"].to_numpy()
     errors = np.exp(logits[0]) / np.exp(logits[0]).sum(1, keepdims=True)
     errors[np.arange(121), labels] -= 1
     assert np.allclose(found, np.linalg.norm(errors, axis=1), atol=1e-5)

@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 from transformers import TrainerCallback
 
 from influence.config.parameters import ScoreStep, TrainStep
-from influence.data import load
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from influence.training.result import Training
 from tests.helpers import architectures, steps, tiny
-
-HERE = {"workers": 1, "threads": 1, "track": False}
+from tests.helpers.steps import HERE, finish, perform
+from tests.helpers.tables import load
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +29,9 @@ def dataset(tmp_path_factory) -> str:
     return str(tiny.write(tmp_path_factory.mktemp("data") / "talk", tiny.frames()))
 
 
-def finished(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
-
-
 def score(training: Path, names: str, workdir: Path) -> pd.DataFrame:
     config = ScoreStep(training=str(training), score=names, workdir=str(workdir), **HERE)
-    with cluster.engine(config) as engine:
-        return pd.read_parquet(
-            finished(steps.score(config, Training(training), engine)) / "scores.parquet"
-        )
+    return pd.read_parquet(perform(steps.score, config, Training(training)) / "scores.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +39,7 @@ def trained(tmp_path_factory, dataset) -> Path:
     """A training of our own, whose checkpoints are then taken for somebody else's."""
     workdir = tmp_path_factory.mktemp("own")
     config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **tiny.FAST)
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +49,8 @@ def folder(tmp_path_factory, trained) -> Path:
     run = json.loads((trained / "runs/0/run.json").read_text())
     for kept in run["checkpoints"]:
         path = at / f"checkpoint-{kept['step']}"
-        shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path)
+        without = shutil.ignore_patterns("tokenizer*")
+        shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path, ignore=without)
         noted = {"step": kept["step"], "learning_rate": kept["learning_rate"]}
         state = {"epoch": kept["epoch"], "log_history": [noted]}
         (path / trainer_output.STATE).write_text(json.dumps(state))
@@ -78,8 +66,7 @@ def import_from(folder: Path, dataset: str, workdir: Path, **parameters) -> Path
         **HERE,
         **(tiny.FAST | parameters),
     )
-    with cluster.engine(config) as engine:
-        return finished(steps.train(config, engine))
+    return perform(steps.train, config)
 
 
 def test_adopted_checkpoints_score_as_if_they_were_our_own(tmp_path, trained, folder, dataset):
@@ -95,7 +82,7 @@ def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder,
         score(imported, "forgetting", tmp_path)
     config = TrainStep(dataset=dataset, import_from=str(folder), workdir=str(tmp_path), **HERE)
     with cluster.engine(config) as engine, pytest.raises(InputError, match="null model"):
-        finished(steps.train(config, engine, "pvi"))
+        finish(steps.train(config, engine, "pvi"))
 
 
 def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):
@@ -170,7 +157,7 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
             return
         assert np.isfinite([found.epoch, found.learning_rate]).all()
         assert trainer_output.identity((found,))
-        assert trainer_output.told(Path(root), (found,)) is not None
+        assert trainer_output.describe(Path(root), (found,)) is not None
 
 
 def empty(folder: Path, states: dict[str, dict | None]) -> Path:
@@ -213,7 +200,7 @@ def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
     assert [one.rate_is for one in found] == [
         *("line", "line", "noted", "line", "line", "line", "noted", "nearest")
     ]
-    (said,) = trainer_output.told(tmp_path, found)
+    (said,) = trainer_output.describe(tmp_path, found)
     assert said.startswith(
         "no learning rate, by which TracIn weighs them, is noted at step 8, 16, 32,"
     )
@@ -226,7 +213,7 @@ def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
     assert rates(found) == pytest.approx([1 - (step - 1) / 64 for step in range(8, 65, 8)])
     assert (
         "from the line through those noted at other steps"
-        in trainer_output.told(tmp_path, found)[0]
+        in trainer_output.describe(tmp_path, found)[0]
     )
 
 
@@ -234,21 +221,21 @@ def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
 def test_one_rate_alone_is_that_of_all_and_it_is_said(tmp_path, logged):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
     assert rates(found) == [0.5] * 8
-    assert "from the nearest of those noted at other" in trainer_output.told(tmp_path, found)[0]
+    assert "from the nearest of those noted at other" in trainer_output.describe(tmp_path, found)[0]
 
 
 def test_without_any_rate_noted_all_weigh_alike_and_it_is_said(tmp_path):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
     assert rates(found) == [0.25] * 8
     said = "no learning rate is noted beside any checkpoint: TracIn weighs all alike, with 0.25"
-    assert trainer_output.told(tmp_path, found) == [said]
+    assert trainer_output.describe(tmp_path, found) == [said]
 
 
 def test_a_rate_noted_at_every_step_needs_no_word(tmp_path):
     states = trainers(range(8, 65, 8), {step: 1 / step for step in range(1, 65)})
     found = trainer_output.find(empty(tmp_path, states), 3, 9.0)
     assert rates(found) == [1 / step for step in range(8, 65, 8)]
-    assert trainer_output.told(tmp_path, found) == []
+    assert trainer_output.describe(tmp_path, found) == []
 
 
 EVERY = {step: 0.1 for step in range(1, 65)}
@@ -261,7 +248,7 @@ def test_models_beside_the_checkpoints_are_left_aside_and_named(tmp_path):
     found = trainer_output.find(empty(tmp_path, states | more), 3, 9.0)
     assert [one.step for one in found] == [8, 16, 24, 32]
     assert [one.epoch for one in found] == [1, 2, 3, 4]
-    (said,) = trainer_output.told(tmp_path, found)
+    (said,) = trainer_output.describe(tmp_path, found)
     assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are left aside")
 
 
@@ -305,7 +292,7 @@ def test_names_tell_epochs_where_nothing_is_noted(tmp_path, names, epochs):
     assert [one.epoch for one in found] == epochs
     assert [("epochs" in one.series) for one in found] == [epoch % 1 == 0 for epoch in epochs]
     read = "the numbers in the names are read as epochs completed: "
-    assert any(note.startswith(read) for note in trainer_output.told(tmp_path, found)) == (
+    assert any(note.startswith(read) for note in trainer_output.describe(tmp_path, found)) == (
         not names[0].startswith("step")
     )
 
@@ -399,7 +386,7 @@ def trainer(tmp_path: Path, trained: Path, dataset: str, callbacks, **parameters
     pytest.importorskip("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    loaded = load.load(dataset)
+    loaded = load(dataset)
     tokenizer = tokenizers.open_tokenizer(trained / "tokenizer")
     model = classifier.build(
         TrainStep(dataset=dataset, **tiny.FAST), tokenizer, loaded.label_names, seed=1
@@ -464,6 +451,7 @@ class Stop(TrainerCallback):
             control.should_training_stop = True
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("step", "kept"), [(16, [5, 8, 10, 15, 16]), (18, [5, 8, 10, 15, 16, 18]), (1, [1])]
@@ -480,6 +468,7 @@ def test_a_trainer_that_stops_early_leaves_what_it_has(tmp_path, trained, datase
     assert manifest["fit"]["epochs"] == max(1, round(step / 8))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_with_early_stopping_leaves_a_training(tmp_path, trained, dataset):
     from transformers import EarlyStoppingCallback
@@ -515,6 +504,7 @@ def killed(tmp_path: Path, trained: Path, dataset: str, step: int):
     return trainer(tmp_path, trained, dataset, [keepers()], **RESUMABLE)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, dataset):
     made = killed(tmp_path, trained, dataset, 23)  # resumes after step 18, with 20 kept
@@ -535,6 +525,7 @@ def test_a_trainer_that_resumes_keeps_what_was_kept_before(tmp_path, trained, da
     assert all(np.array_equal(kept[name].numpy(), before[name].numpy()) for name in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("lost", ["checkpoint-8", "."])
 def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once(
@@ -548,6 +539,7 @@ def test_a_trainer_that_resumes_without_its_first_checkpoints_is_stopped_at_once
     assert made.state.global_step == 18
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_that_starts_again_keeps_nothing_of_what_was_before(tmp_path, trained, dataset):
     made = killed(tmp_path, trained, dataset, 23)

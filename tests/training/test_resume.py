@@ -8,12 +8,11 @@ import pytest
 from influence.config.parameters import TrainStep
 from influence.data.storage import open_saved
 from influence.models import classifier
-from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.training import runs
 from tests.helpers import steps, tiny
 from tests.helpers.faults import differences
-from tests.scoring.test_shards import finish
+from tests.helpers.steps import perform
 
 
 class Killed(Exception):
@@ -29,8 +28,7 @@ def config(root: Path, **parameters) -> TrainStep:
 
 
 def trained(asked: TrainStep) -> Path:
-    with cluster.engine(asked) as engine:
-        return finish(steps.train(asked, engine))
+    return perform(steps.train, asked)
 
 
 def kill_at(monkeypatch, place, name: str, call: int) -> list:
@@ -95,7 +93,7 @@ def test_a_state_that_was_cut_off_costs_time_and_nothing_else(
     (state,) = (tmp_path / "work").glob("train-*/unfinished/runs/0/run.safetensors")
     state.write_bytes(state.read_bytes()[:-100])
     assert not differences(undisturbed, trained(asked))
-    assert f"begins anew, for {state} cannot be read" in capsys.readouterr().err
+    assert f"starts again, because {state} cannot be read" in capsys.readouterr().err
 
 
 def test_what_an_unfinished_training_keeps_is_no_part_of_its_result(tmp_path, monkeypatch):
@@ -119,8 +117,7 @@ def test_a_training_is_reused_only_with_the_columns_and_the_facts_that_it_was_ma
     config = TrainStep(dataset=str(dataset), **given, **tiny.FAST)
 
     def trained() -> Path:
-        with cluster.engine(config) as engine:
-            return finish(steps.train(config, engine))
+        return perform(steps.train, config)
 
     first = trained()
     assert trained() == first

@@ -16,13 +16,17 @@ from influence.data import class_order
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster
+from influence.sampling.result import Sample
+from influence.scoring.result import Scores
 from influence.training import trainer_output
 from influence.training.result import Training
 from tests.helpers import steps, tiny
+from tests.helpers.steps import HERE, finish, perform
 
-HERE = {"workers": 1, "threads": 1, "track": False}
 NAMES = ("music", "timer", "weather")
 LEARNED = tiny.FAST | {"epochs": 12, "observe_every": 0, "null_model": False}
+
+TOKENIZER = shutil.ignore_patterns("tokenizer*")
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +42,7 @@ def dataset(tmp_path_factory) -> str:
 
 def train(dataset: str, workdir: Path, **parameters) -> Path:
     config = TrainStep(dataset=dataset, workdir=str(workdir), **HERE, **LEARNED | parameters)
-    with cluster.engine(config) as engine:
-        records = steps.train(config, engine)
-        while True:
-            try:
-                next(records)
-            except StopIteration as end:
-                return end.value
+    return perform(steps.train, config)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,7 @@ def folder(tmp_path, trained) -> Path:
     at = path = tmp_path / "elsewhere"
     for step in run(trained)["checkpoints"][-2:]:
         path = at / f"checkpoint-{step['step']}"
-        shutil.copytree(trained / f"runs/0/step-{step['step']:06d}", path)
+        shutil.copytree(trained / f"runs/0/step-{step['step']:06d}", path, ignore=TOKENIZER)
         noted = [{"step": 8, "loss": 1.0}, {"step": step["step"], "loss": 0.5}]
         state = {"epoch": step["epoch"], "log_history": noted}
         (path / trainer_output.STATE).write_text(json.dumps(state))
@@ -360,17 +358,9 @@ def points(training: Path, workdir: Path, **parameters) -> Path:
     sampling = SampleStep(arm="random", fractions="0.5", draws=1, **here)
     evaluating = EvaluateStep(seeds=1, **here, **parameters)
     with cluster.engine(scoring) as engine:
-        scored = last_of(steps.score(scoring, Training(training), engine))
-        sampled = last_of(steps.sample(sampling, scored))
-        return last_of(steps.evaluate(evaluating, sampled, engine))
-
-
-def last_of(records) -> Path:
-    while True:
-        try:
-            next(records)
-        except StopIteration as end:
-            return end.value
+        scored = finish(steps.score(scoring, Training(training), engine))
+        sampled = finish(steps.sample(sampling, Scores(scored)))
+        return finish(steps.evaluate(evaluating, Sample(sampled), engine))
 
 
 def test_retrainings_of_an_import_are_not_those_of_a_model_with_another_tokenizer(

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from influence.errors import InputError
 from influence.runtime.store import NOT_JSON
 
+ROW = "source_row"  # the column that says from which row of its file, from 0, an example is
 SURROGATE = re.compile("[\ud800-\udfff]")
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas"}
 MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}  # how a file in another encoding begins

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from influence.config.parameters import DataConfig
 from influence.data.sources import folders
 from influence.data.sources.files import Rows
 from influence.data.sources.folders import NAMES, Split
@@ -18,7 +19,7 @@ POSSIBLE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Source:
     """The rows of the splits in use, by role, with what they were read from.
 
     `origins`: the file or split of each role; `unused`: files or splits that no role uses.
@@ -29,27 +30,32 @@ class Found:
     unused: tuple[str, ...]
 
 
-def read(dataset: str, config: str, seed: int, train: str, validation: str, test: str) -> Found:
+def read(config: DataConfig) -> Source:
     """Return the rows of the splits train, validation (where there is one) and test.
 
-    `dataset` is `assistant`, `assistant:N`, a directory or a hub id; `config` is that of a hub id,
-    `seed` that of the assistant; `train`, `validation` and `test` are the splits' own names, of
-    which the usual ones also stand for dev, val and the like. Raises InputError for what is not
-    there or cannot be read.
+    `dataset` is `assistant`, `assistant:N`, a directory or a hub id; `dataset_config` is that of a
+    hub id, `data_seed` that of the assistant; `train_split`, `validation_split` and `test_split`
+    are the splits' own names, of which the usual ones also stand for dev, val and the like. Raises
+    InputError for what is not there or cannot be read.
     """
-    splits, everything = _splits(dataset, config, seed, train)
-    roles = _roles(dataset, list(splits), train, validation, test)
+    dataset = os.path.expanduser(config.dataset)
+    splits, everything = _splits(
+        dataset, config.dataset_config, config.data_seed, config.train_split
+    )
+    roles = _roles(
+        dataset, list(splits), config.train_split, config.validation_split, config.test_split
+    )
     used = {origin for name in roles.values() for origin in splits[name].names}
-    return Found(
+    return Source(
         {role: splits[name].read() for role, name in roles.items()},
         {role: splits[name].said for role, name in roles.items()},
         tuple(origin for origin in everything if origin not in used),
     )
 
 
-def notes(found: Found) -> list[str]:
+def notes(source: Source) -> list[str]:
     """Return what had to be decided to read the files, without repeats."""
-    return list(dict.fromkeys(note for rows in found.rows.values() for note in rows.notes))
+    return list(dict.fromkeys(note for rows in source.rows.values() for note in rows.notes))
 
 
 def name_of(dataset: str) -> str:

@@ -9,10 +9,14 @@ from difflib import SequenceMatcher
 import pandas as pd
 import pytest
 
-from influence.data.sources import assistant
-from influence.data.sources.assistant import generate, largest_size, wordings
-from influence.data.sources.assistant_grammar import CARRIERS, FRAMES, RULES, SHARES
-from influence.data.sources.templates import listed
+from influence.data.sources.assistant import (
+    PART,
+    derivations,
+    generate,
+    grammar,
+    largest_size,
+    wordings,
+)
 from influence.errors import InputError
 
 TEXT_COLUMNS = ["text", "domain", "intent", "slots", "clean_domain", "clean_intent", "duplicate_of"]
@@ -53,36 +57,49 @@ def slot_values(text: str, slots: str) -> list[str]:
 # The grammar
 
 
+def templates() -> list[str]:
+    lists = [*grammar().carriers.values(), *grammar().rules.values()]
+    return [template for some in lists for template in some]
+
+
 def test_shares_add_up_to_all_traffic():
-    assert sum(assistant.TRAFFIC.values()) == pytest.approx(1)
+    assert sum(grammar().traffic.values()) == pytest.approx(1)
 
 
 def test_every_intent_has_carriers_and_belongs_to_one_domain():
-    intents = [intent for intents in SHARES.values() for intent in intents]
+    intents = [intent for intents in grammar().shares.values() for intent in intents]
     assert len(intents) == len(set(intents)) >= 40
-    assert set(CARRIERS) == set(intents)
+    assert set(grammar().carriers) == set(intents)
 
 
 def test_there_are_many_domains_and_exactly_one_has_a_single_intent():
-    assert len(SHARES) >= 12
-    assert sum(len(intents) == 1 for intents in SHARES.values()) == 1
+    assert len(grammar().shares) >= 12
+    assert sum(len(intents) == 1 for intents in grammar().shares.values()) == 1
 
 
 def test_every_rule_is_used_and_every_name_has_a_rule():
-    used = set(
-        re.findall(r"[{<](?:\w+:)?(\w+)[>}]", " ".join([*CARRIERS.values(), *RULES.values()]))
-    )
-    assert used == set(RULES)
+    used = set(re.findall(r"[{<](?:\w+:)?(\w+)[>}]", " ".join(templates())))
+    assert used == set(grammar().rules)
+
+
+def test_what_is_left_beside_the_parts_of_a_template_is_plain_words():
+    plain = re.compile(r"[a-z]+( [a-z]+)*[?.!]?")
+    assert not [each for each in templates() if not plain.fullmatch(PART.sub("x", each))]
+
+
+def test_wordings_count_what_a_template_can_become():
+    assert derivations("(a|b|) c") == 3
+    assert derivations("{unit:celsius} <celsius>") == 1
+    assert derivations("{weekday} (x|<weekday>)") == 7 * 8
 
 
 def test_every_frame_holds_the_request_once():
-    assert all(
-        frame.count("*") == 1 for text in FRAMES.values() for frame in text.split("\n")[1:-1]
-    )
+    frames = [frame for some in grammar().frames.values() for frame in some]
+    assert frames and not [frame for frame in frames if frame.count("*") != 1]
 
 
 def test_no_intent_is_asked_for_more_requests_than_it_has_wordings():
-    rows = {intent: share * largest_size() for intent, share in assistant.TRAFFIC.items()}
+    rows = {intent: share * largest_size() for intent, share in grammar().traffic.items()}
     assert all(wordings(intent) >= count for intent, count in rows.items())
     assert largest_size() > 40_000
 
@@ -106,14 +123,14 @@ def test_columns_are_the_documented_ones(splits):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_intent_is_in_every_split_from_two_thousand_requests_on(seed):
     for table in generate(2000, seed).values():
-        assert set(table["clean_intent"]) == set(CARRIERS)
-        assert set(table["clean_domain"]) == set(SHARES)
+        assert set(table["clean_intent"]) == set(grammar().carriers)
+        assert set(table["clean_domain"]) == set(grammar().shares)
 
 
 def test_every_intent_has_its_share_of_every_split_up_to_rounding(splits):
     for table in splits.values():
         counts = table["clean_intent"].value_counts()
-        for intent, share in assistant.TRAFFIC.items():
+        for intent, share in grammar().traffic.items():
             assert abs(counts[intent] - share * len(table)) < 1 + 1e-6
 
 
@@ -198,7 +215,7 @@ def test_slot_values_come_from_their_rule(originals):
         for value, tag in zip(slot_values(text, slots), re.findall(r"B-(\w+)", slots), strict=True)
         if tag == "room"
     }
-    assert rooms == set(listed(RULES["room"]))
+    assert rooms == set(grammar().rules["room"])
 
 
 # Planted truth
@@ -210,18 +227,18 @@ def test_held_out_splits_hold_nothing_planted(splits):
         assert (splits[name]["duplicate_of"] == "").all()
 
 
-def test_labels_differ_from_the_truth_exactly_where_flipped(requests):
+def test_labels_differ_from_the_truth_exactly_where_mislabeled(requests):
     wrong = requests["domain"] != requests["clean_domain"]
     assert (wrong == requests["mislabeled"]).all()
     assert ((requests["intent"] != requests["clean_intent"]) == requests["mislabeled"]).all()
 
 
-def test_a_flipped_intent_belongs_to_the_flipped_domain(requests):
-    assert (requests["intent"].map(assistant.DOMAINS) == requests["domain"]).all()
-    assert (requests["clean_intent"].map(assistant.DOMAINS) == requests["clean_domain"]).all()
+def test_a_wrong_intent_belongs_to_the_wrong_domain(requests):
+    assert (requests["intent"].map(grammar().domains) == requests["domain"]).all()
+    assert (requests["clean_intent"].map(grammar().domains) == requests["clean_domain"]).all()
 
 
-def test_three_percent_of_train_is_flipped(splits):
+def test_three_percent_of_train_is_mislabeled(splits):
     assert splits["train"]["mislabeled"].sum() == 180
 
 

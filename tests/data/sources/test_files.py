@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from influence.data import load
 from influence.data.sources import files
 from influence.errors import InputError
-from tests.helpers.tables import SPLITS, examples, load_error, write
+from tests.helpers.tables import SPLITS, examples, load, load_error, write
 
 ROWS = [{"text": "a, b", "label": 0}, {"text": 'say "c"', "label": 1}, {"text": "é", "label": 0}]
 
@@ -149,7 +148,7 @@ def test_a_folder_of_compressed_files_is_a_dataset(tmp_path):
     for split in SPLITS:
         content = examples(12).to_csv(index=False).encode()
         (tmp_path / f"{split}.csv.gz").write_bytes(gzip.compress(content))
-    dataset = load.load(str(tmp_path))
+    dataset = load(str(tmp_path))
     assert [len(rows) for rows in dataset.splits.values()] == [12, 12, 12]
     assert "train.csv.gz, validation.csv.gz and test.csv.gz" in dataset.source
 
@@ -255,7 +254,7 @@ def test_texts_that_are_numbers_truths_or_dates_are_texts(tmp_path):
             endings = ["parquet", "jsonl", "csv"]
         for ending in endings:
             path = write(tmp_path / f"{name}-{ending}", ending, **dict.fromkeys(SPLITS, rows))
-            assert load.load(path).train["text"].tolist() == texts, (name, ending)
+            assert load(path).train["text"].tolist() == texts, (name, ending)
 
 
 def test_texts_as_bytes_and_as_lists_are_named_as_such(tmp_path):
@@ -279,6 +278,6 @@ def test_text_columns_may_be_large_or_dictionaries(tmp_path):
         table = pa.table({"text": pa.array(["a", None, "b"]).cast(kind), "label": [0, 1, 1]})
         for split in SPLITS:
             pq.write_table(table, tmp_path / name / f"{split}.parquet")
-        dataset = load.load(str(tmp_path / name))
+        dataset = load(str(tmp_path / name))
         assert dataset.train["text"].tolist() == ["a", "b"]
         assert dataset.dropped["train rows with an empty text"] == 1

@@ -15,17 +15,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from influence.data import load
-from influence.data.storage import Dataset
+from influence.data.dataset import Dataset
 from influence.errors import InputError
-from tests.helpers.tables import SPLITS, examples, load_error, three_splits, write
+from tests.helpers.tables import SPLITS, examples, load, load_error, three_splits, write
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl", "json"])
 def test_a_directory_gives_the_same_record_in_every_format(tmp_path, ending):
     frame = pd.DataFrame({"Sentence": ["a", 'b, "c"\nd', "é"], "Label": [1, 0, 1], "more": "x"})
-    dataset = load.load(write(tmp_path / ending, ending, train=frame, validation=frame, test=frame))
-    expected = load.load(write(tmp_path / "p", train=frame, validation=frame, test=frame))
+    dataset = load(write(tmp_path / ending, ending, train=frame, validation=frame, test=frame))
+    expected = load(write(tmp_path / "p", train=frame, validation=frame, test=frame))
     for split in SPLITS:
         pd.testing.assert_frame_equal(dataset.splits[split], expected.splits[split])
     assert dataset.digest == expected.digest
@@ -40,7 +39,7 @@ def test_a_directory_gives_the_same_record_in_every_format(tmp_path, ending):
 def test_texts_that_look_like_missing_values_numbers_or_dates_stay_texts(tmp_path, ending):
     texts = ["null", "NA", "1", "007", "2020-01-01", "nan", "True", "1e5"]
     frame = pd.DataFrame({"text": texts, "label": list("abababab")})
-    dataset = load.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
+    dataset = load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
     assert dataset.test["text"].tolist() == texts
     assert dataset.dropped == {}
 
@@ -48,14 +47,14 @@ def test_texts_that_look_like_missing_values_numbers_or_dates_stay_texts(tmp_pat
 def test_a_csv_may_start_with_a_byte_order_mark_and_hold_blank_lines(tmp_path):
     for split in SPLITS:
         (tmp_path / f"{split}.csv").write_bytes(b"\xef\xbb\xbftext,label\r\na,x\r\n\r\nb,y\r\n")
-    assert load.load(str(tmp_path)).test["text"].tolist() == ["a", "b"]
+    assert load(str(tmp_path)).test["text"].tolist() == ["a", "b"]
 
 
 def test_a_json_text_may_hold_unicode_line_separators(tmp_path):
     line = '{"text": "one\u2028two\x85", "label": %d}\n'
     for split in SPLITS:
         (tmp_path / f"{split}.jsonl").write_text(line % 0 + "\n" + line % 1, encoding="utf-8")
-    assert load.load(str(tmp_path)).train["text"].tolist() == ["one\u2028two\x85"] * 2
+    assert load(str(tmp_path)).train["text"].tolist() == ["one\u2028two\x85"] * 2
 
 
 @pytest.mark.parametrize(
@@ -89,7 +88,7 @@ def test_a_damaged_file_is_named_in_one_sentence(tmp_path, name, content, said):
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_a_text_may_be_long(tmp_path, ending):
     frame = pd.DataFrame({"text": ["a" * 200_000, "b"], "label": [0, 1]})
-    dataset = load.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
+    dataset = load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
     assert dataset.train["text"].str.len().tolist() == [200_000, 1]
 
 
@@ -98,7 +97,7 @@ def test_flags_of_wrong_labels_are_truths_in_every_format(tmp_path, ending):
     frame = pd.DataFrame(
         {"text": list("abc"), "label": [0, 1, 1], "mislabeled": [True, False, None]}
     )
-    dataset = load.load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
+    dataset = load(write(tmp_path, ending, train=frame, validation=frame, test=frame))
     assert dataset.train["mislabeled"].tolist() == [True, False, False]
     assert (
         "reads text 'text', label 'label' and known wrong labels 'mislabeled' of" in dataset.source
@@ -134,13 +133,13 @@ def test_empty_files_are_errors(tmp_path):
 def test_only_the_splits_in_use_are_read(tmp_path):
     path = three_splits(tmp_path)
     (tmp_path / "extra.csv").write_bytes(b"\xff")
-    assert len(load.load(path).train) == 20
+    assert len(load(path).train) == 20
 
 
 def test_the_index_of_a_parquet_file_is_a_column_like_any_other(tmp_path):
     for split in SPLITS:
         examples(6).set_index("text").to_parquet(tmp_path / f"{split}.parquet")
-    assert load.load(str(tmp_path)).train["text"].tolist() == examples(6)["text"].tolist()
+    assert load(str(tmp_path)).train["text"].tolist() == examples(6)["text"].tolist()
 
 
 def test_two_files_for_one_split_are_ambiguous(tmp_path):
@@ -188,8 +187,8 @@ def test_hub_rows_keep_their_class_names(monkeypatch):
         return datasets.DatasetDict({"train": split, "test": split, "validation": split})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    dataset = load.load("some/data")
-    assert load.load("some/data", dataset_config="de").name == "some/data/de"
+    dataset = load("some/data")
+    assert load("some/data", dataset_config="de").name == "some/data/de"
     assert asked == [("some/data", None), ("some/data", "de")]
     assert dataset.label_names == ("no", "yes")
     assert dataset.train["label"].tolist() == [1, 0]
@@ -209,12 +208,12 @@ def test_the_assistant_gives_domains_as_labels_and_the_asked_number_of_examples(
     assistant = SimpleNamespace(generate=generated)
     monkeypatch.setattr("influence.data.sources.assistant", assistant, raising=False)
     monkeypatch.setitem(sys.modules, "influence.data.sources.assistant", assistant)
-    dataset = load.load("assistant:50", data_seed=3)
+    dataset = load("assistant:50", data_seed=3)
     assert sum(map(len, dataset.splits.values())) == 50
     assert dataset.label_names == ("alarm", "music")
     assert list(dataset.train.columns) == ["id", "text", "label", "intent", "slots", "source_row"]
     assert dataset.train["text"][0] == "seed 3 text 0"
-    assert len(load.load("assistant").train) == 60
+    assert len(load("assistant").train) == 60
     assert "have the label 'x'" in load_error("assistant:50", label_column="intent")
     for size in ("0", "-3", "many", "1.5"):
         assert f"'assistant:{size}'" in load_error(f"assistant:{size}")
@@ -244,7 +243,7 @@ def test_named_splits_must_be_there_and_differ_from_train(tmp_path):
 
 def test_named_splits_are_used(tmp_path):
     path = write(tmp_path, a=examples(5), b=examples(3), c=examples(4))
-    dataset = load.load(path, train_split="a", validation_split="b", test_split="c")
+    dataset = load(path, train_split="a", validation_split="b", test_split="c")
     assert [len(rows) for rows in dataset.splits.values()] == [5, 3, 4]
 
 
@@ -252,7 +251,7 @@ def test_named_splits_are_used(tmp_path):
 
 
 def sizes(path, **parameters):
-    dataset = load.load(str(path), **parameters)
+    dataset = load(str(path), **parameters)
     assert len(pd.concat(dataset.splits.values())["text"].unique()) == sum(
         len(rows) for rows in dataset.splits.values()
     )
@@ -344,7 +343,7 @@ def test_the_files_of_one_split_are_read_in_their_order(tmp_path, pattern):
         else:
             rows.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
     (path.parent / "_SUCCESS").write_text("")
-    dataset = load.load(str(tmp_path), validation_split="test", test_split="test")
+    dataset = load(str(tmp_path), validation_split="test", test_split="test")
     whole = pd.concat([dataset.train, dataset.validation]).sort_values("source_row")
     assert whole["text"].tolist() == [f"text {number}" for number in range(12)]
     assert whole["source_row"].tolist() == list(range(12))
@@ -355,14 +354,14 @@ def test_ten_parts_come_in_the_order_of_their_numbers(tmp_path):
     for number in range(12):
         write(tmp_path, "csv", **{f"train_{number}": examples(2, offset=2 * number)})
     write(tmp_path, "csv", test=examples(4, offset=90), validation=examples(4, offset=80))
-    texts = load.load(str(tmp_path)).train["text"].tolist()
+    texts = load(str(tmp_path)).train["text"].tolist()
     assert texts == [f"text {number}" for number in range(24)]
 
 
 def test_numbers_with_gaps_are_no_parts_of_one_split(tmp_path):
     write(tmp_path, "csv", train_10=examples(3), train_100=examples(6), test=examples(4))
     assert "has no split 'train'" in load_error(str(tmp_path))
-    named = load.load(str(tmp_path), train_split="train_100", validation_split="test")
+    named = load(str(tmp_path), train_split="train_100", validation_split="test")
     assert len(named.train) == 5  # one was cut off for validation
 
 
@@ -370,7 +369,7 @@ def test_a_link_to_nothing_is_named_where_it_would_be_read(tmp_path):
     path = write(tmp_path, train=examples(9), test=examples(4))
     (tmp_path / "val.csv").symlink_to(tmp_path / "nowhere.csv")
     assert "cannot read" in load_error(path) and "val.csv" in load_error(path)
-    assert len(load.load(path, validation_split="test").test) == 4
+    assert len(load(path, validation_split="test").test) == 4
 
 
 def test_a_missing_part_is_named(tmp_path):
@@ -378,7 +377,7 @@ def test_a_missing_part_is_named(tmp_path):
     write(tmp_path, test=examples(4), **{"unsupervised-00001-of-00002": examples(3)})
     assert "2 of 3 files of train: number 1 is missing" in load_error(str(tmp_path))
     examples(3).to_parquet(tmp_path / "train-00001-of-00003.parquet")
-    assert "does not use unsupervised-00001-of-00002.parquet" in load.load(str(tmp_path)).source
+    assert "does not use unsupervised-00001-of-00002.parquet" in load(str(tmp_path)).source
 
 
 def test_parts_with_other_columns_or_class_names_are_refused(tmp_path):
@@ -401,7 +400,7 @@ def test_a_snapshot_of_the_hub_is_a_dataset(tmp_path):
     (tmp_path / "README.md").write_text("---\n---\n")
     found, source = sizes(tmp_path)
     assert found == [5, 7, 3] and "train-00000-of-00001.parquet" in source
-    assert load.load(str(tmp_path)).name == tmp_path.name
+    assert load(str(tmp_path)).name == tmp_path.name
 
 
 def test_all_splits_come_from_one_place(tmp_path):
@@ -443,9 +442,9 @@ def test_folds_that_share_their_rows_are_pointed_out(tmp_path):
     for fold in range(5):
         write(tmp_path, "csv", **{f"train_{fold}": rows[rows.index % 5 != fold]})
         write(tmp_path, "csv", **{f"test_{fold}": rows[rows.index % 5 == fold]})
-    (note,) = [note for note in load.load(str(tmp_path)).notes if "folds" in note]
+    (note,) = [note for note in load(str(tmp_path)).notes if "folds" in note]
     assert note.startswith("100% of the rows of train stand in more than one of its 5 files")
-    one = load.load(str(tmp_path), train_split="train_2", test_split="test_2")
+    one = load(str(tmp_path), train_split="train_2", test_split="test_2")
     assert len(one.test) == 10 and not any("folds" in note for note in one.notes)
 
 
@@ -456,13 +455,13 @@ def test_parts_may_be_empty_and_objects_may_lack_what_is_missing(tmp_path):
         (tmp_path / folder / f"part-0.{ending}").write_text("")
         if ending == "csv":
             examples(6).to_csv(tmp_path / folder / "part-1.csv", index=False)
-            assert len(load.load(str(tmp_path)).train) == 6
+            assert len(load(str(tmp_path)).train) == 6
             (tmp_path / folder).rename(tmp_path / ".old")
         else:
             lines = ['{"text": "a", "label": 0, "more": 1}', '{"text": "b", "label": 1}']
             for number, line in enumerate(lines, start=1):
                 (tmp_path / folder / f"part-{number}.json").write_text(line)
-            assert load.load(str(tmp_path)).train["text"].tolist() == ["a", "b"]
+            assert load(str(tmp_path)).train["text"].tolist() == ["a", "b"]
 
 
 def test_one_split_alone_shows_what_is_needed(tmp_path):
@@ -490,7 +489,7 @@ def test_a_folder_of_save_to_disk_is_a_dataset_with_its_class_names(tmp_path, sh
     datasets.DatasetDict(splits).save_to_disk(
         str(tmp_path / "all"), num_shards=dict.fromkeys(splits, shards)
     )
-    dataset = load.load(str(tmp_path / "all"))
+    dataset = load(str(tmp_path / "all"))
     assert [len(rows) for rows in dataset.splits.values()] == [5, 7, 3]
     assert dataset.label_names == ("no", "yes")
     assert "train, dev (as validation) and test" in dataset.source
@@ -514,13 +513,13 @@ def test_what_is_guessed_is_said_with_what_was_left_aside(tmp_path):
         }
     )
     path = write(tmp_path, "csv", train=rows, validation=rows, test=rows)
-    dataset = load.load(path, text_column="Tweet")
+    dataset = load(path, text_column="Tweet")
     assert dataset.label_names == ("Atheism", "Climate")
     assert dataset.source == (
         "reads text 'Tweet' and label 'Target' of train.csv, validation.csv and test.csv; leaves "
         "aside 'Stance' (3 labels), 'Comment' (texts) and 'Agreed' (2 labels)"
     )
-    pair = load.load(path, text_column="Tweet", pair_column="Comment", label_column="Stance")
+    pair = load(path, text_column="Tweet", pair_column="Comment", label_column="Stance")
     assert "reads text 'Tweet', second text 'Comment' and label 'Stance' of" in pair.source
 
 
@@ -530,7 +529,7 @@ def test_what_is_guessed_is_said_with_what_was_left_aside(tmp_path):
 def load_or_refuse(directory: Path, **parameters) -> Dataset | None:
     """Return the dataset and see that it is one, None for bad input."""
     try:
-        dataset = load.load(str(directory), **parameters)
+        dataset = load(str(directory), **parameters)
     except InputError as error:
         assert "\n" not in str(error)
         return None

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from influence.config.parameters import ModelConfig
-from influence.data.slots import (
+from influence.data.tags.slots import (
     Span,
     align,
     from_tokens,

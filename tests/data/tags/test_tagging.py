@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from influence.data import load, slots, tagging
+from influence.data.tags import slots, tagging
 from influence.errors import InputError
 from influence.nlu import stack
 from influence.nlu.metrics import outcomes
-from tests.helpers.tables import write
+from tests.helpers.tables import load, write
 
 WORDS = ("play", "hey", "jude", "by", "beatles", "now")
 BIO = "O B-song I-song O B-by.artist_name O"
@@ -27,7 +27,7 @@ def test_words_that_were_written_as_lists_are_words(tmp_path):
         }
     )
     path = write(tmp_path, "csv", train=rows, validation=rows, test=rows)
-    dataset = load.load(path, task="nlu", text_column="tokens")
+    dataset = load(path, task="nlu", text_column="tokens")
     assert dataset.train["text"].tolist()[:2] == ["play some don't", "stop"]
     assert dataset.train["slots"].tolist()[:2] == ["O O B-song", "O"]
     assert "the texts of 'tokens' are lists of words that were written as texts" in dataset.notes

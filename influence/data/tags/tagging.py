@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from influence.data import slots
-from influence.data.cleaning import ROW
-from influence.data.slots import OUTSIDE
-from influence.data.sources.files import Rows
+from influence.data.sources.files import ROW, Rows
+from influence.data.tags import slots
+from influence.data.tags.slots import OUTSIDE
 from influence.errors import InputError
 
 ANY_CASE = re.IGNORECASE | re.ASCII  # else İ were a way to write I

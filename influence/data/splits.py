@@ -1,0 +1,104 @@
+"""Which rows of a source are used: the validation split that is cut, and the caps, by id."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from influence.config.parameters import DataConfig
+from influence.data import cleaning
+from influence.data.dataset import Dataset, digest_of
+from influence.errors import InputError
+
+LONGEST = 60  # characters of the name of a class in a sentence
+
+
+def with_validation(
+    splits: dict[str, pd.DataFrame], config: DataConfig
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Cut the validation split from train if there is none; no class leaves train.
+
+    Returns the splits and what to say of it.
+    """
+    if "validation" in splits:
+        return splits, []
+    train = splits["train"]
+    order = _spread(train, config.data_seed)
+    wanted = max(1, round(config.validation_fraction * len(train)))
+    chosen = order.index[~order["is_last"]][:wanted]
+    if not len(chosen):
+        raise InputError(
+            f"no class of train has two of its {len(train)} rows, so that no validation can be cut"
+            " from it; add examples or name a validation_split"
+        )
+    cut = train.index.isin(chosen)
+    validation, train = (train[rows].reset_index(drop=True) for rows in (cut, ~cut))
+    notes = [f"{len(validation)} validation rows were cut from train"]
+    return {"train": train, "validation": validation, "test": splits["test"]}, notes
+
+
+def capped(dataset: Dataset, config: DataConfig) -> Dataset:
+    """Return at most `max_train` and `max_test` rows of the splits, with every class that is there.
+
+    Raises InputError for a cap below the number of classes.
+    """
+    caps = {
+        "train": config.max_train,
+        "validation": config.max_test,
+        "test": config.max_test,
+    }
+    splits = {
+        role: _subset(dataset.splits[role], role, cap, config.data_seed)
+        for role, cap in caps.items()
+    }
+    missing = _missing_classes(splits, dataset.label_names)
+    return replace(
+        dataset,
+        **splits,
+        digest=digest_of(splits, dataset.label_names),
+        notes=tuple(dict.fromkeys([*dataset.notes, *missing])),
+    )
+
+
+def _spread(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rank the rows of each class in a seeded order of their ids.
+
+    Repeats share a key and so stay neighbours: hardly any is in both train and validation.
+    `position` in (0, 1) is the rank relative to the class size: the rows below a threshold are
+    a stratified sample.
+    """
+    keys = [cleaning.digest_of(f"{seed} {name[:16]}") for name in rows["id"]]
+    order = rows[["id", "label"]].assign(key=keys).sort_values(["key", "id"])
+    classes = order.groupby("label")["id"]
+    sizes = classes.transform("size")
+    order["rank"] = classes.cumcount()
+    order["is_last"] = order["rank"] == sizes - 1
+    order["position"] = (order["rank"] + 0.5) / sizes
+    return order.sort_values(["position", "key", "id"])
+
+
+def _subset(rows: pd.DataFrame, split: str, maximum: int, seed: int) -> pd.DataFrame:
+    classes = rows["label"].nunique()
+    if not maximum or maximum >= len(rows):
+        return rows
+    if maximum < classes:
+        parameter = "max_train" if split == "train" else "max_test"
+        raise InputError(
+            f"{parameter}={maximum} cannot hold the {classes} classes of {split}; give at least"
+            f" {classes}, or 0 for all rows"
+        )
+    order = _spread(rows, seed)
+    chosen = order.index[np.argsort(order["rank"] > 0, kind="stable")][:maximum]
+    return rows[rows.index.isin(chosen)].reset_index(drop=True)
+
+
+def _missing_classes(splits: dict[str, pd.DataFrame], names: tuple[str, ...]) -> list[str]:
+    notes = []
+    for split, rows in splits.items():
+        present = set(rows["label"])
+        missing = [name for code, name in enumerate(names) if code not in present]
+        if missing:
+            first = [name[:LONGEST] if name.isprintable() else repr(name) for name in missing[:5]]
+            shown = ", ".join(first) + (", ..." if len(missing) > 5 else "")
+            notes.append(f"{len(missing)} of {len(names)} classes have no {split} rows: {shown}")
+    return notes

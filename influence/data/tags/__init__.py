@@ -1,0 +1,1 @@
+"""The tags that a voice assistant learns: slots on words, however a dataset writes them."""
