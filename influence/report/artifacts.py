@@ -22,7 +22,8 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.result import Sample
 from influence.scoring import label_errors
 from influence.scoring.result import Scores
-from influence.tracking.run import Run, home
+from influence.tracking.log import Run
+from influence.tracking.run import home
 from influence.training.result import Training
 
 LONGEST = 5000  # characters of a tag

@@ -15,7 +15,8 @@ from influence.scoring.result import Scores
 from influence.searching.result import Recommendation
 from influence.searching.trials import Trial, pack
 from influence.tracking import operations
-from influence.tracking.run import Child, Run, is_there
+from influence.tracking.log import Child, Run
+from influence.tracking.run import is_there
 
 
 def study_run(run: Run, study) -> Run:

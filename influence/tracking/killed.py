@@ -1,8 +1,9 @@
 """KILLED, as the last word on a run that was stopped.
 
-`mlflow run` writes FAILED over whatever the run itself said, after our process has ended; so this
-one, `python -m influence.tracking.killed <run> <pid>`, waits for it in the background and is gone
-a few seconds later. `<pid>` is the process that may still write.
+`mlflow run` writes FAILED over the status of a run that was stopped, after our process has ended,
+and nothing that we do before can keep it from that. So `python -m influence.tracking.killed <run>
+<pid>` waits for it in the background and is gone a few seconds later; `<pid>` is the process that
+may still write. Without it Ctrl-C would look like an error in the UI.
 """
 
 import os

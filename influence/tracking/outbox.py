@@ -4,6 +4,9 @@ A command has one folder: `journal.jsonl`, whose first line names the server and
 operation, and beside it the files that operations bring along, in folders numbered like the lines.
 The folder is there as long as something waits. Sending a whole journal again is harmless, because
 every operation may be repeated; so nothing has to be known about how far an earlier command got.
+
+The finished directories alone would not do in its place: they do not hold which runs a command had
+begun, under whose id its user looks for them, nor how they ended.
 """
 
 import json
@@ -11,6 +14,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +136,7 @@ def deliver(root: Path, server: str, send: Send, reason: Callable) -> set[Path]:
     }
     ended = {
         folder: marker
-        for folder, marker in sorted(markers.items())
+        for folder, marker in sorted(markers.items(), key=_age)
         if not (marker.exists() and is_alive(marker))
     }
     for folder in ended:
@@ -140,6 +144,13 @@ def deliver(root: Path, server: str, send: Send, reason: Callable) -> set[Path]:
             _deliver(folder, server, send, reason)
         shutil.rmtree(folder.with_name(f"{folder.name}.delivery"), ignore_errors=True)
     return set(ended.values())
+
+
+def _age(item: tuple[Path, Path]) -> float:
+    """Sort key of a folder: a later command may link to what an earlier one has finished."""
+    with suppress(FileNotFoundError):  # another command has just delivered it
+        return (item[0] / JOURNAL).stat().st_mtime
+    return 0.0
 
 
 def _deliver(folder: Path, server: str, send: Send, reason: Callable) -> None:

@@ -28,7 +28,7 @@ from influence.config.parameters import ExecutionConfig, MainStep, SearchStep
 from influence.errors import InputError
 from influence.runtime.locks import alive
 from influence.runtime.step import Record
-from influence.tracking import connection, operations, outbox
+from influence.tracking import connection, log, operations, outbox
 from influence.tracking import run as tracking
 from influence.tracking.outbox import Outbox
 from tests.conftest import new_experiment
@@ -363,7 +363,7 @@ def test_trials_are_there_once_however_often_they_are_delivered(
 ):
     record = Record(1, {"search/difference": 0.5})
     children = [
-        tracking.Child(
+        log.Child(
             name=f"trial {n}",
             status="FINISHED",
             started=1,

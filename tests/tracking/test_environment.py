@@ -17,6 +17,7 @@ from influence.__main__ import run
 from influence.config.parameters import ExecutionConfig, TrainStep
 from influence.errors import InputError
 from influence.runtime import signals
+from influence.runtime.step import Record
 from influence.tracking import connection, places
 from influence.tracking import run as tracking
 from tests.flows.test_outbox import Served
@@ -654,6 +655,6 @@ def test_what_is_logged_is_there_at_once_whatever_mlflow_does_in_the_background(
     environment(ENABLE_ASYNC_LOGGING="true")
     with tracking.run(ExecutionConfig(workdir=str(tmp_path)), "n", "", "train") as opened:
         opened.tag(x=1)
-        opened.log(tracking.Record(1, {"m": 0.5}))
+        opened.log(Record(1, {"m": 0.5}))
         data = MlflowClient().get_run(opened.id).data
         assert data.tags["x"] == "1" and data.metrics == {"m": 0.5}
