@@ -36,25 +36,29 @@ with tracking.run(config, "top", "", "main"), tracking.run(config, "middle", "",
 """
 
 
-STOPPED = """
-import os, sys, time
+JOB = """
+import os, time
 from pathlib import Path
+
+def job(place):
+    Path(place, f"begun {os.getpid()}").touch()
+    time.sleep(3600)
+"""
+STOPPED = """
+import sys
 import mlflow
+from lasting import job
 from influence import __main__ as command
 from influence.config.parameters import ExecutionConfig
 from influence.runtime import engine as cluster
 from influence.tracking import run as tracking
-
-def job(number):
-    Path(sys.argv[2], f"begun {os.getpid()}").touch()
-    time.sleep(3600)
 
 def main(config):
     with tracking.run(config, "top", "", "main"), cluster.engine(config) as engine:
         with tracking.run(config, "middle", "", "search"):
             with tracking.run(config, "inner", "", "train") as inner:
                 inner.tag(begun=True)
-                list(engine.run(job, [(0,), (1,)], "jobs"))
+                list(engine.run(job, [(sys.argv[2],)] * 2, "jobs"))
 
 if __name__ == "__main__":
     mlflow.set_tracking_uri(sys.argv[1])
@@ -113,11 +117,12 @@ def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path)
 )
 def test_a_stopped_command_ends_its_runs_and_workers(tracking_store, tmp_path, signals, status):
     (tmp_path / "stopped.py").write_text(STOPPED)
+    (tmp_path / "lasting.py").write_text(JOB)  # a worker does not run the program again
     program = [sys.executable, str(tmp_path / "stopped.py"), tracking_store, str(tmp_path)]
     before = set(ids())
     with subprocess.Popen(
         program,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
         # A shell's background job, such as a test run may be, ignores Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stderr=subprocess.PIPE,
