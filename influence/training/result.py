@@ -298,27 +298,3 @@ class Training(Result):
             last = self.history["validation/accuracy"].dropna().iloc[-1]
             facts["validation accuracy"] = f"{last:.4f}"
         return [pd.DataFrame([facts])]
-
-
-def recall_of(manifest: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the validation recall of every class (classes,), 0 for one without examples.
-
-    None where no model was there to be validated.
-    """
-    if not manifest["recall"]:
-        return None
-    return np.array([manifest["recall"].get(name, 0.0) for name in manifest["label_names"]])
-
-
-def read_scored(directory: Path) -> dict[str, Any]:
-    """Return the manifest of a finished scoring of the train set.
-
-    Raises InputError if it is none, or one of another split.
-    """
-    manifest = store.read_manifest(directory, "score")
-    if manifest["split"] != "train":
-        raise InputError(
-            f"{directory} holds scores of the {manifest['split']} split, but only train is pruned; "
-            "score again with split=train"
-        )
-    return manifest
