@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence import steps
 from influence.config.parameters import ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.runtime import engine as cluster
@@ -14,7 +13,7 @@ from influence.runtime.engine import Engine
 from influence.scoring import label_errors, stability
 from influence.scoring.result import Scores, open_scores
 from influence.training.result import Training
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 

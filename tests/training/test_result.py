@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from transformers import pipeline
 
-from influence import steps
 from influence.config.parameters import TrainStep
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.inputs import encode
 from influence.runtime import engine as cluster
 from influence.training.result import Training
-from tests.helpers import tiny
+from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
 
