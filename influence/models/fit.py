@@ -21,21 +21,6 @@ from influence.models.layers import not_finite
 from influence.models.tokens import Tokens, collate, sent, training_batches
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """One saved state of a model in training.
-
-    step: optimiser steps taken; epoch: epochs completed at this step; series: of "spread" (evenly
-    spread over training) and "epochs" (at the end of an epoch), can be both; learning_rate: of the
-    encoder at this step.
-    """
-
-    step: int
-    epoch: float
-    series: frozenset[str]
-    learning_rate: float
-
-
 @dataclass(frozen=True, eq=False)
 class State:
     """All that a training resumes from after a stop: weights, optimiser state, random states."""

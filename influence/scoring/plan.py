@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from influence.errors import InputError
-from influence.models.fit import Checkpoint
 from influence.scores import QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
+from influence.trace.trace import Checkpoint
 from influence.training.result import RunInfo
 
 PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}

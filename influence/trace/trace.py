@@ -10,11 +10,25 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from influence.models.fit import Checkpoint
 from influence.runtime.store import replacing
 from influence.shapes import Float, Int, Shaped
 
 OPTIONAL = ("trail_entropies", "out_of_fold_logits")  # arrays of a trace that may be absent
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One saved state of a model in training.
+
+    step: optimiser steps taken; epoch: epochs completed at this step; series: of "spread" (evenly
+    spread over training) and "epochs" (at the end of an epoch), can be both; learning_rate: of the
+    encoder at this step.
+    """
+
+    step: int
+    epoch: float
+    series: frozenset[str]
+    learning_rate: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,9 @@
 """How a command reaches its tracking store: the address and the first opening."""
 
+import hashlib
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -192,11 +194,15 @@ def _bare_database() -> Path | None:
 
 
 def _lock_file() -> Path | None:
-    """Return the file beside a store of files on this machine, None for another store."""
+    """Return the lock of a store of files on this machine, None for another store.
+
+    It lies among the temporary files: a working directory gets nothing that nobody asked for.
+    """
     path = _path()
     if path is None or in_memory() or not path.absolute().parent.is_dir():
         return None
-    return path.absolute().with_name(f"{path.name}.lock")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"influence-store-{digest}.lock"
 
 
 def _path() -> Path | None:

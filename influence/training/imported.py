@@ -20,11 +20,12 @@ from influence.data.sources.files import split_name
 from influence.errors import InputError
 from influence.models import classifier, compatibility, pretrained, tokenizers
 from influence.models.classifier import Start
-from influence.models.fit import Checkpoint, steps_per_epoch
+from influence.models.fit import steps_per_epoch
 from influence.models.inputs import encode
 from influence.models.metrics import metrics_of
 from influence.nlu import words
 from influence.runtime import store
+from influence.trace.trace import Checkpoint
 from influence.training import dynamics, plausibility, result, trainer_output
 from influence.training.result import RunFacts, listed
 from influence.training.trainer_output import Imported

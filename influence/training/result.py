@@ -22,8 +22,8 @@ from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
 from influence.errors import InputError, first_line
 from influence.models import classifier, tokenizers
-from influence.models.fit import Checkpoint
 from influence.runtime import store
+from influence.trace.trace import Checkpoint
 
 RUN = "run.json"  # facts and history of a run, written last
 NULL = "null.json"  # step -> the logits that the null model gives: for its one input these are all

@@ -20,11 +20,12 @@ from influence.config.parameters import TrainConfig
 from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Saved, open_saved
 from influence.models import classifier, fit, tokenizers
-from influence.models.fit import Checkpoint, Progress, Schedule, steps_per_epoch
+from influence.models.fit import Progress, Schedule, steps_per_epoch
 from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens, empty_inputs
 from influence.runtime import store
+from influence.trace.trace import Checkpoint
 from influence.training import result, resume
 from influence.training.result import RunFacts
 

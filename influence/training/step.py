@@ -33,7 +33,7 @@ from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.training import imported, result
 from influence.training.runs import checkpoint, read_fold, train_fold, train_run
 
-CODE = ("data", "models", "nlu", "training")
+CODE = ("data", "models", "nlu", "trace/trace", "training")
 Trial = Callable[[Start], list[str]]  # tries a model and returns what to say about it
 
 

@@ -48,5 +48,5 @@ def test_a_notebook_shows_the_picture_and_the_table(curve, monkeypatch):
     shown = curve._repr_html_()
     assert '<img alt="test accuracy' in shown and "<td>60.0 ± 127.1</td>" in shown
     assert "el2n:easy, 4 retrainings" in repr(curve)
-    monkeypatch.setitem(__import__("sys").modules, "influence.plots.scores", None)
+    monkeypatch.setitem(__import__("sys").modules, "influence.plots.curves", None)
     assert "<img" not in curve._repr_html_() and isinstance(curve.points, pd.DataFrame)

@@ -48,7 +48,7 @@ def test_random_at_equal_steps_stands_beside_random(grouped):
 
 @pytest.mark.parametrize(
     ("groups", "said"),
-    [("speeker", "'speeker', which train lacks; it has 'id'"), ("text", "values in train; name")],
+    [("speeker", "'speeker', which train lacks; it has id"), ("text", "values in train; name")],
 )
 def test_groups_that_cannot_be_used_say_why(grouped, groups, said):
     config = grouped.config

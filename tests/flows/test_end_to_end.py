@@ -477,7 +477,7 @@ def test_main_runs_as_an_mlflow_project(tracking_store, parameters):
     more = {"arms": "el2n:easy", "score": "el2n", "fractions": "0.5", "seeds": 1, "seed": 5}
     run_id = launched("main", **parameters, **more)
     verdict = mlflow.get_run(run_id).data.tags["mlflow.note.content"]
-    assert verdict.startswith("One seed shows no difference")
+    assert verdict.startswith("One seed cannot tell a difference from chance")
     children = all_runs(f"tags.mlflow.parentRunId = '{run_id}'")
     assert [run.info.run_name for run in of_step(children, "evaluate")] == ["random", "el2n:easy"]
 

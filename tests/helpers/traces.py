@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from influence.models.fit import Checkpoint
 from influence.scores import REGISTRY
 from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec
-from influence.trace.trace import RunTrace, Trace
+from influence.trace.trace import Checkpoint, RunTrace, Trace
 from influence.training.result import RunInfo
 
 SPECS = [ScoreSpec(name) for name in REGISTRY]

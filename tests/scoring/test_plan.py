@@ -5,10 +5,10 @@ import pytest
 
 from influence import scores
 from influence.errors import InputError
-from influence.models.fit import Checkpoint
 from influence.scoring.compute import compute
 from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec, parse_spec
+from influence.trace.trace import Checkpoint
 from tests.helpers.traces import make_info, make_infos, make_trace
 
 # Runs and windows

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from influence.evaluation import costs
-from influence.models.fit import Checkpoint
 from influence.models.tokens import Tokens, starts_of
 from influence.scoring.compute import compute
 from influence.scoring.label_errors import softmax, suspects
@@ -16,7 +15,7 @@ from influence.scoring.plan import passes, plan, with_logits
 from influence.scoring.spec import ScoreSpec, hardness
 from influence.scoring.stability import agreement, between, halves, stability
 from influence.trace import representations
-from influence.trace.trace import RunTrace, Trace
+from influence.trace.trace import Checkpoint, RunTrace, Trace
 from tests.helpers import architectures
 from tests.helpers.traces import make_infos, make_trace, measure
 

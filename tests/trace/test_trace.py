@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from influence.models.fit import Checkpoint
-from influence.trace.trace import RunTrace, Trace, join, load_trace, save_trace
+from influence.trace.trace import Checkpoint, RunTrace, Trace, join, load_trace, save_trace
 
 FILE = "trace.safetensors"
 CHECKPOINTS = (
