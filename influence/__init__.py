@@ -1,12 +1,12 @@
 """Choose which training examples a text classifier really needs.
 
-    prune      arrays of scores and labels in, the rows that stay out; no disk, no model
+    prune      arrays of scores and labels in, the rows to keep out; no disk, no model
     train      fine-tune a classifier, keep its checkpoints       -> Training
     score      one number per example and score                   -> Scores
     sample     choose the examples to keep                        -> Sample
     evaluate   retrain on each subset: the pruned-accuracy curve  -> Curve
     search     how much can be pruned, by which score and rule    -> Recommendation
-    compare    all of it: curves beside random pruning            -> Comparison
+    compare    the whole flow: curves against random pruning      -> Comparison
 
 Each step reads what the one before returned, or a path to it:
 
@@ -15,7 +15,7 @@ Each step reads what the one before returned, or a path to it:
     sample   = influence.sample(scores, "aum:ccs", fractions=[0.3, 0.5])
     curve    = influence.evaluate(sample, seeds=3)
 
-Also: `study` runs a study file, `load` opens a finished step again, `scores` has every score as a
+Also: `study` runs a study file, `load` reopens a finished step, `scores` has every score as a
 function of arrays, `KeepCheckpoints` is a callback for transformers' Trainer, `InputError` is what
 bad input raises. `help(influence.train)` lists the parameters of a step.
 """

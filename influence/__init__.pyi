@@ -102,7 +102,7 @@ def compare(
     workdir: Folder = ".influence",
     track: bool = False,
 ) -> Comparison:
-    """Train, score, sample and evaluate every arm beside random pruning.
+    """Train, score, sample and evaluate every arm against random pruning.
 
     dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
         assistant[:N], the built-in requests
@@ -120,8 +120,8 @@ def compare(
         pair_column: column of the second texts of a pair task; empty: the first with a usual
             name
         label_column: column of the labels; empty: the first with a usual name
-        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
-            data; empty: all are classes
+        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: judged by
+            the data; empty: all are classes
         task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
             requests
         intent_column: task=nlu: column of the intents; empty: the first with a usual name
@@ -290,8 +290,8 @@ def train(
         pair_column: column of the second texts of a pair task; empty: the first with a usual
             name
         label_column: column of the labels; empty: the first with a usual name
-        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
-            data; empty: all are classes
+        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: judged by
+            the data; empty: all are classes
         task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
             requests
         intent_column: task=nlu: column of the intents; empty: the first with a usual name
@@ -596,8 +596,8 @@ def search(
         pair_column: column of the second texts of a pair task; empty: the first with a usual
             name
         label_column: column of the labels; empty: the first with a usual name
-        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
-            data; empty: all are classes
+        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: judged by
+            the data; empty: all are classes
         task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
             requests
         intent_column: task=nlu: column of the intents; empty: the first with a usual name
@@ -806,8 +806,8 @@ def study(
         pair_column: column of the second texts of a pair task; empty: the first with a usual
             name
         label_column: column of the labels; empty: the first with a usual name
-        unlabelled: labels that mean none, such as -1 or ?, comma-separated; auto: judged by the
-            data; empty: all are classes
+        unlabelled: labels that mean no label, such as -1 or ?, comma-separated; auto: judged by
+            the data; empty: all are classes
         task: classify: one label per text; nlu: domain, intent and slots of voice-assistant
             requests
         intent_column: task=nlu: column of the intents; empty: the first with a usual name

@@ -18,7 +18,7 @@ Choose which training examples a text classifier really needs.
 
 {commands}
 
-`compare` does all of it, and needs no other command:
+`compare` runs the whole flow and needs no other command:
 
   influence compare path/to/folder --arms aum:ccs,el2n:easy --epochs 5
 

@@ -119,7 +119,7 @@ def search(config: SearchStep) -> "Recommendation":
 
 @command
 def compare(config: MainStep) -> "Comparison":
-    """Train, score, prune by each arm and retrain: curves beside random pruning.
+    """Train, score, prune by each arm and retrain: curves against random pruning.
 
     Returns a Comparison, which a notebook shows as picture and table.
     """

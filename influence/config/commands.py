@@ -95,7 +95,7 @@ COMMANDS = {
             "compare",
             MainStep,
             ("dataset", "arms"),
-            "all of it: curves of one or more arms beside random pruning",
+            "the whole flow: curves of one or more arms against random",
             ("study", "scale"),
         ),
         Command("train", TrainStep, ("dataset",), "fine-tune a classifier, keep its checkpoints"),

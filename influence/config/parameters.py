@@ -73,8 +73,8 @@ class DataConfig(Config):
     label_column: str = parameter("", "column of the labels; empty: the first with a usual name")
     unlabelled: str = parameter(
         "auto",
-        "labels that mean none, such as -1 or ?, comma-separated; auto: judged by the data; empty: "
-        "all are classes",
+        "labels that mean no label, such as -1 or ?, comma-separated; auto: judged by the data; "
+        "empty: all are classes",
     )
     task: Literal["classify", "nlu"] = parameter(
         "classify",
@@ -396,7 +396,7 @@ class EvaluateStep(EvaluateConfig, ExecutionConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
-    """Train, score, sample and evaluate every arm beside random pruning."""
+    """Train, score, sample and evaluate every arm against random pruning."""
 
     equal_steps: bool = parameter(
         False,

@@ -1,4 +1,4 @@
-"""Whether a model numbers its classes as the dataset does, told by names and by predictions."""
+"""Whether a model numbers its classes as the dataset does, judged by names and predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from scipy.optimize import linear_sum_assignment
 from influence.data.labels import plain
 from influence.errors import InputError
 
-BEYOND_CHANCE = 1.645  # standard errors: 5 % of the models that know nothing come so far
+BEYOND_CHANCE = 1.645  # standard errors: 5 % of the models that have learned nothing get this far
 
-FAR = 3.0  # standard errors: more than luck, also if looked for
+FAR = 3.0  # standard errors: beyond luck, even after searching all orders
 
 
 def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence[str]) -> None:
-    """Raise InputError if `model`, a name for the message, numbers its classes in another way.
+    """Raise InputError if `model`, a name for the message, numbers its classes differently.
 
     Names that the dataset does not have (LABEL_0, or negative where it has 0) say nothing: what the
     model predicts does, see `check_order`.
@@ -24,7 +24,7 @@ def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence
     classes = max(id2label, default=1) + 1
     if classes != len(label_names) and id2label:
         raise InputError(
-            f"{model} tells {classes} classes apart, but the dataset has "
+            f"{model} has {classes} classes, but the dataset has "
             f"{len(label_names)}: {', '.join(label_names)}; give the dataset that it was trained "
             "on, with train examples of all its classes"
         )
@@ -32,8 +32,8 @@ def check_numbers(model: str, id2label: Mapping[int, str], label_names: Sequence
     number_of = {plain(name): number for number, name in enumerate(label_names)}
     if any(number_of.get(plain(name), number) != number for number, name in enumerate(own)):
         raise InputError(
-            f"{model} numbers its classes {', '.join(own)}, the dataset "
-            f"{', '.join(label_names)}; give id2label and the labels the same order"
+            f"{model} numbers its classes {', '.join(own)}, but the dataset "
+            f"{', '.join(label_names)}; put id2label and the labels in the same order"
         )
 
 
@@ -90,8 +90,8 @@ def check_order(
         raise InputError(
             f"{model} fits the labels of {right / counts.sum():.0%} of {counts.sum()} train "
             f"examples as numbered, but of {otherwise / counts.sum():.0%} with its classes read as "
-            f"{read} (the dataset has {', '.join(label_names)}); give the labels the order of the "
-            "checkpoint, as by numbers"
+            f"{read} (the dataset has {', '.join(label_names)}); put the labels in the order of "
+            "the checkpoint, for example as numbers"
         )
 
 

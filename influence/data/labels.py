@@ -1,7 +1,7 @@
 """Labels as the source writes them: which are classes, which mean that there is none.
 
 A class is a class whatever it is called: "-", "none" or -1 as well as 3. What means no label
-follows from evidence; what is left out, and what looks as if it should be, is said.
+follows from evidence; what is left out, and what looks as if it should be, is reported.
 """
 
 import re
@@ -42,7 +42,7 @@ def label_texts(column: pd.Series, name: str) -> pd.Series:
 def without_label(
     splits: Mapping[str, pd.Series], class_names: Sequence[str], asked: str
 ) -> tuple[set[str], list[str]]:
-    """Return which labels mean that there is none, and what to say of it.
+    """Return which labels mean "no label", and what to report about them.
 
     `splits`: the labels of each split, see `label_texts`; `class_names`: those that the file gives
     to whole numbers, if it does; `asked`: the parameter `unlabelled`. Raises InputError for a label
@@ -80,36 +80,38 @@ def without_label(
 
 
 def alike(texts: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
-    """Say which labels differ by case, white space or Unicode form alone."""
+    """Say which labels differ only by case, white space or Unicode form."""
     groups: dict[str, list[str]] = {}
     for text in texts:
         groups.setdefault(plain(text), []).append(text)
     pointed = [
-        f"labels {' and '.join(map(repr, group))} differ by case, white space or Unicode form "
-        f"alone ({', '.join(str(sizes[text]) for text in group)} train rows) and are different "
-        "classes"
+        f"labels {' and '.join(map(repr, group))} differ only by case, white space or "
+        f"Unicode form ({', '.join(str(sizes[text]) for text in group)} train rows) and are "
+        "different classes"
         for group in groups.values()
         if len(group) > 1
     ]
-    more = [f"{len(pointed) - SHOWN} more groups of labels differ so"] * (len(pointed) > SHOWN)
+    more = [f"{len(pointed) - SHOWN} more groups of labels differ in the same way"] * (
+        len(pointed) > SHOWN
+    )
     return [*pointed[:SHOWN], *more]
 
 
 def fractions(texts: Sequence[str]) -> list[str]:
-    """Say if the classes are so many numbers with fractions that they are measured, not named."""
+    """Say if the classes are so many fractional numbers that they look like measurements."""
     numbers = [re.fullmatch(r"[-+]?\d*\.?\d+", text) for text in texts]
     if len(texts) < FRACTIONS or not all(numbers) or not any("." in text for text in texts):
         return []
     return [
-        f"the labels are {len(texts)} numbers with fractions, such as {texts[0]} and {texts[1]}, "
-        "each a class of its own; round them if they are grades on a scale"
+        f"the labels are {len(texts)} fractional numbers, such as {texts[0]} and {texts[1]}, "
+        "each a class of its own; round them if they are ratings on a scale"
     ]
 
 
 def like(text: str, texts: Sequence[str]) -> str:
-    """Say which of `texts` a label differs from by case, white space or Unicode form alone."""
+    """Say which of `texts` a label differs from only by case, white space or Unicode form."""
     found = [other for other in texts if plain(other) == plain(text)]
-    return f", though {found[0]!r} differs by case or white space alone" if found else ""
+    return f", though {found[0]!r} differs only by case or white space" if found else ""
 
 
 def plain(text: str) -> str:
@@ -141,8 +143,8 @@ def _label_text(value: object, name: str) -> str:
     if isinstance(value, float | np.floating):
         if not float(value).is_integer() or abs(value) >= EXACT:
             raise InputError(
-                f"label column {name!r} holds {value}, no class; name a column of integers or"
-                " strings with label_column"
+                f"label column {name!r} holds {value}, which is not a class; name a column of"
+                " integers or strings with label_column"
             )
         value = int(value)
     text = str(value)
@@ -161,7 +163,7 @@ def _asked(asked: str, counts: Mapping[str, Counter], named: Mapping[str, str]) 
         known = [named.get(text, text) for text in there]
         more = ", ..." if len(known) > SHOWN else ""
         raise InputError(
-            f"unlabelled={unknown[0]!r} is the label of no row; there is "
+            f"unlabelled={unknown[0]!r} is not the label of any row; the labels are "
             f"{', '.join(map(repr, known[:SHOWN]))}{more}"
         )
     return meant
@@ -174,8 +176,8 @@ def _check_numbers(there: set[str], class_names: Sequence[str]) -> None:
     if odd:
         raise InputError(
             f"label {odd[-1]} has no class name: the file names {len(class_names)} classes, "
-            f"{class_names[0]!r} (0) to {class_names[-1]!r} ({len(class_names) - 1}); mend the "
-            f"labels or the names, or leave such rows out with unlabelled={odd[-1]}"
+            f"{class_names[0]!r} (0) to {class_names[-1]!r} ({len(class_names) - 1}); correct "
+            f"the labels or the names, or leave such rows out with unlabelled={odd[-1]}"
         )
 
 

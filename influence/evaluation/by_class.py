@@ -13,18 +13,18 @@ from influence.sampling.arms import CLASS
 from influence.sampling.order import fraction_of
 
 KEYS = ["percent_pruned", "group", "label"]
-NOT_IN_TRAIN = {"kept_share": np.nan, "before": np.nan}  # what train has no examples of
+NOT_IN_TRAIN = {"kept_share": np.nan, "before": np.nan}  # values without train examples
 
 
 def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return one row per arm, percent pruned and class: what stayed of it, and its test recall.
+    """Return one row per arm, percent pruned and class: the share kept, and its test recall.
 
-    The same for the values of other columns by which pruning is judged, whose recall is the
-    accuracy on the test examples that have them. `shares`: of each arm group, label,
+    So do the values of other columns by which pruning is judged; their recall is the accuracy on
+    the test examples that have them. `shares`: of each arm group, label,
     percent_pruned, kept_share, before (as `sampling.class_shares`). Columns: arm, percent_pruned,
     group, label, before, kept_share, recall_before, recall_after, recall_change with low and high
-    (95 %, paired by seed, nan for one seed), and clear: the interval for all rows at once leaves
-    out 0. What has no test examples has no row.
+    (95 %, paired by seed, nan for one seed), and clear: the interval for all rows at once
+    excludes 0. A class without test examples has no row.
     """
     rows = []
     known = {
@@ -46,11 +46,11 @@ def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.Dat
 
 
 def warnings(table: pd.DataFrame) -> list[str]:
-    """Say of each arm which class or group pays most for it, where one clearly loses recall.
+    """Name the class or group that pays most for each arm, where one clearly loses recall.
 
-    `table`: that of `by_class`. A class is named if its recall clearly fell while less of it stayed
-    than of the whole train set, with the minimum per class that keeps its share; one line per arm
-    and group, for the class that fell most.
+    `table`: that of `by_class`. A class is named if its recall clearly fell while a smaller share
+    of it was kept than of the whole train set, with the min_per_class that keeps its share; one
+    line per arm and group, for the class whose recall fell most.
     """
     return [_warning(worst) for worst in starved(table)]
 
@@ -69,10 +69,9 @@ def _warning(worst: pd.Series) -> str:
 
 
 def starved(table: pd.DataFrame) -> list[pd.Series]:
-    """Return, per arm and group, the row of what loses most by keeping less than its share.
+    """Return, per arm and group, the row that loses most while it keeps less than its share.
 
-    `table`: that of `by_class`. A row has its loss clear and, as `alike`, the number of others like
-    it.
+    `table`: that of `by_class`. The loss of a row is clear; `alike` counts the others like it.
     """
     if not len(table):
         return []
@@ -116,8 +115,8 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
 def _group_of(metric: str, known: Collection[tuple[str, str]]) -> tuple[str, str] | None:
     """Return the group and the label that a metric is about, None for others.
 
-    `known`: the groups and labels that there are. Both may contain the `=` between them, so that a
-    column `city=Rome` differs from the values of a column `city` only by what there is.
+    `known`: the groups and labels that there are. Both may contain the `=` between them, so only
+    the known pairs tell a column `city=Rome` from the value `Rome=...` of a column `city`.
     """
     recall, _, label = metric.partition("test/recall/")
     if not recall and label:

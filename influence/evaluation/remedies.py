@@ -1,6 +1,6 @@
 """What would keep more of a starved class: a minimum, normalising by class, quotas.
 
-Nothing is trained for this: an order of the train set says how much of each class it keeps.
+Nothing is retrained: the order of the train set alone says how much of each class is kept.
 """
 
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ COLUMNS = ["arm", "percent_pruned", "label", "remedy", "kept_share", "least_kept
 
 
 def remedies(table: pd.DataFrame, scores: Scores, sample: Sample) -> pd.DataFrame:
-    """Return what would stay of the class that each arm starves most, under each remedy.
+    """Return how much would be kept of the class that each arm starves most, under each remedy.
 
     `table`: that of `by_class`; `sample`: of any of the arms, for the seed and the minimum that all
     were run with. Columns: arm, percent_pruned, label, remedy ("as it is" first), kept_share (of
-    that class), and least_kept_share (of the class that keeps least). A remedy that cannot be had
+    that class), and least_kept_share (of the class that keeps least). A remedy that is impossible
     has no row.
     """
     labels, names = scores.data.array("train", "label"), scores.label_names
@@ -39,7 +39,7 @@ def remedies(table: pd.DataFrame, scores: Scores, sample: Sample) -> pd.DataFram
             try:
                 order = order_of(scores, other, sample.seed, minimums)
                 kept = sampling.cut(order, fraction_of(worst["percent_pruned"]), minimums)
-            except InputError:  # no recall, or the minimums need more than stays
+            except InputError:  # no recall, or the minimums exceed what is kept
                 continue
             shares = sampling.class_shares(labels, kept, names)["kept_share"]
             rows.append((*place, name, shares[number], shares.min()))

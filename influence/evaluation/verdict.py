@@ -1,7 +1,7 @@
-"""What a comparison of arms says, in one sentence, with warnings where it says less than it seems.
+"""The verdict of a comparison in one sentence, with warnings where it shows less than it seems to.
 
 With many comparisons, some look significant by chance. So an arm counts as clearly better or worse
-only if the interval at 1 - 5 % / comparisons leaves out 0 (Bonferroni), wider than in the tables.
+only if the interval at 1 - 5 % / comparisons excludes 0 (Bonferroni), wider than in the tables.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from influence.evaluation.intervals import (
 )
 from influence.sampling.arms import AT_EQUAL_STEPS
 
-VAGUE = 0.05  # an interval wider than this to both sides tells nothing
+VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Arms beside random: every retraining, and what it comes to.
+    """Arms against random pruning: every retraining, and what follows from them.
 
     summary and differences: as `evaluation.summarise` and `evaluation.differences` give them;
-    classes: as `by_class`; said: the verdict, then the warnings; notes: what else is worth knowing.
+    classes: as `by_class`; said: the verdict, then the warnings; notes: further remarks.
     """
 
     points: pd.DataFrame
@@ -56,10 +56,10 @@ def compare(
 
 
 def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
-    """Say in one sentence how the arms did beside random, and random beside the full train set.
+    """Say in one sentence how arms did against random, and random against the full train set.
 
-    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % among them. Random
-    pruning trained for more steps is no arm, see `equal_steps`.
+    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % included. Random
+    pruning trained for more steps is not an arm, see `equal_steps`.
     """
     points = points[points["arm"] != AT_EQUAL_STEPS]
     seeds = int(points["seed"].nunique())
@@ -70,12 +70,12 @@ def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
 
 
 def _of_arms(points: pd.DataFrame, metric: str, seeds: int) -> str:
-    """Say how the arms did beside random."""
+    """Say how the arms did against random pruning."""
     count = len(differences(points, metric))
     beside = differences(points, metric, level=level_of(count))
     tried = f"{count} comparison{'s' * (count != 1)}"
     if not count:
-        return "Nothing but random pruning was tried"
+        return "Only random pruning was tried"
     better = beside[beside["low"] > 0]
     if len(better):
         best = better.sort_values("difference").iloc[-1]
@@ -90,24 +90,24 @@ def _of_arms(points: pd.DataFrame, metric: str, seeds: int) -> str:
 
 
 def _of_random(random: pd.DataFrame, seeds: int) -> str:
-    """Say how random pruning did beside the full train set; `random`: see `_to_full`."""
+    """Say how random pruning did against the full train set; `random`: see `_to_full`."""
     if not len(random):
         return ""
     lost = (random["high"] < 0).tolist()
     if lost[0]:
-        return f"random pruning already loses at {_at(random.iloc[0])}"
+        return f"random pruning already loses accuracy at {_at(random.iloc[0])}"
     first = lost.index(True) if any(lost) else len(lost)
     held = random.iloc[first - 1]
     vague = held["high"] - held["low"] > 2 * VAGUE
     if vague and any(lost):
-        return f"random pruning loses at {_at(random.iloc[first])}"
+        return f"random pruning loses accuracy at {_at(random.iloc[first])}"
     if vague:
-        return f"{seeds} seeds are too few to tell what random pruning loses at {_at(held)}"
+        return f"{seeds} seeds are too few to measure what random pruning loses at {_at(held)}"
     return f"random pruning shows no clear loss up to {_at(held)}"
 
 
 def equal_steps(points: pd.DataFrame, metric: str = "test/accuracy") -> list[str]:
-    """Say what random pruning gains if its subsets are trained for as many steps as everything.
+    """Say what random pruning gains if trained for as many steps as the full train set.
 
     At equal epochs a subset is trained for fewer steps, which may be part of what an arm loses.
     Nothing is said where this was not tried, or under one seed.
@@ -121,12 +121,12 @@ def equal_steps(points: pd.DataFrame, metric: str = "test/accuracy") -> list[str
     if not len(clear):
         most = gained.iloc[-1]
         return [
-            "Trained for as many steps as the full train set, random pruning does neither better "
+            "Trained for as many steps as the full train set, random pruning is neither better "
             f"nor worse than at equal epochs ({_points(most)} points at "
             f"{most['percent_pruned']:g} % pruned)."
         ]
     most = clear.sort_values("difference").iloc[-1 if clear["difference"].max() > 0 else 0]
-    better, meaning = "worse", "fewer training steps are not what it loses by"
+    better, meaning = "worse", "fewer training steps do not explain its loss"
     if most["difference"] > 0:
         better, meaning = "better", "this part of the gap comes from fewer training steps"
     return [

@@ -1,4 +1,4 @@
-"""What a finished step leaves in MLflow: its directory, readable tables, pictures, its dataset."""
+"""What a finished step logs to MLflow: its directory, tables, figures and dataset."""
 
 import hashlib
 import re
@@ -32,7 +32,7 @@ LONGEST_NAME = 100  # bytes of the name of a file, of which most file systems ta
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What one main came to, and the scores that it came from."""
+    """The outcome of one comparison, and the scores behind it."""
 
     comparison: Comparison
     scores: Scores
@@ -45,7 +45,7 @@ def train(run: Run, training: Training) -> None:
 
 
 def tag_data(run: Run, result: Result) -> None:
-    """Say in the tag `data` what the dataset of a step was read from, and what was decided."""
+    """Record in the tag `data` what the dataset was read from, and what was decided."""
     if run.id:
         run.tag(data="; ".join(remarks(result.data))[:LONGEST])
 
@@ -109,7 +109,7 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
     summary = intervals.summarise(curve.points.assign(arm=arm), "test/accuracy")
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
-    # The UI draws a run in this colour; by itself it would take one by chance, random's too.
+    # The UI draws a run in this colour; left alone it picks any colour, even for random.
     run.tag(**{"mlflow.runName": arm, "mlflow.runColor": style.shade_of(arm)})
     run.params(arm=arm)
 
@@ -117,9 +117,9 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
 def comparison(
     run: Run, scores: Scores, done: Mapping[str, tuple[Sample, Curve]], command: str
 ) -> Comparison:
-    """Log all arms beside random: pictures, tables, `summary.md`, which is printed, and the page.
+    """Log all arms against random: figures, tables, `summary.md`, which is printed, and the page.
 
-    `done`: of each arm its sample and its curve; `command`: what makes all of it again.
+    `done`: the sample and curve of each arm; `command`: the command that reproduces it all.
     """
     curves = {arm: curve for arm, (_, curve) in done.items()}
     points = pd.concat([curve.points.assign(arm=arm) for arm, curve in curves.items()])
@@ -142,7 +142,7 @@ def comparison(
     run.log_text(text, "summary.md")
     samples = {arm: sample for arm, (sample, _) in done.items() if arm != AT_EQUAL_STEPS}
     run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
-    print(f"Report, for a browser: {run.where('report.html')}\n")
+    print(f"Report (open in a browser): {run.where('report.html')}\n")
     if page := run.curves():
         print(f"All curves in one chart, in the MLflow UI: {home()}/{page}\n")
     return compared
@@ -180,7 +180,7 @@ def _log_compared(
 
 
 def study(run: Run, asked: Study, variants: Mapping[str, Compared], command: str) -> None:
-    """Log and print what a study comes to; where a parameter was varied, a page over its values."""
+    """Log and print the verdicts of a study; if a parameter was varied, a page over its values."""
     verdicts = {value: one.comparison.said[0] for value, one in variants.items()}
     said = [
         f"{asked.varied}={value}: {one}" if asked.varied else one for value, one in verdicts.items()
@@ -199,7 +199,7 @@ def study(run: Run, asked: Study, variants: Mapping[str, Compared], command: str
     scores = {value: one.scores for value, one in variants.items()}
     page = report.study_page(asked.question, asked.varied, compared, scores, said, command)
     run.log_text(page, "report.html")
-    print(f"Report of the study, for a browser: {run.where('report.html')}\n")
+    print(f"Report of the study (open in a browser): {run.where('report.html')}\n")
 
 
 def _guessing(scores: Scores) -> float:
@@ -243,7 +243,7 @@ def _file_name(text: str) -> str:
 
 def _markdown(table: pd.DataFrame, value: str) -> str:
     """Return arms x percent pruned with 95 % half-widths, in points; * where 0 is outside."""
-    if not len(table):  # random alone has nobody to be compared with
+    if not len(table):  # random alone has nothing to be compared with
         return ""
     named = {"mean": "accuracy, %", "difference": "minus random, points"}
     percents = sorted(table["percent_pruned"].unique())

@@ -33,14 +33,16 @@ def library() -> str:
 def curves(
     summary: pd.DataFrame, value: str, title: str, over: str = "percent_pruned"
 ) -> dict[str, str]:
-    """Return a chart per group of arms, random in each: `value` in percent over another column.
+    """Return a chart per group of arms, each with random: `value` in percent over another column.
 
     `summary`: arm, percent_pruned, `value`, low, high, as fractions of 1, and `over`, one row per
     arm and value of it; the rows of 0 percent pruned are drawn as a level.
     """
     rows = summary[summary["percent_pruned"] > 0]
     ends = 100 * np.concatenate([summary[value], rows["low"], rows["high"]])
-    least = {"mean": 0, "difference": -100}[value]  # few seeds have intervals beyond what there is
+    least = {"mean": 0, "difference": -100}[
+        value
+    ]  # intervals of few seeds may exceed what is possible
     low, high = max(np.nanmin(ends), least), min(np.nanmax(ends), 100)
     room = max(0.05 * (high - low), 0.5)
     ticks = list(dict.fromkeys(rows.sort_values(over)[over]))
@@ -69,8 +71,8 @@ def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None) -> str
     """Return every trial of a search: its difference to the full train set over percent pruned.
 
     `trials`: arm, number, state, percent_pruned, difference; those stopped early are small and
-    pale. `chosen`: the number of the recommended trial, ringed. What lost more than WORST points is
-    left out.
+    pale. `chosen`: the number of the recommended trial, ringed. Trials that lost more than WORST
+    points are left out.
     """
     rows = trials[trials["difference"].notna() & (100 * trials["difference"] >= -WORST)]
     figure = go.Figure()
@@ -151,7 +153,7 @@ def correlations(table: pd.DataFrame) -> str:
 
 
 def classes(table: pd.DataFrame, arm: str) -> str:
-    """Return what `arm` leaves of each class beside the change of its recall.
+    """Return a chart of the change in recall of each class over the share that `arm` keeps.
 
     `table`: that of `evaluation.by_class`.
     """
@@ -172,8 +174,8 @@ def classes(table: pd.DataFrame, arm: str) -> str:
             hovertemplate="%{text}: %{x} % kept, recall %{y:+} points",
         )
     figure.add_hline(0, line={"color": DARK, "width": 1}, layer="below")
-    figure.update_xaxes(title="kept of the class (%)", range=[-2, 102])
-    figure.update_yaxes(title="change of recall (points)", range=_within(own))
+    figure.update_xaxes(title="share of the class kept (%)", range=[-2, 102])
+    figure.update_yaxes(title="change in recall (points)", range=_within(own))
     return _html(figure)
 
 
@@ -228,7 +230,7 @@ def _edges(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _within(table: pd.DataFrame) -> list[float]:
-    """Return the range of the changes, of which intervals of few seeds must not be part."""
+    """Return the range of the changes, within ±100: intervals of few seeds may exceed that."""
     ends = table[["recall_change", "low", "high"]].to_numpy() * 100
     return [max(float(np.nanmin(ends)), -100.0) - 4, min(float(np.nanmax(ends)), 100.0) + 4]
 
@@ -292,7 +294,7 @@ def _dash(line: Any) -> str:
 
 
 def _html(figure: go.Figure, legend: bool = True) -> str:
-    """Return a chart as a piece of a page that has the library."""
+    """Return a chart as HTML for a page that includes the library."""
     figure.update_layout(
         template="none",
         height=figure.layout.height or HEIGHT,

@@ -18,7 +18,7 @@ from influence.training.result import Training
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Arms beside random pruning of one dataset: every step, every retraining, and the verdict.
+    """Arms against random pruning of one dataset: every step, every retraining, and the verdict.
 
     samples and curves: by arm, random first.
     """
@@ -31,12 +31,12 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """How the arms did beside random, and random beside the full train set, in one sentence."""
+        """How arms did against random, and random against the full train set, in one sentence."""
         return self.outcome.said[0]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The warnings, and what else is worth knowing."""
+        """The warnings, then further remarks."""
         return (*self.outcome.said[1:], *self.outcome.notes)
 
     @property
@@ -51,12 +51,12 @@ class Comparison:
 
     @property
     def differences(self) -> pd.DataFrame:
-        """Mean difference of each arm to random pruning, paired by seed, with its interval."""
+        """Mean difference of each arm from random pruning, paired by seed, with its interval."""
         return self.outcome.differences
 
     @property
     def table(self) -> pd.DataFrame:
-        """The test accuracy in percent as people read it: arms x percent pruned, mean ± half."""
+        """The test accuracy in percent as text: arms x percent pruned, mean ± half."""
         cells = self.summary.assign(
             cell=[verdict.shown(row.mean, row.low, row.high) for row in _rows(self.summary)]
         )
@@ -71,7 +71,7 @@ class Comparison:
         return plots.pruning_curves(self.summary)
 
     def __repr__(self) -> str:
-        """Say the verdict, and how many arms and retrainings it rests on."""
+        """Show the verdict and the number of arms and retrainings behind it."""
         counted = f"{len(self.curves)} arms, {len(self.points)} retrainings"
         return f"Comparison({self.scores.dataset_name!r}, {counted}: {self.verdict})"
 

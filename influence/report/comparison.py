@@ -1,4 +1,4 @@
-"""The sections of the report that come from retrainings: what pruning costs, whom, and how much."""
+"""The sections of the report on retrainings: what pruning costs, in all and by class, and time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,8 +43,8 @@ def curves(compared: Comparison) -> Part:
     charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
     charts |= titled(_differences(compared), "difference")
     level = (
-        "Bars are 95 % intervals over retraining seeds; the dashed line is the full train set. "
-        "With many comparisons, some look significant by chance: the verdict allows for that."
+        "Error bars are 95 % intervals over retraining seeds; the dashed line is the full train "
+        "set. With many comparisons, some look significant by chance: the verdict allows for that."
     )
     tables = [
         _wide(compared.differences, "difference", "differences", "Minus random, points"),
@@ -83,7 +83,7 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
         shaded = {"shown": half, "look": look}
         named = [row["group"], row["label"]] if grouped else [row["label"]]
         rows.append([*named, row["arm"], float(row["percent_pruned"]), kept, *ends, shaded])
-    numbers = ("pruned, %", "kept of it, %", "recall before, %", "recall after, %")
+    numbers = ("pruned, %", "kept, %", "recall before, %", "recall after, %")
     columns = heads(
         **{"of": "text"} if grouped else {},
         **{"value" if grouped else "class": "text", "arm": "code"},
@@ -92,7 +92,7 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
     )
     caption = (
         "Test recall of every class, compared with training on the full train set. A coloured "
-        "change is clear even if all are judged together (Bonferroni). A class that keeps a "
+        "change remains clear when all are judged together (Bonferroni). A class that keeps a "
         "smaller share than the whole train set pays for the others."
         + (" For a value of another column, recall means the accuracy on its examples." * grouped)
     )
@@ -106,7 +106,7 @@ def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
 
 
 def _remedies(table: pd.DataFrame) -> Table:
-    numbers = ("would be kept of it, %", "of the worst class, %")
+    numbers = ("would be kept, %", "kept of the worst class, %")
     columns = heads(
         **{"arm": "code", "pruned, %": "number", "class that pays most": "text", "remedy": "code"},
         **dict.fromkeys(numbers, "number"),
@@ -120,12 +120,12 @@ def _remedies(table: pd.DataFrame) -> Table:
         "remedies",
         columns,
         rows,
-        "What would keep more of it (predicted from the scores, not retrained)",
+        "What would keep more of this class (predicted from the scores, not retrained)",
     )
 
 
 def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
-    """Show what scoring took and what a retraining takes, and when the one pays for the other."""
+    """Show what scoring and retraining took, and when scoring has paid for itself."""
     scoring = costs.scoring(cost)
     table = costs.retraining(points, float(scoring["seconds"].sum()))
     spent = Table(
@@ -133,7 +133,7 @@ def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
         heads(**{"to score": "text", "seconds": "number", "passes over the train set": "text"}),
         [[row["what"], row["seconds"], row["passes"]] for row in scoring.to_dict("records")],
     )
-    names = ("pruned, %", "examples", "steps", "seconds", "saved, s", "reuses until paid")
+    names = ("pruned, %", "examples", "steps", "seconds", "saved, s", "reuses to break even")
     rows = [
         [
             float(row["percent_pruned"]),
@@ -146,24 +146,24 @@ def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
         for row in table.to_dict("records")
     ]
     columns = heads(**dict.fromkeys(names, "number"))
-    retrained = Table("retraining-cost", columns, rows, "A retraining, mean over arms and seeds")
+    retrained = Table("retraining-cost", columns, rows, "One retraining, mean over arms and seeds")
     caption = (
-        "Seconds are summed over workers; a worker that shares its machine is slower. Reuses until "
-        "paid: after how many trainings a subset has saved what its scores cost, including the "
-        "training for them."
+        "Seconds are summed over workers; a worker that shares its machine is slower. Reuses to "
+        "break even: the number of trainings after which a subset has saved what its scores cost, "
+        "including the training behind them."
     )
     return Part("cost", "What it cost", caption, {}, [spent, retrained])
 
 
 def again(command: str, result: Result) -> Part:
-    """Show how to make all of it again; `result`: the scores that it was made from."""
+    """Show how to reproduce the comparison; `result`: the scores behind it."""
     versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
     code = (
         f"{command}\n\ndataset  {result.dataset_name}, digest {result.data.digest}\n"
         f"scores   fingerprint {result.fingerprint}\nwith     {versions}"
     )
     caption = (
-        "The same command gives the same numbers; on one machine, with as many threads, bit by bit."
+        "The same command gives the same numbers, bit for bit on one machine with as many threads."
     )
     return Part("again", "Reproduce it", caption, code=code)
 
@@ -180,13 +180,13 @@ def _differences(compared: Comparison) -> dict[str, str]:
 
 
 def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
-    """Say of the charts of differences that they are such; one for all arms says so itself."""
+    """Mark the charts of differences as such; the one for all arms already says so."""
     end = " minus random" if value == "difference" else ""
     return {name if "random" in name else f"{name}{end}": c for name, c in charts.items()}
 
 
 def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
-    """Return arms x percent pruned; a difference whose interval leaves out 0 stands out."""
+    """Return arms x percent pruned; a difference whose interval excludes 0 stands out."""
     percents = sorted(p for p in table["percent_pruned"].unique() if value == "mean" or p)
     kind = "difference" if value == "difference" else "number"
     rows = []
@@ -198,7 +198,7 @@ def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
 
 
 def cell(row: pd.Series, value: str) -> Any:
-    """Return a mean with its interval; a difference whose interval leaves out 0 stands out."""
+    """Return a mean with its interval; a difference whose interval excludes 0 stands out."""
     ends = (row[value], row["low"], row["high"])
     if value == "mean":
         return shown(*ends)

@@ -26,7 +26,7 @@ PRECISION = (
 
 
 def examples(scores: Scores) -> Part:
-    """List each extreme example once, with all the scores at whose end it lies."""
+    """List each extreme example once, with every score that ranks it at an end."""
     table = scores.examples
     pairs = (_listed(own) for _, own in table.groupby("id", sort=False))
     rows = [row for _, row in sorted(pairs, key=lambda pair: pair[0])]
@@ -58,7 +58,7 @@ def _listed(own: pd.DataFrame) -> tuple[float, list[Any]]:
 
 
 def example_map(scores: Scores, dataset: Dataset, samples: Mapping[str, Sample]) -> Part | None:
-    """Draw what the encoder makes of the examples, and which of them each arm keeps.
+    """Draw the examples as the encoder represents them, and which of them each arm keeps.
 
     None where there is nothing to draw: no weights, few examples, no arm that reads a score.
     """
@@ -96,29 +96,29 @@ def _hardest(hardness: np.ndarray) -> np.ndarray:
 
 
 def distributions(scores: Scores) -> Part:
-    """Show how the scores are spread, how they rank alike, and how each agrees with itself."""
+    """Show the distribution of each score, how similar their ranks are, and their stability."""
     charts = report_charts.distributions(scores.table, scores.label_names)
     if len(scores.correlations) > 1:
         charts["rank correlations of the scores"] = report_charts.correlations(scores.correlations)
     stable = scores.stability
     tables = [_agreement(stable, "Does a score agree with itself?")] if len(stable) else []
     caption = (
-        "How each score is spread, and how alike the scores rank the examples. A score that does "
-        "not agree with itself across seeds or epochs should be averaged over more runs."
+        "How each score is distributed, and how similarly the scores rank the examples. A score "
+        "that does not agree with itself across seeds or epochs should be averaged over more runs."
     )
     return Part("scores", "The scores", caption, charts, tables)
 
 
 def agreements(varied: str, scores: Mapping[str, Scores]) -> list[Part]:
-    """Tell how scores agree between the values of a parameter; nothing where it changes none."""
+    """Show how scores agree between the values of a parameter; nothing where it changes none."""
     different = {own: value for value, own in reversed(scores.items())}
     tables = {f"{varied}={value}": own.table for own, value in reversed(different.items())}
     agreement = stability.between(tables)
     if not len(agreement):
         return []
     caption = (
-        "On the examples that both train sets have. A score that other seeds do not repeat says "
-        "something about the training, not about the example."
+        "Over the examples that both train sets contain. A score that other seeds do not repeat "
+        "says something about the training, not about the example."
     )
     table = _agreement(agreement, "")
     return [Part("agreement", "Do the scores agree with each other?", caption, {}, [table])]
@@ -142,7 +142,7 @@ def label_errors(scores: Scores, samples: Mapping[str, Sample]) -> list[Part]:
         "label_errors-found",
         heads(score="code", **dict.fromkeys(FOUND, "number")),
         scores.label_errors[MEASURED].values.tolist(),
-        "Found by the hardest end of a score",
+        "Label errors among the hardest examples of each score",
     )
     tables = [(arm, own.label_errors) for arm, own in samples.items()]
     rows = [
@@ -153,7 +153,7 @@ def label_errors(scores: Scores, samples: Mapping[str, Sample]) -> list[Part]:
     ]
     names = ("pruned, %", "of the label errors pruned, %", "Jaccard", "by chance ")
     columns = heads(arm="code", **dict.fromkeys(names, "number"))
-    by_arm = Table("label_errors-pruned", columns, rows, "Pruned by an arm")
+    by_arm = Table("label_errors-pruned", columns, rows, "Label errors pruned by each arm")
     caption = (
         f"Some labels are known to be wrong. {PRECISION} Jaccard: how much the pruned examples and "
         "the label errors overlap."
@@ -179,7 +179,7 @@ def label_errors_by(varied: str, scores: Mapping[str, Scores]) -> list[Part]:
 
 
 def _issues(scores: Scores) -> str:
-    """Say what cleanlab found, where it was asked."""
+    """Say what cleanlab found, if it was run."""
     if (issues := scores.label_issues) is None:
         return ""
     return (

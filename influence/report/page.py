@@ -29,8 +29,8 @@ def page(
 ) -> str:
     """Return the page of a comparison.
 
-    `samples`: of each arm; `command`: what makes all of it again; `error_rates`: of task nlu, see
-    `nlu.tables.changes`.
+    `samples`: of each arm; `command`: the command that reproduces it all; `error_rates`: of task
+    nlu, see `nlu.tables.changes`.
     """
     dataset = scores.data.dataset()
     remedied = remedies.remedies(compared.classes, scores, next(iter(samples.values())))
@@ -70,7 +70,7 @@ def study_page(
 ) -> str:
     """Return the page of a study: the same comparison under every value of the parameter `varied`.
 
-    `scores`: under each value; `said`: what each came to.
+    `scores`: under each value; `said`: the verdict of each.
     """
     one, first = next(iter(scores.values())), next(iter(compared.values()))
     facts = (
@@ -93,7 +93,7 @@ def study_page(
 
 
 def search_page(recommendation: Recommendation, scores: Scores, command: str) -> str:
-    """Return the page of a search; `scores`: what it was made of."""
+    """Return the page of a search; `scores`: those searched."""
     outcome, dataset = recommendation.outcome, scores.data.dataset()
     parts = [
         studies.tested(outcome),
@@ -121,7 +121,7 @@ def _data(dataset: Dataset) -> str:
 
 
 def _render(**values: Any) -> str:
-    """Fill in the template; every text is escaped, as those of a dataset are anybody's."""
+    """Fill in the template; every text is escaped, as those of a dataset are untrusted."""
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = True

@@ -1,4 +1,4 @@
-"""What a search leaves in MLflow: its trials as runs, pictures, the verdict, the comparison."""
+"""What a search logs to MLflow: its trials as runs, figures, the verdict, the comparison."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from influence.tracking.run import is_there
 
 
 def study_run(run: Run, study) -> Run:
-    """Return the run of a study: the one that the first of its workers had; its trials go there."""
+    """Return the run of a study: that of its first worker, which gets all trials."""
     from influence.searching import study as search_study
 
     if not run.is_made:  # nobody else could find one that waits for its server
@@ -78,7 +78,7 @@ def search(run: Run, study, found: Recommendation, scores: Scores, command: str)
 def searches(run: Run, searched: Mapping[str, Recommendation]) -> None:
     """Log and print one table over all datasets searched, and its picture."""
     named = {one.dataset_name: one for one in searched.values()}
-    # One dataset under several settings goes by these.
+    # One dataset under several settings is named by the settings.
     results = named if len(named) == len(searched) else dict(searched)
     table = pd.DataFrame([_compared(name, one) for name, one in results.items()])
     text = _comparison_table(results)
@@ -115,7 +115,7 @@ def _progress(trial: Trial, tolerance: float) -> Record:
 
 
 def _child(trial: Trial, tolerance: float) -> Child:
-    """Say of a trial what its run shows."""
+    """Describe a trial as a run."""
     candidate = trial.candidate
     packed = pack(candidate) if candidate else {}
     parameters = packed.pop("parameters", {})

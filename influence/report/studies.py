@@ -46,7 +46,7 @@ def _variants_at(
         shown_values = {f"{varied}={_named(value)}": "difference" for value in values}
         columns = heads(arm="code", **shown_values)
         tables = [Table(f"differences-{percent:g}", columns, rows, "Minus random, points")]
-    caption = "Bars are 95 % intervals over retraining seeds."
+    caption = "Error bars are 95 % intervals over retraining seeds."
     return Part(f"pruned-{percent:g}", f"{percent:g} % pruned", caption, charts, tables)
 
 
@@ -55,7 +55,7 @@ def _named(value: object) -> str:
 
 
 def tested(outcome: Outcome) -> Part:
-    """Show what the final test says of a recommendation, beside the full train set and random."""
+    """Show the final test of a recommendation, against the full train set and random."""
     rows = [list(row) for row in outcome.tested]
     columns = heads(**{"trained on": "text", f"{outcome.metric.replace('_', ' ')}, %": "number"})
     caption = (
@@ -65,7 +65,7 @@ def tested(outcome: Outcome) -> Part:
     spent = [
         ["retrainings", round(outcome.cost["retrainings"])],
         ["as trainings on the full train set", round(outcome.cost["full_trainings"], 1)],
-        ["uses of the subset until the search has paid", _whole(outcome.cost["break_even"])],
+        ["uses of the subset until the search pays off", _whole(outcome.cost["break_even"])],
     ]
     tables = [
         Table("tested", columns, rows),

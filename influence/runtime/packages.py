@@ -1,7 +1,7 @@
-"""Packages of others that cannot be used, told from bugs: one sentence and the command that helps.
+"""Third-party packages that cannot be used, as opposed to bugs: a sentence and the way to repair.
 
-What was built for another version of its neighbour fails while it is imported, with any exception,
-and often where nobody asked for it: transformers imports torchvision, torchaudio or accelerate as
+A package built for another version of a neighbour fails on import, with any exception, and often
+where nobody asked for it: transformers imports torchvision, torchaudio or accelerate as
 soon as they are there.
 """
 
@@ -27,7 +27,7 @@ OURS, DISTRIBUTION = {"influence", "entrypoints", "__main__"}, "influence-sampli
 
 
 def unusable(error: BaseException) -> str:
-    """Return a sentence if a package of others is broken, missing or does not fit; "" for a bug.
+    """Return a sentence if a third-party package is broken, missing or incompatible; "" for a bug.
 
     Of an InputError it says something only where a package broke while it was imported: then the
     input is not to blame. Otherwise the error's own sentence stands.
@@ -68,7 +68,7 @@ def _broken(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and _is_standard(error.name or ""):
         return (
             f"the Python of {sys.executable} has no module {error.name!r}, which "
-            f"{_named(modules[-1])} needs; take a Python that was built with it"
+            f"{_named(modules[-1])} needs; use a Python that was built with it"
         )
     what = f"{_named(modules[-1])} cannot be imported ({_reason(error)})"
     if not isinstance(error, ImportError) and (names := _settings(modules[-1], str(error))):
@@ -95,7 +95,9 @@ def _shadowed(error: BaseException) -> str:
         if os.path.realpath(spec.origin) != os.path.realpath(proper.origin):
             found = None if _is_standard(top) else _distribution(top)
             version = f"the installed {found.version}" if found else "Python itself"
-            return f"{top} is taken from {spec.origin}, not from {version}: {_out_of(spec.origin)}"
+            return (
+                f"{top} is imported from {spec.origin}, not from {version}: {_out_of(spec.origin)}"
+            )
     return ""
 
 
@@ -109,11 +111,11 @@ def _proper(top: str) -> ModuleSpec | None:
 
 
 def _out_of(origin: str) -> str:
-    """Return how a file in the way gets out of it."""
+    """Return how to move a shadowing file out of the way."""
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     given = {os.path.realpath(place) for place in places if place}
     if given & {os.path.realpath(parent) for parent in Path(origin).parents}:
-        return "rename it or take it off PYTHONPATH"
+        return "rename it or remove it from PYTHONPATH"
     return "rename it or start the command in another directory"
 
 
@@ -140,7 +142,7 @@ def _lacking(error: BaseException) -> str:
         return ""
     if frames := _beyond(error):  # of a model that needs more than transformers
         package = _named(_module(frames[-1]))
-        return f"{package} lacks what it needs here ({_reason(error)}); install that"
+        return f"{package} lacks a package that it needs here ({_reason(error)}); install that"
     module = error.name or ""
     if not module or module.split(".")[0] in OURS:
         return ""
@@ -149,7 +151,7 @@ def _lacking(error: BaseException) -> str:
             f"the module {module!r} is not installed for {sys.executable}; install what this "
             f"project needs: {_pip('install', '-e', str(ROOT))}"
         )
-    return _advice([module], f"{_named(module)} does not fit ({_reason(error)})")
+    return _advice([module], f"{_named(module)} is incompatible ({_reason(error)})")
 
 
 def _advice(modules: Sequence[str], what: str) -> str:
@@ -157,16 +159,16 @@ def _advice(modules: Sequence[str], what: str) -> str:
     packages = list(dict.fromkeys(module.split(".")[0] for module in modules))
     last = _distribution(modules[-1])
     if last is None:
-        return f"{what}, and no installed package has it: take it off the path, or rename it"
+        return f"{what}, and no installed package has it: remove it from the path, or rename it"
     needed = _closure([*_requirements(), _name_of(packages[0])])
     for importer, package in zip(packages, packages[1:], strict=False):
         if not _plain([name := _name_of(package)]) <= needed:
             it = "it" if name == last.name else f"this is for {name}, which"
             return (
-                f"{what}; {it} is not needed here, {_name_of(importer)} imports it because it is "
-                f"installed: {_pip('uninstall', name)}, or install a version of it that fits"
+                f"{what}; {it} is not needed here, but {_name_of(importer)} imports it because it "
+                f"is installed: {_pip('uninstall', name)}, or install a compatible version"
             )
-    return f"{what}; install it again: {_pip('install', '--force-reinstall', last.name)}"
+    return f"{what}; reinstall it: {_pip('install', '--force-reinstall', last.name)}"
 
 
 # What an exception went through.
@@ -198,7 +200,7 @@ def _is_ours(module: str) -> bool:
 
 
 def _unread(error: BaseException) -> str:
-    """Return the module whose file is damaged or no Python, so that no frame is of it; "" if none.
+    """Return the module whose file is damaged or not Python, so that it has no frame; "" if none.
 
     The exception of a file with NUL bytes does not say which it is, nor that of a compiled one.
     """

@@ -22,16 +22,16 @@ def prune(
     recall: Any = None,
     **parameters: float | int,
 ) -> np.ndarray:
-    """Return the rows that stay when `fraction` is pruned (kept,), ascending.
+    """Return the rows to keep when `fraction` is pruned (kept,), ascending.
 
     values: one score per example (examples,), high = hard: negate a score whose low values are the
     hard ones, such as AUM or a confidence; None for a rule that reads no score (random, stratified,
-    drop). Several scores (scores, examples) are blended, by rule linear alone.
+    drop). Several scores (scores, examples) are blended, by rule linear only.
     labels: the class of each example (examples,), of any kind: texts or numbers.
     fraction: the share to prune, in [0, 1).
     rule: easy prunes the easiest, hard the hardest; softmax, linear and ccs read the score too.
     normalize: class gives the scores of each class mean 0 and deviation 1 first, dataset those of
-    all examples, none leaves them.
+    all examples, none leaves them as they are.
     min_per_class: examples of each class that are never pruned.
     seed: random seed for draws and ties; the rows of a larger fraction are among those of a
     smaller one.

@@ -194,7 +194,7 @@ def by_label(dynamics: Dynamics, at: np.ndarray, labels: Int[np.ndarray, " examp
     pairs = np.unique(np.stack([labels, gold]), axis=1)
     if classes <= labels.max() or _differ(gold, labels) == "labels":
         raise InputError(
-            f"the dynamics tell {classes} classes apart, and their gold classes are not the labels "
+            f"the dynamics have {classes} classes, and their gold classes are not the labels "
             "of this dataset under other numbers; were they made from other labels?"
         )
     if _differ(gold, labels):

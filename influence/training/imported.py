@@ -1,4 +1,4 @@
-"""What was made elsewhere, imported as a training: checkpoints, or what they left.
+"""Work done elsewhere, imported as a training: checkpoints, training dynamics or scores.
 
 Checkpoints can give every score that weights give. Training dynamics give the scores that read
 logits at the ends of epochs, and a table of scores gives these scores alone.
@@ -32,7 +32,7 @@ from influence.training.trainer_output import Imported
 
 
 def check(config: TrainConfig, dataset: Dataset) -> list[str]:
-    """Return by what examples and classes are known to be those of the dataset.
+    """Return notes on how examples and classes were matched with the dataset.
 
     Raises InputError if what `import_from` names does not fit it.
     """
@@ -50,9 +50,7 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
 def check_model(
     config: TrainConfig, dataset: Dataset, paired: bool
 ) -> tuple[Start | None, list[str]]:
-    """Return the last of the checkpoints that `import_from` names, and notes for the user.
-
-    None where it names no checkpoints.
+    """Return the last checkpoint that `import_from` names, None without any, and notes.
 
     Checkpoints must be of one training and belong with their tokenizer and the dataset: what the
     last predicts for the train set agrees with its labels as often as its own probabilities say,
@@ -108,16 +106,16 @@ def _check_predictions(
             return fitting + more
         chance = class_order.by_chance(counts)
         refusal = refusal or (
-            f"{fitting}, guesses would {chance:.1%}, and by its own probabilities it should "
+            f"{fitting}, while guessing would fit {chance:.1%} and its own probabilities claim "
             f"{sure:.1%}"
         )
     if not paired:
         raise InputError(
             f"{refusal}: give the tokenizer and the dataset that it was trained with; if labels "
             "here are wrong, say which in a column mislabeled (true or false); if it is right no "
-            "more often than guesses, train it further, or leave it out if it has learned nothing"
+            "more often than guessing, train it further, or leave it out if it has learned nothing"
         )
-    return refusal.split(", guesses")[0]
+    return refusal.split(", while guessing")[0]
 
 
 def identity(config: TrainConfig) -> str:
@@ -162,7 +160,7 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
     if checkpoints and config.model in pretrained.SCRATCH:
         raise InputError(
             f"the checkpoints under {_path(config)} have no tokenizer, and model={config.model} "
-            "cannot be theirs; give model=<the model they come from>, or save their tokenizer there"
+            "is not theirs; give model=<the model they come from>, or save their tokenizer there"
         )
     return tokenizers.load_tokenizer(config, texts_of(dataset.train))
 
@@ -185,7 +183,7 @@ def _leave_checkpoints(
     dataset: Dataset,
     checkpoints: Sequence[Imported],
 ) -> tuple[RunFacts, np.ndarray]:
-    """Leave every checkpoint; return what is to be noted, and that nothing was observed."""
+    """Leave every checkpoint; return the facts to record, and no observations."""
     tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
     model = _open(checkpoints[-1].path, tokenizer)
     tokens = encode(tokenizer, dataset.validation, config)
@@ -205,7 +203,7 @@ def _leave_checkpoints(
 
 
 def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> tuple[RunFacts, np.ndarray]:
-    """Leave logits and scores; return what is to be noted, and who was classified correctly."""
+    """Leave logits and scores; return the facts to record, and where logits are right."""
     logits, values, _ = _given(config, train)
     labels = train["label"].to_numpy()
     ends = _ends(config, len(logits), len(train))
@@ -230,7 +228,7 @@ def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> tuple[Ru
 def _given(
     config: TrainConfig, train: pd.DataFrame
 ) -> tuple[dynamics.Logits, pd.DataFrame, list[str]]:
-    """Return logits (epochs, examples, classes) and scores, one of them empty, and what to say."""
+    """Return logits (epochs, examples, classes) and scores, one of them empty, and notes."""
     path, labels = _path(config), train["label"].to_numpy()
     if path.is_file():
         values = dynamics.read_values(path)
@@ -250,14 +248,14 @@ def _given(
 
 
 def _ignored(config: TrainConfig) -> list[str]:
-    """Say which parameters of a training have no effect on one that is there already."""
+    """Say which training parameters have no effect on an imported training."""
     usual = TrainConfig()
     names = ("runs", "checkpoints", "checkpoint_every")
     other = [name for name in names if getattr(config, name) != getattr(usual, name)]
     if not other:
         return []
     given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
-    return [f"{given} has no effect: import_from takes what is there, which is one run"]
+    return [f"{given} has no effect: import_from takes one finished run as it is"]
 
 
 def _open(checkpoint: Path, tokenizer) -> nn.Module:
@@ -269,7 +267,7 @@ def _open(checkpoint: Path, tokenizer) -> nn.Module:
 
 
 def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) -> list[str]:
-    """Say that retrainings will be of another model than the imported, if `model` names none."""
+    """Say that retrainings will use another model than the imported one, if `model` names none."""
     if config.model not in pretrained.SCRATCH:
         return []
     other = classifier.build(config, tokenizer, names, 0)
@@ -277,8 +275,8 @@ def _retrained(config: TrainConfig, tokenizer, names: tuple[str, ...], model) ->
     if shapes[0] == shapes[1]:
         return []
     return [
-        f"retrainings will be of model={config.model}, from scratch, and not of the "
-        f"{model.config.model_type} that was imported; name that with model or retrain_with"
+        f"retrainings will use model={config.model}, from scratch, not the imported "
+        f"{model.config.model_type}; name that one with model or retrain_with"
     ]
 
 
@@ -301,7 +299,7 @@ def _path(config: TrainConfig) -> Path:
 
 
 def _ends(config: TrainConfig, epochs: int, examples: int) -> tuple[Checkpoint, ...]:
-    """Return the ends of the epochs as checkpoints; dynamics do not know their steps."""
+    """Return the ends of the epochs as checkpoints; dynamics do not record their steps."""
     steps, rate = steps_per_epoch(examples, config.batch_size), classifier.learning_rates(config)[0]
     return tuple(
         Checkpoint(steps * end, float(end), frozenset({"epochs"}), rate)

@@ -39,7 +39,7 @@ class Imported:
 
     @property
     def series(self) -> list[str]:
-        """Say what scores may read it for: all are spread, some are at the end of an epoch."""
+        """The series it belongs to: all are spread, some are at the end of an epoch."""
         whole = self.epoch > 0 and abs(self.epoch - round(self.epoch)) < WHOLE
         return ["spread", *(["epochs"] if whole else [])]
 
@@ -61,7 +61,7 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...
     if not states:
         if adapters := sorted(folder.glob("*/adapter_config.json")):
             raise InputError(
-                f"{adapters[0].parent} holds an adapter, which is no model by itself; merge each "
+                f"{adapters[0].parent} holds an adapter, not a whole model; merge each "
                 "into the model that it was trained on (merge_and_unload of peft) and save that"
             )
         raise InputError(
@@ -71,7 +71,7 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...
     for path in states:
         if not list(path.glob("*.safetensors")):
             raise InputError(
-                f"{path} has no weights as safetensors, and other formats are not opened; save it "
+                f"{path} has no safetensors weights, and other formats are not opened; save it "
                 "with save_pretrained of transformers 5"
             )
     steps = _steps(states)
@@ -82,18 +82,19 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...
     for one, other in zip(checkpoints, checkpoints[1:], strict=False):
         if other.epoch <= one.epoch:
             raise InputError(
-                f"{one.path} and {other.path} are not of one training: step {other.step} is of "
-                f"epoch {other.epoch:g}, but step {one.step} of {one.epoch:g}; keep those of one"
+                f"{one.path} and {other.path} are not from one training: step {other.step} is of "
+                f"epoch {other.epoch:g}, but step {one.step} of {one.epoch:g}; keep those of one "
+                "training"
             )
     return checkpoints
 
 
 def describe(folder: Path, checkpoints: Sequence[Imported]) -> list[str]:
-    """Return what to say about the checkpoints that `find` returned, and what it left aside."""
+    """Return what to say about the checkpoints that `find` returned, and what it ignored."""
     notes, taken = [], {one.path for one in checkpoints}
     if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
         notes.append(
-            f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} left aside: only "
+            f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} ignored: only "
             f"{checkpoints[0].path.name} and those named like it are read"
         )
     if checkpoints[0].named_by_epoch:
@@ -102,13 +103,13 @@ def describe(folder: Path, checkpoints: Sequence[Imported]) -> list[str]:
     if guessed := [one for one in checkpoints if one.rate_is in ("line", "nearest")]:
         nearest = any(one.rate_is == "nearest" for one in guessed)
         notes.append(
-            "no learning rate, by which TracIn weighs them, is noted at step "
+            "no learning rate, by which TracIn weights checkpoints, is recorded at step "
             f"{_some([str(one.step) for one in guessed])}: it is taken from "
-            f"{'the nearest of' if nearest else 'the line through'} those noted at other steps"
+            f"{'the nearest of' if nearest else 'a line through'} those recorded at other steps"
         )
     if all(one.rate_is == "given" for one in checkpoints):
         notes.append(
-            f"no learning rate is noted beside any checkpoint: TracIn weighs all alike, with "
+            f"no learning rate is recorded beside any checkpoint: TracIn weights all equally, by "
             f"{checkpoints[0].learning_rate:g}"
         )
     return notes
@@ -125,18 +126,18 @@ def identity(checkpoints: Sequence[Imported]) -> str:
 
 
 def check_labels(checkpoints: Sequence[Imported], label_names: Sequence[str]) -> list[str]:
-    """Return how the classes are called in the checkpoints, if otherwise than in the dataset.
+    """Return the class names of the checkpoints, where they differ from the dataset's.
 
-    Raises InputError if they are numbered in another way.
+    Raises InputError if they are numbered differently.
     """
     named: dict[str, None] = {}
     for one in checkpoints:
-        config = _read(one.path / "config.json", "config of a model")
+        config = _read(one.path / "config.json", "model config")
         try:
             names = {int(number): str(name) for number, name in config.get("id2label", {}).items()}
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{one.path / 'config.json'} is no config of a model ({error})"
+                f"{one.path / 'config.json'} is not a model config ({error})"
             ) from None
         check_numbers(str(one.path), names, label_names)
         own = [names.get(number, "") for number in range(len(label_names))]
@@ -160,20 +161,20 @@ def check_same(checkpoints: Sequence[Imported]) -> None:
         if other := sorted(name for name in {*own, *shapes} if own.get(name) != shapes.get(name)):
             name = other[0]
             raise InputError(
-                f"{one.path} and {last.path} are not of one training: {name} is "
+                f"{one.path} and {last.path} are not from one training: {name} is "
                 f"{own.get(name, 'missing')} there and {shapes.get(name, 'missing')} here; keep "
-                "those of one"
+                "those of one training"
             )
         noted = trainer_state.read(one.path)
         if noted and state and (difference := _difference(noted, state)):
             raise InputError(
-                f"{one.path} and {last.path} are not of one training: their {STATE} note "
-                f"{difference}; keep those of one"
+                f"{one.path} and {last.path} are not from one training: their {STATE} note "
+                f"{difference}; keep those of one training"
             )
 
 
 def check_finite(checkpoints: Sequence[Imported]) -> None:
-    """Raise InputError for a checkpoint with weights that are no finite numbers."""
+    """Raise InputError for a checkpoint whose weights are NaN or infinite."""
     for one in checkpoints:
         for file in sorted(one.path.glob("*.safetensors")):
             try:
@@ -181,11 +182,11 @@ def check_finite(checkpoints: Sequence[Imported]) -> None:
                     names = weights.keys()
                     wrong = [name for name in names if not _is_finite(weights.get_tensor(name))]
             except (OSError, SafetensorError) as error:
-                raise InputError(f"{file} is no file of weights: {first_line(error)}") from None
+                raise InputError(f"{file} is not a file of weights: {first_line(error)}") from None
             if wrong:
                 raise InputError(
-                    f"{one.path} holds weights that are no finite numbers, those of {wrong[0]}: "
-                    "its training had diverged; leave it and all later ones out"
+                    f"{one.path} holds weights that are NaN or infinite, in {wrong[0]}: its "
+                    "training diverged; leave out this checkpoint and all later ones"
                 )
 
 
@@ -247,7 +248,7 @@ def _described(
 
 
 def _difference(one: State, other: State) -> str:
-    """Return what two states note that cannot be of one training, "" for nothing."""
+    """Return how two states contradict one training, "" for nothing."""
     shared = sorted(one.losses.keys() & other.losses.keys())
     for step in shared:
         if str(one.losses[step]) != str(other.losses[step]):  # nan is the same as nan here
@@ -270,7 +271,7 @@ def _read(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except NOT_JSON as error:
-        raise InputError(f"{path} is no {what} ({error})") from None
+        raise InputError(f"{path} is not a {what} ({error})") from None
 
 
 def _shapes(path: Path) -> dict[str, list[int]]:
@@ -281,7 +282,7 @@ def _shapes(path: Path) -> dict[str, list[int]]:
                 names = weights.keys()
                 shapes |= {name: weights.get_slice(name).get_shape() for name in names}
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file} is no file of weights: {first_line(error)}") from None
+            raise InputError(f"{file} is not a file of weights: {first_line(error)}") from None
     return shapes
 
 

@@ -129,7 +129,9 @@ def test_labels_that_mean_no_label_can_be_listed(tmp_path):
     assert dataset.label_names == ("a", "b")
     assert dataset.dropped["train rows without a label"] == 6
     message = load_error(path, unlabelled="-,c")
-    assert "unlabelled='c' is the label of no row; there is '-', '?', 'a', 'b'" in message
+    assert (
+        "unlabelled='c' is not the label of any row; the labels are '-', '?', 'a', 'b'" in message
+    )
 
 
 def test_the_name_of_a_class_goes_before_the_number_of_another(tmp_path):
@@ -150,14 +152,14 @@ def test_a_label_with_a_comma_can_be_left_out(tmp_path):
 def test_measurements_as_labels_are_pointed_out(tmp_path):
     grades = [f"{n / 10:.1f}" for n in range(51)] * 2
     (note,) = load(labelled(tmp_path, grades, ending="csv")).notes
-    assert note.startswith("the labels are 51 numbers with fractions, such as 0 and 0.1")
+    assert note.startswith("the labels are 51 fractional numbers, such as 0 and 0.1")
     assert load(labelled(tmp_path / "b", ["0.5", "1.0"] * 3, ending="csv")).notes == ()
 
 
 def test_very_many_labels_that_look_alike_are_a_few_sentences(tmp_path):
     labels = [f"{letter}{n}" for n in range(40) for letter in "aA"] * 2
     notes = load(labelled(tmp_path, labels, ending="csv")).notes
-    assert len(notes) == 6 and notes[-1] == "35 more groups of labels differ so"
+    assert len(notes) == 6 and notes[-1] == "35 more groups of labels differ in the same way"
 
 
 def test_a_class_can_be_left_out_by_its_name(tmp_path):
@@ -169,10 +171,10 @@ def test_a_class_can_be_left_out_by_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (("Sports", "sports ", "news"), "labels 'Sports' and 'sports ' differ by"),
-        (("a b", "a  b", "c"), "labels 'a  b' and 'a b' differ by"),
-        (("é", "e\u0301", "c"), "labels 'e\u0301' and 'é' differ by"),
-        (("A", "a", " A"), "labels ' A' and 'A' and 'a' differ by"),
+        (("Sports", "sports ", "news"), "labels 'Sports' and 'sports ' differ only by"),
+        (("a b", "a  b", "c"), "labels 'a  b' and 'a b' differ only by"),
+        (("é", "e\u0301", "c"), "labels 'e\u0301' and 'é' differ only by"),
+        (("A", "a", " A"), "labels ' A' and 'A' and 'a' differ only by"),
     ],
 )
 def test_labels_that_look_alike_are_pointed_out(tmp_path, labels, said):

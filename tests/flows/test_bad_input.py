@@ -345,7 +345,7 @@ def test_a_device_that_is_not_there(refused, made, step):
         ("search", {"storage": "here"}, ("no SQLAlchemy URL",)),
         ("search", {"datasets": "assistant?epoch=1"}, ("no parameter 'epoch'", "epochs")),
         ("search", {"datasets": "assistant?epochs=x"}, ("epochs", "'x'")),
-        ("search", {"datasets": "nowhere/at/all"}, ("nowhere/at/all is no directory",)),
+        ("search", {"datasets": "nowhere/at/all"}, ("nowhere/at/all is not a directory",)),
     ],
 )
 def test_a_name_or_a_number_that_is_not_possible(refused, made, step, parameters, expected):

@@ -44,7 +44,7 @@ def said(name: str) -> str:
 
 
 PIP = f"{sys.executable} -m pip"
-AGAIN = f"install it again: {PIP} install -c {ROOT}/constraints.txt --force-reinstall"
+AGAIN = f"reinstall it: {PIP} install -c {ROOT}/constraints.txt --force-reinstall"
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_what_a_package_imports_only_because_it_is_there_may_go(here):
     install(here, "fake_vision", "raise RuntimeError('operator does not exist')")
     assert said("fake_model") == (
         "fake_vision 9.9 cannot be imported (RuntimeError: operator does not exist); it is not "
-        "needed here, fake_model imports it because it is installed: "
-        f"{PIP} uninstall fake_vision, or install a version of it that fits"
+        "needed here, but fake_model imports it because it is installed: "
+        f"{PIP} uninstall fake_vision, or install a compatible version"
     )
 
 
@@ -94,8 +94,8 @@ def test_what_goes_is_what_was_imported_for_nothing_and_not_what_that_needs(here
     install(here, "fake_kernel", "raise RuntimeError('other CUDA')")
     assert said("fake_model") == (
         "fake_kernel 9.9 cannot be imported (RuntimeError: other CUDA); this is for fake_fast, "
-        "which is not needed here, fake_model imports it because it is installed: "
-        f"{PIP} uninstall fake_fast, or install a version of it that fits"
+        "which is not needed here, but fake_model imports it because it is installed: "
+        f"{PIP} uninstall fake_fast, or install a compatible version"
     )
 
 
@@ -117,7 +117,7 @@ def test_a_directory_that_no_package_brought_is_told(here):
     reason = "ImportError: cannot import name 'gone' from 'json'"
     found = said("fake")
     assert found.startswith(f"fake ({here}/fake/__init__.py) cannot be imported ({reason}")
-    assert found.endswith("no installed package has it: take it off the path, or rename it")
+    assert found.endswith("no installed package has it: remove it from the path, or rename it")
 
 
 def test_a_package_that_is_not_installed_is_told(here):
@@ -134,7 +134,7 @@ def test_a_name_that_a_package_does_not_have_is_told(here):
     with pytest.raises(ImportError) as caught:
         from fake import gone  # noqa: F401  # pyright: ignore[reportMissingImports]
     found = packages.unusable(caught.value)
-    assert found.startswith("fake 9.9 does not fit (ImportError: cannot import name 'gone' from")
+    assert found.startswith("fake 9.9 is incompatible (ImportError: cannot import name 'gone' from")
     assert found.endswith(f"{AGAIN} fake")
 
 
@@ -145,7 +145,8 @@ def test_what_a_package_misses_later_is_told(here):
     with pytest.raises(ImportError) as caught:
         fake.load()
     assert packages.unusable(caught.value) == (
-        "fake 9.9 lacks what it needs here (ImportError: Load needs the fast library); install that"
+        "fake 9.9 lacks a package that it needs here (ImportError: Load needs the fast "
+        "library); install that"
     )
 
 
@@ -154,7 +155,7 @@ def test_a_module_that_python_was_built_without_is_told(here, monkeypatch):
     monkeypatch.setitem(sys.modules, "_lzma", None)
     install(here, "fake", "import _lzma")
     assert said("fake") == (
-        f"the Python of {sys.executable} has no module '_lzma', which fake 9.9 needs; take a "
+        f"the Python of {sys.executable} has no module '_lzma', which fake 9.9 needs; use a "
         "Python that was built with it"
     )
 
@@ -181,9 +182,11 @@ def test_a_file_in_the_way_of_a_package_is_named_and_not_the_package(here, monke
     exec(use, {"__name__": "tests.code"})
     del sys.modules["fake"]
     monkeypatch.syspath_prepend(here / "shadow")
-    right = f"fake is taken from {here}/shadow/fake.py, not from the installed 9.9: rename it or "
+    right = (
+        f"fake is imported from {here}/shadow/fake.py, not from the installed 9.9: rename it or "
+    )
     for place, way_out in (
-        (f"{here}/shadow", "take it off PYTHONPATH"),
+        (f"{here}/shadow", "remove it from PYTHONPATH"),
         ("", "start the command in another directory"),
     ):
         monkeypatch.setenv("PYTHONPATH", place)
@@ -200,7 +203,9 @@ def test_a_file_in_the_way_is_named_whoever_imports_it(here, monkeypatch):
     (here / "shadow/fake.py").write_text("x = 1")
     monkeypatch.syspath_prepend(here / "installed")
     monkeypatch.syspath_prepend(here / "shadow")
-    assert said("fake_model").startswith(f"fake is taken from {here}/shadow/fake.py, not from the")
+    assert said("fake_model").startswith(
+        f"fake is imported from {here}/shadow/fake.py, not from the"
+    )
 
 
 def test_a_file_in_the_way_of_a_module_of_python_is_named(here, monkeypatch):
@@ -210,7 +215,7 @@ def test_a_file_in_the_way_of_a_module_of_python_is_named(here, monkeypatch):
     with pytest.raises(ImportError) as caught:
         exec("from wave import Wave_read", {"__name__": "tests.code"})
     assert packages.unusable(caught.value).startswith(
-        f"wave is taken from {here}/wave.py, not from Python itself: rename it or "
+        f"wave is imported from {here}/wave.py, not from Python itself: rename it or "
     )
     del sys.modules["wave"]
 
@@ -360,8 +365,8 @@ def test_a_command_says_one_sentence_of_a_vision_library_for_another_torch(tmp_p
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
         "influence: torchvision 9.9 cannot be imported (RuntimeError: operator torchvision::nms "
-        "does not exist); it is not needed here, transformers imports it because it is installed: "
-        f"{PIP} uninstall torchvision, or install a version of it that fits"
+        "does not exist); it is not needed here, but transformers imports it because it is "
+        f"installed: {PIP} uninstall torchvision, or install a compatible version"
     )
     assert "Traceback" not in done.stderr
 

@@ -645,7 +645,7 @@ def test_a_dataset_whose_name_is_not_utf_8_is_refused_only_where_it_would_be_sto
     with pytest.raises(InputError, match=r"^dataset is '.*b\\xfcro', which is not UTF-8, and MLf"):
         train.main(TrainStep(**given))
     assert MlflowClient().search_runs(["0"]) == []
-    with pytest.raises(InputError, match="is no directory"):
+    with pytest.raises(InputError, match="is not a directory"):
         train.main(TrainStep(**given, track=False))
 
 

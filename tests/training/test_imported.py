@@ -99,7 +99,10 @@ def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_
     [
         (lambda at: shutil.rmtree(at), "no directory"),
         (lambda at: [shutil.rmtree(path) for path in at.iterdir()], "holds no checkpoints"),
-        (lambda at: next(at.glob("*/*.safetensors")).rename(at / "w.bin"), "no weights as safe"),
+        (
+            lambda at: next(at.glob("*/*.safetensors")).rename(at / "w.bin"),
+            "no safetensors weights",
+        ),
         (lambda at: shutil.copytree(next(at.glob("checkpoint-*")), at / "step-16"), "same step"),
     ],
 )
@@ -202,7 +205,7 @@ def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
     ]
     (said,) = trainer_output.describe(tmp_path, found)
     assert said.startswith(
-        "no learning rate, by which TracIn weighs them, is noted at step 8, 16, 32,"
+        "no learning rate, by which TracIn weights checkpoints, is recorded at step 8, 16, 32,"
     )
 
 
@@ -212,7 +215,7 @@ def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), linear)), 3, 9.0)
     assert rates(found) == pytest.approx([1 - (step - 1) / 64 for step in range(8, 65, 8)])
     assert (
-        "from the line through those noted at other steps"
+        "from a line through those recorded at other steps"
         in trainer_output.describe(tmp_path, found)[0]
     )
 
@@ -221,13 +224,15 @@ def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
 def test_one_rate_alone_is_that_of_all_and_it_is_said(tmp_path, logged):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
     assert rates(found) == [0.5] * 8
-    assert "from the nearest of those noted at other" in trainer_output.describe(tmp_path, found)[0]
+    assert (
+        "from the nearest of those recorded at other" in trainer_output.describe(tmp_path, found)[0]
+    )
 
 
 def test_without_any_rate_noted_all_weigh_alike_and_it_is_said(tmp_path):
     found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
     assert rates(found) == [0.25] * 8
-    said = "no learning rate is noted beside any checkpoint: TracIn weighs all alike, with 0.25"
+    said = "no learning rate is recorded beside any checkpoint: TracIn weights all equally, by 0.25"
     assert trainer_output.describe(tmp_path, found) == [said]
 
 
@@ -249,7 +254,7 @@ def test_models_beside_the_checkpoints_are_left_aside_and_named(tmp_path):
     assert [one.step for one in found] == [8, 16, 24, 32]
     assert [one.epoch for one in found] == [1, 2, 3, 4]
     (said,) = trainer_output.describe(tmp_path, found)
-    assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are left aside")
+    assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are ignored")
 
 
 def test_a_checkpoint_without_notes_takes_its_epoch_from_those_with_some(tmp_path):
@@ -316,7 +321,7 @@ def of_seeds(steps: int) -> dict[str, dict]:
                 "checkpoint-8": {"global_step": 8, "epoch": 2},
                 "checkpoint-9": {"global_step": 9, "epoch": 1},
             },
-            "not of one training: step 9 is of epoch 1, but step 8 of 2",
+            "not from one training: step 9 is of epoch 1, but step 8 of 2",
         ),
         (
             {f"{run}-{step}": None for run in ("a1-step", "a2-step") for step in (8, 16)},
@@ -339,7 +344,7 @@ def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, datas
     with pytest.raises(InputError, match="numbers its classes weather, music, timer"):
         import_from(at, dataset, tmp_path / "work")
     found = trainer_output.find(at, 2, 1e-3)
-    with pytest.raises(InputError, match="3 classes apart, but the dataset has 2"):
+    with pytest.raises(InputError, match="has 3 classes, but the dataset has 2"):
         trainer_output.check_labels(found, ["no", "yes"])
 
 

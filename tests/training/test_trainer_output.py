@@ -105,7 +105,7 @@ def test_the_tokenizer_may_be_beside_any_checkpoint_or_above_all(tmp_path, folde
 def test_without_a_tokenizer_a_model_from_scratch_is_not_taken_for_theirs(folder, dataset, model):
     for file in folder.glob("*/tokenizer*"):
         file.unlink()
-    said = f"have no tokenizer, and model={model} cannot be theirs; give model="
+    said = f"have no tokenizer, and model={model} is not theirs; give model="
     refused(folder, dataset, said, model=model)
 
 
@@ -132,7 +132,7 @@ def shuffle(folder: Path, seed: int) -> None:
 def test_the_tokenizer_of_another_model_is_refused(folder, dataset, seed):
     """Some of these beat chance, or do in another order: a word is always the same other one."""
     shuffle(checkpoints(folder)[-1], seed)
-    refused(folder, dataset, "guesses would 3.*give the tokenizer and the dataset")
+    refused(folder, dataset, "guessing would fit 3.*give the tokenizer and the dataset")
 
 
 def test_two_tokenizers_are_refused(folder, dataset):
@@ -187,7 +187,7 @@ def test_names_that_are_not_those_of_the_dataset_leave_it_to_the_predictions(
 @pytest.mark.parametrize("names", [("timer", "music", "weather"), ("a", "Music", "c")])
 def test_names_of_the_dataset_at_other_places_are_refused(folder, dataset, names):
     rename(folder, names)
-    refused(folder, dataset, f"numbers its classes {', '.join(names)}, the dataset music")
+    refused(folder, dataset, f"numbers its classes {', '.join(names)}, but the dataset music")
 
 
 def rename(folder: Path, names: tuple[str, ...]) -> None:
@@ -212,9 +212,9 @@ def other_losses(first: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (other_weights, r"not of one training: bert.encoder.layer.1.* and missing"),
-        (other_losses, "not of one training.*loss of 0.9 and of 1.0 at step 8"),
-        (lambda at: (at / "model.safetensors").write_bytes(b"x" * 99), "no file of weights"),
+        (other_weights, r"not from one training: bert.encoder.layer.1.* and missing"),
+        (other_losses, "not from one training.*loss of 0.9 and of 1.0 at step 8"),
+        (lambda at: (at / "model.safetensors").write_bytes(b"x" * 99), "is not a file of weights"),
     ],
 )
 def test_checkpoints_that_are_not_of_one_training_are_refused(
@@ -240,7 +240,7 @@ NO_LOSSES: dict = {"log_history": []}
 def test_checkpoints_of_trainings_of_another_plan_are_refused(folder, dataset, name, one, other):
     """A short training leaves those of a longer one before it in the folder of both."""
     plan(folder, {name: other}, {name: one}, losses=False)
-    refused(folder, dataset, f"not of one training: .* note {name}={other} and {one}; keep")
+    refused(folder, dataset, f"not from one training: .* note {name}={other} and {one}; keep")
 
 
 def test_a_training_that_resumed_for_longer_is_one(tmp_path, folder, dataset):
@@ -254,7 +254,7 @@ def test_checkpoints_that_noted_other_learning_rates_are_refused(folder, dataset
         noted = [{"step": 4, "learning_rate": rate}]
         state = {"epoch": int(path.name.split("-")[1]), "log_history": noted}
         (path / trainer_output.STATE).write_text(json.dumps(state))
-    refused(folder, dataset, "not of one training: .* a rate of 0.1 and of 0.2 at step 4")
+    refused(folder, dataset, "not from one training: .* a rate of 0.1 and of 0.2 at step 4")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -265,7 +265,11 @@ def test_a_checkpoint_of_a_training_that_diverged_is_named(folder, dataset, valu
     with torch.no_grad():
         next(model.get_submodule("classifier").parameters())[1, 2] = value
     classifier.save(model, first)
-    refused(folder, dataset, f"{first.name} holds weights that are no finite.*of classifier.weight")
+    refused(
+        folder,
+        dataset,
+        f"{first.name} holds weights that are NaN or infinite, in classifier.weight",
+    )
 
 
 def test_large_weights_are_finite(tmp_path, folder, dataset):
@@ -280,9 +284,8 @@ def test_large_weights_are_finite(tmp_path, folder, dataset):
 def test_what_has_no_effect_on_an_import_is_said(tmp_path, folder, dataset, capsys):
     parameters = {"runs": 3, "checkpoints": 2, "checkpoint_every": 5}
     train(dataset, tmp_path / "work", import_from=str(folder), **parameters)
-    said = (
-        "runs=3, checkpoints=2, checkpoint_every=5 has no effect: import_from takes what is there"
-    )
+    unused = "runs=3, checkpoints=2, checkpoint_every=5 has no effect"
+    said = f"{unused}: import_from takes one finished run"
     assert said in capsys.readouterr().err
     train(dataset, tmp_path / "usual", import_from=str(folder), checkpoints=10)
     assert "has no effect" not in capsys.readouterr().err
@@ -292,7 +295,7 @@ def test_a_model_left_aside_is_named(tmp_path, folder, dataset, capsys):
     last = checkpoints(folder)[-1]
     shutil.copytree(last, folder / f"{last.name}-best")
     train(dataset, tmp_path / "work", import_from=str(folder))
-    assert f"{last.name}-best in {folder} is left aside: only" in capsys.readouterr().err
+    assert f"{last.name}-best in {folder} is ignored: only" in capsys.readouterr().err
 
 
 def test_a_checkpoint_at_the_start_is_accepted_beside_one_that_has_learned(
@@ -316,14 +319,14 @@ def test_a_checkpoint_that_has_learned_nothing_is_refused(folder, dataset):
 def test_a_folder_of_adapters_is_refused(folder, dataset):
     for path in checkpoints(folder):
         (path / "config.json").rename(path / "adapter_config.json")
-    refused(folder, dataset, "holds an adapter, which is no model by itself")
+    refused(folder, dataset, "holds an adapter, not a whole model")
 
 
 def test_what_will_be_retrained_instead_is_said(tmp_path, folder, dataset, capsys):
     train(dataset, tmp_path / "one", import_from=str(folder))
     assert "retrainings" not in capsys.readouterr().err
     train(dataset, tmp_path / "two", import_from=str(folder), layers=0)
-    assert "retrainings will be of model=tiny, from scratch" in capsys.readouterr().err
+    assert "retrainings will use model=tiny, from scratch" in capsys.readouterr().err
 
 
 def test_an_import_with_another_tokenizer_is_another_training(tmp_path, folder, dataset):
@@ -430,7 +433,10 @@ def test_a_model_to_retrain_gets_the_order_of_the_dataset_as_well(tmp_path, fold
     [
         (("LABEL_0", "LABEL_1", "LABEL_2"), "of 100% with its classes read as weather, music, "),
         (("a", "b", "c"), "of 100% with its classes read as weather, music, timer "),
-        (("weather", "b", "c"), "model '.*' numbers its classes weather, b, c, the dataset music,"),
+        (
+            ("weather", "b", "c"),
+            "model '.*' numbers its classes weather, b, c, but the dataset music,",
+        ),
         (NAMES, "of 100% with its classes read as weather, music, timer "),
     ],
 )

@@ -1,7 +1,7 @@
 """One file becomes a table: Parquet, CSV, TSV or JSON, compressed or not, as it stands.
 
 pandas would guess types, take a surplus column for an index, fill short lines and turn texts that
-look like dates or missing values into such; here a text stays the text that the file holds.
+look like dates or missing values into those; here a text stays as it is in the file.
 """
 
 import bz2
@@ -108,10 +108,10 @@ def _read_csv(path: Path) -> Rows:
 
 
 def _read_tsv(path: Path) -> Rows:
-    """Read a table separated by tabs, in which a quote may be a letter like any other.
+    """Read a table separated by tabs, in which a quote may be an ordinary character.
 
     A quote that merely begins a text would swallow all lines up to the next one. Where quotes do
-    not fit, and every line by itself has all its fields, they are taken as they stand.
+    not fit, and every line by itself has all its fields, they are read literally.
     """
     try:
         table = _Delimited(path, "\t").table()
@@ -126,7 +126,10 @@ def _read_tsv(path: Path) -> Rows:
         if table is None:
             raise error from None  # type: ignore[misc]
         return Rows(table.frame, {})
-    note = f"{path.name}: quotes are taken as letters, because they do not enclose whole fields"
+    note = (
+        f"{path.name}: quotes are read as ordinary characters, because they do not enclose whole "
+        "fields"
+    )
     return Rows(plain.frame, {}, (note,))
 
 
@@ -184,13 +187,13 @@ class _Delimited:
         return _Table(frame.loc[:, named], swallowed)  # a spreadsheet's empty columns have no names
 
     def _check(self, header: list[str]) -> None:
-        """Raise ValueError for a header that tells of another encoding or separator."""
+        """Raise ValueError for a header that indicates another encoding or separator."""
         if "\0" in "".join(header):
             raise ValueError("it holds zero bytes, as UTF-16 does; save it as UTF-8")
         inside = [mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]]
         if inside:
             raise ValueError(
-                f"its header is one field, {header[0]!r}, so that it seems to be separated by "
+                f"its header is one field, {header[0]!r}, so it seems to be separated by "
                 f"{SEPARATORS[inside[0]]}, not by {SEPARATORS[self.separator]}; save it as .csv "
                 "with commas or as .tsv with tabs"
             )
@@ -261,7 +264,9 @@ def _arrays(text: str) -> list[dict]:
             line = text.count("\n", 0, getattr(error, "pos", 0)) + 1
             raise ValueError(f"line {line} is not JSON ({getattr(error, 'msg', error)})") from error
         if not isinstance(found, list):
-            raise ValueError(f"line {text.count(chr(10), 0, at) + 1} is no array, as the first is")
+            raise ValueError(
+                f"line {text.count(chr(10), 0, at) + 1} is not an array, although the first is"
+            )
         elements += found
         at = next((place for place in range(at, len(text)) if not text[place].isspace()), len(text))
     suspect = "\\ud" in text.lower()
@@ -279,7 +284,7 @@ def _checked(record: Any, where: str, suspect: bool) -> dict:
     if not isinstance(record, dict):
         raise ValueError(f"{where} is not a JSON object")
     if suspect and SURROGATE.search(json.dumps(record, ensure_ascii=False)):
-        raise ValueError(f"{where} holds half of a pair of surrogates, surrogates not allowed")
+        raise ValueError(f"{where} holds half of a surrogate pair; surrogates are not allowed")
     return record
 
 
@@ -349,7 +354,7 @@ def _open(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _open_text(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
-    """Open a file of UTF-8; a byte that is none raises ValueError with its line."""
+    """Open a file of UTF-8; an invalid byte raises ValueError with its line."""
     with io.TextIOWrapper(_open(path), "utf-8-sig", newline=newline) as file:
         try:
             yield file

@@ -27,7 +27,7 @@ NUMBERED = re.compile(r"(?P<name>.+?)[-_.](?P<number>\d+)")
 BESIDE = ("dataset.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json")
 BESIDE = (*BESIDE, "state.json")
 TEXTS = (".md", ".gitattributes", ".py", ".yaml", ".yml", ".lock")  # beside data, and never data
-REPEATED = 0.1  # share of the rows of several files that may stand in more than one of them
+REPEATED = 0.1  # share of the rows of several files that may appear in more than one of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +199,7 @@ def _joined(name: str, parts: Mapping[Path, Rows]) -> Rows:
         if missing and "json" not in split_name(path.name)[1]:
             raise InputError(
                 f"{path} and {first.name} are parts of {name} with different columns, one of them "
-                f"without {listed(map(repr, sorted(missing, key=str)))}; give both the same"
+                f"without {listed(map(repr, sorted(missing, key=str)))}; give both the same columns"
             )
         if part.class_names != one.class_names:
             raise InputError(f"{path} and {first.name} number the classes of {name} differently")
@@ -209,7 +209,7 @@ def _joined(name: str, parts: Mapping[Path, Rows]) -> Rows:
     repeated = _repeated([part.table for part in parts.values()])
     if repeated > REPEATED:
         notes.append(
-            f"{repeated:.0%} of the rows of {name} stand in more than one of its {len(parts)} "
+            f"{repeated:.0%} of the rows of {name} appear in more than one of its {len(parts)} "
             f"files: if these are folds, name one with {name}_split"
         )
     table = pd.concat([part.table for part in parts.values()], ignore_index=True)
@@ -217,7 +217,7 @@ def _joined(name: str, parts: Mapping[Path, Rows]) -> Rows:
 
 
 def _repeated(tables: Sequence[pd.DataFrame]) -> float:
-    """Return the share of the rows that stand in more than one table."""
+    """Return the share of the rows that appear in more than one table."""
     columns = sorted(set.intersection(*(set(table.columns) for table in tables)), key=str)
     hashes = [
         pd.util.hash_pandas_object(table[columns].astype("str"), index=False) for table in tables

@@ -22,8 +22,8 @@ TAKEN = "a folder, a pandas.DataFrame, a datasets.Dataset, or a mapping of split
 def splits(data: Any) -> dict[str, pa.Table]:
     """Return the splits of data in memory, by name; a single table is train.
 
-    A datasets.Dataset keeps the names of its classes. Raises InputError for what is no table, and
-    for columns that Parquet cannot hold.
+    A datasets.Dataset keeps the names of its classes. Raises InputError for anything but tables,
+    and for columns that Parquet cannot hold.
     """
     tables = dict(data) if isinstance(data, Mapping) else {TRAIN: data}
     if not tables:
@@ -81,7 +81,7 @@ def _table(split: str, data: Any) -> pa.Table:
         features = {"info": {"features": data.features.to_dict()}}
         return table.replace_schema_metadata({"huggingface": json.dumps(features)})
     if not isinstance(data, pd.DataFrame):
-        raise InputError(f"{split} is no table but a {type(data).__name__}; give {TAKEN}")
+        raise InputError(f"{split} is not a table but a {type(data).__name__}; give {TAKEN}")
     named = data.set_axis([str(name) for name in data.columns], axis=1)
     if named.columns.has_duplicates:
         twice = named.columns[named.columns.duplicated()][0]

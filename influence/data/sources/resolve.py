@@ -81,7 +81,7 @@ def _splits(
         return _directory(path.resolve(), train)
     if path.exists() or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", dataset):
         given = f"{path.absolute()}{' (a file)' if path.is_file() else ''}" if dataset else "''"
-        raise InputError(f"dataset {given} is no directory; give {POSSIBLE}")
+        raise InputError(f"dataset {given} is not a directory; give {POSSIBLE}")
     return _of_rows(_hub(dataset, config))
 
 
@@ -111,7 +111,9 @@ def _assistant(size: str, seed: int) -> dict[str, Callable[[], Rows]]:
     from influence.data.sources import assistant
 
     if size and not (size.isdecimal() and int(size)):
-        raise InputError(f"dataset 'assistant:{size}': {size!r} is no number of examples above 0")
+        raise InputError(
+            f"dataset 'assistant:{size}': {size!r} is not a number of examples above 0"
+        )
     frames = assistant.generate(**({"size": int(size)} if size else {}), seed=seed)
     return {split: lambda rows=rows: Rows(rows, {}) for split, rows in frames.items()}
 
@@ -127,7 +129,7 @@ def _hub(dataset: str, config: str) -> dict[str, Callable[[], Rows]]:
     except Exception as error:  # the hub's client raises a dozen types without a common parent
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise InputError(
-            f"dataset {dataset!r} is no directory ({Path(dataset).absolute()}) and did not load"
+            f"dataset {dataset!r} is not a directory ({Path(dataset).absolute()}) and did not load"
             f" from the hub ({type(error).__name__}: {reason}); check name, dataset_config and"
             f" network, or give {POSSIBLE}"
         ) from error
@@ -182,7 +184,7 @@ def _roles(
             name = roles["validation"]
             hint = f" (test_split={name} tests on {name} and cuts another one from train)"
         elif len(there) == 1:
-            hint = "; it has one split alone, so give train and test rows in files of their own"
+            hint = "; it has only one split; put train and test rows in separate files"
         raise InputError(
             f"dataset {dataset!r} has no split {test!r}, only {shown}; name one with test_split"
             + hint

@@ -63,7 +63,7 @@ def test_arrays_of_appended_batches_are_all_read(tmp_path):
     (tmp_path / "train.jsonl").write_text(batches[0] + "\nxx{{{\n")
     assert "line 2 is not JSON" in refused(tmp_path / "train.jsonl")
     (tmp_path / "train.jsonl").write_text(batches[0] + '\n{"text": "a"}\n')
-    assert "line 2 is no array, as the first is" in refused(tmp_path / "train.jsonl")
+    assert "line 2 is not an array, although the first is" in refused(tmp_path / "train.jsonl")
 
 
 def test_what_a_spreadsheet_adds_is_no_data(tmp_path):
@@ -83,7 +83,7 @@ def test_what_a_spreadsheet_adds_is_no_data(tmp_path):
         ('[{"text": "a"},\n{"text": }]', "line 2 is not JSON"),
         ('[{"text": "a"},\n{"text": "b"}', "line 2 is not JSON"),
         ('[{"text": "a"}, 3]', "nor does it begin an array of objects: element 2 is int"),
-        ('[{"text": "a"},\n{"text": "\\ud83d"}]', "element 2 holds half of a pair"),
+        ('[{"text": "a"},\n{"text": "\\ud83d"}]', "element 2 holds half of a surrogate pair"),
         ('{"data": [{"text": "a"}], "version": 1}\n', None),  # one example as far as one can know
         (
             '{\n"data": [{"text": "a"}],\n"version": 1}',
@@ -220,7 +220,8 @@ def test_quotes_of_a_tsv_that_do_not_enclose_fields_are_letters(tmp_path, lines)
     assert rows.table["text"].tolist() == [line.split("\t")[0] for line in lines]
     assert rows.table["label"].tolist() == [line.split("\t")[1] for line in lines]
     assert rows.notes == (
-        "train.tsv: quotes are taken as letters, because they do not enclose whole fields",
+        "train.tsv: quotes are read as ordinary characters, because they do not enclose "
+        "whole fields",
     )
 
 

@@ -69,8 +69,8 @@ def test_a_json_text_may_hold_unicode_line_separators(tmp_path):
         ("train.jsonl", b'{"text": "a"}\n{"text": \n', "line 2 is not JSON"),
         ("train.jsonl", b"[1]\n", "line 1 is not a JSON object"),
         ("train.jsonl", b"\xff\n", "can't decode byte 0xff"),
-        ("train.jsonl", b'{"text": "\\ud83d", "label": 0}\n', "surrogates not allowed"),
-        ("train.jsonl", b'{"text": 1, "label": "\\uD83D"}\n', "surrogates not allowed"),
+        ("train.jsonl", b'{"text": "\\ud83d", "label": 0}\n', "surrogates are not allowed"),
+        ("train.jsonl", b'{"text": 1, "label": "\\uD83D"}\n', "surrogates are not allowed"),
         ("train.jsonl", b"[" * 100_000, "line 1 is not JSON"),
         ("train.jsonl", b'{"text": "a", "label": ' + b"9" * 5000 + b"}", "line 1 is not JSON"),
         ("train.parquet", b"", "0 bytes"),
@@ -443,7 +443,7 @@ def test_folds_that_share_their_rows_are_pointed_out(tmp_path):
         write(tmp_path, "csv", **{f"train_{fold}": rows[rows.index % 5 != fold]})
         write(tmp_path, "csv", **{f"test_{fold}": rows[rows.index % 5 == fold]})
     (note,) = [note for note in load(str(tmp_path)).notes if "folds" in note]
-    assert note.startswith("100% of the rows of train stand in more than one of its 5 files")
+    assert note.startswith("100% of the rows of train appear in more than one of its 5 files")
     one = load(str(tmp_path), train_split="train_2", test_split="test_2")
     assert len(one.test) == 10 and not any("folds" in note for note in one.notes)
 
@@ -465,7 +465,7 @@ def test_parts_may_be_empty_and_objects_may_lack_what_is_missing(tmp_path):
 
 
 def test_one_split_alone_shows_what_is_needed(tmp_path):
-    assert "train and test rows in files of their own" in load_error(
+    assert "put train and test rows in separate files" in load_error(
         write(tmp_path, data=examples(9))
     )
 
