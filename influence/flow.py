@@ -151,7 +151,9 @@ def load(
 def _stored(called: Command, values: dict[str, Any]) -> dict[str, Any]:
     """Write a dataset in memory into the workdir, once, and name it by the folder that it got."""
     data = values.get("dataset", "")
-    if isinstance(data, str | os.PathLike):
+    if isinstance(data, str | os.PathLike) or not any(
+        field.name == "dataset" for field in called.fields
+    ):
         return values
     from influence.data.sources import memory
 

@@ -15,13 +15,11 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from torch import nn
 
 from influence.config.parameters import FitConfig, TrainConfig
 from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
 from influence.errors import InputError, first_line
-from influence.models import classifier, tokenizers
 from influence.runtime import store
 from influence.trace.trace import Checkpoint
 
@@ -97,12 +95,14 @@ def write_tokenizer(tokenizer, directory: Path) -> None:
         tokenizer.save_pretrained(temporary)
 
 
-def write_checkpoint(model: nn.Module, step: int, run: Path, directory: Path) -> None:
+def write_checkpoint(model: Any, step: int, run: Path, directory: Path) -> None:
     """Leave a checkpoint in the folder of its run, the tokenizer in `directory` beside it as links.
 
     So `transformers.pipeline("text-classification", folder)` opens it.
     """
     at = checkpoint_folder(run, step)
+    from influence.models import classifier  # torch, which plans and records do without
+
     classifier.save(model, at)
     for file in (directory / TOKENIZER).iterdir():
         store.link(file, at / file.name)
@@ -223,6 +223,8 @@ class Training(Result):
     @cached_property
     def tokenizer(self):
         """The tokenizer of the model, as transformers opens it."""
+        from influence.models import tokenizers
+
         return tokenizers.open_tokenizer(self.directory / TOKENIZER)
 
     def checkpoint(self, step: int, run: int = 0) -> Path:

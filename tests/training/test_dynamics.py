@@ -21,6 +21,7 @@ from influence.errors import InputError
 from influence.models import tokenizers
 from influence.runtime import engine as cluster
 from influence.runtime import store
+from influence.scoring.result import Scores
 from influence.training import dynamics
 from influence.training.result import Training
 from tests.helpers import steps, tiny
@@ -140,10 +141,12 @@ def test_what_was_read_from_dynamics_can_be_sampled_from(scored, dataset, tmp_pa
     training = import_from(scored / "export/cartography", dataset, tmp_path)
     made = score(training, "aum", tmp_path)
     config = SampleStep(scores=str(made), arm="aum:easy", workdir=str(tmp_path), **HERE)
-    assert store.read_manifest(run(steps.sample, config, made), "sample")["arm"] == "aum:easy"
+    assert (
+        store.read_manifest(run(steps.sample, config, Scores(made)), "sample")["arm"] == "aum:easy"
+    )
     drop = SampleStep(scores=str(made), arm="drop", workdir=str(tmp_path), **HERE)
     with pytest.raises(InputError, match="recall"):
-        run(steps.sample, drop, made)
+        run(steps.sample, drop, Scores(made))
 
 
 def test_dynamics_say_what_they_cannot_give(scored, dataset, tmp_path):
@@ -415,7 +418,7 @@ def test_another_split_can_be_scored_but_not_pruned(trained, tmp_path):
     assert {row["id"] for row in listed} <= set(read.test["id"])
     config = SampleStep(scores=str(made), arm="el2n:easy", workdir=str(tmp_path), **HERE)
     with pytest.raises(InputError, match="scores of the test split"):
-        run(steps.sample, config, made)
+        run(steps.sample, config, Scores(made))
     with pytest.raises(InputError, match="'forgetting' reads observations"):
         score(trained, "forgetting", tmp_path, split="test")
 

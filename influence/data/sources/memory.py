@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from influence.runtime import store
 
 TEST = 0.2  # share of a single table that becomes test
 TRAIN = "train"
+SPLIT = re.compile(r"\w[\w.-]{0,99}")  # what a split may be called: its file has that name
 TAKEN = "a folder, a pandas.DataFrame, a datasets.Dataset, or a mapping of splits to these"
 
 
@@ -28,7 +30,12 @@ def splits(data: Any) -> dict[str, pa.Table]:
     tables = dict(data) if isinstance(data, Mapping) else {TRAIN: data}
     if not tables:
         raise InputError(f"the dataset is an empty mapping; give {TAKEN}")
-    return {str(name): _table(str(name), table) for name, table in tables.items()}
+    for name in tables:
+        if not (isinstance(name, str) and SPLIT.fullmatch(name)):
+            raise InputError(
+                f"a split cannot be called {str(name)[:40]!r}; name it train, validation or test"
+            )
+    return {name: _table(name, table) for name, table in tables.items()}
 
 
 def with_test(tables: Mapping[str, pa.Table], label: str) -> dict[str, pa.Table]:
@@ -60,11 +67,17 @@ def write(tables: Mapping[str, pa.Table], workdir: Path) -> Path:
     digest = _digest(tables)
     directory = Path(workdir).absolute() / "inputs" / digest
     name = f"dataframe-{digest[:8]}"  # the name under which the dataset is shown
-    if not directory.is_dir():
+    if directory.is_dir():
+        return directory / name
+    try:
         with store.replacing(directory) as temporary:
             (temporary / name).mkdir(parents=True)
             for split, table in tables.items():
                 pq.write_table(table, temporary / name / f"{split}.parquet")
+    except (NotADirectoryError, FileNotFoundError, PermissionError) as error:
+        raise InputError(
+            f"{directory.parent} cannot be written ({error.strerror}); choose another workdir"
+        ) from None
     return directory / name
 
 
@@ -88,7 +101,7 @@ def _table(split: str, data: Any) -> pa.Table:
         raise InputError(f"{split} has two columns named {twice!r}; rename one")
     try:
         return pa.Table.from_pandas(_plain(named), preserve_index=False).replace_schema_metadata()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, TypeError, ValueError) as error:
         reason = " ".join(map(str, error.args)).rstrip(".")
         raise InputError(f"{split} cannot be written as Parquet: {reason}") from None
 
@@ -96,7 +109,15 @@ def _table(split: str, data: Any) -> pa.Table:
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose categories are the values that they stand for."""
     categories = [n for n, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
-    return frame.astype({name: frame[name].cat.categories.dtype for name in categories})
+    return frame.assign(**{name: _values(frame[name]) for name in categories})
+
+
+def _values(column: pd.Series) -> pd.Series:
+    """Return the values of a categorical column; whole numbers stay so beside missing ones."""
+    kind = column.cat.categories.dtype
+    if pd.api.types.is_integer_dtype(kind) and column.isna().any():
+        return column.astype("Int64")
+    return column.astype(kind)
 
 
 def _digest(tables: Mapping[str, pa.Table]) -> str:
