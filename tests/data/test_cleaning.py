@@ -116,7 +116,8 @@ def test_a_label_that_train_lacks_is_named_with_split_and_count(tmp_path):
 
 def test_a_label_that_differs_from_one_of_train_by_its_look_alone_is_pointed_out(tmp_path):
     message = load_error(labelled(tmp_path, ["Yes", "No"], test=["yes ", "No"]))
-    assert "the label 'yes ', which no train row has, though 'Yes' differs by case" in message
+    said = "no train row has, though 'Yes' differs only by case or white space"
+    assert f"the label 'yes ', which {said}" in message
 
 
 def test_a_class_without_test_rows_is_noted(tmp_path):
@@ -132,7 +133,7 @@ def test_labels_that_are_no_classes_are_errors(tmp_path):
     assert "holds 0.5" in load_error(labelled(tmp_path / "float", [0.5, 1.5]))
     assert "has one label" in load_error(labelled(tmp_path / "list", [[1, 2], [3]]))
     inexact = [2**60, 2**60 + 1, None]  # are the same float, and have to be floats
-    assert "no class" in load_error(labelled(tmp_path / "huge", inexact, ending="jsonl"))
+    assert "not a class" in load_error(labelled(tmp_path / "huge", inexact, ending="jsonl"))
 
 
 def test_a_column_mislabeled_that_holds_no_truths_is_the_user_s_own(tmp_path):
