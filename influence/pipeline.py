@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from influence.config import studies
+from influence.config.lists import fractions, names
 from influence.config.parameters import (
     DataConfig,
     EvaluateStep,
@@ -18,8 +19,6 @@ from influence.config.parameters import (
     ScoreStep,
     SearchStep,
     TrainStep,
-    fractions,
-    names,
     narrow,
 )
 from influence.config.parser import again, expand
@@ -28,7 +27,6 @@ from influence.errors import choose
 from influence.evaluation import step as evaluation
 from influence.evaluation.result import Curve
 from influence.report import artifacts, search_artifacts
-from influence.report.artifacts import Compared
 from influence.report.compared import Comparison
 from influence.runtime import engine as engines
 from influence.runtime import store
@@ -139,8 +137,7 @@ def study(config: MainStep) -> dict[str, Comparison]:
         for value, one in asked.variants.items():
             name = f"{asked.varied}={value}" if asked.varied else f"{one.dataset} · {one.model}"
             compared[value] = compare(one, engine, name, asked.question)
-        shown = {value: Compared(one.outcome, one.scores) for value, one in compared.items()}
-        artifacts.study(opened, asked, shown, again("main", config))
+        artifacts.study(opened, asked, compared, again("main", config))
     return compared
 
 

@@ -13,13 +13,13 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from influence.config.commands import LISTS, Command, unknown
+from influence.config.lists import names
 from influence.config.parameters import (
     STEPS,
     Config,
     ScoreConfig,
     SearchStep,
     TrainConfig,
-    names,
     required,
 )
 from influence.errors import InputError, hide_password

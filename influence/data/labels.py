@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from influence.config.parameters import names
+from influence.config.lists import names
 from influence.errors import InputError
 
 AUTO = "auto"

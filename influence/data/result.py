@@ -1,8 +1,10 @@
 """What every finished step directory holds: the facts that each step hands on to the next."""
 
+import base64
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -134,3 +136,11 @@ class Result:
     def _tables(self) -> list[pd.DataFrame]:
         """Return what a notebook shows below the one line."""
         return []
+
+
+def as_image(figure: Any, text: str) -> str:
+    """Return a Matplotlib figure as an image of a page; `text` describes it."""
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    data = base64.b64encode(picture.getvalue()).decode()
+    return f'<img alt="{escape(text)}" style="max-width: 100%" src="data:image/png;base64,{data}">'

@@ -1,17 +1,15 @@
 """The directory of an evaluation, written and read: a point per retraining, and their curve."""
 
-import base64
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from influence.data.result import Result
+from influence.data.result import Result, as_image
 from influence.evaluation.intervals import shown
 from influence.sampling.result import Sample, copy_judgement, read_label_errors, read_shares
 
@@ -101,10 +99,6 @@ class Curve(Result):
 
         return pruning_curves(self.summary[self.summary["metric"] == metric], metric)
 
-    def __repr__(self) -> str:
-        """Return the directory, the arm and the number of retrainings."""
-        return f"Curve({str(self.directory)!r}, {self.arm}, {len(self.points)} retrainings)"
-
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the picture and the summary of accuracy, in percent."""
         own = self.summary[self.summary["metric"] == "accuracy"]
@@ -118,15 +112,14 @@ class Curve(Result):
         return f"<p>Test accuracy of <code>{escape(self.arm)}</code></p>{self._image()}{table}"
 
     def _image(self) -> str:
-        """Return the picture as an image of a page, nothing where Matplotlib is not installed."""
+        """Return the picture, nothing where Matplotlib is not installed."""
         try:
-            figure = self.figure()
+            return as_image(self.figure(), "test accuracy over percent pruned")
         except ImportError:
             return ""
-        picture = BytesIO()
-        figure.savefig(picture, format="png", dpi=100)
-        data = base64.b64encode(picture.getvalue()).decode()
-        return f'<img alt="test accuracy over percent pruned" src="data:image/png;base64,{data}">'
+
+    def _facts(self) -> list[str]:
+        return [self.arm, f"{len(self.points)} retrainings"]
 
 
 def write(

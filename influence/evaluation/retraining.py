@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from influence.config.parameters import EvaluateConfig, FitConfig, changed
+from influence.config.lists import changed
+from influence.config.parameters import EvaluateConfig, FitConfig
 from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
@@ -74,13 +75,13 @@ def check(config: EvaluateConfig, source: Result) -> list[str]:
     """
     fit, dataset = retrained(source, config), source.data
     if fit.model in pretrained.SCRATCH:
-        return classifier.check_start(fit, None, dataset.label_names, {})
+        return classifier.started(fit, None, dataset.label_names, {})[1]
     tokenizer = _tokenizer(source, fit)
     if source.task == "nlu":
         check_tokenizer(fit.model, tokenizer)
     read = [name for name in ("text", "text_pair", "label") if name in dataset.columns("train")]
     splits = {split: dataset.read(split, read) for split in SPLITS}
-    return classifier.check_start(fit, tokenizer, dataset.label_names, splits)
+    return classifier.started(fit, tokenizer, dataset.label_names, splits)[1]
 
 
 def inputs(config: EvaluateConfig, source: Result) -> dict[str, str]:

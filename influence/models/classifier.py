@@ -49,17 +49,6 @@ def build(
     return _built(config, tokenizer, label_names, seed, head)[0]
 
 
-def check_start(
-    config: ModelConfig,
-    tokenizer,
-    label_names: tuple[str, ...],
-    splits: Mapping[str, pd.DataFrame],
-    unseen: bool = False,
-) -> list[str]:
-    """Check the model that a training starts from, as `started` does; return the notes."""
-    return started(config, tokenizer, label_names, splits, unseen)[1]
-
-
 def started(
     config: ModelConfig,
     tokenizer,

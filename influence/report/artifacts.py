@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Comparison
 from influence.nlu import tables as nlu_tables
+from influence.report.compared import Comparison as Compared
 from influence.runtime.step import Record
 from influence.sampling import arms
 from influence.sampling.arms import AT_EQUAL_STEPS
@@ -28,14 +28,6 @@ from influence.training.result import Training
 
 LONGEST = 5000  # characters of a tag
 LONGEST_NAME = 100  # bytes of the name of a file, of which most file systems take 255
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """The outcome of one comparison, and the scores behind it."""
-
-    comparison: Comparison
-    scores: Scores
 
 
 def train(run: Run, training: Training) -> None:
@@ -181,7 +173,7 @@ def _log_compared(
 
 def study(run: Run, asked: Study, variants: Mapping[str, Compared], command: str) -> None:
     """Log and print the verdicts of a study; if a parameter was varied, a page over its values."""
-    verdicts = {value: one.comparison.said[0] for value, one in variants.items()}
+    verdicts = {value: one.verdict for value, one in variants.items()}
     said = [
         f"{asked.varied}={value}: {one}" if asked.varied else one for value, one in verdicts.items()
     ]
@@ -193,7 +185,7 @@ def study(run: Run, asked: Study, variants: Mapping[str, Compared], command: str
         return
     from influence.report import page as report
 
-    compared = {value: one.comparison for value, one in variants.items()}
+    compared = {value: one.outcome for value, one in variants.items()}
     points = [one.points.assign(**{asked.varied: value}) for value, one in compared.items()]
     run.log_table(pd.concat(points, ignore_index=True), "points")
     scores = {value: one.scores for value, one in variants.items()}

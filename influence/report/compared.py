@@ -1,14 +1,13 @@
 """The record of a comparison: the steps behind it, its verdict, and what a notebook shows of it."""
 
-import base64
 import html
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from influence.data.result import as_image
 from influence.evaluation import verdict
 from influence.evaluation.result import Curve
 from influence.sampling.result import Sample
@@ -79,13 +78,8 @@ class Comparison:
         said = "".join(
             f"<p>{html.escape(sentence)}</p>" for sentence in (self.verdict, *self.notes)
         )
-        picture = io.BytesIO()
-        self.figure().savefig(picture, format="png", dpi=100)
-        encoded = base64.b64encode(picture.getvalue()).decode()
-        return (
-            f'{said}<img alt="Test accuracy over percent pruned" style="max-width: 100%" '
-            f'src="data:image/png;base64,{encoded}"><p>Test accuracy, %</p>{self.table.to_html()}'
-        )
+        picture = as_image(self.figure(), "Test accuracy over percent pruned")
+        return f"{said}{picture}<p>Test accuracy, %</p>{self.table.to_html()}"
 
 
 def _rows(summary: pd.DataFrame) -> list:

@@ -82,11 +82,6 @@ def read_records(directory: Path) -> Iterator[Record]:
         yield Record(**json.loads(line))
 
 
-def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every later step takes over: dataset, label names, recall, task, parameters."""
-    return {name: manifest[name] for name in ("dataset", "label_names", "recall", "task", "fit")}
-
-
 def versions() -> dict[str, str]:
     """Return the versions that numbers depend on."""
     from importlib.metadata import version

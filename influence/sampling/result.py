@@ -125,10 +125,8 @@ class Sample(Result):
         columns = {"percent_pruned": self.percents, "kept": kept, "least_kept_class_share": worst}
         return pd.DataFrame(columns)
 
-    def __repr__(self) -> str:
-        """Return the directory, the arm and the percents pruned."""
-        percents = ", ".join(f"{percent:g}" for percent in self.percents)
-        return f"Sample({str(self.directory)!r}, {self.arm}, {percents} % pruned)"
+    def _facts(self) -> list[str]:
+        return [self.arm, f"{', '.join(f'{percent:g}' for percent in self.percents)} % pruned"]
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what stays at each percent pruned."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence.config.parameters import SampleConfig, SampleStep, fractions, names
+from influence.config.lists import fractions, names
+from influence.config.parameters import SampleConfig, SampleStep
 from influence.data.dataset import Dataset
 from influence.data.storage import Saved
 from influence.errors import InputError

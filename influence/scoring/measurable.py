@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from influence.config.parameters import TrainStep, names
+from influence.config.lists import names
+from influence.config.parameters import TrainStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError, first_line
 from influence.models import compatibility

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from influence import scores
-from influence.config.parameters import ScoreConfig, ScoreStep, names
+from influence.config.lists import names
+from influence.config.parameters import ScoreConfig, ScoreStep
 from influence.errors import InputError, choose
 from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens

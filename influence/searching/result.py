@@ -156,9 +156,8 @@ class Recommendation(Result):
         """All that `recommendation.json` says."""
         return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
 
-    def __repr__(self) -> str:
-        """Return the directory, the percent pruned and the arm."""
-        return f"Recommendation({str(self.directory)!r}, {self.percent_pruned} % by {self.arm})"
+    def _facts(self) -> list[str]:
+        return [f"{self.percent_pruned} % by {self.arm}"]
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict and what the test says."""

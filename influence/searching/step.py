@@ -11,7 +11,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from influence import scores as registry
-from influence.config.parameters import FitConfig, SearchConfig, SearchStep, names
+from influence.config.lists import names
+from influence.config.parameters import FitConfig, SearchConfig, SearchStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import result as curve

@@ -61,7 +61,7 @@ def check_model(
     checkpoints, tokenizer = _checkpoints(config), tokenizer_of(config, dataset)
     if not checkpoints:
         names, splits = dataset.label_names, dataset.splits
-        return None, classifier.check_start(config, tokenizer, names, splits)
+        return None, classifier.started(config, tokenizer, names, splits)[1]
     trainer_output.check_same(checkpoints)
     trainer_output.check_finite(checkpoints)
     last, name = checkpoints[-1].path, f"checkpoint {checkpoints[-1].path}"
@@ -76,7 +76,7 @@ def check_model(
     notes = compatibility.check(name, model, tokenizer, config.max_length, dataset.splits, unseen)
     if config.stack:
         words.check_tokenizer(str(last), tokenizer)
-        notes += classifier.check_start(config, tokenizer, names, dataset.splits, unseen)
+        notes += classifier.started(config, tokenizer, names, dataset.splits, unseen)[1]
     start = Start(f"the checkpoints in {config.import_from}", model, tokenizer)
     fits = _check_predictions(config, last, start, dataset, paired)
     return start, [*notes, fits, *_retrained(config, tokenizer, names, model)]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from influence.config.lists import changed
 from influence.config.parameters import (
     DataConfig,
     FitConfig,
     ModelConfig,
     TrainConfig,
     TrainStep,
-    changed,
     narrow,
 )
 from influence.data import load
@@ -23,7 +23,7 @@ from influence.data.storage import digest_of_rest, remarks, save
 from influence.errors import InputError
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
-from influence.models.classifier import Start, check_start, open_checkpoint, started
+from influence.models.classifier import Start, open_checkpoint, started
 from influence.nlu import stack as nlu
 from influence.nlu import words
 from influence.runtime import store
@@ -160,7 +160,7 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
         )
         if config.task == "nlu":
             words.check_tokenizer(fit.model, tokenizer)
-    check_start(fit, tokenizer, dataset.label_names, dataset.splits)
+    started(fit, tokenizer, dataset.label_names, dataset.splits)
 
 
 def _check_model(

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from influence.config import parameters, parser, render
+from influence.config import lists, parameters, parser, render
 from influence.errors import InputError
 from influence.sampling.step import parse_arms
 
@@ -79,17 +79,17 @@ def test_a_wrong_command_line_is_answered_in_one_sentence(step, arguments, said)
 @pytest.mark.parametrize("text", ["", " , ", "0.1,x", "1", "-0.1", "nan", "0.2,1.5"])
 def test_fractions_that_prune_nothing_sensible_are_refused(text):
     with pytest.raises(InputError):
-        parameters.fractions(text)
+        lists.fractions(text)
 
 
 def test_fractions_are_sorted_and_single():
-    assert parameters.fractions("0.5, 0.1,0.5") == (0.1, 0.5)
+    assert lists.fractions("0.5, 0.1,0.5") == (0.1, 0.5)
 
 
 def test_fractions_that_are_the_same_percent_are_one():
-    assert parameters.fractions("0.5,0.30000000000000004,0.3") == (0.3, 0.5)
-    assert parameters.fractions("0.333333,0.3333331") == (0.333333, 0.3333331)
-    assert [str(value) for value in parameters.fractions("-0.0,0.0007")] == ["0.0", "0.0007"]
+    assert lists.fractions("0.5,0.30000000000000004,0.3") == (0.3, 0.5)
+    assert lists.fractions("0.333333,0.3333331") == (0.333333, 0.3333331)
+    assert [str(value) for value in lists.fractions("-0.0,0.0007")] == ["0.0", "0.0007"]
 
 
 def test_every_parameter_has_a_line_of_help():
@@ -134,15 +134,15 @@ def test_any_query_of_a_dataset_is_a_search_or_bad_input(pairs, path):
 @given(st.one_of(st.text(), st.lists(TYPED).map(",".join)))
 def test_any_list_is_read_or_bad_input(text):
     for read in (
-        parameters.fractions,
+        lists.fractions,
         parse_arms,
-        lambda t: parameters.changed(parameters.FitConfig(), t),
+        lambda t: lists.changed(parameters.FitConfig(), t),
     ):
         try:
             found = read(text)
         except InputError:
             continue
-        if read is parameters.fractions:
+        if read is lists.fractions:
             assert list(found) == sorted(set(found)) and found[0] >= 0 and found[-1] < 1
 
 

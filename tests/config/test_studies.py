@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from entrypoints import main
 from influence.config import studies
-from influence.config.parameters import FitConfig, MainStep, changed
+from influence.config.lists import changed
+from influence.config.parameters import FitConfig, MainStep
 from influence.errors import InputError
 from influence.sampling.step import parse_arms
 from tests.helpers import notes, tiny

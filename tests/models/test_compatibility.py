@@ -44,7 +44,7 @@ def folder(at: Path, name: str = "bert", tokenizer: bool = True) -> Path:
 def checked(at: Path, splits: dict[str, pd.DataFrame] = FRAMES, unseen: bool = False, **parameters):
     config = ModelConfig(model=str(at), **{"max_length": 16} | parameters)
     tokenizer = tokenizers.load_tokenizer(config, [])
-    return classifier.check_start(config, tokenizer, NAMES, splits, unseen)
+    return classifier.started(config, tokenizer, NAMES, splits, unseen)[1]
 
 
 def with_long(split: str) -> dict[str, pd.DataFrame]:
@@ -273,7 +273,7 @@ def test_a_trained_head_is_taken_over_and_said_but_no_joint_model_needs_it(tmp_p
     made = joint.build(config, tokenizer, ["a", "b", "c", "d"], ["O"], 0)
     assert made.intent_head.out_features == 4
     with pytest.raises(InputError, match="needed for 4 classes"):
-        classifier.check_start(config, tokenizer, (*NAMES, "other"), FRAMES)
+        classifier.started(config, tokenizer, (*NAMES, "other"), FRAMES)
 
 
 def test_padding_that_changes_what_a_decoder_says_is_refused(tmp_path):
