@@ -61,7 +61,7 @@ def compare(
     warmup: float = 0.0,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
-    precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    precision: Literal["fp32", "bf16", "auto"] = "auto",
     seed: int = 0,
     checkpoints: int = 10,
     checkpoint_every: int = 0,
@@ -74,7 +74,7 @@ def compare(
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -160,8 +160,8 @@ def compare(
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
-        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
-            hardware has it
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 on a GPU that has
+            it, else fp32
         seed: random seed for training and sampling: head, order of examples, dropout, draws
         checkpoints: number of checkpoints, spread evenly over the training
         checkpoint_every: optimiser steps from one checkpoint to the next, in place of
@@ -183,9 +183,9 @@ def compare(
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
-            fp32), or auto: that of training
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
+        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
+            auto: bf16 on a GPU that has it
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
         self_check: examples of each scoring run whose values are compared with plain autograd
@@ -217,7 +217,8 @@ def compare(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
@@ -260,7 +261,7 @@ def train(
     warmup: float = 0.0,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
-    precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    precision: Literal["fp32", "bf16", "auto"] = "auto",
     seed: int = 0,
     checkpoints: int = 10,
     checkpoint_every: int = 0,
@@ -330,8 +331,8 @@ def train(
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
-        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
-            hardware has it
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 on a GPU that has
+            it, else fp32
         seed: random seed for training and sampling: head, order of examples, dropout, draws
         checkpoints: number of checkpoints, spread evenly over the training
         checkpoint_every: optimiser steps from one checkpoint to the next, in place of
@@ -351,7 +352,8 @@ def train(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
@@ -366,7 +368,7 @@ def score(
     *,
     split: Literal["train", "validation", "test"] = "train",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -391,9 +393,9 @@ def score(
     Scores:
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
-            fp32), or auto: that of training
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
+        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
+            auto: bf16 on a GPU that has it
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
         self_check: examples of each scoring run whose values are compared with plain autograd
@@ -403,7 +405,8 @@ def score(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
@@ -459,7 +462,8 @@ def sample(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
@@ -497,7 +501,8 @@ def evaluate(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
@@ -541,7 +546,7 @@ def search(
     warmup: float = 0.0,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
-    precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    precision: Literal["fp32", "bf16", "auto"] = "auto",
     seed: int = 0,
     checkpoints: int = 10,
     checkpoint_every: int = 0,
@@ -554,7 +559,7 @@ def search(
     stack: bool = False,
     score: Names = "",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -636,8 +641,8 @@ def search(
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
-        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
-            hardware has it
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 on a GPU that has
+            it, else fp32
         seed: random seed for training and sampling: head, order of examples, dropout, draws
         checkpoints: number of checkpoints, spread evenly over the training
         checkpoint_every: optimiser steps from one checkpoint to the next, in place of
@@ -660,9 +665,9 @@ def search(
             epoch
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
-            fp32), or auto: that of training
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
+        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
+            auto: bf16 on a GPU that has it
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
         self_check: examples of each scoring run whose values are compared with plain autograd
@@ -697,7 +702,8 @@ def search(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
@@ -745,7 +751,7 @@ def study(
     warmup: float = 0.0,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
-    precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    precision: Literal["fp32", "bf16", "auto"] = "auto",
     seed: int = 0,
     checkpoints: int = 10,
     checkpoint_every: int = 0,
@@ -758,7 +764,7 @@ def study(
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "fp32",
+    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -846,8 +852,8 @@ def study(
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
-        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 where the
-            hardware has it
+        precision: precision of training: fp32, bf16 (autocast), or auto: bf16 on a GPU that has
+            it, else fp32
         seed: random seed for training and sampling: head, order of examples, dropout, draws
         checkpoints: number of checkpoints, spread evenly over the training
         checkpoint_every: optimiser steps from one checkpoint to the next, in place of
@@ -869,9 +875,9 @@ def study(
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (autocast; its ranks are compared with
-            fp32), or auto: that of training
-        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU
+        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
+            auto: bf16 on a GPU that has it
+        batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
         self_check: examples of each scoring run whose values are compared with plain autograd
@@ -903,7 +909,8 @@ def study(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once; 0: one per core, or one on a GPU
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+            on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine

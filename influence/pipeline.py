@@ -116,14 +116,19 @@ def compare(
         request = checked(narrow(config, TrainStep), dataset, at, wanted)
         del dataset
         trained, scores = _train_and_score(request, config, at, wanted)
-        done = {str(arm): _sample_and_evaluate(config, at, scores, str(arm)) for arm in arms}
+        samples = {str(arm): _sample(config, at, scores, str(arm)) for arm in arms}
+        asked = {
+            arm: narrow(config, EvaluateStep, sample=str(kept.directory))
+            for arm, kept in samples.items()
+        }
         if config.equal_steps:
-            kept = done["random"][0]
-            parameters = narrow(config, EvaluateStep, sample=str(kept.directory), budget="steps")
-            done[AT_EQUAL_STEPS] = (kept, evaluate(parameters, at, AT_EQUAL_STEPS))
+            samples[AT_EQUAL_STEPS] = samples["random"]
+            asked[AT_EQUAL_STEPS] = replace(asked["random"], budget="steps")
+        for arm, kept in samples.items():
+            evaluation.begin(asked[arm], kept, at)
+        curves = {arm: evaluate(asked[arm], at, arm) for arm in samples}
+        done = {arm: (samples[arm], curve) for arm, curve in curves.items()}
         outcome = artifacts.comparison(opened, scores, done, again("main", config))
-    samples = {arm: kept for arm, (kept, _) in done.items()}
-    curves = {arm: curve for arm, (_, curve) in done.items()}
     return Comparison(trained, scores, samples, curves, outcome)
 
 
@@ -209,18 +214,14 @@ def _train_and_score(
     return trained, score(parameters, engine, "score")
 
 
-def _sample_and_evaluate(
-    config: MainStep, engine: Engine, scores: Scores, arm: str
-) -> tuple[Sample, Curve]:
+def _sample(config: MainStep, engine: Engine, scores: Scores, arm: str) -> Sample:
+    """Sample by an arm, rescored after every fraction if the config says so."""
     parameters = narrow(config, SampleStep, scores=str(scores.directory), arm=arm)
-    if config.rescore and parse_arm(arm).scores:
-        iterated = list(_iterations(config, engine, scores, arm))
-        with run.run(parameters, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
-            kept = _sampled(child, iterative.join(parameters, scores, iterated))
-    else:
-        kept = sample(parameters)
-    parameters = narrow(config, EvaluateStep, sample=str(kept.directory))
-    return kept, evaluate(parameters, engine, arm)
+    if not (config.rescore and parse_arm(arm).scores):
+        return sample(parameters)
+    iterated = list(_iterations(config, engine, scores, arm))
+    with run.run(parameters, f"sample {arm}", f"What {arm} keeps.", "sample") as child:
+        return _sampled(child, iterative.join(parameters, scores, iterated))
 
 
 def _iterations(config: MainStep, engine: Engine, scores: Scores, arm: str) -> Iterator[Sample]:

@@ -32,6 +32,7 @@ ORDER = [
         "data.tags",
         "data",
         "models",
+        "models.fitting",
         "nlu",
         "trace",
     ),

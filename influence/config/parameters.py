@@ -43,7 +43,11 @@ class ExecutionConfig(Config):
     device: str = parameter(
         "auto", "where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
     )
-    workers: int = parameter(0, "jobs that run at once; 0: one per core, or one on a GPU", 0)
+    workers: int = parameter(
+        0,
+        "jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8 on a GPU",
+        0,
+    )
     threads: int = parameter(0, "CPU threads of each job; 0: the cores divided by the workers", 0)
     cluster: str = parameter(
         "", "address of a Ray cluster that runs the jobs, or auto; empty: processes of this machine"
@@ -182,8 +186,9 @@ class FitConfig(ModelConfig):
     weight_decay: float = parameter(0.0, "decoupled weight decay of AdamW", 0)
     max_grad_norm: float = parameter(1.0, "norm to which gradients are clipped; 0: never", 0)
     precision: Literal["fp32", "bf16", "auto"] = parameter(
+        "auto",
+        "precision of training: fp32, bf16 (autocast), or auto: bf16 on a GPU that has it, else "
         "fp32",
-        "precision of training: fp32, bf16 (autocast), or auto: bf16 where the hardware has it",
     )
     seed: int = parameter(
         0, "random seed for training and sampling: head, order of examples, dropout, draws", 0, SEED
@@ -243,12 +248,12 @@ class ScoreConfig(Config):
         "parameters that TracIn uses: last_layer, all, classifier or a regular expression of names",
     )
     score_precision: Literal["fp32", "bf16", "auto"] = parameter(
-        "fp32",
-        "precision of scoring: fp32, bf16 (autocast; its ranks are compared with fp32), "
-        "or auto: that of training",
+        "auto",
+        "precision of scoring: fp32, bf16 (its ranks are compared with fp32), or auto: bf16 on "
+        "a GPU that has it",
     )
     batch_tokens: int = parameter(
-        0, "tokens of a scoring batch, padding included; 0: 1024, or 4096 on a GPU", 0
+        0, "tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU", 0
     )
     shard_size: int = parameter(
         0, "train examples measured and saved at a time; 0: a sixteenth of all, from 256 to 4096", 0

@@ -16,7 +16,9 @@ from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
 from influence.models import classifier, pretrained, tokenizers
-from influence.models.fit import fit, steps_per_epoch
+from influence.models.fit import steps_per_epoch
+from influence.models.fitting.course import Course, Examples, of_classifier, part
+from influence.models.fitting.trainers import trained
 from influence.models.inputs import cache_of, open_tokens
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens
@@ -103,8 +105,8 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     that wants one that is being made waits for it.
     """
     cache = cache_of(place.kept)
-    opened = hold(_open, place.source, place.split, place.fit, cache)
-    examples, batch = len(opened.train[1]), opened.fit.batch_size
+    opened = hold(_open, place.source, place.split, place.fit, place.device, cache)
+    examples, batch = len(opened.course.examples), opened.fit.batch_size
     counted = examples if place.budget == "steps" else len(kept)
     steps = opened.fit.epochs * steps_per_epoch(counted, batch)
     seed = opened.fit.seed + FIRST_SEED[place.split] + number
@@ -131,8 +133,8 @@ class _Opened:
     fit: FitConfig
     tokenizer: object
     label_names: tuple[str, ...]
-    digest: str
-    train: tuple[Tokens, np.ndarray]
+    inputs: dict[str, str]  # digests of dataset, model and tokenizer
+    course: Course  # of classifiers, on train
     measured: tuple[Tokens, np.ndarray]
     requests: "_Requests | None"  # task nlu
 
@@ -147,7 +149,7 @@ class _Requests:
     gold: nlu_metrics.Parses
 
 
-def _open(source: Result, split: Split, fit: FitConfig, cache: Path) -> _Opened:
+def _open(source: Result, split: Split, fit: FitConfig, device: str, cache: Path) -> _Opened:
     task, dataset, tokenizer = source.task, source.data, _tokenizer(source, fit)
     splits, names = ("train", split), dataset.label_names
     requests = None
@@ -160,10 +162,13 @@ def _open(source: Result, split: Split, fit: FitConfig, cache: Path) -> _Opened:
         tokens = (words.tokens, others.tokens)
     else:
         tokens = tuple(open_tokens(dataset, name, tokenizer, fit, cache) for name in splits)
-    train, measured = (
-        (some, dataset.array(name, "label")) for some, name in zip(tokens, splits, strict=True)
-    )
-    return _Opened(task, fit, tokenizer, names, dataset.digest, train, measured, requests)
+    labels, others = (dataset.array(name, "label") for name in splits)
+    digest = tokenizers.tokenizer_digest(tokenizer)
+    inputs = {"dataset": dataset.digest, "model": pretrained.identity(fit), "tokenizer": digest}
+    data = (*inputs.values(), fit.max_length)
+    examples = Examples(tokens[0], labels)
+    course = of_classifier(fit, tokenizer, names, examples, data, device)
+    return _Opened(task, fit, tokenizer, names, inputs, course, (tokens[1], others), requests)
 
 
 def _tokenizer(source: Result, fit: FitConfig):
@@ -186,11 +191,8 @@ def _classifier(
     opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
 ) -> tuple[float, dict[str, float], np.ndarray]:
     """Retrain a classifier; return seconds, metrics and logits."""
-    train = (opened.train[0].take(rows), opened.train[1][rows])
-    names, split = opened.label_names, {place.split: opened.measured}
-    _, seconds, metrics, logits = train_and_measure(
-        opened.fit, opened.tokenizer, names, train, split, seed, steps, place.device
-    )
+    splits = {place.split: opened.measured}
+    seconds, metrics, logits = train_and_measure(opened.course, rows, splits, seed, steps)
     return seconds, metrics, logits[place.split]
 
 
@@ -200,9 +202,10 @@ def _stack(
     """Retrain a stack and leave `outcomes.parquet`, a row per request; return as `_classifier`."""
     requests = opened.requests
     assert requests is not None
-    train = (requests.train.iloc[rows].reset_index(drop=True), requests.words.take(rows))
-    setup = stack.Setup(opened.fit, opened.tokenizer, opened.label_names, place.device)
-    seconds, logits, parses = stack.retrain(setup, train, requests.measured, seed, steps)
+    data = opened.course.data
+    setup = stack.Setup(opened.fit, opened.tokenizer, opened.label_names, place.device, data)
+    train = (requests.train, requests.words)
+    seconds, logits, parses = stack.retrain(setup, train, rows, requests.measured, seed, steps)
     outcomes = nlu_metrics.outcomes(requests.gold, parses, place.threshold)
     outcomes["domain"] = requests.gold.domains
     outcomes["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
@@ -235,39 +238,35 @@ def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int)
     parameters = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
     if opened.task == "nlu":
         parameters |= {"task": "nlu", "threshold": place.threshold}
-    inputs = {"dataset": opened.digest, "kept": kept, "model": pretrained.identity(opened.fit)}
-    inputs["tokenizer"] = tokenizers.tokenizer_digest(opened.tokenizer)
+    inputs = {**opened.inputs, "kept": kept}
     return store.fingerprint("retraining", parameters, inputs, CODE)
 
 
 def train_and_measure(
-    config: FitConfig,
-    tokenizer,
-    label_names: tuple[str, ...],
-    train: tuple[Tokens, np.ndarray],
+    course: Course,
+    rows: np.ndarray,
     splits: dict[str, tuple[Tokens, np.ndarray]],
     seed: int,
     steps: int = 0,
-    device: str = "cpu",
-) -> tuple[int, float, dict[str, float], dict[str, np.ndarray]]:
-    """Train from the starting weights on `train` and measure on each of `splits`.
+) -> tuple[float, dict[str, float], dict[str, np.ndarray]]:
+    """Train from the starting weights on `rows` and measure on each of `splits`.
 
-    `steps` 0: `config.epochs` epochs. Returns optimiser steps, seconds of training, the metrics of
-    every split under "<split>/<metric>", and its logits (examples, classes). `splits` is all that
-    can be looked at: whoever must choose without the test split does not pass it.
-
-    Many parameters: what is trained on, what is measured and how long, with nothing read from disk.
+    `steps` 0: as many epochs as the course says. Returns seconds of training, the metrics of every
+    split under "<split>/<metric>", and its logits (examples, classes). `splits` is all that can be
+    looked at: a caller that must choose without the test split does not pass it.
     """
-    tokens, labels = train
-    steps = steps or config.epochs * steps_per_epoch(len(tokens), config.batch_size)
-    model = classifier.build(config, tokenizer, label_names, seed).to(device)
     start = time.perf_counter()
-    for _ in fit(model, tokens, labels, config, seed, stops=(steps,), steps=steps):
-        pass
-    seconds = time.perf_counter() - start
+    with trained(course, part(course, rows, seed, steps=steps)) as (model, stops):
+        for _ in stops:
+            pass
+        seconds = time.perf_counter() - start
+        logits = {
+            split: classifier.predict(model, some, precision=course.config.precision)
+            for split, (some, _) in splits.items()
+        }
     metrics: dict[str, float] = {}
-    logits = {split: classifier.predict(model, some) for split, (some, _) in splits.items()}
+    names = tuple(model.config.id2label.values())
     for split, (_, split_labels) in splits.items():
-        values = metrics_of(logits[split], split_labels, label_names)
+        values = metrics_of(logits[split], split_labels, names)
         metrics |= {f"{split}/{name}": value for name, value in values.items()}
-    return steps, seconds, metrics, logits
+    return seconds, metrics, logits

@@ -33,8 +33,7 @@ def evaluate(config: EvaluateStep, sample: Sample, engine: Engine) -> Steps:
     request, in order). Every retraining is kept beside the steps under a name made of the kept ids,
     the seed and the training parameters, and none is ever repeated.
     """
-    inputs = {"sample": sample.fingerprint, **retraining.inputs(config, sample)}
-    task = Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
+    task = _task(config, sample)
     if not store.is_finished(task.directory(config.workdir)):
         for note in retraining.check(config, sample):
             say(f"evaluate: {note}")
@@ -45,29 +44,47 @@ def evaluate(config: EvaluateStep, sample: Sample, engine: Engine) -> Steps:
     return (yield from perform(task, config.workdir, work))
 
 
+def begin(config: EvaluateStep, sample: Sample, engine: Engine) -> None:
+    """Let the retrainings of `evaluate` begin, unless it is finished."""
+    if not store.is_finished(_task(config, sample).directory(config.workdir)):
+        engine.begin(retrain_point, [job for _, job in _jobs(config, sample, engine)])
+
+
+def _task(config: EvaluateStep, sample: Sample) -> Task:
+    inputs = {"sample": sample.fingerprint, **retraining.inputs(config, sample)}
+    return Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
+
+
+def _jobs(
+    config: EvaluateStep, sample: Sample, engine: Engine
+) -> list[tuple[float, tuple[Place, float, int]]]:
+    """Return the percent pruned of every retraining, and its job."""
+    place = retraining.place(config, sample, "test", engine)
+    percents = sorted({0.0, *sample.percents})
+    return [(one, (place, one, number)) for one in percents for number in range(config.seeds)]
+
+
 def _evaluate(
     config: EvaluateStep, sample: Sample, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     sample.verify()
     labels = sample.data.array("test", "label")
     groups = groups_of(sample.data.read("test", sample.groups), "test", sample.groups)
-    percents = sorted({0.0, *sample.percents})
-    keys = [(percent, number) for percent in percents for number in range(config.seeds)]
-    place = retraining.place(config, sample, "test", engine)
-    jobs = [(place, *key) for key in keys]
+    percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
+    kept = jobs[0][0].kept
     is_nlu = sample.task == "nlu"
     shown = SHOWN + RATES if is_nlu else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
-        right = np.load(place.kept / point.key / retraining.PREDICTIONS) == labels
+        right = np.load(kept / point.key / retraining.PREDICTIONS) == labels
         metrics = {**point.metrics, **by_group(right, groups)}
-        points[keys[position][0]].append(replace(point, metrics=metrics))
+        points[percents[position]].append(replace(point, metrics=metrics))
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
     table = result.table(everyone, sample.arm)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
-    outcomes = pd.concat([_outcomes(place, point) for point in everyone]) if is_nlu else None
+    outcomes = pd.concat([_outcomes(kept, point) for point in everyone]) if is_nlu else None
     return result.write(sample, table, pd.concat(curves), outcomes, directory)
 
 
@@ -79,8 +96,8 @@ def retrain_point(place: Place, percent: float, number: int) -> Point:
     return replace(retrain(place, kept, number), percent_pruned=percent)
 
 
-def _outcomes(place: Place, point: Point) -> pd.DataFrame:
-    outcomes = pd.read_parquet(place.kept / point.key / OUTCOMES)
+def _outcomes(kept: Path, point: Point) -> pd.DataFrame:
+    outcomes = pd.read_parquet(kept / point.key / OUTCOMES)
     outcomes.insert(0, "percent_pruned", point.percent_pruned)
     outcomes.insert(1, "seed", point.seed)
     return outcomes

@@ -137,17 +137,21 @@ def autocast(device: torch.device, enabled: bool, cache: bool = True) -> Iterato
         yield
 
 
-def predict(model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 0) -> np.ndarray:
+def predict(
+    model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 0, precision: str = "fp32"
+) -> np.ndarray:
     """Return fp32 logits (examples, classes) in the order of `tokens`, in eval mode.
 
     The mode is restored afterwards, and no random number is drawn. `batch_tokens` 0: as many
-    tokens at once as usual.
+    tokens at once as usual. `precision`: that of training; on a GPU a model that was trained in
+    bf16 predicts in it, elsewhere all do in fp32.
     """
     device, training = next(model.parameters()).device, model.training
     # Kept on the device: to fetch every batch would wait for it.
     logits = torch.empty((len(tokens), model.config.num_labels), device=device)
     model.eval()
-    with torch.inference_mode():
+    half = precision == "bf16" and device.type == "cuda"
+    with torch.inference_mode(), autocast(device, half):
         budget = batch_tokens or batches.usual_tokens(device)
         for rows in batches.budget_batches(tokens.lengths, budget):
             out = model(**batches.collate(tokens, rows, device)).logits

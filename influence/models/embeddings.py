@@ -29,29 +29,36 @@ def used_rows(
     context makes the model whole for a moment, to be evaluated or saved. A table that is shared
     with another module, or read otherwise than by calling it, stays whole.
     """
+    small = cut(model, ids, pad)
+    if small is None:
+        yield nullcontext
+        return
+    small.make()
+    try:
+        yield small.whole
+    finally:
+        small.undo()
+
+
+def cut(model: nn.Module, ids: np.ndarray, pad: int) -> "Cut | None":
+    """Return how the word embeddings of `model` are cut down as by `used_rows`, None if not."""
     table = _own_table(model)
     if table is None:
-        yield nullcontext
-        return
+        return None
     padding = table.padding_idx
     used = _used(ids, len(table.weight), pad, pad if padding is None else padding)
-    if len(used) > WORTH * len(table.weight):
-        yield nullcontext
-        return
-    cut = _Cut(table, used)
-    cut.make()
-    try:
-        yield cut.whole
-    finally:
-        cut.undo()
+    return None if len(used) > WORTH * len(table.weight) else Cut(table, used)
 
 
-class _Cut:
+class Cut:
     """A table of embeddings that is cut down to some rows, and made whole again."""
 
     def __init__(self, table: nn.Embedding, used: np.ndarray) -> None:
+        """`used`: the rows that stay, ascending."""
         self.table, self.weight, self.padding = table, table.weight, table.padding_idx
         self.rows = torch.from_numpy(used).to(self.weight.device)
+        padding = self.padding
+        self.place_of_padding = None if padding is None else int(np.searchsorted(used, padding))
         # -1: no such row, an error
         self.places = torch.full((len(self.weight),), -1, device=self.weight.device)
         self.places[self.rows] = torch.arange(len(self.rows), device=self.weight.device)
@@ -60,10 +67,11 @@ class _Cut:
         self.hook: RemovableHandle | None = None
 
     def make(self) -> None:
-        """Put the small table in place, and its numbers in that of the tokens'."""
+        """Put the small table in place, with the rows as they are now, and its numbers likewise."""
+        with torch.no_grad():
+            self.small.copy_(self.weight[self.rows])
         self.table.weight = self.small
-        padding = None if self.padding is None else int(self.places[self.padding])
-        self.table.padding_idx = padding
+        self.table.padding_idx = self.place_of_padding
         self.hook = self.table.register_forward_pre_hook(lambda _, given: (self.places[given[0]],))
 
     def undo(self) -> None:

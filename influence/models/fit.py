@@ -132,12 +132,12 @@ def loop(
     start, end = _start(model, seed, begun), max(stops)
     losses = _Losses(start, end, device)
     with _needed_rows(model, tokens, config) as whole:
-        optimizer = _optimizer(model, config)
+        optimizer = adamw(model, config)
         if begun is not None:
             _restore_the_rest(optimizer, device, begun.tensors)
-        order = _endless(tokens.lengths, config.batch_size, seed, start)
+        order = endless(tokens.lengths, config.batch_size, seed, start)
         for step, rows in zip(range(start + 1, end + 1), order, strict=False):
-            rate = _set_rates(optimizer, _factor(step, steps, config))
+            rate = _set_rates(optimizer, factor(step, steps, config))
             with classifier.autocast(device, config.precision == "bf16"):
                 outputs = model(**collate(tokens, rows, device))
             loss = objective(outputs, rows)
@@ -147,8 +147,8 @@ def loop(
                 mean = losses.mean(step)
                 with whole():
                     if not math.isfinite(mean) or not_finite(model):
-                        raise InputError(_diverged(step, steps, config))
-                    tensors = partial(_tensors, model, optimizer, device)
+                        raise InputError(diverged(step, steps, config))
+                    tensors = partial(tensors_of, model, optimizer, device)
                     yield Progress(step, step / per_epoch, mean, rate, tensors)
     model.eval()
 
@@ -177,15 +177,15 @@ def _start(model: nn.Module, seed: int, begun: State | None) -> int:
     """Make a model ready for training, from the start or from a stop; return the steps taken."""
     torch.manual_seed(seed)
     if begun is not None:
-        _restore_model(model, begun.tensors)
+        restore_model(model, begun.tensors)
     model.train()
     return 0 if begun is None else begun.step
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set the learning rates to `factor` of the initial ones; return that of the encoder."""
+def _set_rates(optimizer: torch.optim.Optimizer, share: float) -> float:
+    """Set the learning rates to `share` of the initial ones; return that of the encoder."""
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * factor
+        group["lr"] = group["initial_lr"] * share
     return optimizer.param_groups[0]["lr"]
 
 
@@ -200,7 +200,8 @@ def _update(
     optimizer.zero_grad(set_to_none=True)
 
 
-def _diverged(step: int, steps: int, config: FitConfig) -> str:
+def diverged(step: int, steps: int, config: FitConfig) -> str:
+    """Say that a training diverged, and what to lower."""
     encoder, head = classifier.learning_rates(config)
     bf16 = ", or take precision=fp32" if config.precision == "bf16" else ""
     return (
@@ -219,9 +220,11 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def correctness(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> np.ndarray:
-    """Return who is classified correctly now, bool (examples,)."""
-    return classifier.predict(model, tokens).argmax(1) == labels
+def correctness(
+    model: nn.Module, tokens: Tokens, labels: np.ndarray, precision: str = "fp32"
+) -> np.ndarray:
+    """Return who is classified correctly now, bool (examples,); `precision` as `predict` takes."""
+    return classifier.predict(model, tokens, precision=precision).argmax(1) == labels
 
 
 def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
@@ -231,7 +234,7 @@ def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
     return used_rows(model, tokens.ids, tokens.pad)
 
 
-def _tensors(
+def tensors_of(
     model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> dict[str, torch.Tensor]:
     """Return a training's state: what `_restore_model` and `_restore_the_rest` put back."""
@@ -245,7 +248,8 @@ def _tensors(
     return tensors
 
 
-def _restore_model(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+def restore_model(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Put back the weights and buffers of a state."""
     with torch.no_grad():
         for name, value in (*model.named_parameters(), *model.named_buffers()):
             value.copy_(tensors[f"model/{name}"])
@@ -266,7 +270,7 @@ def _restore_the_rest(
         torch.cuda.set_rng_state(tensors["random/cuda"], device)
 
 
-def _endless(
+def endless(
     lengths: np.ndarray, batch_size: int, seed: int, start: int = 0
 ) -> Iterator[np.ndarray]:
     """Yield the batches of one epoch after another, without the first `start` ones."""
@@ -276,7 +280,8 @@ def _endless(
         yield from training_batches(lengths, batch_size, seed, later)
 
 
-def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+def adamw(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+    """Return AdamW at the initial rates of encoder and head, its first and second group."""
     encoder_rate, head_rate = classifier.learning_rates(config)
     encoder = {id(parameter) for parameter in model.base_model.parameters()}
     groups: tuple[list, list] = ([], [])
@@ -290,7 +295,8 @@ def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     )
 
 
-def _factor(step: int, steps: int, config: FitConfig) -> float:
+def factor(step: int, steps: int, config: FitConfig) -> float:
+    """Return the share of the initial learning rate that step `step` of `steps` takes, from 1."""
     warm = config.warmup * steps
     if step <= warm:
         return step / warm

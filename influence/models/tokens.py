@@ -138,7 +138,7 @@ def usual_tokens(device: torch.device | str) -> int:
 
     On a CPU no more than stay in its cache from one layer to the next, on a GPU enough to fill it.
     """
-    return 1024 if torch.device(device).type == "cpu" else 4096
+    return 1024 if torch.device(device).type == "cpu" else 32768
 
 
 def budget_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

@@ -11,15 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from influence.config.parameters import FitConfig, ModelConfig
+from influence.config.parameters import ModelConfig
 from influence.data.tags import slots
 from influence.models import classifier as models
 from influence.models import tokens as batches
-from influence.models.fit import loop, steps_per_epoch
-from influence.models.tokens import sent
+from influence.models.fitting.course import IGNORED, Examples
 from influence.nlu.words import Words
-
-IGNORED = -100  # the tag of what is no first token of a word
 
 
 class Outputs(NamedTuple):
@@ -48,8 +45,10 @@ class Joint(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Outputs:
         """Return the logits of both heads."""
-        states = self.encoder(**inputs).last_hidden_state
-        real = inputs["attention_mask"][..., None].to(states.dtype)
+        states, mask = self.encoder(**inputs).last_hidden_state, inputs["attention_mask"]
+        if mask.dim() == 4:  # what is added to attention scores: 0 at tokens, see fitting.rows
+            mask = mask[:, 0, 0] == 0
+        real = mask[..., None].to(states.dtype)
         mean = (states * real).sum(1) / real.sum(1)
         return Outputs(self.intent_head(self.dropout(mean)), self.tag_head(self.dropout(states)))
 
@@ -62,42 +61,36 @@ def build(
     return Joint(classifier.base_model, intents, tags).eval()
 
 
-def fit(
-    joint: Joint,
+def targets(
     words: Words,
+    rows: np.ndarray,
+    names: tuple[Sequence[str], Sequence[str]],
     intents: Sequence[str],
     tags: Sequence[Sequence[str]],
-    config: FitConfig,
-    seed: int,
-    steps: int = 0,
-) -> None:
-    """Train in place on the sum of both cross-entropies; `steps` 0: `config.epochs` epochs.
+) -> Examples:
+    """Return the utterances with the targets of `rows`, as numbers of intents and tags in `names`.
 
-    `intents` one per utterance, `tags` one per word of each. A tag counts at the first token of its
-    word; words cut off by `max_length` do not count.
-
-    Many parameters: utterances and both of their targets, beside what every training takes.
+    `intents` one per row, `tags` one per word of each. A tag counts at the first token of its word;
+    words cut off by `max_length` do not count.
     """
-    steps = steps or config.epochs * steps_per_epoch(len(words.tokens), config.batch_size)
-    targets = torch.tensor([joint.intents.index(intent) for intent in intents])
-    numbers = {tag: number for number, tag in enumerate(joint.tags)}
-    aligned = slots.align(words.word_ids, [[numbers[tag] for tag in row] for row in tags], IGNORED)
-    values = np.concatenate([np.array(row, dtype=np.int64) for row in aligned])
+    numbers = [{name: number for number, name in enumerate(some)} for some in names]
+    tokens = words.tokens
+    labels, every = np.full(len(tokens), IGNORED), np.full(len(tokens.ids), IGNORED)
+    labels[rows] = [numbers[0][intent] for intent in intents]
+    wanted = [[numbers[1][tag] for tag in row] for row in tags]
+    aligned = slots.align([words.word_ids[row] for row in rows], wanted, IGNORED)
+    for row, values in zip(rows, aligned, strict=True):
+        start = tokens.starts[row]
+        every[start : start + len(values)] = values
+    return Examples(tokens, labels, every)
 
-    lengths = words.tokens.lengths
-    starts = batches.starts_of(lengths)
 
-    def objective(outputs: Outputs, rows: np.ndarray) -> Tensor:
-        wanted = batches.pad_values(starts[rows], lengths[rows], values, IGNORED)
-        device = outputs.tags.device
-        intent = functional.cross_entropy(outputs.intents.float(), sent(targets[rows], device))
-        tag = functional.cross_entropy(
-            outputs.tags.float().transpose(1, 2), sent(wanted, device), ignore_index=IGNORED
-        )
-        return intent + tag
-
-    for _ in loop(joint, words.tokens, objective, config, seed, (steps,), steps):
-        pass
+def loss(outputs: Outputs, intents: Tensor, tags: Tensor | None) -> Tensor:
+    """Return the sum of both cross-entropies, in nats."""
+    assert tags is not None
+    intent = functional.cross_entropy(outputs.intents.float(), intents, ignore_index=IGNORED)
+    logits = outputs.tags.float().transpose(1, 2)
+    return intent + functional.cross_entropy(logits, tags, ignore_index=IGNORED)
 
 
 def predict(

@@ -4,10 +4,12 @@ The predicted domain picks the joint model, which says intent and slots; a wrong
 fails both. Anand et al. 2023, section 3, https://arxiv.org/abs/2311.16298
 """
 
+import copy
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier as models
 from influence.models import tokenizers
-from influence.models.fit import fit, steps_per_epoch
-from influence.models.tokens import Tokens
+from influence.models.fit import steps_per_epoch
+from influence.models.fitting.course import Course, Examples, of_classifier, parameters, part
+from influence.models.fitting.trainers import trained
 from influence.nlu import joint
 from influence.nlu.joint import Joint
 from influence.nlu.metrics import Parses
@@ -38,6 +41,7 @@ class Setup:
     tokenizer: Any
     domains: tuple[str, ...]
     device: str = "cpu"
+    data: Hashable = ""  # names the tokens, see fitting.course.Course
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,33 +72,24 @@ def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:
     )
 
 
-def train_classifier(
-    setup: Setup, tokens: Tokens, labels: np.ndarray, seed: int, steps: int
-) -> nn.Module:
-    """Return a classifier of domains trained from the starting weights."""
-    model = models.build(setup.config, setup.tokenizer, setup.domains, seed).to(setup.device)
-    for _ in fit(model, tokens, labels, setup.config, seed, (steps,), steps):
-        pass
-    return model
-
-
 def train_joints(
     setup: Setup,
-    frame: pd.DataFrame,
-    words: Words,
+    train: tuple[pd.DataFrame, Words],
+    rows: np.ndarray,
     seed: int,
     lengthened: float = 1.0,
     kept: Path | None = None,
 ) -> Iterator[tuple[str, Joint]]:
-    """Train and yield the joint model of each domain, on the examples of that domain alone.
+    """Train and yield the joint model of each domain, on the examples of that domain among `rows`.
 
-    `words` are those of `frame`; `lengthened`: how many times the usual steps, 1 for
-    `epochs` of the config. `kept`: a directory where every model is left as soon as it is
-    finished, and found again. Raises InputError for a domain without examples.
+    `train` is the whole train set and its words; `lengthened`: how many times the usual steps, 1
+    for `epochs` of the config. `kept`: a directory where every model is left as soon as it is
+    finished, and found again. A model may be another one's once the next is asked for. Raises
+    InputError for a domain without examples.
     """
-    tags = [slots.read(*pair)[1] for pair in zip(frame["text"], frame["slots"], strict=True)]
-    labels, intents = frame["label"].to_numpy(), frame["intent"].to_numpy(dtype=str)
-    counts = np.bincount(labels, minlength=len(setup.domains))
+    frame, words = train
+    labels = frame["label"].to_numpy()
+    counts = np.bincount(labels[rows], minlength=len(setup.domains))
     if not counts.all():
         raise InputError(
             f"no example of domain {setup.domains[int(counts.argmin())]!r} is left to train on; "
@@ -105,17 +100,35 @@ def train_joints(
         if at and at.is_dir():
             yield domain, joint.open_saved(at)
             continue
-        rows = np.flatnonzero(labels == number)
-        own = [tags[row] for row in rows]
-        names = slots.tag_names({tag[2:] for row in own for tag in row if tag != slots.OUTSIDE})
-        model = joint.build(setup.config, setup.tokenizer, sorted(set(intents[rows])), names, seed)
-        steps = setup.config.epochs * steps_per_epoch(len(rows), setup.config.batch_size)
-        model, steps = model.to(setup.device), round(steps * lengthened)
-        joint.fit(model, words.take(rows), intents[rows].tolist(), own, setup.config, seed, steps)
-        if at:
-            with store.replacing(at) as temporary:
-                joint.save(model, temporary)
-        yield domain, model
+        own = rows[labels[rows] == number]
+        steps = setup.config.epochs * steps_per_epoch(len(own), setup.config.batch_size)
+        course, names = _joint_course(setup, frame, words, own)
+        with trained(course, part(course, own, seed, steps=round(steps * lengthened))) as given:
+            model, stops = given
+            for _ in stops:
+                pass
+            model.intents, model.tags = names
+            if at:
+                with store.replacing(at) as temporary:
+                    joint.save(model, temporary)
+            yield domain, model
+
+
+def _joint_course(
+    setup: Setup, frame: pd.DataFrame, words: Words, rows: np.ndarray
+) -> tuple[Course, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the training on `rows` of one domain, and the names of its intents and tags."""
+    some = frame.iloc[rows]
+    tags = [slots.read(*pair)[1] for pair in zip(some["text"], some["slots"], strict=True)]
+    intents = some["intent"].to_numpy(dtype=str)
+    known = slots.tag_names({tag[2:] for row in tags for tag in row if tag != slots.OUTSIDE})
+    names = (tuple(sorted(set(intents))), tuple(known))
+    build = partial(joint.build, setup.config, setup.tokenizer, *names)
+    examples = joint.targets(words, rows, names, intents.tolist(), tags)
+    sizes = tuple(map(len, names))
+    name = ("joint", setup.data, sizes, *parameters(setup.config))
+    course = Course(name, setup.data, build, examples, joint.loss, setup.config, setup.device)
+    return course, names
 
 
 def route(
@@ -147,28 +160,39 @@ def complete(
     `kept`: as `train_joints` takes it.
     """
     words = read_words(setup.tokenizer, frame["text"].tolist(), setup.config.max_length)
-    joints = train_joints(setup, frame, words, seed, kept=kept)
+    joints = train_joints(setup, (frame, words), np.arange(len(frame)), seed, kept=kept)
     count = len(setup.domains)
     bar = tqdm(joints, desc="train intents and slots", total=count, unit="domain", delay=1)
-    return Stack(setup.config, setup.tokenizer, setup.domains, classifier, dict(bar))
+    trained_joints = {domain: copy.deepcopy(model) for domain, model in bar}
+    return Stack(setup.config, setup.tokenizer, setup.domains, classifier, trained_joints)
 
 
 def retrain(
-    setup: Setup, train: tuple[pd.DataFrame, Words], measured: Words, seed: int, steps: int
+    setup: Setup,
+    train: tuple[pd.DataFrame, Words],
+    rows: np.ndarray,
+    measured: Words,
+    seed: int,
+    steps: int,
 ) -> tuple[float, np.ndarray, Parses]:
     """Train a stack from the starting weights; return seconds and what it makes of `measured`.
 
-    That is the classifier's logits (utterances, domains) and the parses. `steps` are the
-    classifier's; a joint model gets as many times its usual steps as that is of the usual ones.
-    Joint models are made and used one by one, so that memory holds two models at most.
+    That is the classifier's logits (utterances, domains) and the parses. `train` is the whole train
+    set and its words, of which `rows` are trained on. `steps` are the classifier's; a joint model
+    gets as many times its usual steps as that is of the usual ones. Joint models are made and used
+    one by one, so that memory holds two models at most.
     """
     frame, words = train
-    labels = frame["label"].to_numpy()
-    usual = setup.config.epochs * steps_per_epoch(len(frame), setup.config.batch_size)
+    usual = setup.config.epochs * steps_per_epoch(len(rows), setup.config.batch_size)
     start = time.perf_counter()
-    classifier = train_classifier(setup, words.tokens, labels, seed, steps)
-    logits = models.predict(classifier, measured.tokens)
-    joints = train_joints(setup, frame, words, seed, steps / usual)
+    examples = Examples(words.tokens, frame["label"].to_numpy())
+    given = (setup.config, setup.tokenizer, setup.domains, examples, setup.data, setup.device)
+    course = of_classifier(*given)
+    with trained(course, part(course, rows, seed, steps=steps)) as (classifier, stops):
+        for _ in stops:
+            pass
+        logits = models.predict(classifier, measured.tokens)
+    joints = train_joints(setup, train, rows, seed, steps / usual)
     parses = route(logits, setup.domains, joints, measured)
     return time.perf_counter() - start, logits, parses
 

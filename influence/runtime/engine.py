@@ -5,17 +5,23 @@ engine as long as every job has the same number of threads.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 
 from influence.errors import Terminated
 from influence.runtime.devices import device_named
 from influence.runtime.memory import give_free_memory_back, keep_freed_memory
-from influence.runtime.workers import Processes, Ray, Workers
+from influence.runtime.workers import Processes, Ray, Threads, Workers
+
+# Jobs at once unless `workers` says otherwise, 0: one per core. On a GPU they are threads, each
+# with a model that stays there.
+WORKERS = {"cpu": 0, "cuda": 8}
+KINDS = 4  # of jobs whose inputs stay open where threads work side by side
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Engine:
 
     device: str
     pool: Workers | None  # none: this process does all jobs
+    begun: dict[tuple, Future] = field(default_factory=dict, compare=False)  # by `begin`
 
     @property
     def workers(self) -> int:
@@ -42,13 +49,25 @@ class Engine:
         """
         results = (
             self._here(function, jobs)
-            if self.pool is None or (self.pool.local and len(jobs) < 2)
+            if self.pool is None or (self.pool.local and len(jobs) < 2 and not self.begun)
             else self._pool(function, jobs)
         )
         from tqdm import tqdm  # here, so that a command can say what is not installed
 
         shown = tqdm(results, desc=what, total=len(jobs), unit="job", disable=len(jobs) < 2)
         yield from _in_order(shown)
+
+    def begin(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> None:
+        """Let threads do these jobs before `run` asks for them, in this order.
+
+        So none waits for the last jobs of a curve before it begins the next one. Processes get few
+        jobs at a time: one that is lost takes all that were sent with it.
+        """
+        if not isinstance(self.pool, Threads):
+            return
+        for job in jobs:
+            if (function, job) not in self.begun:
+                self.begun[function, job] = self.pool.submit(function, *job)
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
         """Begin `function(*job)` and return its future; without a pool it is done on return."""
@@ -57,6 +76,11 @@ class Engine:
         done: Future = Future()
         done.set_result(function(*job))
         return done
+
+    def _future(self, function: Callable[..., Any], job: tuple) -> Future:
+        assert self.pool is not None
+        begun = self.begun.pop((function, job), None) if self.begun else None
+        return begun or self.pool.submit(function, *job)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return `function(*arguments)` as the machine answers it that the jobs run on."""
@@ -79,7 +103,7 @@ class Engine:
         try:
             while True:
                 for position, job in islice(ahead, self.pool.count - len(running)):
-                    running[self.pool.submit(function, *job)] = position
+                    running[self._future(function, job)] = position
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -117,9 +141,9 @@ class Execution(Protocol):
 def engine(config: Execution) -> Iterator[Engine]:
     """Give an engine for `workers` jobs at once, `threads` threads each, and end its processes.
 
-    On a GPU one job runs at a time, in this process, unless `workers` says otherwise; `cluster` has
-    as many as it has room for. Ctrl-C and SIGTERM end the jobs that run, anything else waits for
-    them.
+    On a GPU jobs are threads of this process, whose models train side by side; on a cluster there
+    are as many as it has room for. Ctrl-C and SIGTERM end the jobs that run, anything else waits
+    for them.
     """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -131,10 +155,10 @@ def engine(config: Execution) -> Iterator[Engine]:
         pool = Ray(config.cluster, config.workers, _prepare, threads, config.gpus)
     else:
         device = device_named(config.device)
-        workers = config.workers or (1 if device != "cpu" else cores)
+        workers = config.workers or WORKERS.get(device.split(":")[0], 1) or cores
         threads = config.threads or max(1, cores // workers)
         _prepare(config.threads or cores if workers > 1 else threads)
-        pool = Processes(workers, _prepare, threads) if workers > 1 else None
+        pool = _pool(device, workers, threads) if workers > 1 else None
     try:
         opened = Engine(device, pool)
         # Of a cluster only its workers know which devices they have.
@@ -147,26 +171,49 @@ def engine(config: Execution) -> Iterator[Engine]:
     finally:
         if pool is not None:
             pool.close(now=False)
+        let_go()
+
+
+def _pool(device: str, workers: int, threads: int) -> Workers:
+    return Threads(workers) if device.startswith("cuda") else Processes(workers, _prepare, threads)
 
 
 def hold(load: Callable[..., Any], *arguments: Any) -> Any:
     """Return `load(*arguments)`, kept in this process until something else is held.
 
-    Jobs of one kind share what is slow to open; the next kind frees it.
+    Jobs of one kind share what is slow to open; the next kind frees it. Where threads work side by
+    side, the jobs of a few kinds may run at once.
     """
-    if not _held or _held[0] != (load, arguments):
-        _held.clear()
-        _held.extend([(load, arguments), load(*arguments)])
-    return _held[1]
+    with _holding:
+        for known, value in _held:
+            if known == (load, arguments):
+                return value
+        most = 1 if threading.current_thread() is threading.main_thread() else KINDS
+        del _held[: max(0, len(_held) - most + 1)]
+        _held.append(((load, arguments), load(*arguments)))
+        return _held[-1][1]
+
+
+def keep(name: str, make: Callable[[], Any]) -> Any:
+    """Return what this process keeps for all its jobs under `name`, made once, until `let_go`."""
+    with _holding:
+        if name not in _kept:
+            _kept[name] = make()
+        return _kept[name]
 
 
 def let_go() -> None:
     """Free what this process holds, and give the memory back: the last job of its kind is done."""
-    _held.clear()
+    with _holding:
+        _held.clear()
+        _kept.clear()
     give_free_memory_back()
 
 
-_held: list[Any] = []
+_held: list[tuple[tuple, Any]] = []
+_kept: dict[str, Any] = {}
+_holding = threading.RLock()
+one_at_a_time = threading.RLock()  # of the threads of a process, for what they cannot share
 
 
 def _prepare(threads: int) -> None:

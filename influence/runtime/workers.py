@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -94,6 +94,31 @@ class Processes:
             if self.pool is broken:
                 print("a worker process was lost; its job is done again", file=sys.stderr)
                 self.pool = self.make()
+
+
+class Threads:
+    """Threads of this process, whose trainings run side by side on one GPU."""
+
+    local = True
+
+    def __init__(self, count: int) -> None:
+        """Jobs of `count` threads at once."""
+        stopping.clear()
+        self.count = count
+        self.pool = ThreadPoolExecutor(count, "job")
+
+    def submit(self, function: Callable[..., Any], *job: Any) -> Future:
+        """Begin a job; see Workers."""
+        return self.pool.submit(function, *job)
+
+    def close(self, now: bool) -> None:
+        """End the threads; see Workers. Jobs that look at `stopping` end at once."""
+        if now:
+            stopping.set()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+stopping = threading.Event()  # that the jobs of this process's threads are to end
 
 
 class _Process(SpawnProcess):

@@ -20,7 +20,7 @@ from influence.models import classifier
 from influence.models.inputs import open_tokens
 from influence.runtime import store
 from influence.runtime.devices import free_memory
-from influence.runtime.engine import Engine, hold
+from influence.runtime.engine import Engine, hold, one_at_a_time
 from influence.runtime.step import say
 from influence.scoring import measurable
 from influence.scoring.plan import RunPlan
@@ -105,6 +105,11 @@ def run_pass(
 
 def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
     """Measure examples start..end, unless that is done; the first shard also checks the pass."""
+    with one_at_a_time:  # threads share the models of the meter, and its hooks
+        return _measure_shard(work, start, end)
+
+
+def _measure_shard(work: Pass, start: int, end: int) -> Checked | None:
     meter, training, labels = hold(_open, work)
     given = (training.tokenizer, training.config, work.cache)
     tokens = open_tokens(training.data, work.split, *given)  # anew: it is a map

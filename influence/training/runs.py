@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 from tqdm import tqdm
 
 from influence.config.parameters import TrainConfig
@@ -21,6 +20,8 @@ from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Saved, open_saved
 from influence.models import classifier, fit, tokenizers
 from influence.models.fit import Progress, Schedule, steps_per_epoch
+from influence.models.fitting.course import Course, Examples, Part, of_classifier
+from influence.models.fitting.trainers import trained
 from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens, empty_inputs
@@ -44,10 +45,17 @@ class Inputs:
     labels: np.ndarray
     device: str
 
-    def build(self, seed: int) -> nn.Module:
-        """Return the model at its starting weights, on the device."""
+    def course(self, tokens: Tokens | None = None) -> Course:
+        """Return the trainings on train, or on other tokens with its labels."""
+        data = (
+            self.dataset.files["train"],
+            tokenizers.tokenizer_digest(self.tokenizer),
+            self.config.max_length,
+            "" if tokens is None else "other tokens",
+        )
+        examples = Examples(self.tokens if tokens is None else tokens, self.labels)
         names = self.dataset.label_names
-        return classifier.build(self.config, self.tokenizer, names, seed).to(self.device)
+        return of_classifier(self.config, self.tokenizer, names, examples, data, self.device)
 
     def unfinished(self, name: str) -> Path:
         """Return where the parts of a training lie until it is finished."""
@@ -98,25 +106,25 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
     begun, noted = resume.read(kept / "run.safetensors", nothing)
     before, began = noted["seconds"], time.perf_counter()
     first, seed = begun.step if begun else 0, config.seed + run
-    model = inputs.build(seed)
     steps = config.epochs * steps_per_epoch(len(tokens), config.batch_size)
+    whole = Part(np.arange(len(tokens)), seed, plan.stops, steps, begun)
     bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
-    for progress in fit.fit(model, tokens, inputs.labels, config, seed, plan.stops, steps, begun):
-        bar.update(progress.step - bar.n)
-        metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
-        noted["history"].append([progress.step, metrics])
-        if progress.step in plan.observations:
-            right = fit.correctness(model, tokens, inputs.labels)
-            np.save(_observation(kept, progress.step), right)
-            metrics["train/accuracy"] = float(right.mean())
-        if progress.step in plan.epochs and run == 0:
-            metrics |= _validate(model, *validation, inputs.dataset, noted["recall"])
-        if progress.step in plan.checkpoints:
-            result.write_checkpoint(model, progress.step, kept / "files", inputs.directory)
-            noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
-            noted["seconds"] = before + time.perf_counter() - began
-            resume.keep(kept / "run.safetensors", progress, noted)
-    bar.close()
+    with bar, trained(inputs.course(), whole) as (model, stops):
+        for progress in stops:
+            bar.update(progress.step - bar.n)
+            metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
+            noted["history"].append([progress.step, metrics])
+            if progress.step in plan.observations:
+                right = fit.correctness(model, tokens, inputs.labels, config.precision)
+                np.save(_observation(kept, progress.step), right)
+                metrics["train/accuracy"] = float(right.mean())
+            if progress.step in plan.epochs and run == 0:
+                metrics |= _validate(model, *validation, inputs.dataset, noted["recall"])
+            if progress.step in plan.checkpoints:
+                result.write_checkpoint(model, progress.step, kept / "files", inputs.directory)
+                noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
+                noted["seconds"] = before + time.perf_counter() - began
+                resume.keep(kept / "run.safetensors", progress, noted)
     return noted | {"seconds": before}
 
 
@@ -135,15 +143,16 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     state = final.with_name(f"{fold}.safetensors")
     begun, spent = resume.read(state, 0.0)
     began = time.perf_counter() - spent
-    model = inputs.build(config.seed)
     epoch = steps_per_epoch(len(rows), config.batch_size)
     ends = range(epoch, config.epochs * epoch + 1, epoch)
-    given = (model, tokens.take(rows), labels[rows], config, config.seed, ends)
-    for progress in fit.fit(*given, begun=begun):
-        resume.keep(state, progress, time.perf_counter() - began)
+    seen = Part(rows, config.seed, ends, ends[-1], begun)
+    with trained(inputs.course(), seen) as (model, stops):
+        for progress in stops:
+            resume.keep(state, progress, time.perf_counter() - began)
+        logits = classifier.predict(model, tokens.take(np.flatnonzero(unseen)))
     with store.replacing(final) as at:
         at.mkdir()
-        np.save(at / LOGITS, classifier.predict(model, tokens.take(np.flatnonzero(unseen))))
+        np.save(at / LOGITS, logits)
         store.write_json(at / FOLD, {"seconds": time.perf_counter() - began})
     state.unlink()
 
@@ -185,12 +194,13 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
     types = "token_type_ids" in tokenizer.model_input_names
     pair = "text_pair" in inputs.dataset.columns("train")
     tokens = empty_inputs(tokenizer, len(labels), pair, types)
-    model = inputs.build(seed)
-    stops = fit.schedule(config, len(labels), first=False).epochs
+    ends = fit.schedule(config, len(labels), first=False).epochs
     one = empty_inputs(tokenizer, 1, pair, types)
     steps = config.epochs * steps_per_epoch(len(labels), config.batch_size)
     begun, read = resume.read(kept / "null.safetensors", [])
-    for progress in fit.fit(model, tokens, labels, config, seed, stops, steps, begun):
-        read.append([progress.step, classifier.predict(model, one)[0].tolist()])
-        resume.keep(kept / "null.safetensors", progress, read)
+    early = Part(np.arange(len(labels)), seed, ends, steps, begun)
+    with trained(inputs.course(tokens), early) as (model, stops):
+        for progress in stops:
+            read.append([progress.step, classifier.predict(model, one)[0].tolist()])
+            resume.keep(kept / "null.safetensors", progress, read)
     return dict(read)

@@ -94,9 +94,10 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
 def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
     source = Scores(logged(searched.runs[2], "scores"))
     dataset = source.data.dataset()
-    opened = retraining._open(source, "validation", source.fit, tmp_path)
+    opened = retraining._open(source, "validation", source.fit, "cpu", tmp_path)
     np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
-    assert not {len(value) for value in (opened.measured[1], opened.train[1])} & {len(dataset.test)}
+    read = (opened.measured[1], opened.course.examples.labels)
+    assert not {len(value) for value in read} & {len(dataset.test)}
 
 
 @pytest.mark.slow

@@ -158,12 +158,17 @@ def test_later_runs_keep_the_ends_of_the_observed_epochs_only():
 @pytest.mark.parametrize(
     ("unit", "there"), [({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({}, False)]
 )
-def test_precision_is_settled_by_what_the_cpu_has(monkeypatch, unit, there):
+def test_bf16_on_a_cpu_is_what_is_asked_for(monkeypatch, unit, there):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: unit, raising=False)
     assert devices.has_bf16("cpu") is there
-    chosen = devices.settled("auto", "cpu")
-    assert chosen == ("bf16" if there else "fp32")
+    assert devices.settled("auto", "cpu") == "fp32"  # the same numbers on every processor
     assert devices.settled("bf16", "cpu") == "bf16"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_auto_is_bf16_on_a_gpu_that_has_it(monkeypatch, there):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: there)
+    assert devices.settled("auto", "cuda:1") == ("bf16" if there else "fp32")
 
 
 @pytest.mark.parametrize(

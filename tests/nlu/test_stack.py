@@ -11,6 +11,8 @@ from influence.config.parameters import FitConfig
 from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import tokenizers
+from influence.models.fitting.course import Examples, of_classifier, part
+from influence.models.fitting.trainers import trained
 from influence.nlu import joint
 from influence.nlu import stack as nlu
 from influence.nlu.metrics import Parses, outcomes, rates
@@ -51,7 +53,10 @@ def setup() -> nlu.Setup:
 def stack() -> nlu.Stack:
     data, steps = frame(), CONFIG.epochs * 6
     tokens, labels = words_of(data["text"].tolist()).tokens, data["label"].to_numpy()
-    classifier = nlu.train_classifier(setup(), tokens, labels, seed=0, steps=steps)
+    given = (CONFIG, tokenizer(), DOMAINS, Examples(tokens, labels), "", "cpu")
+    course = of_classifier(*given)
+    with trained(course, part(course, None, 0, steps=steps)) as (classifier, stops):
+        list(stops)
     return nlu.complete(setup(), classifier, data, seed=0)
 
 
@@ -102,7 +107,9 @@ def test_a_retrained_stack_is_the_trained_one():
     texts = data["text"].tolist()
     words = words_of(texts)
     steps = CONFIG.epochs * 6
-    seconds, logits, found = nlu.retrain(setup(), (data, words), words, 0, steps)
+    seconds, logits, found = nlu.retrain(
+        setup(), (data, words), np.arange(len(data)), words, 0, steps
+    )
     whole = stack().parse(texts)
     assert seconds > 0 and found.slots == whole.slots
     assert logits.argmax(1).tolist() == data["label"].tolist()
@@ -120,7 +127,7 @@ def test_a_domain_without_examples_is_told_with_the_way_out():
     left = data[data["label"] == 0].reset_index(drop=True)
     words = words_of(left["text"].tolist())
     with pytest.raises(InputError, match="no example of domain 'timer' is left .* min_per_class"):
-        list(nlu.train_joints(setup(), left, words, 0))
+        list(nlu.train_joints(setup(), (left, words), np.arange(len(left)), 0))
 
 
 def test_an_intent_under_two_domains_is_told():
@@ -177,11 +184,11 @@ def test_parses_do_not_depend_on_batch_mates():
 
 
 def test_both_heads_learn_at_the_heads_rate():
-    from influence.models.fit import _optimizer
+    from influence.models.fit import adamw
 
     model = stack().joints["music"]
     config = FitConfig(model="tiny", learning_rate=1e-3, head_learning_rate=1e-2)
-    encoder, heads = _optimizer(model, config).param_groups
+    encoder, heads = adamw(model, config).param_groups
     assert (encoder["lr"], heads["lr"]) == (1e-3, 1e-2)
     assert len(heads["params"]) == 4 and len(encoder["params"]) > 4
 
