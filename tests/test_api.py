@@ -222,6 +222,18 @@ def test_a_comparison_has_its_verdict_its_table_and_its_picture(comparison):
     assert comparison.figure().axes
 
 
+def test_a_comparison_of_one_epoch_leaves_out_the_default_scores_that_it_cannot_give(here, capfd):
+    short = {**tiny.FAST, "epochs": 1, "observe_every": 50, "fractions": [0.4], "seeds": 1}
+    with pytest.raises(InputError, match="score 'el2n' reads the end of epoch 2"):
+        influence.compare(tiny.frames(), "aum:ccs", score="el2n", **here, **short)
+    with pytest.raises(InputError, match="score 'forgetting' needs observations"):
+        influence.compare(tiny.frames(), "forgetting:easy", **here, **short)
+    capfd.readouterr()
+    compared = influence.compare(tiny.frames(), "aum:ccs", **here, **short)
+    assert list(compared.scores.names) == ["vog", "tracin", "aum"]
+    assert capfd.readouterr().err.count("leaves out el2n, forgetting and pvi of the default") == 1
+
+
 def test_the_steps_one_by_one_reuse_what_the_comparison_finished(comparison, here, capsys):
     training = influence.train(tiny.frames(), **here, **tiny.FAST)
     scores = influence.score(training, ["el2n", "aum"], **here)
