@@ -185,6 +185,8 @@ def test_lists_paths_mappings_and_numbers_of_numpy_are_read_as_texts():
         "epochs": np.int64(4),
         "warmup": 0,
     }
+FRAME = pd.DataFrame({"text": ["a"] * 50, "label": ["b"] * 50})
+
     read = configured(COMMANDS["compare"], values)
     assert read == parameters.MainStep(
         dataset="a/b",
@@ -202,6 +204,17 @@ def test_lists_paths_mappings_and_numbers_of_numpy_are_read_as_texts():
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory) -> dict:
+        ("sample", ("here",), {"groups": [FRAME]}, "one part is a DataFrame of shape 50 x 2"),
+        ("search", (), {"datasets": [FRAME]}, "one part is a DataFrame of shape 50 x 2"),
+        ("search", (), {"datasets": FRAME}, "list of texts, not a DataFrame of shape 50 x 2"),
+        ("train", ("here",), {"groups": None}, "train has no parameter 'groups'"),
+        ("compare", ("here",), {"arms": None}, "arms must be a text or a list of texts, not None"),
+        ("compare", ("here",), {"arms": []}, "arms lists no arm; write score:rule[:normalize]"),
+        ("train", ("here",), {"model": FRAME}, "model must be a text, not a DataFrame of shape"),
+        ("train", ("here",), {"epochs": np.zeros(3)}, "a whole number, not a ndarray of shape 3"),
+        ("train", ("here",), {"epochs": np.array([3])}, "a whole number, not a ndarray of shape"),
+        ("score", (FRAME,), {}, "training must be a finished step or its directory, not a DataFr"),
+        ("load", (FRAME,), {}, "load takes the directory of a finished step, not a DataFrame of"),
     return {"workdir": tmp_path_factory.mktemp("api"), "workers": 1, "threads": 1}
 
 
@@ -233,6 +246,7 @@ def test_a_comparison_of_one_epoch_leaves_out_the_default_scores_that_it_cannot_
     assert list(compared.scores.names) == ["vog", "tracin", "aum"]
     assert capfd.readouterr().err.count("leaves out el2n, forgetting and pvi of the default") == 1
 
+        "track": np.False_,
 
 def test_the_steps_one_by_one_reuse_what_the_comparison_finished(comparison, here, capsys):
     training = influence.train(tiny.frames(), **here, **tiny.FAST)
@@ -242,6 +256,7 @@ def test_the_steps_one_by_one_reuse_what_the_comparison_finished(comparison, her
     assert capsys.readouterr().err.count("finished before, reusing") == 4
     assert curve.directory == comparison.curves["el2n:easy"].directory
     assert influence.load(curve.directory) == curve
+        track=False,
     assert training.dataset_name.startswith("dataframe-") and len(scores.table) == len(
         tiny.frames()["train"]
     )
@@ -278,3 +293,4 @@ def test_a_script_without_a_guard_uses_worker_processes(comparison, here, tmp_pa
             [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300
         )
         assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr
+    assert influence.load(curve) is curve

@@ -404,7 +404,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
         "whether to add a second baseline: random trained for as many steps as the full train set",
     )
     study: str = parameter(
-        "", "study file that sets other parameters, such as studies/imbalance.yaml; empty: none"
+        "", "study file that sets other parameters, such as studies/imbalance.yaml"
     )
     scale: Literal["full", "small"] = parameter(
         "full", "full, or small: the shorter form of the study"
