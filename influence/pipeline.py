@@ -47,6 +47,7 @@ from influence.tracking import run
 from influence.tracking.run import Run
 from influence.training import step as training
 from influence.training.result import Training
+from influence.training.runs import check_folds
 
 # Parameters that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
@@ -168,6 +169,7 @@ def checked(
 
     `paired`: see `training.request`. Raises InputError for what does not belong together.
     """
+    check_folds(config.folds, len(dataset.train))
     specs = [parse_spec(name) for name in names(scores) if name != "all"]
     plan(specs, training.expected(config, len(dataset.train)))
     trial = partial(measurable.check_start, config, dataset, scores)
