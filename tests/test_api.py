@@ -200,7 +200,12 @@ FRAME = pd.DataFrame({"text": ["a"] * 50, "label": ["b"] * 50})
         ("train", (3,), {}, "train is not a table but a int; give a folder, a pandas.DataFrame"),
         ("train", ({},), {}, "the dataset is an empty mapping"),
         ("train", ({"train": [1]},), {}, "train is not a table but a list"),
-        ("train", (pd.DataFrame({"text": "a", "label": [1]}),), {}, "1 rows are too few"),
+        (
+            "train",
+            (pd.DataFrame({"text": "a", "label": [1]}),),
+            {},
+            "from 1 rows: it takes a fifth",
+        ),
         ("train", ("nowhere/at all",), {}, "is not a directory"),
         ("sample", ("here",), {"fractions": [0.3, "x"]}, "must be numbers"),
         ("sample", ("here",), {"groups": ["a,b"]}, "'a,b' holds a comma"),
