@@ -11,6 +11,7 @@ from influence.evaluation import costs
 from influence.evaluation.intervals import in_points, shown
 from influence.evaluation.verdict import Comparison
 from influence.nlu import tables as nlu_tables
+from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
 from influence.sampling.arms import CLASS
 
@@ -40,7 +41,7 @@ class Part:
 
 def curves(compared: Comparison) -> Part:
     """Show accuracy, and its difference to random, over percent pruned."""
-    charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
+    charts = report_charts.curves(compared.summary, "mean", metric_label("accuracy"))
     charts |= titled(_differences(compared), "difference")
     level = (
         "Error bars are 95 % intervals over retraining seeds; the dashed line is the full train "
@@ -176,7 +177,7 @@ def heads(**kinds: str) -> list[dict[str, str]]:
 def _differences(compared: Comparison) -> dict[str, str]:
     if not len(compared.differences):
         return {}
-    return report_charts.curves(compared.differences, "difference", "accuracy − random's (points)")
+    return report_charts.curves(compared.differences, "difference", TO_RANDOM)
 
 
 def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:

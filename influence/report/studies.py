@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from influence.evaluation.verdict import Comparison
+from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, cell, heads, titled
 from influence.searching.result import Outcome, Recommendation
@@ -32,11 +33,10 @@ def _variants_at(
     accuracies, beside = (
         table[table["percent_pruned"] == percent] for table in (summary, differences)
     )
-    charts = report_charts.curves(accuracies, "mean", "accuracy (%)", varied)
+    charts = report_charts.curves(accuracies, "mean", metric_label("accuracy"), varied)
     tables = []
     if len(beside):
-        title = "accuracy − random's (points)"
-        differing = report_charts.curves(beside, "difference", title, varied)
+        differing = report_charts.curves(beside, "difference", TO_RANDOM, varied)
         charts |= titled(differing, "difference")
         values = list(dict.fromkeys(beside[varied]))
         rows = []
