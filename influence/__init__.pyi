@@ -1,7 +1,7 @@
 # Rendered from influence/config by `python -m influence.config.render`; do not edit.
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Literal
+from typing import Literal, TypeVar, overload
 
 import pandas as pd
 from datasets import Dataset
@@ -794,7 +794,7 @@ def study(
 ) -> dict[str, Comparison]:
     """Run the study that a file describes: one comparison per variant, by its name.
 
-    study: study file that sets other parameters, such as studies/imbalance.yaml; empty: none
+    study: study file that sets other parameters, such as studies/imbalance.yaml
 
     Study:
         equal_steps: whether to add a second baseline: random trained for as many steps as the
@@ -919,4 +919,9 @@ def study(
         track: whether to log to MLflow; false: write to the workdir only
     """
 
+Record = TypeVar("Record", Training, Scores, Sample, Curve, Recommendation)
+
+@overload
 def load(directory: Folder) -> Training | Scores | Sample | Curve | Recommendation: ...
+@overload
+def load(directory: Record) -> Record: ...

@@ -37,6 +37,8 @@ in .influence/ and logged to MLflow; --track false leaves the directories only.
 def main() -> NoReturn:
     """Run the command that the command line names, and exit; see `run` for the status."""
     name, *arguments = sys.argv[1:] or ["--help"]
+    if name == "help" and arguments:  # of a command
+        name, arguments = arguments[0], ["--help"]
     if name in ("--help", "-h", "help"):
         lines = "\n".join(f"  {one:9} {command.summary}" for one, command in COMMANDS.items())
         print(HELP.format(commands=lines), end="")

@@ -12,6 +12,7 @@ SAID_FULL = re.compile(
 )
 SAID_TOO_LARGE = re.compile(r"(CUDA|MPS|HIP)\b.* out of memory|can't allocate memory")  # torch
 SHOWN = 5  # names in a sentence
+LONGEST = 80  # characters of a value in a sentence
 UNREADABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
@@ -64,6 +65,17 @@ def listed(names: Iterable[str], many: int = SHOWN) -> str:
     if len(shown) > many + 1:
         shown = [*shown[:many], f"{len(shown) - many} more"]
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
+def brief(value: object) -> str:
+    """Return a value as a sentence shows it: a text cut, of a table or a long value its kind."""
+    kind = type(value).__name__
+    if shape := getattr(value, "shape", ()):
+        return f"a {kind} of shape {' x '.join(map(str, shape))}"
+    if isinstance(value, str):
+        return repr(value if len(value) <= LONGEST else f"{value[:LONGEST]}...")
+    text = repr(value)
+    return text if len(text) <= LONGEST and "\n" not in text else f"a {kind}"
 
 
 def choose(kind: str, name: str, offered: object) -> str:

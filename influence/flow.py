@@ -23,6 +23,7 @@ from influence.config.parameters import (
     SearchStep,
     TrainStep,
 )
+from influence.errors import InputError, brief
 from influence.runtime import environment
 from influence.sampling.arrays import prune as prune
 
@@ -137,15 +138,21 @@ def study(config: MainStep) -> "dict[str, Comparison]":
 
 
 def load(
-    directory: "str | Path",
+    directory: "str | Path | Training | Scores | Sample | Curve | Recommendation",
 ) -> "Training | Scores | Sample | Curve | Recommendation":
     """Open a finished step again: its directory, or `runs:/<id>/<folder>` where MLflow has it.
 
-    Raises InputError if there is none, or it is not finished.
+    A record is returned as it is. Raises InputError if there is no such directory, or it is not
+    finished.
     """
     from influence import pipeline
+    from influence.data.result import Result
 
-    return pipeline.load(str(directory))
+    if isinstance(directory, Result):
+        return directory
+    if not isinstance(directory, str | os.PathLike):
+        raise InputError(f"load takes the directory of a finished step, not {brief(directory)}")
+    return pipeline.load(os.fspath(directory))
 
 
 def _stored(called: Command, values: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Each returns the record of the finished directory. Without tracking nothing of MLflow is imported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
@@ -16,6 +16,7 @@ from influence.config.parameters import (
     ExecutionConfig,
     MainStep,
     SampleStep,
+    ScoreConfig,
     ScoreStep,
     SearchStep,
     TrainStep,
@@ -33,7 +34,7 @@ from influence.runtime import store
 from influence.runtime.engine import Engine
 from influence.sampling import iterative
 from influence.sampling import step as sampling
-from influence.sampling.arms import AT_EQUAL_STEPS, parse_arm
+from influence.sampling.arms import AT_EQUAL_STEPS, Arm, parse_arm
 from influence.sampling.result import Sample
 from influence.scoring import measurable
 from influence.scoring import step as scoring
@@ -46,6 +47,7 @@ from influence.tracking import run
 from influence.tracking.run import Run
 from influence.training import step as training
 from influence.training.result import Training
+from influence.training.runs import check_folds
 
 # Parameters that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
@@ -109,9 +111,9 @@ def compare(
         f"Pruned-accuracy curves of {len(arms)} arms on {config.dataset} with {config.model}."
     )
     with _opened(config, name, note, "main", engine) as (opened, at):
-        wanted = scoring.wanted(config.score, arms)
         dataset = training.open_dataset(narrow(config, TrainStep))
         sampling.check_sample(config, dataset, config.task)
+        wanted = _wanted(config, arms, dataset)
         training.check_retraining(config, config.retrain_with, dataset)
         request = checked(narrow(config, TrainStep), dataset, at, wanted)
         del dataset
@@ -172,10 +174,21 @@ def checked(
 
     `paired`: see `training.request`. Raises InputError for what does not belong together.
     """
+    check_folds(config.folds, len(dataset.train))
     specs = [parse_spec(name) for name in names(scores) if name != "all"]
     plan(specs, training.expected(config, len(dataset.train)))
     trial = partial(measurable.check_start, config, dataset, scores)
     return training.request(config, dataset, engine, paired, trial)
+
+
+def _wanted(config: MainStep, arms: Sequence[Arm], dataset: Dataset) -> str:
+    """Return the scores to compute: what the arms read, and what `score` lists.
+
+    Of the default list it is only what this training can give: nobody asked for the rest.
+    """
+    if config.score != ScoreConfig.score:
+        return scoring.wanted(config.score, arms)
+    return scoring.usual(arms, training.expected(config, len(dataset.train)))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import influence
 from influence.config import parameters, render
@@ -122,7 +123,20 @@ def test_prune_draws_the_same_under_one_seed_and_needs_no_values_at_random():
         (dict(rule="esy"), "unknown rule 'esy'"),
         (dict(normalize="classes"), "unknown normalize 'classes'"),
         (dict(values=[VALUES, VALUES]), "only rule 'linear' blends"),
+        (dict(rule="easy", values=[VALUES, VALUES]), "but rule 'easy' got 2; give one value"),
         (dict(rule="drop", values=None), "recall"),
+        (dict(rule="drop", recall=0.5), "recall must have one axis, not 0"),
+        (dict(rule="drop", recall="high"), "recall must be numbers, one per class"),
+        (dict(rule="ccs", beta=2.0), "beta must be at most 0.99, not 2.0"),
+        (dict(rule="ccs", strata=-3), "strata must be at least 1, not -3"),
+        (dict(rule="ccs", strata=2.5), "strata must be a whole number, not 2.5"),
+        (dict(rule="softmax", temperature=-1), "temperature must be at least 1e-06, not -1.0"),
+        (dict(rule="easy:class"), "unknown rule 'easy:class'; there is ccs, drop"),
+        (dict(rule="random", values=[1, 2]), "values has 2 numbers, but there are 6 labels"),
+        (dict(rule="random", normalize="classes"), "unknown normalize 'classes'"),
+        (dict(labels="baabba"), "labels must have one axis, not 0"),
+        (dict(labels=[[1], [2, 3]]), "labels must be a list or an array: "),
+        (dict(values=3), "values has 1 numbers, but there are 6 labels"),
         (dict(temprature=2.0), "unknown parameter 'temprature'"),
         (dict(min_per_class=-1), "min_per_class must be a whole number of at least 0"),
         (dict(seed=-1), "seed must be a whole number of at least 0"),
@@ -134,7 +148,44 @@ def test_prune_says_what_is_wrong(given, said):
         influence.prune(**{**usual, **given})
 
 
+WRONG_KINDS = (
+    (dict(rule="linear", epsilon=None), "epsilon must be a number, not None"),
+    (dict(rule=["easy"]), "rule must be a text, not ['easy']"),
+    (dict(normalize=None), "normalize must be a text, not None"),
+    (dict(fraction=None), "fraction must be a number, not None"),
+    (dict(fraction="0.3"), "fraction must be a number, not '0.3'"),
+    (dict(seed=[0] * 99), "seed must be a whole number of at least 0, not a list"),
+)
+
+
+def test_prune_says_what_is_of_the_wrong_kind():
+    """In a process of its own: here the annotations are checked first, as nobody else does."""
+    given = [
+        {"values": VALUES, "labels": LABELS, "fraction": 0.5, **wrong} for wrong, _ in WRONG_KINDS
+    ]
+    told = python(
+        f"""import influence
+for given in {given}:
+    try:
+        influence.prune(**given)
+    except influence.InputError as error:
+        print(error)"""
+    )
+    assert told.splitlines() == [sentence for _, sentence in WRONG_KINDS]
+
+
+@pytest.mark.parametrize("name", ["values", "labels", "recall"])
+def test_prune_passes_on_what_torch_says_of_a_tensor_in_a_graph(name):
+    tensor = torch.tensor(VALUES, requires_grad=True)
+    usual = dict(values=VALUES, labels=LABELS, fraction=0.5, rule="drop")
+    with pytest.raises(InputError, match=rf"{name} must be .*: Can't call numpy\(\) on Tensor"):
+        influence.prune(**{**usual, name: tensor})
+    assert influence.prune(**{**usual, "rule": "easy", "values": tensor.detach()}).tolist()
+
+
 # What the other functions take.
+
+FRAME = pd.DataFrame({"text": ["a"] * 50, "label": ["b"] * 50})
 
 
 @pytest.mark.parametrize(
@@ -149,10 +200,26 @@ def test_prune_says_what_is_wrong(given, said):
         ("train", (3,), {}, "train is not a table but a int; give a folder, a pandas.DataFrame"),
         ("train", ({},), {}, "the dataset is an empty mapping"),
         ("train", ({"train": [1]},), {}, "train is not a table but a list"),
-        ("train", (pd.DataFrame({"text": "a", "label": [1]}),), {}, "1 rows are too few"),
+        (
+            "train",
+            (pd.DataFrame({"text": "a", "label": [1]}),),
+            {},
+            "from 1 rows: it takes a fifth",
+        ),
         ("train", ("nowhere/at all",), {}, "is not a directory"),
         ("sample", ("here",), {"fractions": [0.3, "x"]}, "must be numbers"),
         ("sample", ("here",), {"groups": ["a,b"]}, "'a,b' holds a comma"),
+        ("sample", ("here",), {"groups": [FRAME]}, "one part is a DataFrame of shape 50 x 2"),
+        ("search", (), {"datasets": [FRAME]}, "one part is a DataFrame of shape 50 x 2"),
+        ("search", (), {"datasets": FRAME}, "list of texts, not a DataFrame of shape 50 x 2"),
+        ("train", ("here",), {"groups": None}, "train has no parameter 'groups'"),
+        ("compare", ("here",), {"arms": None}, "arms must be a text or a list of texts, not None"),
+        ("compare", ("here",), {"arms": []}, "arms lists no arm; write score:rule[:normalize]"),
+        ("train", ("here",), {"model": FRAME}, "model must be a text, not a DataFrame of shape"),
+        ("train", ("here",), {"epochs": np.zeros(3)}, "a whole number, not a ndarray of shape 3"),
+        ("train", ("here",), {"epochs": np.array([3])}, "a whole number, not a ndarray of shape"),
+        ("score", (FRAME,), {}, "training must be a finished step or its directory, not a DataFr"),
+        ("load", (FRAME,), {}, "load takes the directory of a finished step, not a DataFrame of"),
         ("evaluate", ("nowhere",), {}, "there is no directory"),
         ("load", ("nowhere",), {}, "there is no directory"),
         ("load", (str(ROOT),), {}, "holds no finished step"),
@@ -184,6 +251,7 @@ def test_lists_paths_mappings_and_numbers_of_numpy_are_read_as_texts():
         "retrain_with": {"model": "mini", "layers": 2},
         "epochs": np.int64(4),
         "warmup": 0,
+        "track": np.False_,
     }
     read = configured(COMMANDS["compare"], values)
     assert read == parameters.MainStep(
@@ -193,6 +261,7 @@ def test_lists_paths_mappings_and_numbers_of_numpy_are_read_as_texts():
         retrain_with="model=mini&layers=2",
         epochs=4,
         warmup=0.0,
+        track=False,
     )
     assert configured(COMMANDS["sample"], {"fractions": 0.3}).fractions == "0.3"
 
@@ -222,6 +291,18 @@ def test_a_comparison_has_its_verdict_its_table_and_its_picture(comparison):
     assert comparison.figure().axes
 
 
+def test_a_comparison_of_one_epoch_leaves_out_the_default_scores_that_it_cannot_give(here, capfd):
+    short = {**tiny.FAST, "epochs": 1, "observe_every": 50, "fractions": [0.4], "seeds": 1}
+    with pytest.raises(InputError, match="score 'el2n' reads the end of epoch 2"):
+        influence.compare(tiny.frames(), "aum:ccs", score="el2n", **here, **short)
+    with pytest.raises(InputError, match="score 'forgetting' needs observations"):
+        influence.compare(tiny.frames(), "forgetting:easy", **here, **short)
+    capfd.readouterr()
+    compared = influence.compare(tiny.frames(), "aum:ccs", **here, **short)
+    assert list(compared.scores.names) == ["vog", "tracin", "aum"]
+    assert capfd.readouterr().err.count("leaves out el2n, forgetting and pvi of the default") == 1
+
+
 def test_the_steps_one_by_one_reuse_what_the_comparison_finished(comparison, here, capsys):
     training = influence.train(tiny.frames(), **here, **tiny.FAST)
     scores = influence.score(training, ["el2n", "aum"], **here)
@@ -230,6 +311,7 @@ def test_the_steps_one_by_one_reuse_what_the_comparison_finished(comparison, her
     assert capsys.readouterr().err.count("finished before, reusing") == 4
     assert curve.directory == comparison.curves["el2n:easy"].directory
     assert influence.load(curve.directory) == curve
+    assert influence.load(curve) is curve
     assert training.dataset_name.startswith("dataframe-") and len(scores.table) == len(
         tiny.frames()["train"]
     )

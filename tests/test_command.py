@@ -34,7 +34,7 @@ def typed(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
 def test_help_is_one_screen_with_the_flow_and_an_example(typed, arguments):
     status, said, _ = typed(*arguments)
     lines = said.splitlines()
@@ -56,6 +56,10 @@ def test_help_of_a_command_has_its_groups_and_fits_80_columns(typed, name):
     assert flags == {field.name for field in kind.fields[1:]}
 
 
+def test_help_takes_the_name_of_a_command(typed):
+    assert typed("help", "compare") == typed("compare", "--help")
+
+
 def test_version(typed):
     assert typed("--version") == (0, f"influence {influence.__version__}\n", "")
 
@@ -66,12 +70,18 @@ def test_version(typed):
         (("tran",), "there is no command 'tran'; did you mean train?"),
         (("xyz",), "there is no command 'xyz'; there is compare, train"),
         (("compare", "--epoch", "3"), "compare has no parameter 'epoch'; did you mean epochs?"),
+        (("compare", "--arm", "x"), "compare has no parameter 'arm'; did you mean arms?\n"),
+        (("compare", "--text", "x"), "no parameter 'text'; did you mean text_column?\n"),
+        (("help", "tran"), "there is no command 'tran'; did you mean train?"),
+        (("compare",), "compare needs dataset: hub id, directory of "),
+        (("train", "--epochs", "5"), "train needs dataset: hub id, directory of "),
+        (("compare", "here", "--arms", ","), "arms lists no arm; write score:rule[:normalize]"),
         (("compare", "--study", "x"), "compare has no parameter 'study'"),
         (("train", "a", "b"), "train does not take 'b'"),
         (("train", "a", "--dataset", "b"), "dataset is given twice, as 'a' and as 'b'"),
         (("train", "a", "--epochs"), "argument --epochs: expected one argument"),
         (("score",), "score needs training: "),
-        (("study",), "study needs study: "),
+        (("study",), "study needs study: study file that sets other parameters, such as "),
         (("sample", "nowhere", "--track", "false"), "there is no directory"),
         (("search", "here", "--epochs", "5"), "epochs=5 cannot be followed"),
     ],

@@ -4,9 +4,9 @@ import dataclasses
 import difflib
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Number, Real
 from typing import Any
 
 from influence.config.parameters import (
@@ -28,7 +28,7 @@ from influence.config.parameters import (
     TrainStep,
     required,
 )
-from influence.errors import InputError
+from influence.errors import InputError, brief
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Command:
     def required(self) -> str:
         """The parameter that has no usable default, "" if there is none."""
         return "study" if self.name == "study" else required(self.step)
+
+    @property
+    def typed(self) -> str:
+        """The parameter that a command line must give; nobody trains on the built-in by mistake."""
+        return self.required or ("dataset" if self.given[0] == "dataset" else "")
 
     @property
     def fields(self) -> list[dataclasses.Field]:
@@ -113,12 +118,14 @@ COMMANDS = {
 }
 # Texts that list something, which Python may give as a list.
 LISTS = {"arms", "datasets", "export", "fractions", "groups", "rules", "score", "unlabelled"}
+READ = {"training", "scores", "sample"}  # finished steps, in Python their records
 QUERIES = {"retrain_with"}  # name=value&name=value, which Python may give as a mapping
 
 
 def unknown(command: str, known: Sequence[str], name: str) -> str:
     """Say that a command has no such parameter, and which was meant."""
-    near = difflib.get_close_matches(name, known, n=3)
+    longer = [one for one in known if len(name) > 2 and one.startswith(name)]
+    near = longer or difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known)}"
     return f"{command} has no parameter {name!r}; {hint}"
 
@@ -132,22 +139,35 @@ def configured(command: Command, values: Mapping[str, Any]) -> Any:
     there = {field.name: field for field in command.fields}
     if wrong := [name for name in values if name not in there]:
         raise InputError(unknown(command.name, list(there), wrong[0]))
-    read = {name: _value(there[name], value) for name, value in values.items()}
+    read = {name: value_of(there[name], value) for name, value in values.items()}
     return command.kind(**read)
 
 
-def _value(field: dataclasses.Field, value: Any) -> Any:
-    """Return a value as its field has it."""
-    if field.type is bool and isinstance(value, bool):
-        return value
-    if field.type is int and not isinstance(value, bool) and hasattr(value, "__index__"):
-        return operator.index(value)
+def value_of(field: dataclasses.Field, value: Any) -> Any:
+    """Return a value of Python as its field has it; raise InputError for one of another kind."""
+    if field.type is bool and _is_bool(value):
+        return bool(value)
+    if field.type is int and not _is_bool(value) and (whole := _whole(value)) is not None:
+        return whole
     if field.type is float and isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     if field.type not in (bool, int, float):
         return _text(field, value)
     kinds = {bool: "True or False", int: "a whole number", float: "a number"}
-    raise InputError(f"{field.name} must be {kinds[field.type]}, not {value!r}")
+    raise InputError(f"{field.name} must be {kinds[field.type]}, not {brief(value)}")
+
+
+def _is_bool(value: Any) -> bool:
+    """Tell whether this is True or False, of Python or of NumPy, which is not imported here."""
+    of_numpy = str(getattr(value, "dtype", "")) == "bool" and getattr(value, "shape", None) == ()
+    return isinstance(value, bool) or of_numpy
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def _text(field: dataclasses.Field, value: Any) -> str:
@@ -157,10 +177,21 @@ def _text(field: dataclasses.Field, value: Any) -> str:
     if field.name in QUERIES and isinstance(value, Mapping):
         return "&".join(f"{name}={one}" for name, one in value.items())
     if field.name not in LISTS:
-        raise InputError(f"{field.name} must be a text, not {value!r}")
-    if isinstance(value, Mapping) or not hasattr(value, "__iter__"):
-        value = [value]  # such as one fraction
-    parts = [one if isinstance(one, str) else str(one) for one in value]
-    if wrong := [one for one in parts if "," in one]:
-        raise InputError(f"{field.name} is a list whose part {wrong[0]!r} holds a comma")
-    return ",".join(parts)
+        kind = "a finished step or its directory" if field.name in READ else "a text"
+        raise InputError(f"{field.name} must be {kind}, not {brief(value)}")
+    if isinstance(value, Number):  # such as one fraction
+        value = [value]
+    is_list = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes)
+    if not is_list or len(getattr(value, "shape", "1")) != 1:
+        raise InputError(f"{field.name} must be a text or a list of texts, not {brief(value)}")
+    return ",".join(_part(field.name, one) for one in value)
+
+
+def _part(name: str, value: Any) -> str:
+    """Return one value of a list as text."""
+    if not isinstance(value, str | os.PathLike | Number):
+        raise InputError(f"{name} is a list of texts, but one part is {brief(value)}")
+    part = str(value)
+    if "," in part:
+        raise InputError(f"{name} is a list whose part {part!r} holds a comma")
+    return part

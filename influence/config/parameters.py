@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from influence.config.lists import changed, fractions
-from influence.errors import InputError
+from influence.errors import InputError, first_line
 
 SEED = 2**31 - 1  # the largest that every library takes
 
@@ -409,7 +409,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
         "whether to add a second baseline: random trained for as many steps as the full train set",
     )
     study: str = parameter(
-        "", "study file that sets other parameters, such as studies/imbalance.yaml; empty: none"
+        "", "study file that sets other parameters, such as studies/imbalance.yaml"
     )
     scale: Literal["full", "small"] = parameter(
         "full", "full, or small: the shorter form of the study"
@@ -458,6 +458,19 @@ def narrow(config: Config, kind: type, **more: Any) -> Any:
         f.name for f in dataclasses.fields(config)
     }
     return kind(**{**{name: getattr(config, name) for name in shared}, **more})
+
+
+def restored(kind: type, values: Any, what: str) -> Any:
+    """Return a config that was saved; raise InputError, which begins with `what`, if it cannot be.
+
+    So it is where another version of this package had other parameters.
+    """
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(
+            f"{what} by another version of this package ({first_line(error)}); run that step again"
+        ) from None
 
 
 def required(step: str) -> str:

@@ -46,9 +46,8 @@ def parse_command(command: Command, arguments: list[str]) -> Any:
 
     Raises InputError for what does not fit.
     """
-    return _parsed(
-        _command_parser(command), command.name, command.kind, command.required, arguments
-    )
+    parser = _command_parser(command)
+    return _parsed(parser, command.name, command.kind, command.typed, arguments)
 
 
 def _command_parser(command: Command) -> argparse.ArgumentParser:
@@ -57,17 +56,16 @@ def _command_parser(command: Command) -> argparse.ArgumentParser:
     name = first.name.upper()
     parser = _Parser(
         prog=f"influence {command.name}",
-        usage=f"influence {command.name} {name if command.required else f'[{name}]'}"
+        usage=f"influence {command.name} {name if command.typed else f'[{name}]'}"
         " [--parameter VALUE ...]",
         description=inspect.cleandoc(command.kind.__doc__ or ""),
         allow_abbrev=False,
         formatter_class=_Formatter,
     )
     groups = {"": parser.add_argument_group("input")}
-    given = _argument(first)
-    shown = given["help"].replace("%(default)s", first.default)
+    shown = first.metadata["help"]
     groups[""].add_argument(INPUT, nargs="?", metavar=name, default=SUPPRESS, help=shown)
-    parser.add_argument(f"--{first.name}", **given | {"help": SUPPRESS})
+    parser.add_argument(f"--{first.name}", default="", help=SUPPRESS)
     for field in others:
         title = command.group(field.name)
         if title not in groups:

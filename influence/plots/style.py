@@ -41,7 +41,11 @@ STYLE = {
 }
 FEW_ARMS = 4  # beside random, in one panel
 LONGEST = 32  # characters of a label
+# The axes of the pictures and of the report's charts, which show the same.
 PRUNED = "Share of the train set pruned, %"  # the x axis of every curve
+TO_RANDOM = "Difference to random, points"
+TO_FULL = "Difference to the full train set, points"
+EXAMPLES = "Share of the examples, %"
 FRACTIONS = ("accuracy", "macro_f1", "calibration_error")  # metrics in 0..1, drawn in percent
 
 

@@ -13,9 +13,9 @@ from influence.data.result import Result
 from influence.data.storage import remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
-from influence.evaluation.verdict import Comparison
+from influence.evaluation.verdict import Verdict
 from influence.nlu import tables as nlu_tables
-from influence.report.compared import Comparison as Compared
+from influence.report.compared import Comparison
 from influence.runtime.step import Record
 from influence.sampling import arms
 from influence.sampling.arms import AT_EQUAL_STEPS
@@ -108,7 +108,7 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
 
 def comparison(
     run: Run, scores: Scores, done: Mapping[str, tuple[Sample, Curve]], command: str
-) -> Comparison:
+) -> Verdict:
     """Log all arms against random: figures, tables, `summary.md`, which is printed, and the page.
 
     `done`: the sample and curve of each arm; `command`: the command that reproduces it all.
@@ -152,7 +152,7 @@ def _over_percents(summary: pd.DataFrame) -> list[Record]:
 
 
 def _log_compared(
-    run: Run, compared: Comparison, points: pd.DataFrame, curves: Mapping[str, Curve]
+    run: Run, compared: Verdict, points: pd.DataFrame, curves: Mapping[str, Curve]
 ) -> None:
     """Log the pictures and tables of a comparison."""
     from influence.plots import curves as plots
@@ -171,7 +171,7 @@ def _log_compared(
         run.log_table(frame, name)
 
 
-def study(run: Run, asked: Study, variants: Mapping[str, Compared], command: str) -> None:
+def study(run: Run, asked: Study, variants: Mapping[str, Comparison], command: str) -> None:
     """Log and print the verdicts of a study; if a parameter was varied, a page over its values."""
     verdicts = {value: one.verdict for value, one in variants.items()}
     said = [

@@ -10,7 +10,19 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from influence.plots.scores import FEW_CLASSES
-from influence.plots.style import COLOURS, DARK, GREY, LIGHT, colour_of, grouped, place_of, style
+from influence.plots.style import (
+    COLOURS,
+    DARK,
+    EXAMPLES,
+    GREY,
+    LIGHT,
+    PRUNED,
+    TO_FULL,
+    colour_of,
+    grouped,
+    place_of,
+    style,
+)
 
 SYMBOLS = {
     **{"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down"},
@@ -58,12 +70,12 @@ def curves(
             figure.add_hline(100 * float(full[value].iloc[0]), line={"color": GREY, "dash": "dash"})
         figure.update_yaxes(title=title, range=[low - room, high + room])
         pruned = over == "percent_pruned"
-        figure.update_xaxes(title="train examples pruned (%)" if pruned else over)
+        figure.update_xaxes(title=PRUNED if pruned else over)
         if len(ticks) <= FEW_TICKS:
             figure.update_xaxes(tickvals=ticks)
         if len(ticks) == 1 and pruned:
             figure.update_xaxes(range=[ticks[0] - 5, ticks[0] + 5])
-        charts[name or title.partition(" (")[0]] = _html(figure)
+        charts[name or title.partition(", ")[0]] = _html(figure)
     return charts
 
 
@@ -95,8 +107,8 @@ def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None) -> str
             },
         )
     figure.add_hline(-100 * tolerance, line={"color": GREY, "dash": "dash"})
-    figure.update_xaxes(title="train examples pruned (%)", range=[0, 100])
-    figure.update_yaxes(title="points against the full train set")
+    figure.update_xaxes(title=PRUNED, range=[0, 100])
+    figure.update_yaxes(title=TO_FULL)
     figure.update_layout(height=520, legend={"itemsizing": "constant"})
     return _html(figure)
 
@@ -128,8 +140,8 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> dict[str,
                 line=look,
                 fill=None if few else "tozeroy",
             )
-        figure.update_yaxes(title="examples (%)", rangemode="tozero")
-        figure.update_xaxes(title="outermost 0.5 % clipped to the ends")
+        figure.update_yaxes(title=EXAMPLES, rangemode="tozero")
+        figure.update_xaxes(title="Outermost 0.5 % clipped to the ends")
         charts[name] = _html(figure, legend=few)
     return charts
 
@@ -174,8 +186,8 @@ def classes(table: pd.DataFrame, arm: str) -> str:
             hovertemplate="%{text}: %{x} % kept, recall %{y:+} points",
         )
     figure.add_hline(0, line={"color": DARK, "width": 1}, layer="below")
-    figure.update_xaxes(title="share of the class kept (%)", range=[-2, 102])
-    figure.update_yaxes(title="change in recall (points)", range=_within(own))
+    figure.update_xaxes(title="Share of the class kept, %", range=[-2, 102])
+    figure.update_yaxes(title="Change in recall, points", range=_within(own))
     return _html(figure)
 
 

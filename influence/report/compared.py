@@ -26,7 +26,7 @@ class Comparison:
     scores: Scores
     samples: Mapping[str, Sample]
     curves: Mapping[str, Curve]
-    outcome: verdict.Comparison
+    outcome: verdict.Verdict
 
     @property
     def verdict(self) -> str:

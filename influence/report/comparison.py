@@ -9,8 +9,9 @@ import pandas as pd
 from influence.data.result import Result
 from influence.evaluation import costs
 from influence.evaluation.intervals import in_points, shown
-from influence.evaluation.verdict import Comparison
+from influence.evaluation.verdict import Verdict
 from influence.nlu import tables as nlu_tables
+from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
 from influence.sampling.arms import CLASS
 
@@ -38,9 +39,9 @@ class Part:
     code: str = ""
 
 
-def curves(compared: Comparison) -> Part:
+def curves(compared: Verdict) -> Part:
     """Show accuracy, and its difference to random, over percent pruned."""
-    charts = report_charts.curves(compared.summary, "mean", "accuracy (%)")
+    charts = report_charts.curves(compared.summary, "mean", metric_label("accuracy"))
     charts |= titled(_differences(compared), "difference")
     level = (
         "Error bars are 95 % intervals over retraining seeds; the dashed line is the full train "
@@ -65,7 +66,7 @@ def error_rates(changes: pd.DataFrame) -> Part:
     )
 
 
-def classes(compared: Comparison, remedies: pd.DataFrame) -> Part | None:
+def classes(compared: Verdict, remedies: pd.DataFrame) -> Part | None:
     """Show recall of every class before and after; None where no class has test examples.
 
     `remedies`: see `evaluation.remedies`.
@@ -173,10 +174,10 @@ def heads(**kinds: str) -> list[dict[str, str]]:
     return [{"name": name, "kind": kind} for name, kind in kinds.items()]
 
 
-def _differences(compared: Comparison) -> dict[str, str]:
+def _differences(compared: Verdict) -> dict[str, str]:
     if not len(compared.differences):
         return {}
-    return report_charts.curves(compared.differences, "difference", "accuracy − random's (points)")
+    return report_charts.curves(compared.differences, "difference", TO_RANDOM)
 
 
 def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from influence.data.dataset import Dataset
 from influence.data.storage import remarks
 from influence.evaluation import remedies
-from influence.evaluation.verdict import Comparison
+from influence.evaluation.verdict import Verdict
 from influence.report import charts, comparison, examples, studies
 from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.result import Sample
@@ -21,7 +21,7 @@ TEMPLATE = "report.html"
 
 
 def page(
-    compared: Comparison,
+    compared: Verdict,
     scores: Scores,
     samples: Mapping[str, Sample],
     command: str,
@@ -63,7 +63,7 @@ def page(
 def study_page(
     question: str,
     varied: str,
-    compared: Mapping[str, Comparison],
+    compared: Mapping[str, Verdict],
     scores: Mapping[str, Scores],
     said: Sequence[str],
     command: str,

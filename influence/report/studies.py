@@ -5,20 +5,21 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from influence.evaluation.verdict import Comparison
+from influence.evaluation.verdict import Verdict
+from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, cell, heads, titled
 from influence.searching.result import Outcome, Recommendation
 
 
-def variants(varied: str, compared: Mapping[str, Comparison]) -> list[Part]:
+def variants(varied: str, compared: Mapping[str, Verdict]) -> list[Part]:
     """Show accuracy and its difference to random over a parameter's values, per percent pruned."""
     summary, differences = (_over(varied, compared, name) for name in ("summary", "differences"))
     percents = sorted(percent for percent in summary["percent_pruned"].unique() if percent)
     return [_variants_at(percent, varied, summary, differences) for percent in percents]
 
 
-def _over(varied: str, compared: Mapping[str, Comparison], name: str) -> pd.DataFrame:
+def _over(varied: str, compared: Mapping[str, Verdict], name: str) -> pd.DataFrame:
     """Return one table of all comparisons, the parameter's value as a column: numbers if it can."""
     tables = [getattr(one, name).assign(**{varied: key}) for key, one in compared.items()]
     table = pd.concat(tables, ignore_index=True)
@@ -32,11 +33,10 @@ def _variants_at(
     accuracies, beside = (
         table[table["percent_pruned"] == percent] for table in (summary, differences)
     )
-    charts = report_charts.curves(accuracies, "mean", "accuracy (%)", varied)
+    charts = report_charts.curves(accuracies, "mean", metric_label("accuracy"), varied)
     tables = []
     if len(beside):
-        title = "accuracy − random's (points)"
-        differing = report_charts.curves(beside, "difference", title, varied)
+        differing = report_charts.curves(beside, "difference", TO_RANDOM, varied)
         charts |= titled(differing, "difference")
         values = list(dict.fromkeys(beside[varied]))
         rows = []

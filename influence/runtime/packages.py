@@ -40,6 +40,17 @@ def unusable(error: BaseException) -> str:
     return found
 
 
+def installation(extra: str = "") -> str:
+    """Return the command that installs this project with what it needs, and with an extra.
+
+    It is that of a checkout where this is one, else that of the installed distribution by name.
+    """
+    suffix = f"[{extra}]" if extra else ""
+    if (ROOT / "pyproject.toml").is_file():
+        return _pip("install", "-e", f"{ROOT}{suffix}")
+    return _pip("install", f"{DISTRIBUTION}{suffix}")
+
+
 def _chain(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
     """Yield an exception and what led to it, and whether that is named as the cause.
 
@@ -149,7 +160,7 @@ def _lacking(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and not _distribution(module):
         return (
             f"the module {module!r} is not installed for {sys.executable}; install what this "
-            f"project needs: {_pip('install', '-e', str(ROOT))}"
+            f"project needs: {installation()}"
         )
     return _advice([module], f"{_named(module)} is incompatible ({_reason(error)})")
 

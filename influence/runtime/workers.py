@@ -166,7 +166,7 @@ class Ray:
             import ray  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise InputError(
-                f"cluster={address} needs Ray, an optional extra: pip install -e .[ray]"
+                f"cluster={address} needs Ray, an optional extra: {packages.installation('ray')}"
             ) from None
         self.ray = ray
         # A worker finds the code of this very command, also where another one is installed.

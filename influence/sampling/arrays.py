@@ -1,13 +1,19 @@
 """Pruning of arrays alone, for people who have scores already: no disk, no model."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from influence.errors import InputError
+from influence.config.commands import value_of
+from influence.config.parameters import SampleConfig
+from influence.errors import InputError, brief, choose, first_line, listed
 from influence.sampling import arms, order
-from influence.sampling.rules import REGISTRY
+from influence.sampling.rules import REGISTRY, Rule
+
+UNREADABLE = (TypeError, ValueError, RuntimeError)  # of what NumPy makes no array
 
 
 def prune(
@@ -45,40 +51,66 @@ def prune(
     Many parameters: they are those of `influence sample`, each with a default.
     """
     groups = _groups(labels)
-    named = [] if values is None or rule in _bare() else _scores(values, len(groups))
-    names = [f"score_{number}" for number in range(len(named))]
-    arm = _arm(names, rule, normalize)
-    minimums = (order.Minimum(groups, _whole("min_per_class", min_per_class)),)
+    known, minimum = _rule(rule), _whole("min_per_class", min_per_class)
+    choose("normalize", _text("normalize", normalize), get_args(arms.Normalize))
+    named = _named(known, [] if values is None else _scores(values, len(groups)))
+    minimums = (order.Minimum(groups, minimum),)
     ordered = order.order(
-        arm,
-        dict(zip(names, named, strict=True)),
+        arms.Arm(tuple(named), known.name, normalize if named else "none"),
+        named,
         groups,
         _whole("seed", seed),
         minimums=minimums,
-        recall=None if recall is None else np.asarray(recall, dtype=np.float64),
-        parameters=parameters,
+        recall=None if recall is None else _recall(recall),
+        parameters=_parameters(parameters),
     )
-    return np.sort(order.cut(ordered, float(fraction), minimums))
+    return np.sort(order.cut(ordered, _fraction(fraction), minimums))
 
 
-def _bare() -> list[str]:
-    return [rule.name for rule in REGISTRY.values() if not rule.scored]
+def _rule(name: str) -> Rule:
+    return REGISTRY[choose("rule", _text("rule", name), REGISTRY)]
 
 
-def _arm(names: list[str], rule: str, normalize: str) -> arms.Arm:
-    """Return the arm of scores without a name of their own, checked as one on a command line."""
-    if rule in _bare():
-        return arms.parse_arm(rule)
-    if rule in REGISTRY and not names:
-        raise InputError(f"rule {rule!r} needs values, one per example; only {_bare()} need none")
-    text = "+".join(["el2n"] * max(1, len(names)))  # any score: only the rule is looked at
-    parsed = arms.parse_arm(f"{text}:{rule}:{normalize}")
-    return arms.Arm(tuple(names), parsed.rule, parsed.normalize)
+def _named(rule: Rule, scores: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the scores that a rule reads, by names of their own; raise InputError if unfit."""
+    if not rule.scored:
+        return {}
+    if not scores:
+        bare = [one.name for one in REGISTRY.values() if not one.scored]
+        raise InputError(
+            f"rule {rule.name!r} needs values, one per example; only {listed(bare)} need none"
+        )
+    if len(scores) > 1 and not rule.blends:
+        raise InputError(
+            f"only rule 'linear' blends scores, but rule {rule.name!r} got {len(scores)}; give one "
+            "value per example, or rule='linear'"
+        )
+    return {f"score_{number}": values for number, values in enumerate(scores)}
+
+
+def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of rules, checked as those of a command are."""
+    known = {name for rule in REGISTRY.values() for name in rule.parameters}
+    declared = {field.name: field for field in fields(SampleConfig)}
+    read = {
+        name: value_of(declared[choose("parameter", name, known)], value)
+        for name, value in given.items()
+    }
+    SampleConfig(**read)
+    return read
 
 
 def _groups(labels: Any) -> np.ndarray:
     """Return labels of any kind as numbers (examples,), in their sorted order."""
-    given = pd.Series(np.asarray(labels).ravel() if np.ndim(labels) == 1 else _not_one(labels))
+    try:
+        array = np.asarray(labels)
+    except UNREADABLE as error:
+        raise InputError(
+            f"labels must be a list or an array: {first_line(error).rstrip('.')}"
+        ) from None
+    if array.ndim != 1:
+        raise InputError(f"labels must have one axis, not {array.ndim}")
+    given = pd.Series(array)
     if not len(given):
         raise InputError("labels is empty; give the class of each example")
     if missing := given.isna().sum():
@@ -89,18 +121,11 @@ def _groups(labels: Any) -> np.ndarray:
     ]
 
 
-def _not_one(labels: Any) -> Any:
-    raise InputError(f"labels must have one axis, not {np.ndim(labels)}")
-
-
 def _scores(values: Any, examples: int) -> list[np.ndarray]:
     """Return each score as floats (examples,); raises InputError for what has no place in order."""
-    try:
-        table = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise InputError("values must be numbers, one per example") from None
+    table = np.atleast_2d(_numbers("values", values, "one per example"))
     if table.ndim != 2 or table.shape[1] != examples:
-        shape = " x ".join(map(str, np.shape(values)))
+        shape = " x ".join(map(str, np.shape(values) or (1,)))
         raise InputError(f"values has {shape} numbers, but there are {examples} labels")
     if missing := np.isnan(table).sum():
         row = int(np.flatnonzero(np.isnan(table).any(0))[0])
@@ -108,7 +133,40 @@ def _scores(values: Any, examples: int) -> list[np.ndarray]:
     return list(table)
 
 
+def _numbers(name: str, values: Any, many: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be numbers, {many}") from None
+    except RuntimeError as error:  # of a tensor that is part of a graph, with the way out
+        raise InputError(
+            f"{name} must be numbers, {many}: {first_line(error).rstrip('.')}"
+        ) from None
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be a text, not {brief(value)}")
+    return value
+
+
+def _recall(given: Any) -> np.ndarray:
+    recall = _numbers("recall", given, "one per class")
+    if recall.ndim != 1:
+        raise InputError(f"recall must have one axis, not {recall.ndim}")
+    return recall
+
+
+def _fraction(value: Any) -> float:
+    try:
+        if not isinstance(value, bool | str | bytes):
+            return float(value)
+    except UNREADABLE:
+        pass
+    raise InputError(f"fraction must be a number, not {brief(value)}")
+
+
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise InputError(f"{name} must be a whole number of at least 0, not {value!r}")
+        raise InputError(f"{name} must be a whole number of at least 0, not {brief(value)}")
     return int(value)

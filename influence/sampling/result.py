@@ -1,9 +1,11 @@
 """The directory of a sample, written and read: which examples stay at each fraction pruned."""
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pyarrow as pa
 
 from influence.data.result import Result
 from influence.data.storage import chosen, rows_file, save_subsets
-from influence.errors import InputError
+from influence.errors import InputError, brief
 from influence.runtime import store
 from influence.sampling.arms import CLASS, parse_arm
 from influence.sampling.order import class_shares, fraction_of, kept_count, percent_of
@@ -84,10 +86,10 @@ class Sample(Result):
         Raises InputError for a fraction or a draw that this sample does not hold; fraction 0, of
         which everything stays, it always holds.
         """
-        if fraction:
+        if not (isinstance(fraction, Real) and fraction == 0):
             self._percent(fraction)
         orders = self.orders
-        if not 0 <= draw < len(orders):
+        if draw not in range(len(orders)):
             raise InputError(f"{self.directory} holds the draws 0 to {len(orders) - 1}, not {draw}")
         return np.array(orders[draw][: kept_count(orders.shape[1], fraction)])
 
@@ -142,10 +144,12 @@ class Sample(Result):
 
     def _percent(self, fraction: float | int) -> float:
         """Return the percent that a fraction is kept under; raise InputError for another one."""
-        percent = percent_of(fraction)
+        is_number = isinstance(fraction, Real)
+        percent = percent_of(fraction) if is_number else math.nan
         if percent not in self.percents:
             there = ", ".join(f"{own:g}" for own in self.fractions)
-            raise InputError(f"{self.directory} holds the fractions {there}, not {fraction:g}")
+            given = f"{fraction:g}" if is_number else brief(fraction)
+            raise InputError(f"{self.directory} holds the fractions {there}, not {given}")
         return percent
 
 

@@ -57,7 +57,15 @@ def sample(config: SampleStep, scores: Scores) -> Steps:
 
 
 def parse_arms(text: str) -> tuple[Arm, ...]:
-    """Read a comma-separated list of arms; random, the baseline, is always the first."""
+    """Read a comma-separated list of arms; random, the baseline, is always the first.
+
+    Raises InputError for an empty list.
+    """
+    if not names(text):
+        raise InputError(
+            "arms lists no arm; write score:rule[:normalize], such as aum:ccs, or random for the "
+            "baseline alone"
+        )
     arms = [parse_arm("random"), *(parse_arm(name) for name in names(text))]
     return tuple(dict.fromkeys(arms))
 

@@ -11,7 +11,7 @@ import pandas as pd
 from influence import scores
 from influence.config.lists import names
 from influence.config.parameters import ScoreConfig, ScoreStep
-from influence.errors import InputError, choose
+from influence.errors import InputError, choose, listed
 from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens
 from influence.runtime import store
@@ -80,6 +80,22 @@ def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
 def wanted(text: str, arms: Sequence) -> str:
     """Return the scores to compute for these arms besides those listed in `text`."""
     return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
+
+
+def usual(arms: Sequence, runs: Sequence[RunInfo]) -> str:
+    """Return the scores to compute where none are named: those of the default that `runs` can give.
+
+    What the arms read is always among them. Says which are left out; the whole default stays where
+    nothing else would be computed, so that its check gives the reason.
+    """
+    given = list(map(str, possible(names(ScoreConfig.score), runs)))
+    computed = names(wanted(",".join(given), arms)) or names(ScoreConfig.score)
+    if left := [name for name in names(ScoreConfig.score) if name not in computed]:
+        say(
+            f"compare: leaves out {listed(left)} of the default scores, which this training cannot "
+            "give and no arm reads; name them with score to learn the reason"
+        )
+    return ",".join(computed)
 
 
 def possible(asked: Iterable[str], runs: Sequence[RunInfo], otherwise: str = "") -> list:

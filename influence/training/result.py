@@ -16,10 +16,9 @@ import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from influence.config.parameters import FitConfig, TrainConfig
+from influence.config.parameters import FitConfig, TrainConfig, restored
 from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
-from influence.errors import InputError, first_line
 from influence.runtime import store
 from influence.trace.trace import Checkpoint
 
@@ -177,13 +176,7 @@ class Training(Result):
 
         Raises InputError if another version of this package wrote it.
         """
-        try:
-            return TrainConfig(**self.parameters)
-        except TypeError as error:
-            raise InputError(
-                f"training {self.fingerprint} was done by another version of this package "
-                f"({first_line(error)}); run that step again"
-            ) from None
+        return restored(TrainConfig, self.parameters, f"training {self.fingerprint} was done")
 
     @cached_property
     def runs(self) -> tuple[RunInfo, ...]:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from influence.config.parameters import TrainConfig
 from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Saved, open_saved
+from influence.errors import InputError
 from influence.models import classifier, fit, tokenizers
 from influence.models.fit import Progress, Schedule, steps_per_epoch
 from influence.models.fitting.course import Course, Examples, Part, of_classifier
@@ -60,6 +61,15 @@ class Inputs:
     def unfinished(self, name: str) -> Path:
         """Return where the parts of a training lie until it is finished."""
         return self.directory / store.UNFINISHED / name
+
+
+def check_folds(folds: int, examples: int) -> None:
+    """Raise InputError for more folds than there are train examples: some would be empty."""
+    if folds > examples:
+        raise InputError(
+            f"folds={folds} is more than the {examples} train examples; give at most {examples}, "
+            "such as folds=5"
+        )
 
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:

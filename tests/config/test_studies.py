@@ -71,6 +71,8 @@ def test_the_command_line_comes_before_the_file(tmp_path):
     ("text", "said"),
     [
         ("question: [", "is no YAML file"),
+        ("question: Why?\nvary: {a: [1\nsmall: 3", "mine.yaml is no YAML file, line 3: expected "),
+        ("question: Why?\n\tvary: 3", "mine.yaml is no YAML file, line 2: found character"),
         ("- a\n- b", "needs a question"),
         ("parameters: {epochs: 2}", "needs a question"),
         ("question: Why?\nparameter: {epochs: 2}", "unknown part 'parameter'"),

@@ -142,6 +142,7 @@ def test_checkpoints_by_cadence():
 
 def test_more_checkpoints_than_steps_are_one_per_step():
     assert fit.schedule(config(checkpoints=10, epochs=1), 30).spread == (1, 2, 3)
+    assert fit.schedule(config(checkpoints=10**12, epochs=1), 30).spread == (1, 2, 3)
 
 
 def test_observations_end_with_the_observed_epochs():

@@ -1,5 +1,6 @@
 """The stack: domains pick joint models, words keep their tags, wrong input is told."""
 
+import json
 from functools import cache
 
 import numpy as np
@@ -84,6 +85,17 @@ def test_a_saved_stack_parses_alike(tmp_path):
     first, again = stack().parse(texts), opened.parse(texts)
     assert first.slots == again.slots and first.intents.tolist() == again.intents.tolist()
     np.testing.assert_allclose(first.confidences, again.confidences, rtol=1e-5)
+
+
+def test_a_stack_of_another_version_is_said_to_be_one(tmp_path):
+    nlu.save(stack(), tmp_path / "stack")
+    path = tmp_path / "stack/stack.json"
+    facts = json.loads(path.read_text())
+    for other in ({"fit": facts["fit"] | {"colour": "red"}}, {"fit": None}):
+        path.write_text(json.dumps(facts | other))
+        said = f"{path} was written by another version of this package .*; run that step again"
+        with pytest.raises(InputError, match=said):
+            nlu.open_saved(tmp_path / "stack")
 
 
 def test_a_stack_without_its_last_file_is_incomplete(tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from influence.plots import style
 from tests.helpers import notes
 from tests.helpers.mains import ARMS, ATTACK, LABEL
 from tests.helpers.runs import logged
@@ -62,6 +63,12 @@ def test_the_page_tells_the_whole_story(study):
     for arm in ARMS:
         assert arm in text
     assert f"-P dataset={study.config.dataset}" in text and "torch" in text
+
+
+def test_the_axes_of_the_charts_are_named_as_those_of_the_pictures(study):
+    for name in (style.PRUNED, style.TO_RANDOM, style.EXAMPLES, style.metric_label("accuracy")):
+        assert f'"text":"{name}"' in study.page
+    assert not re.search(r'"text":"[^"]*\((%|points)\)"', study.page)
 
 
 def test_the_page_needs_no_network(study):

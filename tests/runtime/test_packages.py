@@ -129,6 +129,14 @@ def test_a_package_that_is_not_installed_is_told(here):
     )
 
 
+def test_an_installed_wheel_is_completed_by_its_name(here, monkeypatch):
+    checkout = f"{PIP} install -c {ROOT}/constraints.txt -e '{ROOT}[ray]'"
+    assert packages.installation("ray") == checkout
+    monkeypatch.setattr(packages, "ROOT", here)  # as site-packages: without a project
+    assert packages.installation("ray") == f"{PIP} install 'influence-sampling[ray]'"
+    assert said("fake_gone").endswith(f"project needs: {PIP} install influence-sampling")
+
+
 def test_a_name_that_a_package_does_not_have_is_told(here):
     install(here, "fake", "")
     with pytest.raises(ImportError) as caught:

@@ -1,6 +1,8 @@
 """A sample is opened as a record: what stays at each fraction, and what it does not hold."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -40,6 +42,22 @@ def test_what_it_does_not_hold_is_refused(opened):
             ask(0.4)
         with pytest.raises(InputError, match="holds the draws 0 to 1, not 2"):
             ask(0.3, 2)
+
+
+def test_what_is_no_fraction_is_refused_in_one_sentence(opened):
+    """In a process of its own: here the annotations are checked first, as nobody else does."""
+    program = f"""import influence
+sample = influence.load({str(opened.directory)!r})
+for ask in (sample.kept, sample.ids, sample.subset):
+    for fraction in ("0.3", None, [0.3]):
+        try:
+            ask(fraction)
+        except influence.InputError as error:
+            print(str(error).removeprefix(str(sample.directory)))"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    wrong = ("'0.3'", "None", "[0.3]")
+    sentences = [f" holds the fractions 0.3, 0.5, not {value}" for value in wrong]
+    assert done.stdout.splitlines() == 3 * sentences, done.stderr
 
 
 def test_it_travels_as_its_directory(opened):

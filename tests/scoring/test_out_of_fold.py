@@ -116,3 +116,13 @@ def test_one_fold_is_refused(config, tmp_path):
         pytest.raises(InputError, match="folds=1 gives no out-of-fold predictions"),
     ):
         finish(steps.train(alone, engine))
+
+
+def test_more_folds_than_examples_are_refused_before_any_work(config, tmp_path):
+    many = TrainStep(**{**config.parameters(), "folds": 122, "workdir": str(tmp_path)})
+    with (
+        cluster.engine(many) as engine,
+        pytest.raises(InputError, match="folds=122 is more than the 121 train examples; give at "),
+    ):
+        finish(steps.train(many, engine))
+    assert not list(tmp_path.glob("train-*"))

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from influence import scores
+from influence.config.parameters import ScoreConfig
 from influence.errors import InputError
+from influence.sampling.arms import parse_arm
 from influence.scoring.compute import compute
 from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec, parse_spec
+from influence.scoring.step import usual
 from influence.trace.trace import Checkpoint
 from tests.helpers.traces import make_info, make_infos, make_trace
 
@@ -246,3 +249,22 @@ def test_a_null_model_that_ended_before_the_window_is_not_asked_for_by_scoring_a
         "score 'pvi@3' reads the null model at the end of epoch 3, but its training ends after "
         "epoch 2; ask for pvi@2 or train with observe_epochs=3"
     )
+
+
+# Scores that nobody named
+
+
+def test_of_the_default_scores_only_what_a_training_gives_is_computed(capsys):
+    runs = make_infos((1,))
+    assert usual([parse_arm("aum:ccs")], runs) == "vog,forgetting,tracin,aum"
+    assert capsys.readouterr().err == (
+        "compare: leaves out el2n and pvi of the default scores, which this training cannot give "
+        "and no arm reads; name them with score to learn the reason\n"
+    )
+    assert usual([parse_arm("aum:ccs")], make_infos((2,))) == f"{ScoreConfig.score},aum"
+    assert capsys.readouterr().err == ""
+
+
+def test_what_an_arm_reads_is_computed_possible_or_not():
+    runs = make_infos((1,))
+    assert usual([parse_arm("el2n:easy")], runs) == "vog,forgetting,tracin,el2n"

@@ -49,12 +49,14 @@ def with_test(tables: Mapping[str, pa.Table], label: str) -> dict[str, pa.Table]
     hashes = pd.util.hash_pandas_object(frame.astype("str"), index=False).to_numpy()
     order = pd.DataFrame({"label": frame[label].astype("str"), "hash": hashes})
     size = order.groupby("label")["hash"].transform("size")
-    place = order.groupby("label")["hash"].rank(method="min")
-    chosen = ((place <= TEST * size) & (place < size)).to_numpy()
+    ranks = order.groupby("label")["hash"].rank
+    chosen = ((ranks(method="min") <= TEST * size) & (ranks(method="max") < size)).to_numpy()
     if not chosen.any():
         raise InputError(
-            f"{len(frame)} rows are too few to cut a test split from; give several of each class, "
-            "or a mapping with train and test"
+            f"no test split can be cut from {len(frame)} rows: it takes a fifth of each class, and "
+            f"no class of column {label!r} has five rows or more that are not all the same (the "
+            f"largest has {size.max():.0f}); give more of each class, or a mapping with train and "
+            "test"
         )
     return {TRAIN: train.filter(pa.array(~chosen)), "test": train.filter(pa.array(chosen))}
 

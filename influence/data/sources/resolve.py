@@ -11,6 +11,7 @@ from influence.data.sources import folders
 from influence.data.sources.files import Rows
 from influence.data.sources.folders import NAMES, Split
 from influence.errors import InputError, listed
+from influence.runtime import environment
 
 POSSIBLE = (
     "assistant, assistant:N, a hub id, or a directory with"
@@ -125,7 +126,8 @@ def _hub(dataset: str, config: str) -> dict[str, Callable[[], Rows]]:
     try:
         import datasets
 
-        splits = datasets.load_dataset(dataset, config or None)
+        with environment.without_retries():
+            splits = datasets.load_dataset(dataset, config or None)
     except Exception as error:  # the hub's client raises a dozen types without a common parent
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise InputError(

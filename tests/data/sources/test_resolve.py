@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -171,6 +172,24 @@ def test_a_hub_id_that_does_not_load_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     message = load_error("some-body/some.data")
     assert "'some-body/some.data'" in message and "ConnectionError: no route to the hub" in message
+
+
+def test_retries_of_the_hub_are_hidden_and_the_rest_of_what_it_says_is_not(monkeypatch, caplog):
+    client = logging.getLogger("huggingface_hub.utils._http")
+
+    def load_dataset(dataset, config):
+        client.warning("'timed out' thrown while requesting HEAD https://huggingface.co/README.md")
+        client.warning("Retrying in 1s [Retry 1/5].")
+        client.warning("Rate limited. Waiting 60s before retry [Retry 1/5].")
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setattr(client, "handlers", [caplog.handler])
+    monkeypatch.setattr(client, "propagate", False)
+    assert "no route to the hub" in load_error("some-body/some.data")
+    assert [record.getMessage()[:12] for record in caplog.records] == ["Rate limited"]
+    client.warning("Retrying in 1s [Retry 1/5].")
+    assert len(caplog.records) == 2
 
 
 def test_hub_rows_keep_their_class_names(monkeypatch):
