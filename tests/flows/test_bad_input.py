@@ -360,7 +360,7 @@ def test_a_search_of_scores_that_are_not_there(refused, made):
     assert "holds no score 'el2n@1'" in refused("search", score="el2n@1", **here)
     assert "there is no directory" in refused("search", scores=made.scores / "more")
     assert "step 'train'" in refused("search", scores=made.training)
-    assert "is of task=nlu" in refused("search", metric="frame_accuracy", **here)
+    assert "is for task=nlu" in refused("search", metric="frame_accuracy", **here)
 
 
 @pytest.mark.parametrize(
