@@ -184,6 +184,7 @@ def test_a_place_that_no_artifacts_can_be_written_to_ends_a_command_before_its_w
 
 
 @pytest.mark.server
+@pytest.mark.slow
 def test_a_server_keeps_artifacts_where_mlflow_looks_for_them_in_any_directory(
     environment, logged, monkeypatch, new_store, tmp_path
 ):
