@@ -221,7 +221,7 @@ def test_a_library_that_a_place_needs_is_named_and_nothing_is_lost(
     with pytest.raises(InputError) as error:
         logged()
     assert "cannot be sent to s3://bucket/x/" in str(error.value) and "boto3" in str(error.value)
-    assert "give the same command again" in str(error.value)
+    assert "run the same command again" in str(error.value)
 
 
 # Which experiment
@@ -276,7 +276,7 @@ def test_an_empty_setting_is_none(environment, logged, given):
     [
         (
             {"EXPERIMENT_NAME": "first", "EXPERIMENT_ID": "{second}"},
-            ["'first'", "number {first}", "MLFLOW_EXPERIMENT_ID is '{second}'; unset one of"],
+            ["'first'", "id {first}", "MLFLOW_EXPERIMENT_ID is '{second}'; unset one of"],
         ),
         ({"EXPERIMENT_ID": "77"}, ["MLFLOW_EXPERIMENT_ID is '77'", "no such", "unset it"]),
         ({"EXPERIMENT_ID": "influence"}, ["MLFLOW_EXPERIMENT_ID is 'influence'", "no such"]),
@@ -554,7 +554,7 @@ def test_a_database_given_by_its_path_alone_is_told_its_address(
 def test_a_database_that_is_yet_to_be_is_told_its_address_too(environment, refused, tmp_path):
     environment(TRACKING_URI=f"{tmp_path}/new.db")
     said = refused()
-    assert "is the name of a file, and MLflow takes a path for a folder" in said
+    assert "is the name of a file, and MLflow reads a path as a folder" in said
     assert f"MLFLOW_TRACKING_URI=sqlite:///{tmp_path}/new.db" in said
 
 
@@ -596,7 +596,7 @@ def test_what_is_logged_into_memory_is_said_to_be_gone_at_the_end(
     assert "in memory" not in capsys.readouterr().err
     monkeypatch.setattr(connection, "in_memory", lambda: True)
     logged()
-    assert "is in memory, so what is logged is gone when this" in capsys.readouterr().err
+    assert "is in memory, so its runs are lost when this" in capsys.readouterr().err
 
 
 # Names that are not UTF-8
