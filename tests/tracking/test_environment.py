@@ -472,16 +472,16 @@ def test_a_run_deleted_at_its_end_needs_no_end(environment, tmp_path):
         ("file:mlruns", ["'file:mlruns' is a folder", "sqlite:///mlflow.db"]),
         ("file:///x/y", ["'file:///x/y' is a folder"]),
         ("127.0.0.1:5000", ["'127.0.0.1:5000' is a folder", "sqlite:///mlflow.db"]),
-        ("localhost:5000", ["no store of the kind of 'localhost:5000'", "http://host:port"]),
-        ("nonsense://x", ["no store of the kind of 'nonsense://x'"]),
-        ("s3://bucket/x", ["no store of the kind of 's3://bucket/x'"]),
+        ("localhost:5000", ["not support stores such as 'localhost:5000'", "http://host:port"]),
+        ("nonsense://x", ["not support stores such as 'nonsense://x'"]),
+        ("s3://bucket/x", ["not support stores such as 's3://bucket/x'"]),
         ("databricks", ["'databricks' (Reading Databricks credential configuration failed"]),
         ("databricks-uc", ["'databricks-uc'", "set another MLFLOW_TRACKING_URI"]),
         ("sqlite:/x.db", ["'sqlite:/x.db'", "Could not parse"]),
         ("sqlite:///mlflow.db/x.db", ["'sqlite:///mlflow.db/x.db'"]),
         ("sqlite:///text.db", ["'sqlite:///text.db' (", "not a database"]),
         ("mysql+nodriver://a:secret@b/c", ["nodriver://a:***@b/c", "--track False"]),
-        ("http://[::1", ["'http://[::1' is no address", "--track False"]),
+        ("http://[::1", ["'http://[::1' is not a store address", "--track False"]),
     ],
 )
 def test_a_store_that_cannot_be_used_is_told_in_one_sentence(
@@ -536,7 +536,7 @@ def test_no_new_store_can_be_made_in_a_directory_with_both_quotes(
 ):
     (tmp_path / 'it\'s "q"').mkdir()
     monkeypatch.chdir(tmp_path / 'it\'s "q"')
-    assert f'{tmp_path}/it\'s "q", has both \' and " in its name' in refused()
+    assert f'{tmp_path}/it\'s "q", has both \' and "' in refused()
     environment(TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")  # one that is there already
     assert f"{tmp_path}/nowhere" in refused()
 
