@@ -29,13 +29,13 @@ class Terminated(BaseException):
 
 
 def environmental(error: BaseException | None, workdir: str) -> str:
-    """Return a sentence if disk or memory are full, or a file unreadable, and "" for a bug."""
+    """Return a sentence if disk or memory is full or a file is unreadable, "" for a bug."""
     while error is not None:
         number = getattr(error, "errno", None)
         if number in FULL or SAID_FULL.search(str(error)):
             return (
-                f"no space is left to write in {workdir}; free some and give the same command "
-                "again: what was finished is kept"
+                f"no space is left to write in {workdir}; free some and run the same command "
+                "again: finished steps are kept"
             )
         if isinstance(error, MemoryError) or SAID_TOO_LARGE.search(str(error)):
             return (
@@ -50,17 +50,17 @@ def environmental(error: BaseException | None, workdir: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an exception says, its name where it says nothing."""
+    """Return the first line of an exception's message, or its name if there is none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def hide_password(text: str) -> str:
-    """Return a text in which no address has a password: user:***@host."""
+    """Return a text with the passwords of addresses hidden: user:***@host."""
     return re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
 
 
 def listed(names: Iterable[str], many: int = SHOWN) -> str:
-    """Return names as a sentence shows them, the first ones of more than `many`."""
+    """Return names as a list for a sentence: at most `many`, and the number of the rest."""
     shown = [name if name.isprintable() else repr(name) for name in names]
     if len(shown) > many + 1:
         shown = [*shown[:many], f"{len(shown) - many} more"]

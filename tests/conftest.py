@@ -7,10 +7,13 @@ Property tests try the same examples every time. To look for new ones, take more
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in `influence.runtime.environment`
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,32 @@ def grouped(tracking_store, tmp_path_factory):
     from tests.helpers import mains
 
     return mains.grouped(tmp_path_factory.mktemp("grouped"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Take back the threads that a command in this process has asked of torch.
+
+    Two processes of two threads on two cores make the tests after it ten times slower.
+    """
+    yield
+    if "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that read a finished main next to each other, the first of all.
+
+    Several processes get the tests in large pieces, and each makes the mains that its own tests
+    read: in the order of the folders they would all make both.
+    """
+    mains = ("compared", "grouped")
+
+    def place(item: pytest.Item) -> int:
+        fixtures = getattr(item, "fixturenames", ())
+        return next((at for at, name in enumerate(mains) if name in fixtures), len(mains))
+
+    items.sort(key=place)
 
 
 def new_experiment(root: Path) -> str:

@@ -332,6 +332,7 @@ def test_nothing_of_mlflow_is_imported_without_tracking(tmp_path):
     assert python(f"import sys, influence; {run}; {loaded}").strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_uses_worker_processes(comparison, here, tmp_path):
     training = str(comparison.training.directory)
     script = tmp_path / "script.py"

@@ -37,7 +37,8 @@ def render_parameters() -> str:
         "# Parameters",
         "",
         f"{FROM}.",
-        "Given as `mlflow run . -P epochs=5`, or as `python -m entrypoints.train --epochs 5`.",
+        "Given as `influence train --epochs 5`, or as `mlflow run . -e train -P epochs=5`.",
+        "The step `main` is `influence compare`.",
         "",
         "| parameter | default | meaning | steps |",
         "| --- | --- | --- | --- |",
@@ -53,7 +54,8 @@ def render_parameters() -> str:
         meanings = list(dict.fromkeys(map(meaning, own.values())))
         defaults = list(dict.fromkeys(f"`{field.default}`" for field in own.values()))
         shown = " or ".join(default for default in defaults if default != "``")
-        cells = [f"`{name}`", shown, "; or ".join(meanings), ", ".join(own)]
+        steps = ", ".join(own) if len(own) < len(STEPS) else "all"
+        cells = [f"`{name}`", shown, "; or ".join(meanings), steps]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 

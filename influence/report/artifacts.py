@@ -27,7 +27,7 @@ from influence.tracking.run import home
 from influence.training.result import Training
 
 LONGEST = 5000  # characters of a tag
-LONGEST_NAME = 100  # bytes of the name of a file, of which most file systems take 255
+LONGEST_NAME = 100  # bytes of a file name; most file systems allow 255
 
 
 def train(run: Run, training: Training) -> None:
@@ -37,7 +37,7 @@ def train(run: Run, training: Training) -> None:
 
 
 def tag_data(run: Run, result: Result) -> None:
-    """Record in the tag `data` what the dataset was read from, and what was decided."""
+    """Record in the tag `data` how the dataset was read, and what was decided."""
     if run.id:
         run.tag(data="; ".join(remarks(result.data))[:LONGEST])
 
@@ -91,7 +91,7 @@ def sample(run: Run, sample: Sample) -> None:
 
 
 def evaluate(run: Run, curve: Curve, name: str = "") -> None:
-    """Log `curve/`, the curve and its table; name the run as given, or after its arm."""
+    """Log `curve/`, the curve and its table; the run is called `name`, or like its arm."""
     if not run.log_step(curve, "curve"):
         return
     from influence.plots import curves as plots
@@ -101,7 +101,7 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
     summary = intervals.summarise(curve.points.assign(arm=arm), "test/accuracy")
     run.log_table(summary, "curve")
     run.log_figures({"curve": plots.pruning_curves(summary)})
-    # The UI draws a run in this colour; left alone it picks any colour, even for random.
+    # Without this tag the UI picks any colour for the run, even for random.
     run.tag(**{"mlflow.runName": arm, "mlflow.runColor": style.shade_of(arm)})
     run.params(arm=arm)
 
@@ -143,7 +143,7 @@ def comparison(
 def _over_percents(summary: pd.DataFrame) -> list[Record]:
     """Return the accuracy of every arm as metrics whose steps are the percents pruned.
 
-    The UI draws them as charts of the run itself.
+    The UI shows them as charts of this run.
     """
     return [
         Record(round(percent), {f"accuracy/{row.arm}": row.mean for row in rows.itertuples()})
@@ -172,7 +172,7 @@ def _log_compared(
 
 
 def study(run: Run, asked: Study, variants: Mapping[str, Comparison], command: str) -> None:
-    """Log and print the verdicts of a study; if a parameter was varied, a page over its values."""
+    """Log and print the verdicts of a study; if a parameter varies, also a page over its values."""
     verdicts = {value: one.verdict for value, one in variants.items()}
     said = [
         f"{asked.varied}={value}: {one}" if asked.varied else one for value, one in verdicts.items()
@@ -195,13 +195,13 @@ def study(run: Run, asked: Study, variants: Mapping[str, Comparison], command: s
 
 
 def _guessing(scores: Scores) -> float:
-    """Return the accuracy on test of always guessing its most frequent class."""
+    """Return the test accuracy of always guessing the most frequent class."""
     counts = np.bincount(scores.data.array("test", "label"))
     return float(counts.max() / counts.sum())
 
 
 def _assistant(run: Run, curves: Mapping[str, Curve]) -> pd.DataFrame:
-    """Log, print and return what pruning did to the error rates of a voice assistant."""
+    """Log, print and return how pruning changed the error rates of a voice assistant."""
     outcomes = {arm: curve.outcomes for arm, curve in curves.items()}
     shares = {arm: curve.class_shares for arm, curve in curves.items()}
     table, by_domain = nlu_tables.changes(outcomes), nlu_tables.domains(outcomes, shares)
@@ -222,9 +222,9 @@ def _assistant(run: Run, curves: Mapping[str, Curve]) -> pd.DataFrame:
 
 
 def _file_name(text: str) -> str:
-    """Return a text as the name of a file; one that is too long or changed gets a digest.
+    """Return a text as a file name; if it is too long or had to be changed, with a digest.
 
-    Without it, `a b` and `a-b` would have the same file.
+    Without the digest, `a b` and `a-b` would share a file.
     """
     plain = re.sub(r"[^\w.-]", "-", text)
     if plain == text and len(text.encode()) <= LONGEST_NAME:
@@ -234,8 +234,8 @@ def _file_name(text: str) -> str:
 
 
 def _markdown(table: pd.DataFrame, value: str) -> str:
-    """Return arms x percent pruned with 95 % half-widths, in points; * where 0 is outside."""
-    if not len(table):  # random alone has nothing to be compared with
+    """Return arms x percent pruned with 95 % half-widths; * if the interval excludes 0."""
+    if not len(table):  # random alone has no differences
         return ""
     named = {"mean": "accuracy, %", "difference": "minus random, points"}
     percents = sorted(table["percent_pruned"].unique())

@@ -1,4 +1,4 @@
-"""The charts of the report, for a browser: the same colours, lines and markers as the pictures."""
+"""The charts of the report, for a browser, with the colours, lines and markers of the figures."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -33,12 +33,12 @@ BINS = 60
 HARDEST = 0.05  # marked on the map, as in the paper's figure 9
 HEIGHT = 380  # pixels
 FEW_TICKS = 8
-WORST = 15  # points lost by a trial that is still drawn
+WORST = 15  # trials that lose more points are not drawn
 OPTIONS = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d"]}
 
 
 def library() -> str:
-    """Return the JavaScript that every chart of a page needs, once."""
+    """Return the JavaScript that the charts of a page share."""
     return get_plotlyjs()
 
 
@@ -47,8 +47,8 @@ def curves(
 ) -> dict[str, str]:
     """Return a chart per group of arms, each with random: `value` in percent over another column.
 
-    `summary`: arm, percent_pruned, `value`, low, high, as fractions of 1, and `over`, one row per
-    arm and value of it; the rows of 0 percent pruned are drawn as a level.
+    `summary`: arm, percent_pruned, `value`, low, high, as fractions of 1, and `over`; one row per
+    arm and value of `over`. The rows with 0 percent pruned are drawn as a horizontal line.
     """
     rows = summary[summary["percent_pruned"] > 0]
     ends = 100 * np.concatenate([summary[value], rows["low"], rows["high"]])
@@ -80,7 +80,7 @@ def curves(
 
 
 def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None) -> str:
-    """Return every trial of a search: its difference to the full train set over percent pruned.
+    """Return a chart of all trials: their difference to the full train set over percent pruned.
 
     `trials`: arm, number, state, percent_pruned, difference; those stopped early are small and
     pale. `chosen`: the number of the recommended trial, ringed. Trials that lost more than WORST
@@ -147,7 +147,7 @@ def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> dict[str,
 
 
 def correlations(table: pd.DataFrame) -> str:
-    """Return Spearman's correlations of the scores as a map."""
+    """Return Spearman's correlations of the scores as a heat map."""
     heat = go.Heatmap(
         z=table.to_numpy().round(3),
         x=list(table.columns),
@@ -194,10 +194,10 @@ def classes(table: pd.DataFrame, arm: str) -> str:
 def example_map(
     places: pd.DataFrame, texts: Sequence[str], samples: Mapping[str, Mapping[str, np.ndarray]]
 ) -> str:
-    """Return a map of the examples, with a menu of arms: what stays, and where the hardest are.
+    """Return a map of the examples with a menu of arms: which stay, and where the hardest lie.
 
-    `places`: x and y; `texts`: what to show of each on hovering; `samples`: per arm `kept` and
-    `hardest`, bool arrays over the examples.
+    `places`: x and y; `texts`: what hovering shows; `samples`: per arm `kept` and `hardest`, bool
+    arrays over the examples.
     """
     figure = go.Figure()
     everyone = {"x": places["x"].round(2), "y": places["y"].round(2)}
@@ -233,7 +233,7 @@ def example_map(
 
 
 def _edges(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the edges of the bins; those of a score with few different values hold one each."""
+    """Return the bin edges; a score with few distinct values has one bin for each."""
     different = np.unique(np.clip(values, low, high))
     if not 1 < len(different) < BINS:
         return np.linspace(low, high if high > low else low + 1, BINS + 1)
@@ -242,7 +242,7 @@ def _edges(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _within(table: pd.DataFrame) -> list[float]:
-    """Return the range of the changes, within ±100: intervals of few seeds may exceed that."""
+    """Return the range of the changes, limited to ±100, which intervals of few seeds may exceed."""
     ends = table[["recall_change", "low", "high"]].to_numpy() * 100
     return [max(float(np.nanmin(ends)), -100.0) - 4, min(float(np.nanmax(ends)), 100.0) + 4]
 
@@ -260,7 +260,7 @@ def _menu(arms: list[str]) -> dict[str, Any]:
 
 
 def _offsets(ticks: list[Any], arms: int) -> np.ndarray:
-    """Return by how much each arm is drawn to the side, so that none hides another."""
+    """Return the horizontal offset of each arm, so that none hides another."""
     if not all(isinstance(tick, int | float) for tick in ticks):
         return np.zeros(arms)
     width = 0.01 * ((max(ticks) - min(ticks)) or 10)
@@ -290,7 +290,7 @@ def _line(summary: pd.DataFrame, arm: str, value: str, over: str, beside: float)
 
 
 def _bars(middle: pd.Series, low: pd.Series, high: pd.Series, width: int) -> dict[str, Any]:
-    """Return error bars in percent; one seed has none."""
+    """Return error bars in percent; a single seed has none."""
     return {
         "type": "data",
         "array": (100 * (high - middle)).fillna(0).round(3),
@@ -306,7 +306,7 @@ def _dash(line: Any) -> str:
 
 
 def _html(figure: go.Figure, legend: bool = True) -> str:
-    """Return a chart as HTML for a page that includes the library."""
+    """Return a chart as HTML for a page that includes `library`."""
     figure.update_layout(
         template="none",
         height=figure.layout.height or HEIGHT,

@@ -1,4 +1,4 @@
-"""The sections of the report on retrainings: what pruning costs, in all and by class, and time."""
+"""The report's sections on retrainings: the cost of pruning, overall and by class, and in time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ def curves(compared: Verdict) -> Part:
 
 
 def error_rates(changes: pd.DataFrame) -> Part:
-    """Show the table of the paper for a voice assistant."""
+    """Show the error rates of a voice assistant as the paper's table does."""
     head, *rows = nlu_tables.shown(changes)
     columns = heads(**{name: "number" for name in head} | {head[0]: "code"})
     caption = (
@@ -67,7 +67,7 @@ def error_rates(changes: pd.DataFrame) -> Part:
 
 
 def classes(compared: Verdict, remedies: pd.DataFrame) -> Part | None:
-    """Show recall of every class before and after; None where no class has test examples.
+    """Show the recall of every class before and after; None if no class has test examples.
 
     `remedies`: see `evaluation.remedies`.
     """
@@ -126,7 +126,7 @@ def _remedies(table: pd.DataFrame) -> Table:
 
 
 def cost(points: pd.DataFrame, cost: Mapping[str, Any]) -> Part:
-    """Show what scoring and retraining took, and when scoring has paid for itself."""
+    """Show the cost of scoring and retraining, and when scoring pays for itself."""
     scoring = costs.scoring(cost)
     table = costs.retraining(points, float(scoring["seconds"].sum()))
     spent = Table(

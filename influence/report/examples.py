@@ -1,4 +1,4 @@
-"""The sections of the report that come from scores: the examples themselves, and where they lie."""
+"""The sections of the report on scores: the examples, a map of them, and their label errors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,8 @@ from influence.scoring.result import Scores
 
 FOUND = ("AUROC", "average precision", "precision", "by chance")
 MEASURED = ["score", "auroc", "average_precision", "precision", "chance"]  # columns of label errors
-SNIPPET = 90  # characters of a text beside a point of the map
-FEWEST = 10  # examples on a map
+SNIPPET = 90  # characters of a text that hovering over the map shows
+FEWEST = 10  # examples that a map needs
 TITLE = "Do the scores find wrong labels?"
 PRECISION = (
     "Precision: the share of wrong labels among the k hardest examples, k being the number of "
@@ -26,7 +26,7 @@ PRECISION = (
 
 
 def examples(scores: Scores) -> Part:
-    """List each extreme example once, with every score that ranks it at an end."""
+    """List each extreme example once, with all scores that rank it at an end."""
     table = scores.examples
     pairs = (_listed(own) for _, own in table.groupby("id", sort=False))
     rows = [row for _, row in sorted(pairs, key=lambda pair: pair[0])]
@@ -45,8 +45,8 @@ def examples(scores: Scores) -> Part:
 
 
 def _listed(own: pd.DataFrame) -> tuple[float, list[Any]]:
-    """Return the row of one example, of which `own` has an entry per score, and its place."""
-    first = own.iloc[-1]  # a suspected one comes last and knows what was predicted
+    """Return the sort key and the row of one example; `own` has an entry per score."""
+    first = own.iloc[-1]  # the entry of a suspected one comes last and has the prediction
     by = {end: own["score"][own["end"] == end].tolist() for end in ("hardest", "easiest")}
     suspected = (own["end"] == "suspected").any()
     texts = [first[name] for name in ("text", "text_pair") if name in own]
@@ -60,7 +60,7 @@ def _listed(own: pd.DataFrame) -> tuple[float, list[Any]]:
 def example_map(scores: Scores, dataset: Dataset, samples: Mapping[str, Sample]) -> Part | None:
     """Draw the examples as the encoder represents them, and which of them each arm keeps.
 
-    None where there is nothing to draw: no weights, few examples, no arm that reads a score.
+    None if there is nothing to draw: no weights, too few examples, or no arm that reads a score.
     """
     places = scores.map
     drawn = {arm: sample for arm, sample in samples.items() if sample.scores}
@@ -88,7 +88,7 @@ def example_map(scores: Scores, dataset: Dataset, samples: Mapping[str, Sample])
 
 
 def _hardest(hardness: np.ndarray) -> np.ndarray:
-    """Tell which examples are the hardest of those on the map."""
+    """Return which examples on the map are the hardest."""
     count = max(1, round(report_charts.HARDEST * len(hardness)))
     marked = np.zeros(len(hardness), bool)
     marked[np.argsort(-hardness, kind="stable")[:count]] = True
@@ -96,7 +96,7 @@ def _hardest(hardness: np.ndarray) -> np.ndarray:
 
 
 def distributions(scores: Scores) -> Part:
-    """Show the distribution of each score, how similar their ranks are, and their stability."""
+    """Show the distribution of each score, the rank correlations, and the stability."""
     charts = report_charts.distributions(scores.table, scores.label_names)
     if len(scores.correlations) > 1:
         charts["rank correlations of the scores"] = report_charts.correlations(scores.correlations)
@@ -110,7 +110,7 @@ def distributions(scores: Scores) -> Part:
 
 
 def agreements(varied: str, scores: Mapping[str, Scores]) -> list[Part]:
-    """Show how scores agree between the values of a parameter; nothing where it changes none."""
+    """Show how scores agree between the values of a parameter; nothing if it changes no score."""
     different = {own: value for value, own in reversed(scores.items())}
     tables = {f"{varied}={value}": own.table for own, value in reversed(different.items())}
     agreement = stability.between(tables)
@@ -135,7 +135,7 @@ def _agreement(table: pd.DataFrame, title: str) -> Table:
 
 
 def label_errors(scores: Scores, samples: Mapping[str, Sample]) -> list[Part]:
-    """Tell how well scores and arms find the known label errors, where some are known."""
+    """Show how well scores and arms find label errors, where some are known."""
     if scores.label_errors is None:
         return []
     by_score = Table(
@@ -163,7 +163,7 @@ def label_errors(scores: Scores, samples: Mapping[str, Sample]) -> list[Part]:
 
 
 def label_errors_by(varied: str, scores: Mapping[str, Scores]) -> list[Part]:
-    """Tell how well scores find known label errors under every value of a parameter."""
+    """Show how well scores find known label errors under every value of a parameter."""
     tables = [(value, own.label_errors) for value, own in scores.items()]
     rows = [
         [value, *row]
@@ -179,7 +179,7 @@ def label_errors_by(varied: str, scores: Mapping[str, Scores]) -> list[Part]:
 
 
 def _issues(scores: Scores) -> str:
-    """Say what cleanlab found, if it was run."""
+    """Summarise what cleanlab flagged, if it was run."""
     if (issues := scores.label_issues) is None:
         return ""
     return (
@@ -190,7 +190,7 @@ def _issues(scores: Scores) -> str:
 
 
 def _places(components: np.ndarray) -> pd.DataFrame:
-    """Return two dimensions that keep neighbours together."""
+    """Return a two-dimensional layout that keeps neighbours together."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(components) - 1) / 3)

@@ -1,4 +1,4 @@
-"""One self-contained page that tells the story of a comparison, a study or a search."""
+"""The report: one self-contained page on a comparison, a study or a search."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,8 +29,8 @@ def page(
 ) -> str:
     """Return the page of a comparison.
 
-    `samples`: of each arm; `command`: the command that reproduces it all; `error_rates`: of task
-    nlu, see `nlu.tables.changes`.
+    `samples`: by arm; `command`: the command that reproduces it all; `error_rates`: for task=nlu,
+    see `nlu.tables.changes`.
     """
     dataset = scores.data.dataset()
     remedied = remedies.remedies(compared.classes, scores, next(iter(samples.values())))
@@ -70,7 +70,7 @@ def study_page(
 ) -> str:
     """Return the page of a study: the same comparison under every value of the parameter `varied`.
 
-    `scores`: under each value; `said`: the verdict of each.
+    `scores`: by value; `said`: the verdict for each value.
     """
     one, first = next(iter(scores.values())), next(iter(compared.values()))
     facts = (
@@ -93,7 +93,7 @@ def study_page(
 
 
 def search_page(recommendation: Recommendation, scores: Scores, command: str) -> str:
-    """Return the page of a search; `scores`: those searched."""
+    """Return the page of a search over `scores`."""
     outcome, dataset = recommendation.outcome, scores.data.dataset()
     parts = [
         studies.tested(outcome),
@@ -116,7 +116,7 @@ def search_page(recommendation: Recommendation, scores: Scores, command: str) ->
 
 
 def _data(dataset: Dataset) -> str:
-    """Say what was read of a dataset, what was left out and what was decided."""
+    """Say which data was read, what was left out and what was decided."""
     return f"Data: {'; '.join(remarks(dataset))}"
 
 

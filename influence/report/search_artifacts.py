@@ -1,4 +1,4 @@
-"""What a search logs to MLflow: its trials as runs, figures, the verdict, the comparison."""
+"""What a search logs to MLflow: trials as runs, figures, the verdict, a table over datasets."""
 
 import json
 import math
@@ -20,10 +20,10 @@ from influence.tracking.run import is_there
 
 
 def study_run(run: Run, study) -> Run:
-    """Return the run of a study: that of its first worker, which gets all trials."""
+    """Return the run of a study, to which all workers log: that of its first worker."""
     from influence.searching import study as search_study
 
-    if not run.is_made:  # nobody else could find one that waits for its server
+    if not run.is_made:  # while its creation waits for the server, no other worker could use it
         return run
     first = search_study.claim(study, "mlflow_run", run.id, is_there)
     if first != run.id:
@@ -36,8 +36,8 @@ def study_run(run: Run, study) -> Run:
 def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
     """Log each trial as a run of its own as it ends; return the finished directory.
 
-    Workers of one study log to one run, and take turns: the store would refuse the same tag or
-    metric from two at once.
+    Workers of one study log to one run in turn: the store would refuse the same tag or metric from
+    two at once.
     """
     while True:
         try:
@@ -49,36 +49,36 @@ def follow(run: Run, study, tolerance: float, events: Iterator) -> Path:
                 run.log_children([_child(event, tolerance)])
 
 
-def search(run: Run, study, found: Recommendation, scores: Scores, command: str) -> None:
+def search(run: Run, study, result: Recommendation, scores: Scores, command: str) -> None:
     """Log `search/` and its trials, pictures, the page, and the verdict as the description.
 
-    The first worker that gets here does it for all.
+    The first worker to finish does this for all of them.
     """
     from influence.report import page
     from influence.searching import study as search_study
 
-    print(f"\n{found.dataset_name}: {found.verdict}\n  {found.command}\n")
+    print(f"\n{result.dataset_name}: {result.verdict}\n  {result.command}\n")
     with locked(study.locks):
         if not run.id:
             return
-        if run.has_tag(operations.FINGERPRINT, found.fingerprint):
+        if run.has_tag(operations.FINGERPRINT, result.fingerprint):
             run.end("FINISHED")
             return
-        run.log_children(_child(trial, found.tolerance) for trial in search_study.trials_of(study))
-        _log_pictures(run, found)
-        run.log_table(found.points, "test_points")
-        run.log_text(json.dumps(found.facts, indent=1), "recommendation.json")
-        run.log_text(page.search_page(found, scores, command), "report.html")
-        run.describe(found.verdict)
+        run.log_children(_child(trial, result.tolerance) for trial in search_study.trials_of(study))
+        _log_pictures(run, result)
+        run.log_table(result.points, "test_points")
+        run.log_text(json.dumps(result.facts, indent=1), "recommendation.json")
+        run.log_text(page.search_page(result, scores, command), "report.html")
+        run.describe(result.verdict)
         tag_data(run, scores)
-        run.log_step(found, "search")
+        run.log_step(result, "search")
         run.end("FINISHED")
 
 
 def searches(run: Run, searched: Mapping[str, Recommendation]) -> None:
-    """Log and print one table over all datasets searched, and its picture."""
+    """Log and print one table over all searched datasets, and its figure."""
     named = {one.dataset_name: one for one in searched.values()}
-    # One dataset under several settings is named by the settings.
+    # The same dataset under several settings is named by the settings.
     results = named if len(named) == len(searched) else dict(searched)
     table = pd.DataFrame([_compared(name, one) for name, one in results.items()])
     text = _comparison_table(results)
@@ -92,17 +92,17 @@ def searches(run: Run, searched: Mapping[str, Recommendation]) -> None:
         run.log_text(text, "summary.md")
 
 
-def _log_pictures(run: Run, found: Recommendation) -> None:
+def _log_pictures(run: Run, result: Recommendation) -> None:
     from influence.plots import search as search_plots
 
-    run.log_table(found.trials, "trials")
+    run.log_table(result.trials, "trials")
     figures = {
-        "landscape": search_plots.landscape(found.trials, found.tolerance, found.trial),
-        "slices": search_plots.slices(found.trials, found.tolerance),
-        "importances": search_plots.importances(found.importances),
+        "landscape": search_plots.landscape(result.trials, result.tolerance, result.trial),
+        "slices": search_plots.slices(result.trials, result.tolerance),
+        "importances": search_plots.importances(result.importances),
     }
-    if found.goal != "efficiency":  # its best is not the one that prunes most
-        figures["history"] = search_plots.history(found.trials)
+    if result.goal != "efficiency":  # where the best trial need not prune most
+        figures["history"] = search_plots.history(result.trials)
     run.log_figures(figures)
 
 
@@ -140,16 +140,16 @@ def _child(trial: Trial, tolerance: float) -> Child:
     )
 
 
-def _compared(name: str, found: Recommendation) -> dict:
-    test = found.test
+def _compared(name: str, result: Recommendation) -> dict:
+    test = result.test
     rows = {row: test.get(row, test["full"]) for row in ("full", "random", "recommended")}
     return {
         "dataset": name,
-        "arm": found.arm,
-        "percent_pruned": found.percent_pruned,
+        "arm": result.arm,
+        "percent_pruned": result.percent_pruned,
         **{f"{row}_{end}": v[end] for row, v in rows.items() for end in ("mean", "low", "high")},
-        **found.cost,
-        "verdict": found.verdict,
+        **result.cost,
+        "verdict": result.verdict,
     }
 
 

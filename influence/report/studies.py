@@ -1,4 +1,4 @@
-"""The sections of the pages of studies and searches: many comparisons, many trials."""
+"""The sections of the pages of studies (many comparisons) and searches (many trials)."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def variants(varied: str, compared: Mapping[str, Verdict]) -> list[Part]:
 
 
 def _over(varied: str, compared: Mapping[str, Verdict], name: str) -> pd.DataFrame:
-    """Return one table of all comparisons, the parameter's value as a column: numbers if it can."""
+    """Return one table of all comparisons, with the parameter as a column, numeric if possible."""
     tables = [getattr(one, name).assign(**{varied: key}) for key, one in compared.items()]
     table = pd.concat(tables, ignore_index=True)
     numbers = pd.to_numeric(table[varied], errors="coerce")
@@ -55,7 +55,7 @@ def _named(value: object) -> str:
 
 
 def tested(outcome: Outcome) -> Part:
-    """Show the final test of a recommendation, against the full train set and random."""
+    """Show the final test of a recommendation against the full train set and random."""
     rows = [list(row) for row in outcome.tested]
     columns = heads(**{"trained on": "text", f"{outcome.metric.replace('_', ' ')}, %": "number"})
     caption = (
@@ -71,7 +71,7 @@ def tested(outcome: Outcome) -> Part:
         Table("tested", columns, rows),
         Table("search-cost", heads(**{"the search took": "text", "times": "number"}), spent),
     ]
-    return Part("tested", "What the test says", caption, {}, tables)
+    return Part("tested", "What the test shows", caption, {}, tables)
 
 
 def tried(recommendation: Recommendation) -> Part:

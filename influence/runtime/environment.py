@@ -1,4 +1,4 @@
-"""What libraries read of the environment once, before they are imported; what they say, or not."""
+"""Environment variables that libraries read on import, and lines of their logs that say nothing."""
 
 import logging
 import os
@@ -11,11 +11,11 @@ RETRY = re.compile("thrown while requesting|Retrying in")
 
 
 def prepare() -> None:
-    """Set what torch and Arrow read when they are imported, unless it is set already."""
-    # Idle threads that spin take the core from whoever shares it: two jobs of two threads on two
-    # cores become ten times slower.
+    """Set the variables that torch and Arrow read on import, unless they are set already."""
+    # Idle threads that spin take cores away from other processes: two jobs of two threads each on
+    # two cores become ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Arrow's own allocator keeps what a table has taken beside what the rest of a process needs.
+    # Arrow's own allocator keeps the memory of freed tables, where nothing else can use it.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 

@@ -1,7 +1,7 @@
-"""Files that a process holds for as long as it lives, so that others wait for it or see its end.
+"""Lock files that a process holds while it lives, so that others can wait for it or see it end.
 
-The operating system lets go of them however the process ends. Lock files stay where they are, as
-one that is removed while others wait for it would let two of them in.
+The operating system releases them however the process ends. Lock files are not deleted: deleting
+one while others wait for it would let two of them in.
 """
 
 import os
@@ -19,10 +19,10 @@ from influence.runtime.store import LOCK, PART
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory for one process: a second equal command waits and then finds it finished.
+    """Lock a directory for one process: a second equal command waits, then finds it finished.
 
-    What a killed process was writing there is removed. Raises InputError if nothing can be written
-    there.
+    Partial files of a killed process are removed. Raises InputError if the directory is not
+    writable.
     """
     with _writable(directory / LOCK):
         for part in list(directory.rglob(PART)):
@@ -32,7 +32,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a file, made if need be, once nobody else does; raises OSError if it cannot be made."""
+    """Wait for and hold the lock of a file, created if missing; raises OSError if that fails."""
     lock = _lock(path)
     with lock:
         yield
@@ -40,20 +40,20 @@ def held(path: Path) -> Iterator[None]:
 
 @contextmanager
 def alive(path: Path) -> Iterator[None]:
-    """Hold a file that shows `is_alive` that this process lives, and remove it at the end.
+    """Hold a file by which `is_alive` sees that this process is running; remove it at the end.
 
-    Raises InputError if nothing can be written there.
+    Raises InputError if the file cannot be created.
     """
     with _writable(path):
         try:
             yield
         finally:
-            with suppress(PermissionError):  # of Windows, where it goes with the lock
+            with suppress(PermissionError):  # on Windows, where releasing the lock deletes it
                 path.unlink(missing_ok=True)
 
 
 def is_alive(path: Path) -> bool:
-    """Tell whether the process that held this file lives, as far as this machine can know."""
+    """Tell whether the process that held this file is running, as far as this machine can know."""
     if not path.is_file():
         return True  # it is on another machine
     try:
@@ -64,19 +64,20 @@ def is_alive(path: Path) -> bool:
 
 
 class Attendance:
-    """One of the processes that share something: a file in a directory, held until it leaves.
+    """The presence of one process among several that share something: a file held until it leaves.
 
-    Whoever comes, or asks whether it is alone, holds a lock meanwhile that all of them use.
+    Callers hold a lock common to all of these processes while one joins or asks whether it is
+    alone.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Attend; raises OSError if nothing can be written in `directory`."""
+        """Join; raises OSError if `directory` is not writable."""
         self.file = directory / f"{os.getpid()}-{secrets.token_hex(4)}"
         self.lock = _lock(self.file)
         self.lock.acquire()
 
     def is_alone(self) -> bool:
-        """Tell whether nobody else on this machine attends; forget those that were killed."""
+        """Tell whether no other process here is present; remove the files of killed ones."""
         others = [path for path in self.file.parent.iterdir() if path != self.file]
         living = [path for path in others if path.exists() and is_alive(path)]
         for path in {*others} - {*living}:
@@ -84,22 +85,22 @@ class Attendance:
         return not living
 
     def leave(self) -> None:
-        """Attend no longer."""
-        with suppress(PermissionError):  # of Windows, where it goes with the lock
+        """Leave."""
+        with suppress(PermissionError):  # on Windows, where releasing the lock deletes it
             self.file.unlink(missing_ok=True)
         self.lock.release()
 
 
 def _lock(path: Path) -> FileLock:
-    """Return the lock of a file that is there, with the permissions that files have here."""
+    """Return the lock of a file, created with the usual permissions if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    return FileLock(path, thread_local=False)  # one thread may take it and another let it go
+    return FileLock(path, thread_local=False)  # one thread may acquire it and another release it
 
 
 @contextmanager
 def _writable(path: Path) -> Iterator[None]:
-    """Hold a file; raise InputError if it cannot be made."""
+    """Hold a file; raise InputError if it cannot be created."""
     try:
         lock = _lock(path)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Third-party packages that cannot be used, as opposed to bugs: a sentence and the way to repair.
+"""Tell unusable third-party packages from bugs, and say in one sentence how to repair them.
 
-A package built for another version of a neighbour fails on import, with any exception, and often
-where nobody asked for it: transformers imports torchvision, torchaudio or accelerate as
-soon as they are there.
+A package built for another version of one of its dependencies fails on import, with any exception,
+and often where this project does not need it: transformers imports torchvision, torchaudio or
+accelerate wherever they are installed.
 """
 
 import dis
@@ -29,15 +29,15 @@ OURS, DISTRIBUTION = {"influence", "entrypoints", "__main__"}, "influence-sampli
 def unusable(error: BaseException) -> str:
     """Return a sentence if a third-party package is broken, missing or incompatible; "" for a bug.
 
-    Of an InputError it says something only where a package broke while it was imported: then the
+    For an InputError it returns one only if a package broke while it was being imported: then the
     input is not to blame. Otherwise the error's own sentence stands.
     """
-    found, asked = "", isinstance(error, InputError)
+    chosen, is_input = "", isinstance(error, InputError)
     for one, is_cause in _chain(error):
-        sentence = _shadowed(one) or _broken(one) or ("" if asked else _lacking(one))
-        if sentence and (is_cause or not found):
-            found = sentence
-    return found
+        sentence = _shadowed(one) or _broken(one) or ("" if is_input else _lacking(one))
+        if sentence and (is_cause or not chosen):
+            chosen = sentence
+    return chosen
 
 
 def installation(extra: str = "") -> str:
@@ -52,9 +52,10 @@ def installation(extra: str = "") -> str:
 
 
 def _chain(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
-    """Yield an exception and what led to it, and whether that is named as the cause.
+    """Yield an exception and those that led to it, each with whether it was named as the cause.
 
-    What happened before a bug of ours, in whose handling it was, does not excuse it.
+    A bug of ours raised while another exception was being handled is still a bug: there the chain
+    ends.
     """
     here: BaseException | None = error
     is_cause, seen = True, set()
@@ -67,7 +68,7 @@ def _chain(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
 
 
 def _broken(error: BaseException) -> str:
-    """Return a sentence if the exception came out of a package while that was imported."""
+    """Return a sentence if a package raised the exception while it was being imported."""
     modules = [_module(frame) for frame in _imported(_beyond(error))]
     unread = _unread(error)
     if unread and not _is_ours(unread) and not _is_standard(unread):
@@ -75,7 +76,7 @@ def _broken(error: BaseException) -> str:
     if not modules or (isinstance(error, SyntaxError) and modules[-1] != unread):
         return ""
     if not _distribution(modules[-1]) and not PathFinder.find_spec(modules[-1].split(".")[0]):
-        return ""  # a script that a package runs, as that of a migration, and no import
+        return ""  # a script that a package runs, such as a migration, is no import
     if isinstance(error, ModuleNotFoundError) and _is_standard(error.name or ""):
         return (
             f"the Python of {sys.executable} has no module {error.name!r}, which "
@@ -88,10 +89,10 @@ def _broken(error: BaseException) -> str:
 
 
 def _shadowed(error: BaseException) -> str:
-    """Return a sentence if a module that the exception is about comes from a file in the way.
+    """Return a sentence if a file shadows a module that the exception is about.
 
-    Such a file, often a script of the user's, has the name of an installed package or of a module
-    of Python itself, and lies before it on the path. To install that again would not help.
+    Such a file, often one of the user's scripts, has the name of an installed package or a standard
+    module and comes before it on the path. Reinstalling the package would not help.
     """
     modules = [_module(frame) for frame in _imported(_after_ours(error))]
     modules.append(_unread(error))
@@ -104,8 +105,8 @@ def _shadowed(error: BaseException) -> str:
         if top in OURS or not spec or not proper or not spec.origin or not proper.origin:
             continue
         if os.path.realpath(spec.origin) != os.path.realpath(proper.origin):
-            found = None if _is_standard(top) else _distribution(top)
-            version = f"the installed {found.version}" if found else "Python itself"
+            installed = None if _is_standard(top) else _distribution(top)
+            version = f"the installed {installed.version}" if installed else "Python itself"
             return (
                 f"{top} is imported from {spec.origin}, not from {version}: {_out_of(spec.origin)}"
             )
@@ -113,12 +114,12 @@ def _shadowed(error: BaseException) -> str:
 
 
 def _proper(top: str) -> ModuleSpec | None:
-    """Return where a module lies that was installed or is Python's own, whatever is on the path."""
+    """Return where the installed or standard module lies, whatever shadows it on the path."""
     if _is_standard(top):
         places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
         return PathFinder.find_spec(top, [*places, *(f"{at}/lib-dynload" for at in places)])
-    found = _distribution(top)
-    return PathFinder.find_spec(top, [str(found.locate_file(""))]) if found else None
+    installed = _distribution(top)
+    return PathFinder.find_spec(top, [str(installed.locate_file(""))]) if installed else None
 
 
 def _out_of(origin: str) -> str:
@@ -131,7 +132,7 @@ def _out_of(origin: str) -> str:
 
 
 def _settings(module: str, message: str) -> list[str]:
-    """Return the variables of the environment that a package could not read, as it says.
+    """Return the environment variables that a package says it could not read.
 
     Their values are not shown: one may be a password.
     """
@@ -148,12 +149,12 @@ def _settings(module: str, message: str) -> list[str]:
 
 
 def _lacking(error: BaseException) -> str:
-    """Return a sentence if what we, or a package for us, wanted to import is not there."""
+    """Return a sentence if an import of ours, or one that a package made for us, is missing."""
     if not isinstance(error, ImportError):
         return ""
     if frames := _beyond(error):  # of a model that needs more than transformers
         package = _named(_module(frames[-1]))
-        return f"{package} lacks a package that it needs here ({_reason(error)}); install that"
+        return f"{package} lacks a package that it needs here ({_reason(error)}); install it"
     module = error.name or ""
     if not module or module.split(".")[0] in OURS:
         return ""
@@ -166,7 +167,7 @@ def _lacking(error: BaseException) -> str:
 
 
 def _advice(modules: Sequence[str], what: str) -> str:
-    """Return `what` with the way out, for the last of these modules, which led to one another."""
+    """Add the way out to `what` for the last of these modules, each imported by the one before."""
     packages = list(dict.fromkeys(module.split(".")[0] for module in modules))
     last = _distribution(modules[-1])
     if last is None:
@@ -182,11 +183,11 @@ def _advice(modules: Sequence[str], what: str) -> str:
     return f"{what}; reinstall it: {_pip('install', '--force-reinstall', last.name)}"
 
 
-# What an exception went through.
+# The traceback of an exception.
 
 
 def _beyond(error: BaseException) -> list[FrameType]:
-    """Return the frames after the last one of ours, without those of the standard library."""
+    """Return the frames after the last one of ours, leaving out the standard library."""
     return [
         frame
         for frame in _after_ours(error)
@@ -211,9 +212,9 @@ def _is_ours(module: str) -> bool:
 
 
 def _unread(error: BaseException) -> str:
-    """Return the module whose file is damaged or not Python, so that it has no frame; "" if none.
+    """Return the module whose file is damaged or not Python, and so has no frame; "" if none.
 
-    The exception of a file with NUL bytes does not say which it is, nor that of a compiled one.
+    For a file with NUL bytes, and for a compiled one, the exception does not name the file.
     """
     steps = list(traceback.walk_tb(error.__traceback__))
     if isinstance(error, SyntaxError) and error.filename:
@@ -229,7 +230,7 @@ def _unread(error: BaseException) -> str:
 
 
 def _asked(error: BaseException) -> Iterator[str]:
-    """Yield the names of the modules that the import which failed asked for, parents first."""
+    """Yield the names of the modules that the failed import asked for, parents first."""
     last = error.__traceback__
     while last and last.tb_next:
         last = last.tb_next
@@ -249,7 +250,7 @@ def _asked(error: BaseException) -> Iterator[str]:
 
 
 def _holds_nul(module: str) -> bool:
-    """Tell whether the file of a module has NUL bytes; looked for without importing any."""
+    """Tell whether the file of a module has NUL bytes, without importing anything."""
     spec, name = None, ""
     for word in module.split("."):
         name = f"{name}.{word}" if name else word
@@ -267,7 +268,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _module_at(file: str) -> str:
-    """Return the package or module that a file is a part of, "" of none."""
+    """Return the package or module that a file is part of, "" for none."""
     path = Path(file).resolve()
     roots = [root for entry in sys.path if path.is_relative_to(root := Path(entry).resolve())]
     if not path.is_file() or not roots:
@@ -284,25 +285,25 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)[:200].rstrip('.')}"
 
 
-# What is installed.
+# Installed packages.
 
 
 def _named(module: str) -> str:
-    """Return package and version of a module, or where it lies."""
-    if found := _distribution(module):
-        return f"{found.name} {found.version}"
+    """Return the package and version that a module belongs to, or where it lies."""
+    if installed := _distribution(module):
+        return f"{installed.name} {installed.version}"
     top = module.split(".")[0]
     spec = PathFinder.find_spec(top)
     return f"{top} ({spec.origin if spec else 'not on the path'})"
 
 
 def _name_of(module: str) -> str:
-    found = _distribution(module)
-    return found.name if found else module.split(".")[0]
+    installed = _distribution(module)
+    return installed.name if installed else module.split(".")[0]
 
 
 def _distribution(module: str) -> metadata.Distribution | None:
-    """Return the distribution that a module came with; of several, the one that it is named for."""
+    """Return the distribution that holds a module; of several, the one with its name."""
     parts = module.split(".")
     try:
         return metadata.distribution(parts[0])
@@ -313,7 +314,7 @@ def _distribution(module: str) -> metadata.Distribution | None:
 
 
 def _requirements() -> list[str]:
-    """Return what the project needs, also where it runs without being installed."""
+    """Return the requirements of this project, whether or not it is installed."""
     try:
         return metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -323,12 +324,12 @@ def _requirements() -> list[str]:
 
 
 def _closure(requirements: Iterable[str]) -> set[str]:
-    """Return the names of all distributions that these need, one through another."""
-    found, new = set(), _plain(requirements)
+    """Return the names of all distributions that these require, directly or indirectly."""
+    closure, new = set(), _plain(requirements)
     while new:
-        found |= new
-        new = set().union(*(_plain(_requires(name)) for name in new)) - found
-    return found
+        closure |= new
+        new = set().union(*(_plain(_requires(name)) for name in new)) - closure
+    return closure
 
 
 def _plain(requirements: Iterable[str]) -> set[str]:
@@ -345,7 +346,7 @@ def _requires(name: str) -> list[str]:
 
 
 def _pip(action: str, *options: str) -> str:
-    """Return a command of pip, or of uv where there is no pip, for the Python that runs."""
+    """Return a pip command, or a uv command where pip is missing, for the running Python."""
     python = shlex.quote(sys.executable)
     versions = ROOT / "constraints.txt"
     pinned = ["-c", str(versions)] if action == "install" and versions.is_file() else []

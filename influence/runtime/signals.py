@@ -1,4 +1,4 @@
-"""Being told to stop: signals become exceptions, once, and never while a run begins or ends."""
+"""Turn the signals that stop a command into one exception, never while a run begins or ends."""
 
 import ctypes
 import os
@@ -9,16 +9,16 @@ from contextlib import contextmanager, suppress
 
 from influence.errors import Terminated
 
-BEGUN = "MLFLOW_RUN_ID"  # there where `mlflow run` has started this process
+BEGUN = "MLFLOW_RUN_ID"  # set where `mlflow run` started this process
 PR_SET_PDEATHSIG = 1
 STOPS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
 _shields = 0
-_pending: list[int] = []  # the first signal, from its arrival on
+_pending: list[int] = []  # the first signal that arrived
 
 
 def starter() -> int:
-    """Return the id of the `mlflow run` that has started this process, 0 if there is none."""
+    """Return the process id of the `mlflow run` that started this process, 0 if none did."""
     return os.getppid() if os.environ.get(BEGUN) else 0
 
 
@@ -26,13 +26,13 @@ def starter() -> int:
 def stoppable(last: bool = False) -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGINT and Terminated on SIGTERM, whichever comes first.
 
-    Those that follow are ignored: the runs are being ended, and `mlflow run` passes a Ctrl-C on
+    Later ones are ignored: the runs are already being ended, and `mlflow run` forwards a Ctrl-C
     that has already arrived. The end of `mlflow run` itself counts as SIGTERM. A signal that was
-    ignored before, as in a background job, stays so. `last`: the process ends after this, and one
-    that was told to stop is not to be torn from its exit status by another signal.
+    ignored before, as in a background job, stays ignored. `last`: the process ends after this, and
+    once it was told to stop, a further signal must not change its exit status.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are not its business
+        yield  # only the main thread may handle signals
         return
     if starter():
         _die_with_parent()
@@ -50,7 +50,7 @@ def stoppable(last: bool = False) -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Let a signal that comes meanwhile wait until the end."""
+    """Hold back a signal that arrives inside this context until its end."""
     global _shields
     _shields += 1
     waiting = bool(_pending)
@@ -71,6 +71,6 @@ def _stop(number: int, frame: object) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent ends: `mlflow run` does not pass its own on."""
+    """Ask Linux for SIGTERM when the parent ends: `mlflow run` does not forward its own."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

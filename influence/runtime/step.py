@@ -1,4 +1,4 @@
-"""What every step does alike: find its directory, reuse what is finished, record, finish."""
+"""The part that all steps share: find the directory, reuse a finished one, record, finish."""
 
 import json
 import platform
@@ -22,7 +22,7 @@ class Record:
     metrics: dict[str, float]
 
 
-BEGUN = Record(0, {})  # comes before the work of a step that was not finished before
+BEGUN = Record(0, {})  # yielded before the work, by a step that is not finished yet
 Steps = Generator[Record, None, Path]
 
 
@@ -41,7 +41,7 @@ class Task:
         return store.fingerprint(self.name, self.parameters, self.inputs, self.code)
 
     def directory(self, workdir: str) -> Path:
-        """Return where the result is, or will be."""
+        """Return where the result is, or will be, written."""
         return Path(workdir).absolute() / f"{self.name}-{self.fingerprint}"
 
 
@@ -50,7 +50,7 @@ def perform(
 ) -> Steps:
     """Yield `BEGUN` and the records of `task`, and return its finished directory.
 
-    `work` writes into the directory it is given and returns what else the manifest shall hold. If
+    `work` writes into the directory it is given and returns further entries of the manifest. If
     the task was finished before, no work is done and nothing is yielded: `read_records` has what
     was recorded. A second process with the same task waits for the first.
     """
@@ -58,7 +58,7 @@ def perform(
     with locked(directory):
         if store.is_finished(directory):
             say(f"{task.name}: finished before, reusing {directory}")
-            store.discard_unfinished(directory)  # of a process killed while it did so
+            store.discard_unfinished(directory)  # of a process killed before it did
             return directory
         yield BEGUN
         more = yield from _recorded(directory, work(directory))
@@ -83,7 +83,7 @@ def read_records(directory: Path) -> Iterator[Record]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that numbers depend on."""
+    """Return the versions that the numbers depend on."""
     from importlib.metadata import version
 
     names = ("torch", "transformers", "tokenizers", "numpy", "pandas")
@@ -91,7 +91,7 @@ def versions() -> dict[str, str]:
 
 
 def say(sentence: str) -> None:
-    """Tell the user, on stderr, beside the progress bars."""
+    """Print a message for the user on stderr, without breaking the progress bars."""
     print(sentence, file=sys.stderr, flush=True)
 
 

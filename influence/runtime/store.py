@@ -1,8 +1,8 @@
 """Directories that are either finished or not: fingerprints, atomic writes, manifests last.
 
 A step writes one directory; `manifest.json` is written last, and its presence means complete. A
-step that finds its finished directory reuses it; one that was cut off goes on from what it had
-finished, of which the part that is no result lies in `unfinished/` and ends with the step.
+step that finds its finished directory reuses it; an interrupted one resumes from the parts that it
+had finished. What is needed for that and is no result lies in `unfinished/`, removed at the end.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from typing import Any
 from influence.errors import InputError
 
 PACKAGE = Path(__file__).parent.parent
-SOURCES = (".py", ".yaml")  # what of this package a result depends on
+SOURCES = (".py", ".yaml")  # files of this package that a result depends on
 MANIFEST = "manifest.json"
-NOT_JSON = (ValueError, RecursionError)  # what json.loads raises: also for lists in lists in lists
-UNFINISHED = "unfinished"  # folder of a step directory, there until the step is finished
-PART = ".part-*"  # what is being written
-LOCK = ".lock"  # what the process that writes a directory holds
+NOT_JSON = (ValueError, RecursionError)  # raised by json.loads; the latter for deeply nested lists
+UNFINISHED = "unfinished"  # folder of a step directory until the step is finished
+PART = ".part-*"  # being written
+LOCK = ".lock"  # held by the process that writes the directory
 
 
 def fingerprint(
@@ -32,8 +32,8 @@ def fingerprint(
 ) -> str:
     """Return 16 hex digits over everything that a step's result depends on.
 
-    `inputs` are digests of what it reads, `code` the folders of this package, or single modules as
-    "models/tokens", that compute it.
+    `inputs` are digests of what it reads; `code` names the folders of this package, or single
+    modules such as "models/tokens", that compute it.
     """
     sources = {name: _code_digest(name) for name in sorted(code)}
     text = json.dumps([step, dict(parameters), dict(inputs), sources], sort_keys=True, default=str)
@@ -53,22 +53,22 @@ def read_manifest(directory: Path, step: str) -> dict[str, Any]:
     """Return the manifest of a finished `step` directory.
 
     Raises InputError if there is none, it belongs to another step, or a file that it lists is
-    missing, has another size or lies outside of the directory; later, where something is read that
-    it does not hold, as where another version of this package wrote it.
+    missing, has another size or lies outside of the directory. Reading a key that the manifest does
+    not hold, for example because another version of this package wrote it, raises InputError too.
     """
     path = directory / MANIFEST
     if not path.is_file():
-        raise InputError(f"{directory} holds no finished {step} step: there is no {MANIFEST} in it")
+        raise InputError(f"{directory} holds no finished {step} step: it has no {MANIFEST}")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"), object_hook=partial(_Facts, path))
-        found, files = manifest.get("step"), manifest.get("files")
+        writer, files = manifest.get("step"), manifest.get("files")
         sizes = {name: size for name, (size, _) in files.items()}
     except (*NOT_JSON, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a manifest of this package ({error})") from None
-    if found is None:
+    if writer is None:
         raise InputError(f"{path} is not a manifest of this package (it names no step)")
-    if found != step:
-        raise InputError(f"{directory} was written by step {found!r}, but {step!r} is needed here")
+    if writer != step:
+        raise InputError(f"{directory} was written by step {writer!r}, but {step!r} is needed here")
     for name, size in sizes.items():
         if fault := _fault(directory, name, size):
             raise InputError(f"{directory} is incomplete: {name} {fault}")
@@ -102,7 +102,7 @@ def step_of(directory: Path) -> str:
 
 
 def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
-    """Write the manifest: `content`, plus size and sha256 of every file; end `unfinished/`."""
+    """Write the manifest (`content`, size and sha256 of every file) and remove `unfinished/`."""
     paths = (path for path in sorted(directory.rglob("*")) if path.is_file())
     names = {str(path.relative_to(directory)): path for path in paths}
     files = {
@@ -115,19 +115,19 @@ def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
 
 
 def discard_unfinished(directory: Path) -> None:
-    """Remove what an unfinished step needed to go on."""
+    """Remove what an unfinished step needed to resume."""
     shutil.rmtree(directory / UNFINISHED, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: the file is there whole or not at all."""
+    """Write JSON atomically: the file is complete or does not exist."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, default=float) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` (a file or a directory) and move it there at the end."""
+    """Yield a temporary path beside `path` (a file or directory) and move it there at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
     try:
@@ -147,9 +147,9 @@ def file_digest(path: Path) -> str:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy a directory by hard links where the file system allows it.
+    """Copy a directory, by hard links where the file system allows them.
 
-    Finished files are never written to again, only replaced, so that a link is as good as a copy.
+    Finished files are only ever replaced, never modified, so a link is as good as a copy.
     """
     shutil.copytree(
         source,
@@ -161,7 +161,7 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 class _Facts(dict):
-    """A part of a manifest, which says in a sentence what it does not hold."""
+    """Part of a manifest; reading a missing key raises InputError with a sentence."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         super().__init__(facts)
@@ -169,8 +169,8 @@ class _Facts(dict):
 
     def __missing__(self, name: str) -> None:
         raise InputError(
-            f"{self.path} says nothing of {name!r}: it was written by another version of this "
-            "package; run that step again"
+            f"{self.path} has no {name!r}: it was written by another version of this package; run "
+            "that step again"
         )
 
     def __reduce__(self) -> tuple:
@@ -178,8 +178,8 @@ class _Facts(dict):
 
 
 def _fault(directory: Path, name: str, size: int) -> str:
-    """Say why a file of this name and size is not inside a directory, "" if it is."""
-    path, lost = directory / name, "is missing or was cut off"
+    """Say why a directory does not hold a file of this name and size, "" if it does."""
+    path, lost = directory / name, "is missing or truncated"
     try:
         if ".." in Path(name).parts or not path.is_file() or path.stat().st_size != size:
             return lost
@@ -187,15 +187,15 @@ def _fault(directory: Path, name: str, size: int) -> str:
             return ""
         if Path(name).is_absolute():
             return lost
-        return f"is a link out of it, to {path.resolve()}; put the file itself there"
-    except (OSError, ValueError, RuntimeError):  # no file can have this name; links in a circle
+        return f"is a link to {path.resolve()}, outside of it; put the file itself there"
+    except (OSError, ValueError, RuntimeError):  # an impossible name; circular links
         return lost
 
 
 def link(source: str | Path, target: str | Path) -> None:
-    """Make `target` the same file as `source`, or a copy where the file system has no links."""
+    """Make `target` a hard link to `source`, or a copy where the file system has no links."""
     Path(target).parent.mkdir(parents=True, exist_ok=True)
-    Path(target).unlink(missing_ok=True)  # of an attempt that was cut off
+    Path(target).unlink(missing_ok=True)  # left by an interrupted attempt
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,7 @@
-"""Processes that do jobs: on this machine, or on a Ray cluster.
+"""Worker processes, on this machine or on a Ray cluster.
 
-Whoever is lost, because it ran out of memory or its machine went down, is replaced, and its job is
-done again: jobs leave their results in files, whole or not at all.
+A worker that is lost, because it ran out of memory or its machine went down, is replaced, and its
+job is repeated: jobs write their results to files atomically.
 """
 
 import multiprocessing
@@ -20,27 +20,27 @@ from typing import Any, Protocol
 from influence.errors import InputError, first_line
 from influence.runtime import packages
 
-CHANCES = 3  # of a job: one that costs every worker its life is given up
+CHANCES = 3  # attempts at a job whose worker is lost each time, before it is given up
 HERE = str(Path(__file__).resolve().parent.parent.parent)
 
 
 class Workers(Protocol):
-    """What an engine sends its jobs to."""
+    """Where an engine sends its jobs."""
 
-    count: int  # jobs at once
-    local: bool  # on this machine, whose cores this process may use as well
+    count: int  # jobs that run at once
+    local: bool  # on this machine, whose cores this process may use too
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
-        """Begin `function(*job)` somewhere and return its future."""
+        """Start `function(*job)` on a worker and return its future."""
         ...
 
     def close(self, now: bool) -> None:
-        """End the workers: now, or when they are done with what they have begun."""
+        """Stop the workers: now, or once they have finished the jobs that they have begun."""
         ...
 
 
 class Processes:
-    """Worker processes of this machine, started anew and reading no input."""
+    """Freshly spawned worker processes on this machine, without standard input."""
 
     local = True
 
@@ -54,13 +54,13 @@ class Processes:
         self.pool = self.make()
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
-        """Begin a job; whoever cancels it before it runs drops it."""
+        """Start a job; cancelling its future before it runs drops it."""
         asked: Future = Future()
         self._begin(asked, function, job, CHANCES)
         return asked
 
     def close(self, now: bool) -> None:
-        """End the processes; see Workers."""
+        """Stop the processes; see Workers."""
         self.closed = True
         for child in multiprocessing.active_children() if now else ():
             child.terminate()
@@ -69,10 +69,10 @@ class Processes:
     def _begin(self, asked: Future, function: Callable, job: tuple, chances: int) -> None:
         pool = self.pool
         try:
-            running = pool.submit(_told, function, *job)
+            running = pool.submit(_run_job, function, *job)
         except BrokenProcessPool:
             self._replace(pool)
-            running = self.pool.submit(_told, function, *job)
+            running = self.pool.submit(_run_job, function, *job)
             pool = self.pool
         asked.add_done_callback(lambda future: future.cancelled() and running.cancel())
         running.add_done_callback(partial(self._ended, asked, pool, function, job, chances))
@@ -89,10 +89,10 @@ class Processes:
             _hand_over(running, asked)
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """Make another pool, once: all jobs of the broken one come here."""
+        """Replace a broken pool, once, although every job of the broken pool calls this."""
         with self.lock:
             if self.pool is broken:
-                print("a worker process was lost; its job is done again", file=sys.stderr)
+                print("a worker process was lost; its job is repeated", file=sys.stderr)
                 self.pool = self.make()
 
 
@@ -122,10 +122,10 @@ stopping = threading.Event()  # that the jobs of this process's threads are to e
 
 
 class _Process(SpawnProcess):
-    """A process that does not run the script that made it again.
+    """A process that does not import the main script again.
 
-    Python would import the main script anew in each worker. A script that calls this package and
-    has no `if __name__ == "__main__"` would do there what it waits for here.
+    Python would import it in each worker. A script that calls this package without
+    `if __name__ == "__main__"` would then start over in every worker.
     """
 
     @staticmethod
@@ -157,10 +157,10 @@ class Ray:
     def __init__(
         self, address: str, count: int, start: Callable[[int], None], threads: int, gpus: float
     ) -> None:
-        """Connect to `address`; auto: to the cluster that is there, else to a new one here.
+        """Connect to `address`; auto: a running cluster, otherwise a new one on this machine.
 
-        `count`: jobs at once, 0 as many as the cluster has room for; `gpus`: of each job. Raises
-        InputError if Ray is not installed or no cluster answers.
+        `count`: jobs that run at once, 0 for as many as fit on the cluster; `gpus`: GPUs per job.
+        Raises InputError if Ray is not installed or no cluster answers.
         """
         try:
             import ray  # pyright: ignore[reportMissingImports]
@@ -169,7 +169,7 @@ class Ray:
                 f"cluster={address} needs Ray, an optional extra: {packages.installation('ray')}"
             ) from None
         self.ray = ray
-        # A worker finds the code of this very command, also where another one is installed.
+        # Workers import the code of this command, even where another version is installed.
         path = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
         try:
             ray.init(
@@ -188,26 +188,26 @@ class Ray:
         self.prepare = partial(start, threads)
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
-        """Begin a job on the cluster."""
+        """Start a job on the cluster."""
         asked: Future = Future()
         running = self.call.remote(self.prepare, function, *job).future()
         running.add_done_callback(partial(self._ended, asked))
         return asked
 
     def close(self, now: bool) -> None:
-        """Let go of the cluster; jobs that are still there end with that."""
+        """Disconnect from the cluster; jobs that still run end with the connection."""
         self.ray.shutdown()
 
     def _ended(self, asked: Future, running: Future) -> None:
         error = running.exception()
         if isinstance(error, self.ray.exceptions.RayTaskError) and error.cause is not None:
-            running = Future()  # Ray's own error would show its traceback for bad input too
+            running = Future()  # Ray's own error would show a traceback even for bad input
             running.set_exception(error.cause)
         _hand_over(running, asked)
 
 
 def _hand_over(done: Future, asked: Future) -> None:
-    """Give the result of one future to another, unless that was cancelled."""
+    """Copy the outcome of one future to another, unless the other was cancelled."""
     if not asked.set_running_or_notify_cancel():
         return
     if error := done.exception():
@@ -217,15 +217,15 @@ def _hand_over(done: Future, asked: Future) -> None:
 
 
 def _prepared(prepare: Callable[[], None], function: Callable[..., Any], *job: Any) -> Any:
-    """Do a job in a process that may be new to this command."""
+    """Run a job in a process that may not have worked for this command before."""
     if not _ready:
         prepare()
         _ready.append(True)
-    return _told(function, *job)
+    return _run_job(function, *job)
 
 
-def _told(function: Callable[..., Any], *job: Any) -> Any:
-    """Do a job; a broken package is told here, for on their way back exceptions lose the traces."""
+def _run_job(function: Callable[..., Any], *job: Any) -> Any:
+    """Run a job; name a broken package here, since exceptions lose their traces on the way back."""
     try:
         return function(*job)
     except Exception as error:
@@ -246,6 +246,6 @@ def _start(prepare: Callable[[int], None], threads: int) -> None:
 
 
 def _end_with(sentinel: int) -> None:
-    """End this worker when its parent is gone, however it went."""
+    """End this worker when its parent has ended, however that happened."""
     multiprocessing.connection.wait([sentinel])
     os._exit(1)

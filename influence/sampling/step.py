@@ -1,4 +1,4 @@
-"""sample: from scores to the examples that stay, at every fraction."""
+"""sample: from scores to the examples that stay at every fraction pruned."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -23,14 +23,14 @@ CODE = ("scores", "data", "scoring", "sampling")
 
 
 def sample(config: SampleStep, scores: Scores) -> Steps:
-    """Choose by `config.arm` what stays at each fraction, in `sample-<fingerprint>/`.
+    """Choose by `config.arm` which examples stay at each fraction, in `sample-<fingerprint>/`.
 
     Holds `order.npy` (draws x examples: rows of the train set, first kept first, so that every
     subset is a prefix), `kept.parquet` (percent_pruned, draw, id), `subsets/percent-<p>/draw-<d>/`
-    (each a dataset directory ready to train on), `class_shares.csv` (of classes, and of the values
-    of the columns `groups`), `data/` and `tokenizer/`; with labels that are known to be
-    wrong also `label_errors.csv`, how many of them each fraction prunes. Raises InputError for
-    scores of another split than train, and for a score of the arm that is not among them.
+    (each a dataset directory ready to train on), `class_shares.csv` (by class, and by value of the
+    columns `groups`), `data/` and `tokenizer/`; where label errors are known, also
+    `label_errors.csv`, how many of them each fraction prunes. Raises InputError for scores of a
+    split other than train, and for a score of the arm that is not among them.
     """
     scores = open_scores(scores.directory)
     arm = parse_arm(config.arm)
@@ -80,9 +80,9 @@ def check_sample(config: SampleConfig, dataset: Dataset, task: str = "classify")
 
 
 def minimums_of(config: SampleConfig, train: pd.DataFrame, task: str) -> tuple[Minimum, ...]:
-    """Return what is protected of every class and, with task nlu, of every intent.
+    """Return the minimums to keep of every class and, for task nlu, of every intent.
 
-    A classifier's dataset may have a column `intent`, too: of whatever values, which nobody checks.
+    A classifier's dataset may also have a column `intent`, whose values are not checked.
     """
     classes = Minimum(train["label"].to_numpy(), config.min_per_class)
     if task == "nlu":
@@ -100,9 +100,9 @@ def order_of(
     minimums: Sequence[Minimum],
     parameters: sampling.Parameters = sampling.NO_PARAMETERS,
 ) -> np.ndarray:
-    """Return the rows of the train set in the order in which an arm keeps them, see `order`.
+    """Return the rows of the train set in the order in which an arm keeps them; see `order`.
 
-    The scores are read for each order again, so that nobody keeps them meanwhile.
+    The scores are read anew for each order, so that they do not stay in memory.
     """
     return sampling.order(
         arm,
@@ -122,9 +122,9 @@ def fill(
     orders: Sequence[np.ndarray],
     directory: Path,
 ) -> Generator[Record, None, dict]:
-    """Leave in `directory` what the fractions cut from these orders of the scored train set.
+    """Write the subsets that the fractions cut from these orders of the scored train set.
 
-    Returns what the manifest says of it.
+    Returns the entries of the manifest.
     """
     source, groups = scores.data, names(config.groups)
     train = _judged(source, "train", groups)
@@ -158,7 +158,7 @@ def _record(fraction: float, kept: int, shares: pd.DataFrame, overlaps: dict[str
 
 
 def _orders(config: SampleStep, arm: Arm, scores: Scores) -> list[np.ndarray]:
-    """Return the order of every draw, one alone where nothing is drawn and nothing tied."""
+    """Return the order of every draw; a single one where all draws would be the same."""
     minimums = minimums_of(config, _judged(scores.data, "train", ()), scores.task)
     known = {parameter for rule in rules.REGISTRY.values() for parameter in rule.parameters}
     parameters = {
@@ -173,9 +173,9 @@ def _orders(config: SampleStep, arm: Arm, scores: Scores) -> list[np.ndarray]:
 
 
 def _judged(source: Saved, split: str, groups: Sequence[str]) -> pd.DataFrame:
-    """Return the columns of a split by which pruning is restrained and judged."""
+    """Return the columns of a split by which pruning is limited and judged."""
     wanted = {"label", "intent", *groups}
     there = source.columns(split)
     if set(groups) <= set(there):
         return source.read(split, [name for name in there if name in wanted])
-    return source.read(split)  # of which one is missing: the message tells all that there are
+    return source.read(split)  # a column is missing: the message lists all

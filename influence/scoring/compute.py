@@ -1,4 +1,4 @@
-"""Scores from a trace: what was planned is read, and one function makes it one number each."""
+"""Compute scores from a trace: select what a score reads, and apply its function."""
 
 import numpy as np
 
@@ -14,9 +14,9 @@ BLOCK = 65536  # examples scored at a time
 
 
 def compute(spec: ScoreSpec, trace: Trace, block: int = BLOCK) -> Examples:
-    """Return one value per example: the score of each run that reaches the window, combined.
+    """Return one value per example, combined over the runs that reach the window.
 
-    A score that was given from elsewhere is returned as it is.
+    A score that was computed elsewhere is returned as it is.
 
     Raises InputError where the trace lacks the checkpoints or the quantities of this score.
     """
@@ -36,7 +36,7 @@ def _compute_run(spec, trace: Trace, run: RunTrace, chosen, block: int) -> np.nd
             f"score '{spec}' reads {' and '.join(score.needs)}, but this trace has no {lacking}; "
             f"score again with {spec} among the scores"
         )
-    starts = range(0, max(len(trace.labels), 1), block)  # of no examples one block
+    starts = range(0, max(len(trace.labels), 1), block)  # one block even without examples
     return np.concatenate(
         [
             score.function(**{n: _read(n, rows, trace, run, chosen, key) for n in score.needs})
@@ -46,9 +46,9 @@ def _compute_run(spec, trace: Trace, run: RunTrace, chosen, block: int) -> np.nd
 
 
 def _lacking(spec, trace: Trace, run: RunTrace, chosen) -> str:
-    """Say in words what of a score's quantities a trace does not hold: the first, "" for none.
+    """Describe the first of a score's quantities that a trace does not hold, "" if it holds all.
 
-    Raises InputError for a null model that ends too early: scoring again would not give it.
+    Raises InputError for a null model that ends too early, because scoring again would not help.
     """
     for name in REGISTRY[spec.name].needs:
         kind, of = QUANTITIES[name], f"'{name}' of seed {run.seed}"
@@ -70,7 +70,7 @@ def _lacking(spec, trace: Trace, run: RunTrace, chosen) -> str:
 
 
 def _read(name, rows, trace, run, chosen, key) -> np.ndarray:
-    """Return a block of examples of one quantity, in the shape a score expects."""
+    """Return one quantity of a block of examples, in the shape that a score expects."""
     match QUANTITIES[name]:
         case "checkpoint":
             return np.stack([run.at[name][checkpoint.step][rows] for checkpoint in chosen])

@@ -1,4 +1,4 @@
-"""What is made of the scores of a split: their table, comparisons, examples, wrong labels, a map.
+"""What a split's scores show: table, comparisons, extreme examples, label errors, map.
 
 `result.Scores` reads what is written here.
 """
@@ -25,14 +25,14 @@ from influence.trace.trace import Trace
 from influence.training import dynamics
 from influence.training.result import Training
 
-MAPPED = 2000  # examples at most on the map
-RANKED = 20_000  # examples at most by which scores are compared with each other
+MAPPED = 2000  # examples on the map, at most
+RANKED = 20_000  # examples at most on which scores are compared with each other
 Examples = Float[np.ndarray, " examples"]
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The scores of a split, in the order of its examples; `values` by the names of `specs`."""
+    """The scores of a split, in the order of its examples; `values` by the name of each spec."""
 
     source: Saved
     split: str
@@ -45,13 +45,13 @@ class Columns:
 
 
 def ranked_rows(examples: int, most: int = RANKED) -> np.ndarray:
-    """Return the rows by which scores are compared with each other, ascending."""
+    """Return the rows on which scores are compared with each other, ascending."""
     chosen = np.random.default_rng(0).permutation(examples)[:most]
     return np.sort(chosen)
 
 
 def write_scores(columns: Columns, directory: Path) -> None:
-    """Leave the table of all scores, and the values of each by itself."""
+    """Write the table of all scores, and the values of each one in a file of its own."""
     with rows_file(directory / result.SCORES) as add:
         for part in columns.source.parts(columns.split, ["id", "label"]):
             rows = slice(part.index.start, part.index.stop)
@@ -62,7 +62,7 @@ def write_scores(columns: Columns, directory: Path) -> None:
 
 
 def write_comparisons(columns: Columns, sampled: Trace, directory: Path) -> None:
-    """Leave how scores agree with each other and with themselves, by the rows of `ranked_rows`."""
+    """Write how scores agree with each other and with themselves on `ranked_rows`."""
     rows = ranked_rows(columns.source.count(columns.split))
     table = pd.DataFrame({name: values[rows] for name, values in columns.values.items()})
     table.corr(method="spearman").to_csv(directory / result.CORRELATIONS)
@@ -71,7 +71,7 @@ def write_comparisons(columns: Columns, sampled: Trace, directory: Path) -> None
 
 
 def write_examples(columns: Columns, doubted: pd.DataFrame, examples: int, directory: Path) -> None:
-    """Leave the hardest and easiest of every score, and the most doubted; so many of each."""
+    """Write the hardest, easiest and most doubted examples; `examples` is the number of each."""
     chosen = [*_extremes(columns, examples)]
     chosen += [("doubt", "suspected", row, doubt) for row, _, doubt in doubted.itertuples(False)]
     places = np.unique([row for _, _, row, _ in chosen])
@@ -88,7 +88,7 @@ def write_examples(columns: Columns, doubted: pd.DataFrame, examples: int, direc
 
 
 def write_label_errors(columns: Columns, directory: Path) -> list[dict[str, Any]]:
-    """Leave, and return, how well each score detects known label errors, if there are any."""
+    """Write and return how well each score detects known label errors, if there are any."""
     mislabeled = result.label_errors_of(columns.source, columns.split)
     if mislabeled is None:
         return []
@@ -101,7 +101,7 @@ def write_label_errors(columns: Columns, directory: Path) -> list[dict[str, Any]
 
 
 def write_label_issues(training: Training, directory: Path) -> dict[str, int | float]:
-    """Leave what cleanlab takes for wrong in the train set; return how many, and how many are."""
+    """Write the train labels that cleanlab flags; return their number, precision and recall."""
     logits = training.out_of_fold_logits
     if logits is None or not label_errors.version():
         return {}
@@ -119,7 +119,7 @@ def write_label_issues(training: Training, directory: Path) -> dict[str, int | f
 
 
 def write_map(training: Training, split: str, device: str, directory: Path) -> None:
-    """Leave id, row and principal components of a sample of the split that depends on ids."""
+    """Write id, row and principal components of a sample of the split, chosen by ids."""
     rows = np.sort(_smallest_ids(training.data, split))
     chosen = training.data.take(split, rows)
     tokens = encode(training.tokenizer, chosen, training.config)
@@ -133,7 +133,7 @@ def write_map(training: Training, split: str, device: str, directory: Path) -> N
 
 
 def write_cartography(source: Saved, split: str, traces: Iterable[Trace], directory: Path) -> None:
-    """Leave, for Cartography, the logits at every end of an epoch of the first run."""
+    """Write the logits of the first run at the end of every epoch, for Dataset Cartography."""
     called = dynamics.names_of(_named(source, split))
 
     def parts() -> Iterator[tuple[Sequence[str], np.ndarray, np.ndarray]]:
@@ -150,7 +150,7 @@ def write_cartography(source: Saved, split: str, traces: Iterable[Trace], direct
 
 
 def write_aum(source: Saved, split: str, values: np.ndarray, directory: Path) -> None:
-    """Leave the areas under the margin as AUM's own tool does."""
+    """Write the areas under the margin in the format of the AUM tool."""
     with store.replacing(directory / result.AUM) as at:
         at.mkdir()
         names = dynamics.names_of(_named(source, split)).tolist()
@@ -158,13 +158,13 @@ def write_aum(source: Saved, split: str, values: np.ndarray, directory: Path) ->
 
 
 def _named(source: Saved, split: str) -> pd.DataFrame:
-    """Return the columns by which other tools may know the examples."""
+    """Return the columns by which other tools may identify the examples."""
     there = source.columns(split)
     return source.read(split, [name for name in dynamics.NAMING if name in there])
 
 
 def _smallest_ids(source: Saved, split: str, most: int = MAPPED) -> np.ndarray:
-    """Return the rows of the smallest ids: ids are hashes, so that these are a fair sample."""
+    """Return the rows of the smallest ids: ids are hashes, so this is a uniform sample."""
     smallest = pd.Series([], dtype="str")
     for part in source.parts(split, ["id"]):
         both = pd.concat([smallest, part["id"]])
@@ -173,7 +173,7 @@ def _smallest_ids(source: Saved, split: str, most: int = MAPPED) -> np.ndarray:
 
 
 def _extremes(columns: Columns, examples: int) -> Iterator[tuple[str, str, int, float]]:
-    """Yield score, end, row and value of the hardest and of the easiest."""
+    """Yield score, end, row and value of the hardest and the easiest examples."""
     for spec in columns.specs:
         values = columns.values[str(spec)]
         order = np.argsort(-columns.hardness(spec), kind="stable")

@@ -1,6 +1,6 @@
-"""Label errors: which the model doubts, how well a score finds known ones, what pruning removes.
+"""Label errors: which labels the model doubts, how scores detect known errors, what is pruned.
 
-Confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068) is cleanlab's own,
+Confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068) comes from cleanlab,
 where that is installed.
 """
 
@@ -24,9 +24,9 @@ def detection(hardness: Examples, mislabeled: Mislabeled) -> dict[str, float]:
     """Return how well high hardness detects the mislabeled examples.
 
     auroc: how often a mislabeled example is harder than a correctly labelled one, ties counting
-    half; chance is 0.5. average_precision: the precision at each mislabeled example, from the
-    hardest down, averaged, ties taken all at once. precision: the share of mislabeled examples
-    among the hardest, of which as many are taken as are mislabeled, ties drawn in random order.
+    half; chance is 0.5. average_precision: the mean over mislabeled examples, from the hardest
+    down, of the precision at each; ties are taken together. precision: the share of mislabeled
+    examples among the k hardest, k being the number of mislabeled examples; ties in random order.
     Chance for both is `chance`, the share of mislabeled examples. All are nan unless some examples
     are mislabeled and some are not.
     """
@@ -44,9 +44,9 @@ def detection(hardness: Examples, mislabeled: Mislabeled) -> dict[str, float]:
 
 
 def recall(hardness: Examples, mislabeled: Mislabeled) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of examples looked at, hardest first, and of mislabeled ones among them.
+    """Return shares of examples, from the hardest on, and of the mislabeled ones among them.
 
-    Both rise from 0 to 1, with a step per different value.
+    Both rise from 0 to 1, with one step per distinct value.
     """
     hits, ends = _curve(hardness, mislabeled)
     return np.append(0, ends / len(mislabeled)), np.append(0, hits / max(int(mislabeled.sum()), 1))
@@ -55,9 +55,9 @@ def recall(hardness: Examples, mislabeled: Mislabeled) -> tuple[np.ndarray, np.n
 def pruned(kept: Int[np.ndarray, " kept"], mislabeled: Mislabeled) -> dict[str, float]:
     """Return how the pruned examples overlap with the mislabeled ones.
 
-    label_errors_pruned: the share of the mislabeled ones that is pruned; jaccard: of both sets;
-    chance: the Jaccard overlap of a set of that size in which mislabeled ones are as frequent as
-    anywhere.
+    label_errors_pruned: the share of the mislabeled examples that is pruned; jaccard: the overlap
+    of both sets; chance: the Jaccard overlap of a pruned set of that size in which mislabeled
+    examples are as frequent as in the whole train set.
     """
     gone = np.ones(len(mislabeled), dtype=bool)
     gone[kept] = False
@@ -71,7 +71,7 @@ def pruned(kept: Int[np.ndarray, " kept"], mislabeled: Mislabeled) -> dict[str, 
 
 
 def flags(train: pd.DataFrame) -> Mislabeled | None:
-    """Return which labels of a train set are known to be wrong, None if none is."""
+    """Return which labels of a train set are known to be wrong, None if no errors are known."""
     if "mislabeled" not in train:
         return None
     wrong = train["mislabeled"].fillna(False).to_numpy(bool)
@@ -79,7 +79,7 @@ def flags(train: pd.DataFrame) -> Mislabeled | None:
 
 
 def _curve(hardness: Examples, mislabeled: Mislabeled) -> tuple[np.ndarray, np.ndarray]:
-    """Return, at the end of each group of equal values from the hardest on, hits and examples."""
+    """Return the counts of hits and examples after each group of ties, from the hardest on."""
     order = np.argsort(-hardness, kind="stable")
     values = hardness[order]
     ends = np.flatnonzero(np.append(values[1:] != values[:-1], True)) + 1
@@ -87,7 +87,7 @@ def _curve(hardness: Examples, mislabeled: Mislabeled) -> tuple[np.ndarray, np.n
 
 
 def version() -> str:
-    """Return the version of cleanlab, "" where it is not installed."""
+    """Return the version of cleanlab, "" if it is not installed."""
     if importlib.util.find_spec("cleanlab") is None:
         return ""
     from importlib.metadata import version
@@ -98,9 +98,9 @@ def version() -> str:
 def issues(
     labels: Int[np.ndarray, " examples"], probabilities: Float[np.ndarray, "examples classes"]
 ) -> Bool[np.ndarray, " examples"]:
-    """Tell which labels cleanlab takes for wrong (its default, pruning by noise rate).
+    """Tell which labels cleanlab flags as wrong (its default: pruning by noise rate).
 
-    `probabilities` must be those of models that have not seen the example.
+    `probabilities` must come from models that have not seen the example.
     """
     from cleanlab.filter import find_label_issues
 
@@ -112,8 +112,8 @@ def suspects(trace: Trace) -> pd.DataFrame:
 
     Columns: row (of the train set), predicted (class number) and doubt: how much more probable that
     class was than the label (cleanlab's normalised margin with its sign turned). The probabilities
-    are those of models that have not seen the example, where there are folds; else means over all
-    measured checkpoints and runs. Empty where no logits were measured.
+    come from models that have not seen the example where there are folds, otherwise they are means
+    over all measured checkpoints and runs. Empty where no logits were measured.
     """
     logits = [values for run in trace.runs for values in run.at.get("logits", {}).values()]
     if trace.out_of_fold_logits is not None:
@@ -133,5 +133,5 @@ def suspects(trace: Trace) -> pd.DataFrame:
 
 
 def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
-    """Return the probabilities of each row, in 64 bits."""
+    """Return the probabilities of each row, in 64-bit precision."""
     return special.softmax(logits.astype(np.float64), axis=-1)

@@ -1,4 +1,4 @@
-"""Whether a model gives the gradients that scores read: by trying them."""
+"""Find out, by trying, whether a model gives the gradients that scores read."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,15 +21,15 @@ from influence.trace.meter import NORMS, Meter, Resident, measure
 from influence.trace.self_check import MISMATCH, reference, relative
 
 VARIANCES = {"gradient_variance", "gradient_deviation"}
-LAYERS = "last_layer"  # of TracIn: others change what is summed, not whether it can be
+LAYERS = "last_layer"  # for TracIn: others change the sum, not whether it can be computed
 
 
 def check(name: str, model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec]) -> None:
-    """Raise InputError, which names the score, unless the model gives what these scores read.
+    """Raise InputError, naming the score, unless the model gives what these scores read.
 
-    `name` is that of the model in messages; `tokens`: two texts, of different lengths if there are
-    such. The same pass and the same comparison with plain autograd follow the training; here they
-    cost two texts and save it.
+    `name`: the model's name in messages; `tokens`: two texts, of different lengths if possible. The
+    same pass and the same comparison with plain autograd run after the training; trying them first
+    on two texts can save that training.
     """
     for spec, why in _hindrances(model, tokens, specs):
         if why:
@@ -39,7 +39,7 @@ def check(name: str, model: nn.Module, tokens: Tokens, specs: Sequence[ScoreSpec
 
 
 def note(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
-    """Return what `check` would raise for any score, in one note, [] if nothing."""
+    """Return in one note what `check` would raise for any score, [] if nothing."""
     tried = _hindrances(model, tokens, [parse_spec(score) for score in REGISTRY])
     lacking = {str(spec): why for spec, why in tried if why}
     if not lacking:
@@ -50,17 +50,17 @@ def note(name: str, model: nn.Module, tokens: Tokens) -> list[str]:
 
 
 def two_texts(tokens: Tokens) -> Tokens:
-    """Return the shortest text that is not empty, and the longest."""
+    """Return the shortest non-empty text and the longest one."""
     full = np.flatnonzero(tokens.lengths)
     lengths = tokens.lengths[full]
     return tokens.take(full[[lengths.argmin(), lengths.argmax()]])
 
 
 def check_start(config: TrainStep, dataset: Dataset, score: str, start: Start) -> list[str]:
-    """Return which gradients the model that a training starts from does not give.
+    """Return which gradients the initial model of a training does not give.
 
-    Raises InputError if one of the scores in `score` reads them. The model is changed: only its
-    outputs are differentiated from now on.
+    Raises InputError if one of the scores in `score` reads them. The model is modified: afterwards
+    only its outputs are differentiated.
     """
     tokens = two_texts(encode(start.tokenizer, compatibility.sample(dataset.train), config))
     asked = [*REGISTRY] if "all" in names(score) else names(score)
@@ -73,7 +73,7 @@ def _hindrances(
 ) -> Iterator[tuple[ScoreSpec, str]]:
     """Yield why the gradients that each score reads cannot be computed, "" if they can.
 
-    Scores that read the same are tried once; those that read no gradients are left out.
+    Scores that read the same gradients are tried once; those that read none are left out.
     """
     known: dict[frozenset[str], str] = {}
     for spec in specs:
@@ -91,15 +91,15 @@ def _hindrance(model: nn.Module, tokens: Tokens, reads: frozenset[str]) -> str:
             error = _by_batch_mates(model, tokens, labels)
         else:
             error = _by_pass(model, tokens, labels, reads)
-    except Exception as error:  # whatever a model of others says
+    except Exception as error:  # a third-party model may raise anything
         return first_line(error).removesuffix(f"; {WITHOUT_GRADIENTS}")
     if error <= MISMATCH:
         return ""
-    return "its gradients for a text depend on the texts beside it and their padding"
+    return "its gradients for a text depend on the other texts in its batch and on padding"
 
 
 def _by_pass(model: nn.Module, tokens: Tokens, labels: np.ndarray, reads: frozenset[str]) -> float:
-    """Return how far norms in one batch are from those of plain autograd, text by text."""
+    """Return how far norms of one batch are from plain autograd, text by text."""
     meter, rows = Meter([Resident(0, 0, lambda: model, reads, ())], LAYERS), np.arange(len(tokens))
     size = len(tokens) * int(tokens.lengths.max())
     fused, right = meter.measure(tokens, labels, rows, size), reference(meter, tokens, labels, rows)
@@ -107,7 +107,7 @@ def _by_pass(model: nn.Module, tokens: Tokens, labels: np.ndarray, reads: frozen
 
 
 def _by_batch_mates(model: nn.Module, tokens: Tokens, labels: np.ndarray) -> float:
-    """Return how far the gradient by the words of a text is from that of the text alone."""
+    """Return how far the word gradients of a text in a batch are from those of the text alone."""
 
     def gradient(rows: np.ndarray) -> torch.Tensor:
         given = collate(tokens, rows), torch.from_numpy(labels[rows])

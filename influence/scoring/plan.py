@@ -1,4 +1,4 @@
-"""What scores read: which checkpoints of which runs, planned before anything is measured."""
+"""Plan which checkpoints of which runs the scores read, before anything is measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ class RunPlan:
     """What to measure in one run.
 
     at: step -> quantities of that checkpoint; over: quantity -> window key -> its steps; whole:
-    quantities of the whole run.
+    quantities of the run as a whole.
     """
 
     at: dict[int, frozenset[str]]
@@ -27,14 +27,14 @@ class RunPlan:
 
     @property
     def varied(self) -> frozenset[int]:
-        """Return the steps of all windows: those whose gradient is taken."""
+        """Return the steps of all windows, whose gradients are needed."""
         return frozenset(s for by in self.over.values() for steps in by.values() for s in steps)
 
 
 def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]:
-    """Say what to measure in each run so that `compute` finds everything these scores read.
+    """Return what to measure in each run so that `compute` finds everything these scores read.
 
-    Raises InputError with the way out when this training cannot give one of them.
+    Raises InputError with the way out if this training cannot give one of them.
     """
     given = runs[0].given if runs else frozenset()
     read = [spec for spec in specs if str(spec) not in given]
@@ -51,7 +51,7 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
 
 
 def with_logits(plans: Sequence[RunPlan], runs: Sequence[RunInfo]) -> list[RunPlan]:
-    """Add the logits at the ends of those epochs that are read anyway: they cost nothing more."""
+    """Add the logits at the ends of epochs whose checkpoints are read anyway: they cost nothing."""
     extended = []
     for plan, run in zip(plans, runs, strict=True):
         ends = {c.step for c in run.checkpoints if "epochs" in c.series}
@@ -62,7 +62,7 @@ def with_logits(plans: Sequence[RunPlan], runs: Sequence[RunInfo]) -> list[RunPl
 
 
 def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
-    """Count how often these plans go forward and backward over the train set."""
+    """Count the forward and backward passes of these plans over the train set."""
     forward = backward = 0
     for plan in plans:
         normed = {step for step, names in plan.at.items() if names - {"logits", "null_logits"}}
@@ -72,10 +72,10 @@ def passes(plans: Sequence[RunPlan]) -> dict[str, int]:
 
 
 def select(spec, runs):
-    """Pair every run that counts with the checkpoints the score reads there.
+    """Pair every run that counts with the checkpoints that the score reads in it.
 
-    Runs after the first may have been stopped early. A mean takes those that reach the very epochs
-    that the first run gives; a sum takes what each has.
+    Runs after the first may end early. A mean covers the runs that reach the same epochs as the
+    first; a sum covers whatever each run has.
     """
     score = REGISTRY[spec.name]
     used = runs[:1] if score.runs == "first" else runs
@@ -88,7 +88,7 @@ def select(spec, runs):
 
 
 def check_null(spec, run, chosen, steps) -> None:
-    """Raise InputError unless the null model was read at the `steps` of all chosen checkpoints."""
+    """Raise InputError unless the null model was measured at the steps of all `chosen`."""
     beyond = [checkpoint.epoch for checkpoint in chosen if checkpoint.step not in steps]
     if beyond:
         end = max((c.epoch for c in run.checkpoints if c.step in steps), default=0.0)
@@ -100,7 +100,7 @@ def check_null(spec, run, chosen, steps) -> None:
 
 
 def _choose_checkpoints(spec, checkpoints) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints in a score's window, in order of their steps."""
+    """Return the checkpoints in a score's window, in order of steps."""
     window, series = window_of(spec), REGISTRY[spec.name].series
     if window.isdigit():
         series = "epochs"
@@ -112,7 +112,7 @@ def _choose_checkpoints(spec, checkpoints) -> tuple[Checkpoint, ...]:
 
 
 def _check_window(spec, chosen, checkpoints) -> None:
-    """Raise InputError unless the first run reaches a score's window and fills it."""
+    """Raise InputError unless the first run reaches the window and has enough checkpoints in it."""
     score, (first, last) = REGISTRY[spec.name], epochs_of(window_of(spec))
     if not score.series:
         return
@@ -135,7 +135,7 @@ def _check_window(spec, chosen, checkpoints) -> None:
 
 
 def _check_run(spec, run: RunInfo, chosen) -> None:
-    """Raise InputError unless a run kept what a score needs beside checkpoints."""
+    """Raise InputError unless a run has what a score needs besides checkpoints."""
     needs = REGISTRY[spec.name].needs
     if "observations" in needs and not run.observations:
         most = _sparsest_observations(run.checkpoints)
@@ -146,7 +146,7 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
         )
     if "trail_entropies" in needs and not run.trails:
         raise InputError(
-            f"score '{spec}' needs slots, but this training was one of texts and labels only; "
+            f"score '{spec}' needs slots, but this training had only texts and labels; "
             "train again with task=nlu on a dataset with domains, intents and slots"
         )
     if "out_of_fold_logits" in needs and not run.out_of_fold:
@@ -161,7 +161,7 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
 
 
 def _check_weights(spec, run: RunInfo) -> None:
-    """Raise InputError if a score reads what takes weights, and they are not there."""
+    """Raise InputError if a score reads what needs weights and the run has none."""
     if run.measurable is None:
         return
     for name in REGISTRY[spec.name].needs:
@@ -175,14 +175,14 @@ def _check_weights(spec, run: RunInfo) -> None:
 
 
 def _sparsest_observations(checkpoints) -> int:
-    """Return the largest observe_every that observes two epochs, or fewer, at least four times."""
+    """Return the largest observe_every that gives four observations in two epochs, or in fewer."""
     end = min(2.0, max((checkpoint.epoch for checkpoint in checkpoints), default=0.0))
     steps = max((c.step for c in checkpoints if c.epoch <= end), default=0)
     return max(1, steps // 4)
 
 
 def _plan_run(reads) -> RunPlan:
-    """Collect what (spec, checkpoints) pairs of one run make necessary to measure."""
+    """Collect what the (spec, checkpoints) pairs of one run need to have measured."""
     at: dict[int, set[str]] = {}
     over: dict[str, dict[str, tuple[int, ...]]] = {}
     whole: set[str] = set()

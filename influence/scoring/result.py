@@ -1,4 +1,4 @@
-"""What finished scores hold: one number per example and score, and the findings beside them."""
+"""The directory of finished scores: one number per example and score, and what they show."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,27 +23,27 @@ EXAMPLES = "examples.json"
 MAP = "map.parquet"
 LABEL_ERRORS, LABEL_ISSUES = "label_errors.csv", "label_issues.json"
 CARTOGRAPHY, AUM = "export/cartography", "export/aum"  # files of other tools
-SHOWN = 3  # examples in a notebook
+SHOWN = 3  # examples that a notebook shows
 
 
 def values_file(directory: Path, name: str) -> Path:
-    """Return where the values of one score lie."""
+    """Return the path of the values of one score."""
     return directory / f"{name}.npy"
 
 
 def trace_file(directory: Path, start: int) -> Path:
-    """Return where the trace of the shard lies whose first row is `start`."""
+    """Return the path of the trace of the shard that begins at row `start`."""
     return directory / f"trace/{start:010d}.safetensors"
 
 
 def read_traces(directory: Path) -> Iterator[Trace]:
-    """Yield the traces of the shards, in the order of their rows."""
+    """Yield the traces of the shards, in row order."""
     for path in sorted(trace_file(directory, 0).parent.iterdir()):
         yield load_trace(path)
 
 
 def label_errors_of(source: Saved, split: str) -> np.ndarray | None:
-    """Return which labels of a split are known to be wrong, None if none is."""
+    """Return which labels of a split are known to be wrong, None if no errors are known."""
     known = [name for name in ("mislabeled",) if name in source.columns(split)]
     return label_errors.flags(source.read(split, known)) if known else None
 
@@ -55,10 +55,10 @@ def described(
     measured: Mapping[str, Any],
     passes: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Return what the manifest of scores says beside what all manifests say.
+    """Return the manifest entries that only scores have.
 
-    `measured`: seconds, precision, self_check_error and as_fp32 of the pass; `passes`: how often it
-    went forward and backward over the split.
+    `measured`: seconds, precision, self_check_error and as_fp32 of the pass; `passes`: its numbers
+    of forward and backward passes over the split.
     """
     out_of_fold = split == "train" and bool(training.folds)
     costs = {"runs": training.costs, "folds": training.folds, "seconds": measured["seconds"]}
@@ -73,13 +73,13 @@ def described(
 
 
 class Scores(Result):
-    """Finished scores: one number per example and score, and what was found beside them."""
+    """Finished scores: one number per example and score, with comparisons and label errors."""
 
     step = "score"
 
     @property
     def names(self) -> list[str]:
-        """The scores that it holds, each name[@window]."""
+        """The names of its scores, each name[@window]."""
         return self._manifest["scores"]
 
     @property
@@ -89,7 +89,7 @@ class Scores(Result):
 
     @property
     def cost(self) -> dict[str, Any]:
-        """What training and scoring took: runs, folds, seconds, passes forward and backward."""
+        """The cost of training and scoring: runs, folds, seconds, forward and backward passes."""
         return self._manifest["cost"]
 
     @property
@@ -99,7 +99,7 @@ class Scores(Result):
 
     @property
     def as_fp32(self) -> dict[str, float]:
-        """Spearman's correlation of each quantity with that of fp32, {} for a pass in fp32."""
+        """Spearman's correlation of each quantity with its fp32 values, {} for a pass in fp32."""
         return self._manifest["as_fp32"]
 
     @property
@@ -109,7 +109,7 @@ class Scores(Result):
 
     @property
     def doubts_out_of_fold(self) -> bool:
-        """Tell whether labels are doubted by models that have not seen them."""
+        """Whether doubts about labels come from models that have not seen the examples."""
         return self._manifest["doubt"] != "training"
 
     @cached_property
@@ -127,7 +127,7 @@ class Scores(Result):
         return np.load(values_file(self.directory, name))
 
     def hardness(self, name: str) -> np.ndarray:
-        """Return one score of every example (examples,), its sign turned so that high is hard."""
+        """Return one score of every example (examples,), signed so that high means hard."""
         return hardness(parse_spec(name), self.values(name))
 
     @cached_property
@@ -144,8 +144,8 @@ class Scores(Result):
     def examples(self) -> pd.DataFrame:
         """The extreme examples: score, end (hardest, easiest, suspected), value, label, texts, id.
 
-        `predicted` is the class that a suspected one is taken for; `mislabeled` whether the label
-        is known to be wrong, where that is known.
+        `predicted` is the class predicted for a suspected example; `mislabeled` tells whether the
+        label is known to be wrong, where that is known.
         """
         return pd.DataFrame(json.loads((self.directory / EXAMPLES).read_text(encoding="utf-8")))
 
@@ -160,12 +160,12 @@ class Scores(Result):
 
     @property
     def mislabeled(self) -> np.ndarray | None:
-        """Which labels are known to be wrong, bool (examples,); None if none is."""
+        """Which labels are known to be wrong, bool (examples,); None if no errors are known."""
         return label_errors_of(self.data, self.split)
 
     @cached_property
     def label_errors(self) -> pd.DataFrame | None:
-        """How well each score detects the labels known to be wrong; None without such labels.
+        """How well each score detects the known label errors; None if no errors are known.
 
         Columns: score, auroc, average_precision, precision, chance.
         """
@@ -174,7 +174,7 @@ class Scores(Result):
 
     @cached_property
     def label_issues(self) -> dict[str, Any] | None:
-        """What cleanlab takes for wrong: found (a count), ids, and precision and recall if known.
+        """The labels that cleanlab flags: found (a count), ids, and precision and recall if known.
 
         None without folds, or where cleanlab was not installed.
         """
@@ -195,7 +195,7 @@ class Scores(Result):
 
 
 def open_scores(directory: Path) -> Scores:
-    """Open the scores of a train set; raises InputError for those of another split."""
+    """Open the scores of a train set; raises InputError for scores of another split."""
     scores = Scores(directory)
     if scores.split != "train":
         raise InputError(

@@ -1,4 +1,4 @@
-"""A score as asked for: its name and its window of epochs, `el2n@2`."""
+"""A score as requested: its name and its window of epochs, such as `el2n@2`."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ WINDOW = re.compile("[0-9]{1,9}(-[0-9]{1,9})?|all|last|odd|even")
 
 @dataclass(frozen=True)
 class ScoreSpec:
-    """A score as asked for; str(spec) is its column name, as typed; window "" is the default."""
+    """A requested score; str(spec) is its column name, as typed; window "" means the default."""
 
     name: str
     window: str = ""
@@ -52,7 +52,7 @@ def hardness(spec: ScoreSpec, values: Examples) -> Examples:
 
 
 def window_of(spec: ScoreSpec) -> str:
-    """Return the window a spec asks for, else the default of its score."""
+    """Return the window that a spec asks for, otherwise the default of its score."""
     return spec.window or REGISTRY[spec.name].window
 
 
@@ -62,6 +62,6 @@ def window_key(spec: ScoreSpec) -> str:
 
 
 def epochs_of(window: str) -> tuple[int, int]:
-    """Return the first and the last epoch a window names: (0, 0) for one that names none."""
+    """Return the first and the last epoch that a window names, (0, 0) if it names none."""
     numbers = [int(number) for number in re.findall(r"\d+", window)] or [0]
     return numbers[0], numbers[-1]

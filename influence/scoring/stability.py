@@ -1,4 +1,4 @@
-"""Which scores can be trusted from one run: how far a score agrees with itself."""
+"""How well a score agrees with itself, and so whether one run of it can be trusted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from influence.training.result import RunInfo
 
 Examples = Float[np.ndarray, " examples"]
 HALVES = ("odd", "even")
-TOP = 0.1  # the hardest share that is compared
+TOP = 0.1  # share of the hardest examples that is compared
 COLUMNS = ["score", "across", "spearman", "overlap", "chance"]
 
 
@@ -27,9 +27,9 @@ def stability(specs: Sequence[ScoreSpec], trace: Trace) -> pd.DataFrame:
 
     Columns: score; across ("seeds 0 and 1", "epochs 1 and 3", "odd and even checkpoints"); spearman
     (nan where a score is constant); overlap, the share of the hardest 10 % that both have in
-    common, ties broken by the place in the train set; chance, what two random tenths have in
-    common. Only what the trace holds is compared: a score read from one run or from one window
-    alone has no row.
+    common, ties broken by the order of the train set; chance, the share that two random tenths have
+    in common. Only what the trace holds is compared: a score that was measured in one run and one
+    window has no row.
     """
     rows = []
     for spec in specs:
@@ -41,8 +41,8 @@ def stability(specs: Sequence[ScoreSpec], trace: Trace) -> pd.DataFrame:
 def between(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return how scores of the same examples agree between trainings, pair by pair.
 
-    `tables`: of each training id, label and one column per score. Columns as those of `stability`,
-    with the names of the two trainings in `across`. What only one of them has is left out.
+    `tables`: by training: id, label and one column per score. The columns are those of `stability`,
+    with the names of the two trainings in `across`. Examples and scores of only one are left out.
     """
     rows = []
     for (one, first), (other, second) in combinations(tables.items(), 2):
@@ -55,7 +55,7 @@ def between(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def halves(specs: Sequence[ScoreSpec], runs: Sequence[RunInfo]) -> list[ScoreSpec]:
-    """Return what else must be measured so that scores of spread checkpoints can be halved."""
+    """Return the specs to measure in addition so that odd and even checkpoints can be compared."""
     parts = []
     for spec in specs:
         own = [replace(spec, window=window) for window in HALVES]
@@ -69,7 +69,7 @@ def halves(specs: Sequence[ScoreSpec], runs: Sequence[RunInfo]) -> list[ScoreSpe
 
 
 def agreement(one: Examples, other: Examples, top: float = TOP) -> dict[str, float]:
-    """Return Spearman's correlation, and what the hardest `top` of both have in common."""
+    """Return Spearman's correlation, and the overlap of the hardest `top` of both."""
     correlations = pd.DataFrame({"one": one, "other": other}).corr(method="spearman")
     size = max(1, round(top * len(one)))
     hardest = [set(np.argsort(-values, kind="stable")[:size].tolist()) for values in (one, other)]
@@ -81,7 +81,7 @@ def agreement(one: Examples, other: Examples, top: float = TOP) -> dict[str, flo
 
 
 def _seeds(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Examples]]:
-    """Yield the score of every pair of runs, each as if it were the only one."""
+    """Yield the scores of every pair of runs, each computed from that run alone."""
     if not REGISTRY[spec.name].series and "observations" not in REGISTRY[spec.name].needs:
         return
     by_seed = {run.seed: _compute(spec, replace(trace, runs=(run,))) for run in trace.runs}
@@ -91,7 +91,7 @@ def _seeds(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Examp
 
 
 def _epochs(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Examples]]:
-    """Yield the score at the end of each epoch beside the last epoch that the trace holds."""
+    """Yield the score at the end of each epoch with that of the last epoch in the trace."""
     if REGISTRY[spec.name].series != "epochs" or window_of(spec) == "all":
         return
     ends = sorted({int(c.epoch) for c in trace.runs[0].checkpoints if "epochs" in c.series})
@@ -103,7 +103,7 @@ def _epochs(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Exam
 
 
 def _halves(spec: ScoreSpec, trace: Trace) -> Iterator[tuple[str, Examples, Examples]]:
-    """Yield a score of spread checkpoints from every other one, beside that from those between."""
+    """Yield a score computed from the odd checkpoints with the one from the even checkpoints."""
     if _can_be_halved(spec):
         odd, even = (_compute(replace(spec, window=window), trace) for window in HALVES)
         if odd is not None and even is not None:
@@ -117,5 +117,5 @@ def _can_be_halved(spec: ScoreSpec) -> bool:
 def _compute(spec: ScoreSpec, trace: Trace) -> Examples | None:
     try:
         return hardness(spec, compute(spec, trace))
-    except InputError:  # this trace does not hold what the score reads there
+    except InputError:  # the trace lacks what the score reads there
         return None

@@ -28,14 +28,14 @@ from influence.trace.trace import Trace, join, save_trace
 from influence.training.result import RunInfo, Training
 
 CODE = ("scores", "data", "models", "trace", "training", "scoring")
-EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads what each needs
+EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads the same
 AUM = ScoreSpec("aum")
-HARMLESS = ("shard_size", "batch_tokens", "self_check")  # parameters that change no result
+HARMLESS = ("shard_size", "batch_tokens", "self_check")  # parameters that do not change the result
 
 
 @dataclass(frozen=True, eq=False)
 class _Request:
-    """A scoring that was checked, and what it takes."""
+    """A checked request to score, with everything it needs."""
 
     config: ScoreStep
     training: Training
@@ -46,7 +46,7 @@ class _Request:
 
     @property
     def task(self) -> Task:
-        """The step with all that its result depends on."""
+        """The step with everything that its result depends on."""
         parameters = {**self.config.parameters(ScoreConfig), "split": self.config.split}
         parameters |= {"score": [str(spec) for spec in self.specs], "export": sorted(self.exports)}
         parameters |= {"score_precision": self.precision}
@@ -60,14 +60,14 @@ class _Request:
 def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
     """Score a split, by default train, in `score-<fingerprint>/`, which `result.Scores` opens.
 
-    It holds one number per example and score, what was measured for them (a file per shard), how
-    scores agree with each other and with themselves, the hardest and easiest examples and the
-    labels that are doubted most, and principal components of what the last checkpoint makes of up
-    to 2,000 examples; with labels that are known to be wrong also how well each score detects them;
-    with folds, and where cleanlab is installed, what that takes for wrong; with `export` the files
-    of other tools. Of the train set no more is in memory at a time than a shard, a number per
-    example and score, and 20,000 examples that are compared. Raises InputError for unknown scores
-    and for what this training cannot give.
+    It holds one number per example and score, the measurements behind them (one file per shard),
+    how scores agree with each other and with themselves, the hardest, easiest and most doubted
+    examples, and principal components of the last checkpoint's representation of up to 2,000
+    examples. Where label errors are known, it also holds how well each score detects them; with
+    folds, and where cleanlab is installed, the labels that cleanlab flags; with `export`, files for
+    other tools. At any time only one shard, one number per example and score, and the 20,000
+    examples that are compared are in memory. Raises InputError for unknown scores and for those
+    that this training cannot give.
     """
     request = _check(config, training, engine)
 
@@ -115,29 +115,29 @@ def possible(asked: Iterable[str], runs: Sequence[RunInfo], otherwise: str = "")
 
 
 def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
-    """Check what is asked for and plan it; raise InputError for what this training cannot give."""
+    """Check the request and plan it; raise InputError for what this training cannot give."""
     runs = training.runs
     specs = _specs(config.score, runs)
     exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
     read = [*specs, *(parse_spec(name) for name in exports.values())]
     _check_split(config.split, read, training)
-    halved = stability.halves(specs, runs)  # hardly more to measure: the gradients are there
+    halved = stability.halves(specs, runs)  # almost free: their gradients are computed anyway
     plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
     precision = engine.ask(settled, config.score_precision, engine.device)
     return _Request(config, training, specs, list(exports), plans, precision)
 
 
 def _check_split(split: str, specs: Sequence[ScoreSpec], training: Training) -> None:
-    """Raise InputError for what only the train set has."""
+    """Raise InputError for a score that needs what only the train set has."""
     if split == "train":
         return
     if not training.has_weights:
-        raise InputError(f"split={split} needs checkpoints, but what was imported has none")
+        raise InputError(f"split={split} needs checkpoints, but the import has none")
     for spec in specs:
         own = {"observations", "out_of_fold_logits"} & set(scores.REGISTRY[spec.name].needs)
         if own:
             raise InputError(
-                f"score '{spec}' reads {own.pop()}, which are of the train set alone; leave it out "
+                f"score '{spec}' reads {own.pop()}, which only the train set has; leave it out "
                 f"with split={split}"
             )
 
@@ -146,7 +146,7 @@ def _specs(text: str, runs: Sequence) -> list:
     specs = [spec for name in names(text) for spec in _named(name, runs)]
     if not specs:
         offered = ", ".join(sorted(scores.REGISTRY))
-        raise InputError(f"score names no score; there is all, or {offered}")
+        raise InputError(f"score names no score; choose all, or some of {offered}")
     return list(dict.fromkeys(specs))
 
 
@@ -169,7 +169,7 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     findings.write_scores(columns, directory)
     findings.write_comparisons(columns, kept.sampled(), directory)
     findings.write_examples(columns, kept.most_doubted(), config.examples, directory)
-    give_free_memory_back()  # of texts that were read in parts
+    give_free_memory_back()  # from texts that were read in parts
     detected = findings.write_label_errors(columns, directory)
     issues = findings.write_label_issues(training, directory) if split == "train" else {}
     if training.has_weights:
@@ -183,7 +183,7 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
 
 
 def _pass(request: _Request, engine: Engine, directory: Path) -> Pass:
-    """Return what every shard of this scoring needs to know."""
+    """Return what every shard of this pass needs to know."""
     config, training = request.config, request.training
     return Pass(
         training=training,
@@ -203,7 +203,7 @@ def _pass(request: _Request, engine: Engine, directory: Path) -> Pass:
 def _keep(
     request: _Request, work: Pass, bounds: Sequence[tuple[int, int]], directory: Path
 ) -> "_Kept":
-    """Leave the trace of every shard, and return what is kept of all of them."""
+    """Write the trace of every shard; return what is kept of all of them in memory."""
     examples = bounds[-1][1]
     added = [AUM] if "aum" in request.exports else []
     computed = list(dict.fromkeys([*request.specs, *added]))
@@ -216,7 +216,7 @@ def _keep(
 
 
 def _export(request: _Request, kept: "_Kept", directory: Path) -> None:
-    """Leave the files of other tools."""
+    """Write the files for other tools."""
     source, split = request.training.data, request.config.split
     if "aum" in request.exports:
         (aum,) = kept.columns([AUM]).values()
@@ -232,7 +232,7 @@ def _records(
     issues: Mapping[str, int | float],
     detected: Sequence[Mapping[str, Any]],
 ) -> Iterator[Record]:
-    """Yield the metrics of a scoring: of its pass, its scores and its wrong labels."""
+    """Yield the metrics of the pass, of the scores and of the label errors."""
     examples = len(next(iter(columns.values.values())))
     measured = {"seconds": seconds, "self_check_error": checked.error, "examples": float(examples)}
     measured |= {f"as_fp32/{name}": value for name, value in checked.correlations.items()}
@@ -251,9 +251,9 @@ def _records(
 
 @dataclass
 class _Kept:
-    """What is kept of traces that come shard by shard: one number per example and score.
+    """What is kept in memory of the traces of all shards: one number per example and score.
 
-    ranked: ascending rows of which the whole trace is kept, to compare scores with each other.
+    ranked: rows, ascending, whose whole trace is kept to compare scores with each other.
     """
 
     specs: Sequence[ScoreSpec]

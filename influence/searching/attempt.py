@@ -1,4 +1,4 @@
-"""A trial that a worker is doing: its values so far, its heartbeat, and its return to others."""
+"""A trial that a worker is running: its values so far, its heartbeat, and how it is given back."""
 
 import threading
 import warnings
@@ -20,7 +20,7 @@ FIRST_BEAT = "first_beat"  # attribute of a trial
 
 @dataclass
 class Attempt:
-    """A trial that this worker is doing."""
+    """A trial that this worker is running."""
 
     trial: optuna.Trial
     candidate: Candidate
@@ -28,26 +28,26 @@ class Attempt:
     differences: list[float] = field(default_factory=list)
 
     def add(self, value: float, full: Sequence[float]) -> bool:
-        """Note the metric under the next seed; tell whether the trial was still ours."""
+        """Record the metric under the next seed; tell whether the trial was still ours."""
         self.differences.append(value - full[len(self.values)])
         self.values.append(value)
         try:
             self.trial.set_user_attr("values", self.values)
             self.trial.set_user_attr("differences", self.differences)
-        except UpdateFinishedTrialError:  # we were silent for too long
+        except UpdateFinishedTrialError:  # we missed too many heartbeats
             return False
         return True
 
 
 @contextmanager
 def alive(study: Study, grace: int, attempts: dict[int, Attempt]) -> Iterator[None]:
-    """Say in the storage, four times in `grace` seconds, that these trials are being done."""
+    """Send a heartbeat for each of these trials, four times in `grace` seconds."""
     over = threading.Event()
 
     def keep_beating() -> None:
         while not over.wait(max(1, grace // 4)):
             for attempt in list(attempts.values()):
-                # A storage that is away for a moment: the next beat may reach it.
+                # If the storage is away for a moment, the next beat may reach it.
                 with warnings.catch_warnings(), _ignoring_storage():
                     beat(study, attempt.trial._trial_id)
 
@@ -71,7 +71,7 @@ def _ignoring_storage() -> Iterator[None]:
 
 
 def beat(study: Study, trial_id: int, first: int | None = None) -> None:
-    """Say that a trial is being done; at its first beat, with its number, also by whom."""
+    """Record a heartbeat of a trial; the first one, with its number, also records the worker."""
     storage: Any = study.optuna._storage
     storage.record_heartbeat(trial_id)
     if first is not None:
@@ -79,15 +79,15 @@ def beat(study: Study, trial_id: int, first: int | None = None) -> None:
 
 
 def give_first_beats(study: Study) -> None:
-    """Beat once for trials that never had a beat, so that they can fall silent.
+    """Beat once for trials that never had a heartbeat, so that they can become stale.
 
-    A worker that is killed between taking a trial and its first beat leaves one that the storage
-    would call running for ever. On this machine the lock keeps those two together.
+    The storage would list a trial as running for ever if its worker was killed between taking it
+    and the first beat. On this machine, a lock covers both.
     """
 
     def silent() -> list[FrozenTrial]:
         running = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        # A trial that is taken up again has the attributes of its first time, with that number.
+        # A retried trial keeps the attributes of its first attempt, including that number.
         return [t for t in running if t.user_attrs.get(FIRST_BEAT, [None])[0] != t.number]
 
     if not silent():
@@ -98,7 +98,7 @@ def give_first_beats(study: Study) -> None:
 
 
 def hand_back(study: Study, trial: optuna.Trial) -> None:
-    """Leave a trial to others: it failed here, and waits to be taken up again."""
+    """Leave a trial to other workers: it failed here and is queued to be retried."""
     with quietly():
         if unless_ended(study, trial, lambda: study.optuna.tell(trial, state=TrialState.FAIL)):
             retry()(study.optuna, study.optuna.get_trials()[trial.number])
@@ -107,8 +107,8 @@ def hand_back(study: Study, trial: optuna.Trial) -> None:
 def unless_ended(study: Study, trial: optuna.Trial, end: Callable[[], object]) -> bool:
     """Call `end`, which ends a trial; tell whether it was still running, and so ours to end.
 
-    Others may end it even between the look and the word: a storage that is away keeps a call
-    waiting for longer than the grace.
+    Another worker may end it even between the check and the call: while the storage is away, a
+    call can wait for longer than the grace.
     """
     if not is_running(study, trial):
         return False
@@ -116,7 +116,7 @@ def unless_ended(study: Study, trial: optuna.Trial, end: Callable[[], object]) -
         end()
     except UpdateFinishedTrialError:
         return False
-    except ValueError:  # what tell makes of it
+    except ValueError:  # raised by tell in its place
         if is_running(study, trial):
             raise
         return False
@@ -124,5 +124,5 @@ def unless_ended(study: Study, trial: optuna.Trial, end: Callable[[], object]) -
 
 
 def is_running(study: Study, trial: optuna.Trial) -> bool:
-    """Tell whether nobody has ended a trial."""
+    """Tell whether no worker has ended a trial."""
     return study.optuna.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING

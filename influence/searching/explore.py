@@ -1,7 +1,7 @@
 """The search itself: a study of candidates, shared by any number of workers through its storage.
 
-Whatever is measured comes through `submit`, so that a search knows nothing of models, and of the
-splits only what it is handed: validation metrics.
+Every measurement comes through `submit`: a search knows nothing about models, and sees only
+validation metrics.
 """
 
 import time
@@ -48,10 +48,10 @@ from influence.searching.trials import (
     unpack,
 )
 
-REPEATS = 5  # candidates in a row of which the last is taken even if it was tried before
+REPEATS = 5  # candidates in a row; the last is accepted even if it was tried before
 TAKEN_UP = "taken_up"  # attribute of a trial
 REPEATED = "tried before"
-PAUSE = 0.5  # seconds between looks at a study whose last trials others are doing
+PAUSE = 0.5  # seconds between checks of a study whose last trials other workers run
 Submit = Callable[[Candidate, int], Future]  # the validation metric under seed number 0, 1, ...
 
 
@@ -61,9 +61,9 @@ def explore(
     """Yield this worker's trials as they end, until the study as a whole has `config.trials`.
 
     `full`: the validation metric of the full train set under each of the `config.seeds` seeds. A
-    trial gets one seed at a time and is pruned once it is hopeless; `slots` trials run at once. A
-    trial whose worker fell silent for `config.grace` seconds is taken up again by another, under
-    another number; a worker that is alone resumes those that were left, as if it had never stopped.
+    trial gets one seed at a time and is pruned once it is hopeless; `slots` trials run at once. If
+    a worker is silent for `config.grace` seconds, another one retries its trial under a new number;
+    a worker that is alone resumes the trials left behind, as if it had never stopped.
     """
     attempts: dict[int, Attempt] = {}
     futures: dict[Future, Attempt] = {}
@@ -107,7 +107,7 @@ def _ask(study: Study, space: Space, config: SearchConfig) -> Attempt | None:
     with quietly():
         optuna.storages.fail_stale_trials(study.optuna)
     while trial := _take_place(study, config):
-        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # silent for too long: another's
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # silent too long
             if attempt := _propose(study, space, config, trial):
                 return attempt
     return None
@@ -118,8 +118,8 @@ def _propose(
 ) -> Attempt | None:
     """Draw a candidate for a trial; None if the trial is given up.
 
-    A candidate that was tried before, or is at this moment, would say nothing: the trial is given
-    up, and the next is drawn without the sampler that has settled on it.
+    A candidate that was tried before, or is being tried now, would add no information: the trial is
+    given up, and the next one is drawn at random, since the sampler has settled on this one.
     """
     known, repeats = trials_of(study), _repeats(study, trial)
     asker = _Asker(study, config, trial, settled=repeats > 0)
@@ -135,8 +135,8 @@ def _propose(
 class _Asker:
     """A trial whose every parameter is drawn under a seed of its own.
 
-    A draw then does not depend on those before it: a trial that was cut off between two of its
-    parameters gets the others as it would have got them.
+    A draw then does not depend on those before it: a trial that was interrupted between two of its
+    parameters draws the remaining ones as it would have without the interruption.
     """
 
     def __init__(
@@ -162,9 +162,10 @@ class _Asker:
 
 
 def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[Attempt]:
-    """Yield the trials that a worker did when it was killed, and no other does: under their number.
+    """Yield the trials that a killed worker left running, under their old numbers.
 
-    What it may not have come to, queueing what follows from its last trial, is done before.
+    The candidate that follows from its last finished trial is queued first, in case the worker was
+    killed before it did so.
     """
     finished = [trial for trial in trials_of(study) if trial.state != "failed"]
     if finished:
@@ -185,7 +186,7 @@ def _left_behind(study: Study, space: Space, config: SearchConfig) -> Iterator[A
 
 
 def _repeats(study: Study, trial: optuna.Trial) -> int:
-    """Return how many trials this worker has given up, as repeated, directly before this one."""
+    """Return how many trials in a row, just before this one, this worker gave up as repeats."""
     everyone = study.optuna.get_trials(deepcopy=False)
     own = [t for t in everyone if t.user_attrs.get(FIRST_BEAT, [0, None])[1] == study.entropy]
     begun = [t for t in own if t.datetime_start and t.number != trial.number]
@@ -209,16 +210,17 @@ def _lowest(study: Study, trial: optuna.Trial, known: list[Trial], config: Searc
 
 
 def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
-    """Return a new or queued trial unless the study has, or is at, all its trials.
+    """Return a new or queued trial unless all trials of the study are finished or running.
 
-    Places go by trial number, which the storage hands out one by one: whoever finds as many living
-    trials before its own steps back, so that workers who ask at once never do more than there are.
+    Places go by trial number, which the storage assigns one by one: a worker that sees as many
+    active trials as there are places before its own steps back, so that workers that ask at the
+    same time never run too many.
     """
     everyone = study.optuna.get_trials(deepcopy=False)
     taken = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
     if len(taken) >= config.trials:
         return None
-    # sqlite locks no rows: two workers would be handed the same queued trial.
+    # SQLite locks no rows: two workers would get the same queued trial.
     with locked(study.locks), quietly():
         trial = study.optuna.ask()
         beat(study, trial._trial_id, first=trial.number)
@@ -230,7 +232,7 @@ def _take_place(study: Study, config: SearchConfig) -> optuna.Trial | None:
 
 
 def _give_up(study: Study, trial: optuna.Trial, reason: str) -> None:
-    """End a trial that will not be done and that no list shows."""
+    """End a trial that will not be run; no list shows it."""
     trial.set_user_attr("given_up", reason)
     study.optuna.tell(trial, state=TrialState.FAIL)
 
@@ -238,7 +240,7 @@ def _give_up(study: Study, trial: optuna.Trial, reason: str) -> None:
 def _verdict(
     study: Study, attempt: Attempt, config: SearchConfig, full: Sequence[float]
 ) -> TrialState | None:
-    """Return the state in which an attempt ends, None if it should go on."""
+    """Return the state in which an attempt ends, None if it should continue."""
     if len(attempt.values) >= config.seeds:
         return TrialState.COMPLETE
     known = trials_of(study)
@@ -255,9 +257,9 @@ def _verdict(
 
 
 def _tell(study: Study, attempt: Attempt, state: TrialState, config: SearchConfig) -> bool:
-    """End a trial, with all that the sampler learns from; tell whether it was still ours to end.
+    """End a trial with everything the sampler learns from; tell whether it was still ours to end.
 
-    It is not if this worker was silent for so long, asleep perhaps, that others took the trial up.
+    It is not if this worker was silent for so long (asleep, perhaps) that another one retried it.
     """
     trial, percent = attempt.trial, attempt.candidate.percent
     difference = sum(attempt.differences) / len(attempt.differences)
@@ -278,9 +280,9 @@ def _tell(study: Study, attempt: Attempt, state: TrialState, config: SearchConfi
 
 
 def _queue_next(study: Study, trial: Trial, space: Space, config: SearchConfig) -> None:
-    """Queue the candidate of a trial at another percent, where that may lead further.
+    """Queue the candidate of a trial at another percent where that may improve the result.
 
-    The sampler finds candidates, bisection finds how far each of them goes.
+    The sampler proposes candidates; bisection finds how much each of them can prune.
     """
     percent = next_percent(
         trial, trials_of(study), config.goal, config.tolerance, space.highest, space.lowest

@@ -1,4 +1,4 @@
-"""What a search recommends: its test figures with intervals, its cost, and one honest sentence."""
+"""What a search recommends: its test results with intervals, its cost, and a one-line verdict."""
 
 import json
 import math
@@ -28,11 +28,11 @@ def recommendation(
     ended: Sequence[Trial],
     points: pd.DataFrame,
 ) -> Outcome:
-    """Return what a search comes to.
+    """Return the outcome of a search.
 
-    `examples`: of the train set; `ended`: the trials of the study; `points`: the retrainings of the
-    final test, one row each, of the full train set, of random pruning and of the recommended arm.
-    Intervals are Student's at 95 % over seeds, differences are paired by seed.
+    `examples`: size of the train set; `ended`: the trials of the study; `points`: one row for each
+    retraining of the final test (full train set, random pruning, recommended arm). Intervals are
+    Student's at 95 % over seeds; differences are paired by seed.
     """
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     candidate = chosen.candidate if chosen else None
@@ -64,12 +64,12 @@ def recommendation(
 
 
 def verdict(outcome: Outcome) -> str:
-    """Say in one sentence what the test says of a recommendation, and no more than it says."""
+    """Summarise the test of a recommendation in one sentence that claims no more than it shows."""
     tolerance = 100 * outcome.tolerance
     if outcome.trial is None:
         points = f"{tolerance:g} point{'s' * (tolerance != 1)}"
         return (
-            f"Keep everything: nothing that was tried stayed within {points} of the full train set "
+            f"Keep everything: no candidate stayed within {points} of the full train set "
             "on validation."
         )
     full = outcome.test["recommended_minus_full"]
@@ -97,7 +97,7 @@ def verdict(outcome: Outcome) -> str:
 
 
 def flat(outcome: Outcome) -> dict[str, float]:
-    """Return the numbers of a recommendation under the names of metrics."""
+    """Return the numbers of a recommendation by metric name."""
     ends = (("", "mean"), ("_low", "low"), ("_high", "high"))
     test = {f"test/{row}{end}": v[key] for row, v in outcome.test.items() for end, key in ends}
     cost = {f"search/{name}": value for name, value in outcome.cost.items()}
@@ -137,10 +137,11 @@ def _cost(
     points: pd.DataFrame,
     chosen: Trial | None,
 ) -> dict[str, float]:
-    """Count retrainings, and their optimiser steps in trainings on everything; scoring is not in.
+    """Return the cost in retrainings and in equivalent full trainings; scoring is not included.
 
-    break_even: how often the subset must be trained on, instead of everything, before the search
-    has paid for itself; infinite where nothing is saved. A candidate tried twice counts once.
+    break_even: how often the subset must be trained on, instead of the full train set, before the
+    search has paid for itself; infinite where nothing is saved. A candidate that was tried twice
+    counts once.
     """
     tried = {
         (json.dumps(trials.pack(trial.candidate), sort_keys=True), number): trial.percent
@@ -159,7 +160,7 @@ def _cost(
 
 
 def _share(config: SearchConfig, fit: FitConfig, examples: int, percent: float) -> float:
-    """Return the optimiser steps of a retraining as a share of those on everything."""
+    """Return the optimiser steps of a retraining as a share of those on the full train set."""
     if config.budget == "steps":
         return 1.0
     kept = kept_count(examples, fraction_of(percent))

@@ -1,4 +1,4 @@
-"""The directory of a search, written and read: what it recommends, and the evidence."""
+"""The directory of a search, written and read: the recommendation and its evidence."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from influence.scoring.result import Scores
 
 FACTS, SUBSET = "recommendation.json", "subset"
 TRIALS, IMPORTANCES, POINTS = "trials.csv", "importances.csv", "points.csv"
-ROWS = {  # of the final test, in the order in which they are shown
+ROWS = {  # of the final test, in display order
     "full": "full train set",
     "random": "random at the same fraction",
     "recommended": "recommended",
@@ -30,10 +30,10 @@ ROWS = {  # of the final test, in the order in which they are shown
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search comes to.
+    """The outcome of a search.
 
-    trial: the number of the recommended one, None where everything is kept; test: mean, low and
-    high (95 %) of each of ROWS that there is; sigma: the data-score efficiency on test; cost: see
+    trial: number of the recommended trial, None where everything is kept; test: mean, low and high
+    (95 %) of those of ROWS that apply; sigma: the data-score efficiency on test; cost: see
     `recommendation`; front: the complete trials that no other beats in both percent pruned and
     accuracy.
     """
@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def tested(self) -> list[tuple[str, str]]:
-        """What was measured on test: names, and values with their intervals in percent."""
+        """What was measured on test: names, and values with intervals, in percent."""
         names = {**ROWS, "recommended": self.arm}
         there = {row: self.test[row] for row in ROWS if row in self.test}
         return [
@@ -67,18 +67,18 @@ class Outcome:
 
 
 class Recommendation(Result):
-    """A finished search: how much can go, by which arm, what it loses, and what it cost."""
+    """A finished search: how much can be pruned, by which arm, at what loss and at what cost."""
 
     step = "search"
 
     @cached_property
     def outcome(self) -> Outcome:
-        """All that the search comes to."""
+        """The whole outcome."""
         return Outcome(**{field.name: self.facts[field.name] for field in fields(Outcome)})
 
     @property
     def goal(self) -> str:
-        """What was searched for: prune, efficiency or frontier."""
+        """The goal of the search: prune, efficiency or frontier."""
         return self.outcome.goal
 
     @property
@@ -88,7 +88,7 @@ class Recommendation(Result):
 
     @property
     def tolerance(self) -> float:
-        """How much of the metric may be lost; 0.01 is one point."""
+        """The accepted loss of the metric; 0.01 is one percentage point."""
         return self.outcome.tolerance
 
     @property
@@ -108,7 +108,7 @@ class Recommendation(Result):
 
     @property
     def percent_pruned(self) -> int:
-        """How much of the train set can go, in percent."""
+        """How much of the train set can be pruned, in percent."""
         return self.outcome.percent_pruned
 
     @property
@@ -118,12 +118,12 @@ class Recommendation(Result):
 
     @property
     def cost(self) -> dict[str, float]:
-        """What the search took, in retrainings, full trainings and uses until it pays."""
+        """The cost of the search: retrainings, equivalent full trainings, uses to break even."""
         return self.outcome.cost
 
     @property
     def study(self) -> str:
-        """The name of the study, which other workers join."""
+        """The name of the study, by which other workers join it."""
         return self.facts["study"]
 
     @property
@@ -153,14 +153,14 @@ class Recommendation(Result):
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """All that `recommendation.json` says."""
+        """The content of `recommendation.json`."""
         return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
 
     def _facts(self) -> list[str]:
         return [f"{self.percent_pruned} % by {self.arm}"]
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the verdict and what the test says."""
+        """Return what a notebook shows: the verdict and the test results."""
         metric = f"test {self.outcome.metric.replace('_', ' ')}, %"
         table = pd.DataFrame(self.outcome.tested, columns=["trained on", metric])
         return f"<p>{escape(self.verdict)}</p>{table.to_html(index=False)}"
@@ -173,9 +173,9 @@ def write(
     scores: Scores,
     directory: Path,
 ) -> dict[str, Any]:
-    """Leave `recommendation.json` and the tables; return what the manifest says.
+    """Write `recommendation.json` and the tables; return the entries of the manifest.
 
-    `also`: study and command; `tables`: those of TRIALS, IMPORTANCES and POINTS.
+    `also`: study and command; `tables`: TRIALS, IMPORTANCES and POINTS by file name.
     """
     for name, table in tables.items():
         table.to_csv(directory / name, index=False)
@@ -187,7 +187,7 @@ def write(
 
 
 def write_subset(scores: Scores, kept: np.ndarray, directory: Path) -> Path:
-    """Leave the train rows `kept`, ascending, as a dataset, and return where."""
+    """Write the train rows `kept`, ascending, as a dataset; return its directory."""
     at = directory / SUBSET
     save_subsets(scores.data, {at: kept})
     return at

@@ -1,8 +1,8 @@
-"""What a search chooses from: derived from the registries of scores and rules, and nothing else.
+"""The search space, derived entirely from the registries of scores and rules.
 
 A candidate is one way to prune at one fraction. `suggest` asks for its parameters one by one, so
-that whoever answers (an optimiser, a list of fixed values) sees only those that matter: a rule
-without a score has no normalisation.
+that the optimiser, or a list of fixed values, is asked only for those that apply: a rule without a
+score has no normalisation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from influence.sampling.order import fraction_of, kept_count
 from influence.scoring.spec import parse_spec
 
 STEP = 5  # percent: the grid of prune fractions, so that arms meet random at the same ones
-MINIMUMS = (1, 4, 16)  # examples of a class that are never pruned
-# Anand et al. 2023, sections 2.3 and 3: what held up best there, and the two baselines.
+MINIMUMS = (1, 4, 16)  # examples of each class that are never pruned
+# Anand et al. 2023, sections 2.3 and 3: the best methods there, and the two baselines.
 RECOMMENDED = (
     *(("vog:easy:class", 45), ("vog:softmax:dataset", 45), ("forgetting:softmax", 45)),
     *(("vog:linear:dataset", 50), ("vog:linear:dataset", 15), ("el2n:easy", 25)),
@@ -53,13 +53,13 @@ class Space:
 
     def windows(self) -> dict[str, list[str]]:
         """Return each score's columns, one per window, by the score's name."""
-        found: dict[str, list[str]] = {}
+        columns: dict[str, list[str]] = {}
         for column in self.scores:
-            found.setdefault(parse_spec(column).name, []).append(column)
-        return found
+            columns.setdefault(parse_spec(column).name, []).append(column)
+        return columns
 
     def described(self) -> dict[str, Any]:
-        """Return all that a study of this space depends on: another space is another study."""
+        """Return what a study of this space depends on: another space is another study."""
         return {
             "scores": self.scores,
             "rules": {name: dict(rules.REGISTRY[name].ranges) for name in self.rules},
@@ -78,7 +78,7 @@ class Candidate:
     parameters: Mapping[str, float | int]
 
     def __str__(self) -> str:
-        """Return the arm and the percent pruned, as people say it."""
+        """Return the arm and the percent pruned, for people to read."""
         return f"{self.arm} {self.percent} %"
 
 
@@ -87,8 +87,8 @@ def build(
 ) -> Space:
     """Return the space of these score columns and rules.
 
-    `smallest`: examples of each class of the train set. Minimums that the highest percent could
-    not keep are left out. Raises InputError as `check` does, and for no rule that can be used.
+    `smallest`: number of train examples of each class. Minimums that the highest percent could not
+    keep are left out. Raises InputError as `check` does, and where no rule can be used.
     """
     low, high = check(named, lowest, highest)
     chosen = tuple(named) or tuple(rules.REGISTRY)
@@ -134,15 +134,15 @@ def suggest(space: Space, asker: Asker, lowest: int = 0) -> Candidate:
 
 
 def recommended(space: Space) -> list[dict[str, Any]]:
-    """Return the parameters of what the paper found to work, where the space allows it."""
-    found = []
+    """Return the parameters of what worked best in the paper, as far as the space allows."""
+    answered = []
     for text, percent in RECOMMENDED:
         arm = parse_arm(text)
         fits = set(arm.scores) <= set(space.scores) and arm.rule in space.rules
         if fits and space.lowest <= percent <= space.highest:
             parameters = rules.REGISTRY[arm.rule].parameters
-            found.append(answers(Candidate(arm, percent, min(space.minimums), parameters)))
-    return found
+            answered.append(answers(Candidate(arm, percent, min(space.minimums), parameters)))
+    return answered
 
 
 def answers(candidate: Candidate) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def answers(candidate: Candidate) -> dict[str, Any]:
 
 
 def _ask(asker: Asker, name: str, choices: Sequence[Any]) -> Any:
-    """Ask for one of several; where there is no choice, nobody is asked."""
+    """Ask for one of several choices; a single choice is returned without asking."""
     return choices[0] if len(choices) == 1 else asker.suggest_categorical(name, choices)
 
 

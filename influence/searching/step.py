@@ -1,4 +1,4 @@
-"""search: which score, rule and fraction prune most of a train set before accuracy suffers."""
+"""search: find the score, rule and fraction that prune most before accuracy suffers."""
 
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -36,13 +36,13 @@ from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
 PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
-EXECUTION = ("trials", "test_seeds", "storage", "grace")  # a study is the same with others of these
+EXECUTION = ("trials", "test_seeds", "storage", "grace")  # these do not change a study
 Searching = Generator[Trial | Record, None, Path]
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Scores to search, and what there is to choose from."""
+    """The scores to search, and the space to choose from."""
 
     scores: Scores
     space: Space
@@ -59,7 +59,7 @@ class Scored:
         return np.arange(len(self.labels))
 
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
-        """Return the rows that stay, for seed `number`; rules that draw draw anew for each."""
+        """Return the rows that stay under seed `number`; rules that draw do so anew for each."""
         minimums = (Minimum(self.labels, candidate.min_per_class),)
         seed = self.seed + number
         order = order_of(self.scores, candidate.arm, seed, minimums, candidate.parameters)
@@ -67,9 +67,9 @@ class Scored:
 
 
 def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
-    """Raise InputError for what can be known to be wrong before anything is trained.
+    """Raise InputError for every mistake that can be detected before anything is trained.
 
-    `dataset`: what will be trained on; None where scores are given.
+    `dataset`: the dataset to train on; None where scores are given.
     """
     from influence.searching import study as search_study
 
@@ -84,11 +84,10 @@ def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
 
 
 def open_scored(config: SearchStep, scores: Scores) -> Scored:
-    """Derive the space that `config` leaves of these scores.
+    """Derive the space that `config` allows over these scores.
 
-    Raises InputError for scores of another split than train, for a score that is not among them,
-    for an unknown rule, and for a model to retrain that does not belong with its tokenizer and the
-    texts.
+    Raises InputError for scores of a split other than train, for a score that is not among them,
+    for an unknown rule, and for a model to retrain that does not fit its tokenizer or the texts.
     """
     scores = open_scores(scores.directory)
     scores.verify()
@@ -105,7 +104,7 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
 
 
 def study_name(config: SearchStep, scored: Scored) -> str:
-    """Name a study after all that its trials depend on: another space is another study."""
+    """Name a study after everything that its trials depend on: another space is another study."""
     parameters = {k: v for k, v in config.parameters(SearchConfig).items() if k not in EXECUTION}
     parameters |= {"space": scored.space.described(), "seed": config.seed}
     scores = scored.scores
@@ -124,12 +123,12 @@ def open_study(config: SearchStep, scored: Scored):
 
 
 def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searching:
-    """Search until the study has its trials, then test what it recommends, in `search-<...>/`.
+    """Search until the study has all its trials, then test the recommendation, in `search-<...>/`.
 
     Yields trials as this worker ends them. The directory holds `trials.csv`, `points.csv` (every
     retraining of the final test), `importances.csv`, `recommendation.json` and `subset/`, the
-    recommended examples as a dataset ready to train on. Until the study is complete nothing but
-    validation is opened; the final test uses seeds that no trial has used.
+    recommended examples as a dataset ready to train on. Until the study is complete, only the
+    validation split is read; the final test uses seeds that no trial has used.
     """
     parameters = {
         k: v for k, v in config.parameters(SearchConfig).items() if k not in ("storage", "grace")
@@ -145,7 +144,7 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 
 def score_list(config: SearchStep, dataset: Dataset) -> str:
-    """Return those of the paper's scores that a training on `dataset` will give, at every epoch.
+    """Return the paper's scores, at every epoch, that a training on `dataset` will give.
 
     Raises InputError if it gives none.
     """
@@ -189,7 +188,7 @@ def _storage(config: SearchStep) -> str:
 def _check_metric(config: SearchStep, task: str, what: str) -> None:
     if config.metric == "frame_accuracy" and task != "nlu":
         raise InputError(
-            f"metric=frame_accuracy is of task=nlu, but {what} a classifier; choose accuracy or "
+            f"metric=frame_accuracy is for task=nlu, but {what} a classifier; choose accuracy or "
             "macro_f1"
         )
 
@@ -235,7 +234,7 @@ def _choose(
         bar.update(search_study.count_finished(study))
         for trial in ended:
             best = trials.recommend(search_study.trials_of(study), config.tolerance, config.goal)
-            bar.set_postfix_str(f"best: {best.candidate if best else 'nothing holds yet'}")
+            bar.set_postfix_str(f"best: {best.candidate if best else 'none within tolerance yet'}")
             bar.update(search_study.count_finished(study) - bar.n)
             yield trial
 
@@ -263,7 +262,7 @@ def _report(
 
 
 def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:
-    """Return the rows to retrain on, by arm and seed: full, random at the fraction, and chosen."""
+    """Return the rows to retrain on, by arm and seed: all, random at the fraction, the choice."""
     arms = {FULL: [scored.everything] * seeds}
     if chosen is not None and chosen.candidate is not None:
         random = Candidate(Arm((), "random"), chosen.percent, 1, {})

@@ -1,4 +1,4 @@
-"""A database of studies that may go away for a while: every call waits until it is back."""
+"""A database of studies that may be away for a while: every call waits until it is back."""
 
 import sys
 import threading
@@ -18,20 +18,20 @@ from sqlalchemy.exc import (
 )
 
 LOST = (InterfaceError, OperationalError, PendingRollbackError)
-PAUSE, PATIENCE = 1.0, 600.0  # seconds between two attempts, and in all
-_inside = threading.local()  # whether this thread is in a call already
+PAUSE, PATIENCE = 1.0, 600.0  # seconds between attempts, and in total
+_inside = threading.local()  # whether this thread is already inside a call
 
 
 class PatientStorage(RDBStorage):
-    """Optuna's storage in a database, whose calls outlive a restart of it."""
+    """Optuna's database storage, whose calls survive a restart of the database."""
 
 
 def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def wait_and_call(storage: PatientStorage, *arguments: Any, **named: Any) -> Any:
-        if getattr(_inside, "call", False):  # its session is lost with the connection: fail whole
+        if getattr(_inside, "call", False):  # the session is lost too: fail whole
             return call(storage, *arguments, **named)
-        until, told = time.monotonic() + PATIENCE, False
+        until, announced = time.monotonic() + PATIENCE, False
         while True:
             try:
                 _inside.call = True
@@ -39,13 +39,13 @@ def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
             except (SQLAlchemyError, StorageInternalError) as error:
                 if not _is_away(error) or time.monotonic() > until:
                     raise
-                if not told:
+                if not announced:
                     print("search: the storage does not answer; waiting for it", file=sys.stderr)
-                told = True
+                announced = True
                 time.sleep(PAUSE)
             except UpdateFinishedTrialError:
-                if told and call.__name__ == "set_trial_state_values":
-                    return True  # it had arrived, only the answer was lost
+                if announced and call.__name__ == "set_trial_state_values":
+                    return True  # the call had arrived, only its answer was lost
                 raise
             finally:
                 _inside.call = False
@@ -54,9 +54,9 @@ def _patient(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_away(error: BaseException | None) -> bool:
-    """Tell a connection that was lost or refused from a call that can never succeed.
+    """Tell a lost or refused connection from a call that can never succeed.
 
-    The loss may be what another error came from.
+    The loss may be the cause of another error.
     """
     while error is not None:
         if isinstance(error, LOST):
@@ -65,7 +65,7 @@ def _is_away(error: BaseException | None) -> bool:
     return False
 
 
-# Also the private ones: Optuna's cache calls some of them past the public ones.
+# Private methods too: Optuna's cache calls some of them directly.
 for _name, _call in vars(RDBStorage).items():
     if isfunction(_call) and not _name.startswith("__"):
         setattr(PatientStorage, _name, _patient(_call))

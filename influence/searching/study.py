@@ -1,6 +1,6 @@
-"""A study of candidates in its storage: opened or joined by workers, read by all who want to know.
+"""A study of candidates in its storage: how workers open or join it, and what it holds.
 
-Whatever is said about trials and their states comes from here; what is tried next, from `search`.
+Trials and their states are read here; `explore` decides what is tried next.
 """
 
 import math
@@ -30,48 +30,48 @@ STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-RETRIES = 3  # of a trial whose worker was lost: one that kills every worker is given up
+RETRIES = 3  # of a trial whose worker was lost; one that kills every worker is given up
 AXES = {
     "prune": ("percent pruned",),
     "efficiency": ("difference to the full train set per percent pruned",),
     "frontier": ("difference to the full train set", "percent pruned"),
 }
-QUEUED = "queued"  # the attribute of a study whose queue is made
+QUEUED = "queued"  # attribute of a study whose queue has been filled
 
 
 @dataclass
 class Study:
-    """An open study and what tells this worker from others."""
+    """An open study, and what distinguishes this worker from others."""
 
     optuna: optuna.Study
     name: str
-    entropy: int  # 0 where this worker is alone: then a study is the same every time
+    entropy: int  # 0 where this worker is alone: a study is then the same every time
     locks: Path
-    attended: Attendance | None  # held while this worker has it, where all its workers are here
+    attended: Attendance | None  # presence of this worker, where all workers are on this machine
 
     @property
     def alone(self) -> bool:
-        """Tell whether no other worker has this study, as far as can be known."""
+        """Tell whether no other worker has this study open, as far as can be known."""
         with locked(self.locks):
             return self.attended is not None and self.attended.is_alone()
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence notes on what is experimental: tests hold what is used here."""
+    """Silence warnings about experimental features: tests cover those used here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "Heartbeat of storage")
-        # A trial that is taken up again has the ranges of its first time, and its last report.
+        # A retried trial keeps the ranges of its first attempt, and its last report.
         warnings.filterwarnings("ignore", "The reported value is ignored")
         warnings.filterwarnings("ignore", "Inconsistent parameter values")
         yield
 
 
 def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
-    """Open the database of studies, made if need be.
+    """Open the database of studies, created if missing.
 
-    `locks`: a directory of this machine in which workers that start at once wait for each other.
+    `locks`: a directory on this machine in which workers that start together wait for each other.
     Raises InputError if the database cannot be reached.
     """
     from sqlalchemy.exc import SQLAlchemyError
@@ -80,7 +80,7 @@ def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
         with locked(locks), quietly():
             return PatientStorage(
                 url,
-                engine_kwargs={"pool_pre_ping": True},  # of a server that was restarted
+                engine_kwargs={"pool_pre_ping": True},  # notices a restart of the server
                 heartbeat_interval=max(1, grace // 4),
                 grace_period=grace,
                 heartbeat_stale_trial_callback=retry(),
@@ -93,7 +93,7 @@ def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
 
 
 def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
-    """Create the study `name` with what the paper recommends in its queue, or join it.
+    """Create the study `name`, with what the paper recommends queued, or join it.
 
     `storage` is an SQLAlchemy URL; see `open_storage`.
     """
@@ -110,7 +110,7 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
             directions=["maximize"] * len(measured),
             load_if_exists=True,
         )
-        if QUEUED not in opened.user_attrs:  # last: whoever made the study may have been killed
+        if QUEUED not in opened.user_attrs:  # set last: its maker may have been killed
             opened.set_metric_names([*measured])
             for parameters in recommended(space)[: config.trials]:
                 opened.enqueue_trial(parameters, skip_if_exists=True)
@@ -125,23 +125,23 @@ def open_study(config: SearchConfig, storage: str, name: str, space: Space, lock
 
 
 def trials_of(study: Study) -> list[Trial]:
-    """Return every trial that has ended, whoever did it."""
+    """Return every trial that has ended, of any worker."""
     ended = study.optuna.get_trials(deepcopy=False, states=tuple(STATES))
     return [_record(frozen) for frozen in ended if "given_up" not in frozen.user_attrs]
 
 
 def trial_of(study: Study, number: int) -> Trial:
-    """Return a trial that has ended by its number."""
+    """Return an ended trial by its number."""
     return _record(study.optuna.get_trials(deepcopy=False)[number])
 
 
 def count_finished(study: Study) -> int:
-    """Return how many trials count: complete and pruned ones."""
+    """Return the number of trials that count: complete and pruned ones."""
     return len(study.optuna.get_trials(deepcopy=False, states=FINISHED))
 
 
 def claim(study: Study, key: str, value: str, usable: Callable[[str], bool]) -> str:
-    """Return what the study has under `key`; `value`, put there, if that is not usable any more."""
+    """Return what the study stores under `key`; if that is unusable, store and return `value`."""
     with locked(study.locks):
         there = study.optuna.user_attrs.get(key, "")
         if not there or not usable(there):
@@ -153,23 +153,24 @@ def claim(study: Study, key: str, value: str, usable: Callable[[str], bool]) -> 
 def importances(study: Study) -> pd.DataFrame:
     """Return parameter and importance (0..1, the largest first) for the difference to full.
 
-    Of those that every trial has (rule, percent_pruned) and, beside these, of each that the trials
-    with a score have. What was stopped early counts with the seeds that it had; empty while there
-    are too few trials to tell (PED-ANOVA, Watanabe et al. 2023, https://arxiv.org/abs/2304.10255).
+    Computed for the parameters that every trial has (rule, percent_pruned) and, together with
+    these, for each one that only trials with a score have. A trial stopped early counts with the
+    seeds it ran; the table is empty while there are too few trials (PED-ANOVA, Watanabe et al.
+    2023, https://arxiv.org/abs/2304.10255).
     """
     ended = [t for t in study.optuna.get_trials(states=FINISHED) if "differences" in t.user_attrs]
     everywhere = ["rule", "percent_pruned"]
-    found = _importances(ended, everywhere)
+    shares = _importances(ended, everywhere)
     for name in ("score", "normalize", "min_per_class"):
         having = [trial for trial in ended if name in trial.params]
-        found |= {name: _importances(having, [*everywhere, name]).get(name, math.nan)}
-    rows = [(name, value) for name, value in found.items() if value == value]
+        shares |= {name: _importances(having, [*everywhere, name]).get(name, math.nan)}
+    rows = [(name, value) for name, value in shares.items() if value == value]
     rows.sort(key=lambda row: -row[1])
     return pd.DataFrame(rows, columns=["parameter", "importance"])
 
 
 def retry():
-    """Return what puts a trial whose worker was lost back into the queue."""
+    """Return the callback that queues a trial again after its worker was lost."""
     with quietly():
         return optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
 
@@ -203,7 +204,7 @@ def _record(frozen: FrozenTrial) -> Trial:
 
 
 def _importances(ended: list[FrozenTrial], parameters: list[str]) -> dict[str, float]:
-    """Explain the loss of accuracy in a study of its own, in which every trial is complete."""
+    """Attribute the loss of accuracy in a temporary study in which every trial is complete."""
     losses = optuna.create_study(direction="minimize")
     ranges = {name: _widest(ended, name) for name in parameters}
     for trial in ended:
@@ -223,6 +224,6 @@ def _importances(ended: list[FrozenTrial], parameters: list[str]) -> dict[str, f
 
 
 def _widest(ended: list[FrozenTrial], name: str) -> Any:
-    """Return the widest range that a parameter had: its lowest value rises during a search."""
+    """Return the widest range that a parameter had; its lower end rises during a search."""
     ranges = [trial.distributions[name] for trial in ended]
     return min(ranges, key=lambda one: getattr(one, "low", 0), default=None)

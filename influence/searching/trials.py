@@ -1,6 +1,6 @@
-"""Trials of a search: what was tried, what came out, and which one is worth having.
+"""Trials of a search: what was tried, with which result, and which one to recommend.
 
-All of it looks at validation metrics, paired by seed with the full train set, and at nothing else.
+Everything here depends only on validation metrics, paired by seed with the full train set.
 """
 
 import json
@@ -25,9 +25,9 @@ ROUNDING = 1e-9
 class Trial:
     """One candidate and its retrainings.
 
-    state: complete; pruned, that is stopped early as hopeless; or failed, its worker having been
-    lost. values: the validation metric of each seed; differences: the same minus the full train
-    set's under that seed. started, ended: milliseconds since 1970.
+    state: complete; pruned, which means stopped early as hopeless; or failed, because its worker
+    was lost. values: the validation metric of each seed; differences: that metric minus the one of
+    the full train set under the same seed. started, ended: milliseconds since 1970.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Trial:
 
     @property
     def difference(self) -> float:
-        """Return the mean difference to the full train set, nan without a retraining."""
+        """Return the mean difference to the full train set, nan before the first retraining."""
         return float(np.mean(self.differences)) if self.differences else math.nan
 
     @property
@@ -50,14 +50,14 @@ class Trial:
         return self.candidate.percent
 
     def holds(self, tolerance: float) -> bool:
-        """Tell whether this trial is complete and lost no more than `tolerance`."""
+        """Tell whether this trial is complete and loses no more than `tolerance`."""
         return self.state == "complete" and self.difference >= -tolerance - ROUNDING
 
 
 def noise(full: Sequence[float], trials: Sequence[Trial]) -> float:
-    """Return the standard deviation of a paired difference over seeds, pooled; inf if unknown.
+    """Return the pooled standard deviation of a paired difference over seeds; inf if unknown.
 
-    The full train set's own spread counts twice in it, as that of a difference of two.
+    The variance of the full train set counts twice, as in a difference of two independent runs.
     """
     spreads = [(2.0, full), *((1.0, trial.differences) for trial in trials)]
     known = [(factor, values) for factor, values in spreads if len(values) > 1]
@@ -76,31 +76,31 @@ def is_hopeless(
     tolerance: float,
     noise: float,
 ) -> bool:
-    """Tell whether more seeds could not make this candidate one that is recommended.
+    """Tell whether no number of further seeds could make this candidate the recommendation.
 
-    goal prune: it would still lose more than `tolerance` if its mean rose by two standard errors,
-    or a known trial holds at a larger percent. goal efficiency: it would, or would still gain less
-    per percent than a known trial. goal frontier: a complete trial that prunes at least as much is
-    still better then.
+    The test assumes that its mean rises by two standard errors. goal prune: it would still lose
+    more than `tolerance`, or a known trial holds at a larger percent. goal efficiency: it would
+    still lose more, or gain less per percent than a known trial. goal frontier: a complete trial
+    that prunes at least as much would still be better.
     """
     error = SLACK * noise / math.sqrt(len(differences))
     best = float(np.mean(differences)) + error
     if goal == "frontier":
         complete = [trial for trial in known if trial.state == "complete"]
         return any(trial.percent >= percent and trial.difference > best for trial in complete)
-    found = recommend(known, tolerance, goal)
-    if best < -tolerance or found is None:
+    leader = recommend(known, tolerance, goal)
+    if best < -tolerance or leader is None:
         return best < -tolerance
     if goal == "efficiency":
-        return best / percent < gain(found, noise)
-    return percent < found.percent
+        return best / percent < gain(leader, noise)
+    return percent < leader.percent
 
 
 def recommend(trials: Sequence[Trial], tolerance: float, goal: str = "prune") -> Trial | None:
     """Return the best trial within `tolerance` of the full train set, None if none is.
 
-    goal efficiency: the one of the largest `gain`; else the one that prunes most. Among equals the
-    most accurate one, then the oldest: the paper's settings come before others.
+    goal efficiency: the trial with the largest `gain`; otherwise the one that prunes most. Ties go
+    to the most accurate, then to the oldest, so that the paper's settings come first.
     """
     holding = [trial for trial in trials if trial.holds(tolerance)]
     spread = noise((), trials)
@@ -113,10 +113,10 @@ def recommend(trials: Sequence[Trial], tolerance: float, goal: str = "prune") ->
 
 
 def gain(trial: Trial, noise: float) -> float:
-    """Return what a trial gains over the full train set per percent pruned, its cautious end.
+    """Return a cautious estimate of what a trial gains over the full train set per percent pruned.
 
-    That is one standard error below the mean: divided by few percent, luck would look like much.
-    Times -100 and divided by the full train set's error, it is the data-score efficiency.
+    It is taken one standard error below the mean: divided by few percent, chance would look large.
+    Times -100 and divided by the error of the full train set, it is the data-score efficiency.
     """
     error = noise / math.sqrt(len(trial.differences)) if math.isfinite(noise) else 0.0
     return (trial.difference - error) / trial.percent
@@ -132,10 +132,10 @@ def next_percent(
 ) -> int | None:
     """Return the percent at which to try the candidate of an ended trial next, None for nowhere.
 
-    Accuracy falls with the percent pruned, so that bisection finds how far a candidate goes. goal
-    prune: half-way from the largest percent at which it holds to the smallest at which it does not,
-    if that is more than what holds already. goal frontier: half-way to the next on the front. goal
-    efficiency: half-way into the wider of the two gaps around the best trial.
+    Accuracy falls with the percent pruned, so bisection finds how much a candidate can prune. goal
+    prune: half-way between the largest percent at which it holds and the smallest at which it does
+    not, if that exceeds the best so far. goal frontier: half-way to the next trial on the front.
+    goal efficiency: the middle of the wider of the two gaps around the best trial.
     """
     own = [t for t in trials if t.candidate and _at(t, 0) == _at(trial, 0)]
     if goal == "efficiency":
@@ -170,18 +170,18 @@ def _beside(best: Trial, own: Sequence[Trial], lowest: int, highest: int) -> int
 def front(trials: Sequence[Trial]) -> list[Trial]:
     """Return the complete trials that no other beats in both percent pruned and accuracy.
 
-    In ascending order of percent; of equal ones the oldest.
+    In ascending order of percent; among equal ones, the oldest.
     """
     complete = [trial for trial in trials if trial.state == "complete"]
-    found: list[Trial] = []
+    leading: list[Trial] = []
     for trial in sorted(complete, key=lambda t: (-t.percent, -t.difference, t.number)):
-        if not found or trial.difference > found[-1].difference:
-            found.append(trial)
-    return found[::-1]
+        if not leading or trial.difference > leading[-1].difference:
+            leading.append(trial)
+    return leading[::-1]
 
 
 def table(trials: Sequence[Trial], tolerance: float) -> pd.DataFrame:
-    """Return one row per trial: number, state, arm, its parts, percent_pruned, what came out."""
+    """Return one row per trial: number, state, arm and its parts, percent_pruned, results."""
     on_front = {trial.number for trial in front(trials)}
     return pd.DataFrame([_row(trial, tolerance, on_front) for trial in trials])
 

@@ -1,8 +1,8 @@
-"""Own the closed forms of per-example gradient norms, module by module.
+"""Closed forms of per-example gradient norms, module by module.
 
 For one example, the gradient of a linear layer's weight is the sum over tokens of (output
 gradient) x (input). Its squared norm is the sum over token pairs of (gradient . gradient) times
-(input . input), so the matrix itself is made only where that is cheaper (Goodfellow 2015, arXiv
+(input . input), so the matrix itself is formed only where that is cheaper (Goodfellow 2015, arXiv
 1510.01799; Li et al. 2022, arXiv 2110.05679). An embedding is a linear layer with one-hot
 inputs; biases and normalisations have one vector per example.
 """
@@ -19,17 +19,17 @@ from transformers.pytorch_utils import Conv1D
 # example (examples, size), for a matrix its factors, (examples, tokens, rows) and (examples,
 # tokens, columns), where whole numbers (examples, tokens) stand for one-hot rows, -1 for none.
 Part = Tensor | tuple[Tensor, Tensor]
-Products = tuple[Tensor, ...]  # a symmetric matrix, or its lower half and its upper left quarter
+Products = tuple[Tensor, ...]  # a symmetric matrix, or its lower half and upper left quarter
 MANY = 64  # tokens
 Rule = Callable[[nn.Module, Tensor, Tensor], Part]
 
 
 def rules(module: nn.Module) -> dict[Parameter, Rule]:
-    """Return the rule of each parameter that the module owns itself and that has one.
+    """Return the rule of each parameter that the module itself owns, if it has one.
 
     A rule turns the module, its input and the gradient of its output into a part of the
-    gradient. A subclass with a forward of its own (scaled embeddings, adapters) has no rule,
-    except normalisations: whatever they are, they scale by their weight in the end.
+    gradient. A subclass with its own forward (scaled embeddings, adapters) has no rule, except
+    normalisations: whatever they compute, they scale it by their weight at the end.
     """
     by_name = _rules_by_name(module)
     own = module.named_parameters(recurse=False)
@@ -43,8 +43,8 @@ def squared_norm(
 
     Args:
         parts: one for each call that uses the parameter.
-        gram: `token_products`, or a version of it that remembers.
-        share: of the work of the products of the inputs, which several layers may have in common.
+        gram: `token_products`, or a cached version of it.
+        share: this layer's share of the cost of the input products, which several layers may share.
     """
     if isinstance(parts[0], Tensor):
         return (parts[0] if len(parts) == 1 else sum(parts)).square().sum(1)
@@ -56,10 +56,10 @@ def squared_norm(
 
 
 def token_products(factor: Tensor, many: int = MANY) -> Products:
-    """Return the inner products of the tokens of an example, each pair at least once.
+    """Return the inner products of the tokens of each example, every pair at least once.
 
-    The matrix of the products is symmetric. Of `many` tokens only its lower half and its upper left
-    quarter are made; of fewer all of it, as several small products cost more.
+    The matrix of products is symmetric. From `many` tokens on, only its lower half and its upper
+    left quarter are computed; for fewer, all of it, as several small products cost more.
     """
     tokens = _tokens(factor) if factor.is_floating_point() else factor
     if tokens.shape[1] < many:
@@ -76,18 +76,18 @@ def _products(some: Tensor, others: Tensor) -> Tensor:
 
 
 def _dot(one: Products, other: Products) -> Tensor:
-    """Return the sum over all pairs of tokens of the product of two products, by example."""
+    """Return, for each example, the sum over all token pairs of one product times the other."""
     if len(one) == 1:
         return (one[0] * other[0]).sum((1, 2))
     columns, half = (one[0] * other[0]).sum(1), one[1].shape[1]
-    # The lower left quarter stands for the upper right one as well.
+    # The lower left quarter counts for the upper right one too.
     doubled = 2 * columns[:, :half].sum(1) + columns[:, half:].sum(1)
     return doubled + (one[1] * other[1]).sum((1, 2))
 
 
 def _rules_by_name(module: nn.Module) -> dict[str, Rule]:
     forward = type(module).forward
-    if forward in (nn.Linear.forward, Conv1D.forward):  # whose weights are transposed to each other
+    if forward in (nn.Linear.forward, Conv1D.forward):  # with transposed weights
         return {"weight": lambda _, inputs, gradient: (gradient, inputs), "bias": _total}
     if forward is nn.Embedding.forward:
         changed = module.max_norm is not None or module.scale_grad_by_freq
@@ -115,7 +115,7 @@ def _layer_norm(module: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _other_norm(module: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
-    # Some scale by the weight, some by one plus the weight: the difference leaves what is scaled.
+    # Some scale by the weight, some by one plus the weight: the difference is the scaled value.
     one, zero = (
         functional_call(module, {"weight": torch.full_like(module.weight, value)}, inputs)
         for value in (1, 0)
@@ -129,7 +129,7 @@ def _matrix_is_cheaper(rows: Tensor, columns: Tensor, share: float) -> bool:
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Put the tokens of all uses of a matrix in a row: their products are the cross terms."""
+    """Concatenate the tokens of all uses of a matrix: products between uses are the cross terms."""
     rows = [factor for factor, _ in parts]
     sizes = [factor.shape[-1] for factor in rows if factor.is_floating_point()]
     if sizes:

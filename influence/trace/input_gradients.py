@@ -1,4 +1,4 @@
-"""Gradients by the words of a text, and their variance over checkpoints (VoG)."""
+"""Gradients with respect to the words of a text, and their variance over checkpoints (VoG)."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from influence.errors import InputError
 from influence.models import layers
 
 WITHOUT_GRADIENTS = (
-    "ask for scores that need none, such as score=el2n,forgetting,pvi, or take another model"
+    "ask for scores that need none, such as score=el2n,forgetting,pvi, or use another model"
 )
 
 
@@ -18,11 +18,11 @@ class Variance:
     """Running elementwise mean and sum of squared deviations (Welford), in fp32."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Start empty."""
         self.count = 0
 
     def add(self, values: Tensor) -> None:
-        """Take in one more tensor; all have the same shape."""
+        """Add a tensor; all have the same shape."""
         self.count += 1
         if self.count == 1:
             self.mean, self.squares = values.clone(), torch.zeros_like(values)
@@ -32,7 +32,7 @@ class Variance:
         self.squares.addcmul_(delta, values - self.mean)
 
     def over_tokens(self, mask: Tensor) -> dict[str, Tensor]:
-        """Return variance and standard deviation averaged over real tokens and dimensions.
+        """Return the variance and standard deviation, averaged over real tokens and dimensions.
 
         `mask` is bool (examples, tokens). The variance is that of the population, 1/K, as in
         Agarwal et al. 2022, equation 2.
@@ -50,10 +50,10 @@ class Variance:
 
 @contextmanager
 def embedding_output(model: nn.Module, inputs: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
-    """Catch what the embedding layer makes of the words, a leaf if nothing before needs a gradient.
+    """Capture the embeddings of the words, a leaf if nothing before them needs a gradient.
 
     Only the first such call counts: GPT-2 looks token types up in the same table, and CTRL does so
-    before the words. What the model gets is a copy, because some scale it in place.
+    before the words. The model gets a copy, because some models scale it in place.
     """
     outputs: list[Tensor] = []
     types = inputs.get("token_type_ids")
@@ -80,10 +80,10 @@ def of_words(
     chosen: Tensor,
     retain: bool,
 ) -> Tensor:
-    """Return the gradient of `chosen` by the embeddings caught: (examples, tokens, dimensions).
+    """Return the gradient of `chosen` at the captured embeddings: (examples, tokens, dimensions).
 
-    `outputs`: what `embedding_output` caught; `retain`: whether the graph is needed afterwards.
-    Raises InputError if the embeddings have other axes: to sum over those would give other numbers.
+    `outputs`: what `embedding_output` captured; `retain`: whether the graph is needed afterwards.
+    Raises InputError if the embeddings have other axes, as the sum over those would be meaningless.
     """
     examples, tokens = inputs["attention_mask"].shape
     shape = outputs[0].shape if outputs else ()
@@ -91,7 +91,7 @@ def of_words(
         what = f"gave {tuple(shape)}" if shape else "was not called"
         raise InputError(
             f"the embedding layer of {type(model).__name__} {what} for {examples} examples of "
-            f"{tokens} tokens, so no gradient by its words can be taken; {WITHOUT_GRADIENTS}"
+            f"{tokens} tokens, so it gives no gradient per word; {WITHOUT_GRADIENTS}"
         )
     (gradient,) = torch.autograd.grad(chosen, outputs, retain_graph=retain)
     return gradient[:, :tokens].float()  # Longformer pads to whole windows

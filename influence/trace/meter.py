@@ -1,9 +1,9 @@
 """One pass over the train set under all checkpoints: where torch becomes NumPy.
 
 Batches are the outer loop and checkpoints the inner one; where the checkpoints do not fit into
-memory, a few batches at a time. A batch under a checkpoint takes one forward, one backward of the
-gold logit to the embedding layer if VoG is wanted, and one backward of the loss if gradient norms
-are. Nothing of a batch is kept but one number per quantity and example.
+memory, each is opened for a few batches at a time. A batch under a checkpoint takes one forward,
+one backward of the gold logit to the embedding layer if VoG is asked for, and one backward of the
+loss if gradient norms are. Only one number per quantity and example is kept of a batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,37 +31,37 @@ class Resident:
 
     run: int
     step: int
-    model: Callable[[], nn.Module]  # opens it, on its device
+    model: Callable[[], nn.Module]  # opens the model on its device
     quantities: frozenset[str]  # per checkpoint: logits and names in NORMS
-    windows: tuple[str, ...]  # keys of the windows whose gradient variance it is part of
+    windows: tuple[str, ...]  # keys of the windows whose gradient variance includes it
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a shard of examples gave, one row per example, in the order asked for."""
+    """The measurements of a shard, one row per example, in the requested order."""
 
     at: dict[tuple[int, str, int], np.ndarray]  # (run, quantity, step)
     over: dict[tuple[int, str, str], np.ndarray]  # (run, quantity, window)
 
 
 class Collected:
-    """What a pass has measured so far, on its device: to fetch it would wait for every batch."""
+    """What a pass has measured so far, kept on the device: fetching would wait for every batch."""
 
     def __init__(self, size: int, device: str) -> None:
-        """`size`: the examples of the pass, one row each; `device`: where they are measured."""
+        """`size`: examples in the pass, one row each; `device`: where they are measured."""
         self.size, self.device = size, device
         self.at: dict[tuple[int, str, int], Tensor] = {}
         self.over: dict[tuple[int, str, str], Tensor] = {}
 
     def put(self, target: dict, key: tuple, values: Tensor, places: Tensor) -> None:
-        """Take in the values of the examples at `places`, both on the device."""
+        """Store the values of the examples at `places`, both on the device."""
         if key not in target:
             shape = (self.size, *values.shape[1:])
             target[key] = torch.empty(shape, dtype=torch.float32, device=self.device)
         target[key][places] = values
 
     def measured(self) -> Measured:
-        """Return all of it as arrays."""
+        """Return everything as arrays."""
         at = {key: values.cpu().numpy() for key, values in self.at.items()}
         return Measured(at, {key: values.cpu().numpy() for key, values in self.over.items()})
 
@@ -70,7 +70,7 @@ class Meter:
     """Measures batches under checkpoints.
 
     Attributes:
-        slow: by checkpoint, whether a layer without a rule makes norms take one example at a time.
+        slow: by checkpoint, whether a layer without a rule forces norms one example at a time.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Meter:
 
         Args:
             tracin_layers: the parameters of `layer_norms`, see layers.parameter_group.
-            streamed: open one checkpoint at a time for some batches, instead of keeping all.
+            streamed: open one checkpoint at a time for some batches instead of keeping all open.
             precision: bf16 runs forward and backward under autocast; norms and variances of the
                 gradients are computed in fp32.
             device: where the checkpoints are opened.
@@ -97,7 +97,7 @@ class Meter:
         self.kept: dict[int, _Opened] = {}
 
     def opened(self, number: int) -> "_Opened":
-        """Open a checkpoint, its parameters frozen, or return it where it is kept."""
+        """Open a checkpoint with frozen parameters, or return it if it is kept open."""
         if number not in self.kept:
             opened = _Opened(self.residents[number], self.patterns)
             if self.streamed:
@@ -126,7 +126,7 @@ class Meter:
         `precision` is that of the meter unless it is given; `at_once`: batches that a streamed
         checkpoint is opened for.
         """
-        if not self.residents:  # no score asked for reads a checkpoint
+        if not self.residents:  # no requested score reads a checkpoint
             return Measured({}, {})
         collected = Collected(len(rows), self.device)
         cast = (precision or self.precision) == "bf16"
@@ -140,7 +140,7 @@ class Meter:
         return collected.measured()
 
     def _group(self, tokens, labels, rows, group, cast: bool, collected: Collected) -> None:
-        """Measure some batches; their gradients' variances are in memory at the same time."""
+        """Measure some batches, whose gradient variances are in memory at the same time."""
         batches = [self.collated(tokens, labels, rows[part]) for part in group]
         places = [sent(torch.from_numpy(part), self.device) for part in group]
         variances: list[dict[tuple[int, str], Variance]] = [{} for _ in group]
@@ -191,7 +191,7 @@ class _Opened:
     def measure(
         self, inputs: Mapping[str, Tensor], gold: Tensor, cast: bool
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return what each example gives, by quantity, and the gradient that VoG is made of."""
+        """Return the values of each example by quantity, and the gradient that VoG needs."""
         if not self.wants_gradient and not self.groups:
             with torch.inference_mode(), _autocast(gold.device, cast):
                 return {"logits": self.model(**inputs).logits.float()}, None
@@ -236,7 +236,7 @@ def measure(
 
 
 def _autocast(device: torch.device, cast: bool):
-    # Without the cache: it hides from the recorder's check that a weight is used a second time.
+    # Without the cache, which would hide a second use of a weight from the recorder's check.
     return classifier.autocast(device, cast, cache=False)
 
 

@@ -1,4 +1,4 @@
-"""What the encoder makes of each example: vectors for a map of the train set."""
+"""The encoder's vector of each example, for a map of the train set."""
 
 import numpy as np
 import torch
@@ -8,18 +8,18 @@ from influence.models.layers import has_decoder
 from influence.models.tokens import Tokens, budget_batches, collate, usual_tokens
 from influence.shapes import Float
 
-COMPONENTS = 50  # principal ones: what a two-dimensional map is made of
+COMPONENTS = 50  # principal components, from which a two-dimensional map is computed
 
 
 def represent(
     model: nn.Module, tokens: Tokens, batch_tokens: int = 0
 ) -> Float[np.ndarray, "examples width"]:
-    """Return the mean over real tokens of the encoder's last hidden states, in eval mode.
+    """Return the mean over real tokens of the encoder's last hidden states, in evaluation mode.
 
     `batch_tokens` 0: as many tokens at once as usual.
     """
     device = next(model.parameters()).device
-    # Called whole, T5 asks for the inputs of its decoder.
+    # Called as a whole, T5 needs inputs for its decoder.
     encoder = model.get_encoder() if has_decoder(model) else model.base_model
     vectors: np.ndarray | None = None
     model.eval()

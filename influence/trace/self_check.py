@@ -12,13 +12,13 @@ from influence.models.tokens import Tokens, sent
 from influence.trace.gradient_norms import loop_norms
 from influence.trace.meter import Collected, Measured, Meter, measure
 
-MISMATCH = 1e-3  # relative error of the self-check from which a pass is wrong, not merely rounded
+MISMATCH = 1e-3  # relative error above which a pass is wrong and not merely rounded
 
 
 def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) -> float:
     """Compare the pass on the first examples with `reference`; return the largest relative error.
 
-    Both in fp32. 0 if nothing that needs a gradient is measured.
+    Both run in fp32. Returns 0 if no measured quantity needs a gradient.
     """
     rows = np.arange(min(examples, len(tokens)))
     fused = meter.measure(tokens, labels, rows, int(tokens.lengths[rows].sum()), "fp32")
@@ -33,8 +33,8 @@ def rank_correlations(
 ) -> dict[str, float]:
     """Return Spearman's correlation of the meter's values with those of fp32, on some examples.
 
-    By quantity, the lowest over checkpoints and windows; of the logits those of the labels count.
-    1 where nothing can be ranked.
+    By quantity, the lowest over checkpoints and windows; of logits only those of the labels count.
+    1 where all values are equal.
     """
     rows = np.arange(min(examples, len(tokens)))
     whole = int(tokens.lengths[rows].max()) * 32
@@ -52,7 +52,7 @@ def rank_correlations(
 
 
 def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray) -> Measured:
-    """Measure norms and variances slowly and obviously: plain autograd, one example at a time."""
+    """Measure norms and variances the slow, obvious way: plain autograd, one example at a time."""
     collected = Collected(len(rows), meter.device)
     gradients: dict[tuple[int, int, str], list[Tensor]] = {}
     for number, resident in enumerate(meter.residents):
@@ -78,7 +78,7 @@ def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray
 
 
 def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8) -> float:
-    """Return how many times longer than a forward pass the one-at-a-time path of norms takes."""
+    """Return how many times longer than a forward pass norms take one example at a time."""
     number = meter.slow.index(True)
     opened = meter.opened(number)
     inputs, gold = meter.collated(tokens, labels, np.arange(min(examples, len(tokens))))
@@ -87,7 +87,7 @@ def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8
 
 
 def relative(values: np.ndarray, right: np.ndarray) -> float:
-    """Return how far `values` are from the right ones, as a share of these."""
+    """Return the distance of `values` from the right ones, relative to the norm of the latter."""
     return float(np.linalg.norm(values - right) / max(np.linalg.norm(right), 1e-12))
 
 

@@ -1,4 +1,4 @@
-"""What was measured: the records between scoring's GPU pass and the scores, and their file."""
+"""The measurements: records between the scoring pass and the scores, and their file."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +20,8 @@ OPTIONAL = ("trail_entropies", "out_of_fold_logits")  # arrays of a trace that m
 class Checkpoint:
     """One saved state of a model in training.
 
-    step: optimiser steps taken; epoch: epochs completed at this step; series: of "spread" (evenly
-    spread over training) and "epochs" (at the end of an epoch), can be both; learning_rate: of the
+    step: optimiser steps taken; epoch: epochs completed at this step; series: "spread" (evenly
+    spread over training), "epochs" (at the end of an epoch) or both; learning_rate: that of the
     encoder at this step.
     """
 
@@ -36,8 +36,8 @@ class RunTrace:
     """Everything measured under one training seed; row i is example i.
 
     at: quantity -> step -> (examples,) or (examples, classes), for null_logits (classes,).
-    over: quantity -> window key -> (examples,), what needs several checkpoints at once.
-    whole: quantity -> array of the whole run, observations: bool (observations, examples).
+    over: quantity -> window key -> (examples,), for quantities of several checkpoints together.
+    whole: quantity -> array of the whole run; observations: bool (observations, examples).
     """
 
     seed: int
@@ -51,8 +51,8 @@ class RunTrace:
 class Trace:
     """The measurements of every training seed on the same examples in the same order.
 
-    trail_entropies: what `slots` gives for them, where the dataset has slots; out_of_fold_logits:
-    of models that have not seen them, where there are folds; given: scores that were computed
+    trail_entropies: computed by `slots`, where the dataset has slots; out_of_fold_logits: by models
+    that have not seen the example, where there are folds; given: scores that were computed
     elsewhere, by name.
     """
 
@@ -69,12 +69,12 @@ class Trace:
 
 
 def join(traces: Sequence[Trace]) -> Trace:
-    """Return the trace of the examples of all of these one after another."""
+    """Return one trace of the examples of all traces, one after another."""
     return _mapped(traces, np.concatenate)
 
 
 def save_trace(trace: Trace, path: Path) -> None:
-    """Write `trace` as one file, whole or not at all; floats become 32-bit."""
+    """Write `trace` atomically as one file; floats become 32-bit."""
     tensors = {"ids": _pack(trace.ids), "labels": trace.labels.astype(np.int64)}
     for name in OPTIONAL:
         if (array := getattr(trace, name)) is not None:
@@ -100,7 +100,7 @@ def load_trace(path: Path) -> Trace:
 
 
 def _mapped(traces: Sequence[Trace], make: Callable[[list[np.ndarray], int], np.ndarray]) -> Trace:
-    """Apply `make` to the parts of every array with a row per example, along that axis."""
+    """Apply `make` to the parts of every array that has a row per example, along that axis."""
 
     def both(get: Callable[[Any], Any]) -> Any:
         first = get(traces[0])
@@ -136,7 +136,7 @@ def _mapped(traces: Sequence[Trace], make: Callable[[list[np.ndarray], int], np.
 
 
 def _flatten(run):
-    """Yield (path, array) for every array of a run; the path tells where it goes back to."""
+    """Yield (path, array) for every array of a run; `_run` puts it back by that path."""
     for quantity, steps in run.at.items():
         yield from ((f"at/{quantity}/{step}", array) for step, array in steps.items())
     for quantity, windows in run.over.items():
@@ -145,7 +145,7 @@ def _flatten(run):
 
 
 def _run(place, record, tensors) -> RunTrace:
-    """Put the tensors of the run at `place` back where _flatten found them."""
+    """Rebuild the run at `place` from the tensors that `_flatten` yielded."""
     at, over, whole = {}, {}, {}
     for name in (name for name in tensors if name.startswith(f"{place}/")):
         _, kind, quantity, *key = name.split("/")
@@ -173,7 +173,7 @@ def _storable(array: np.ndarray) -> np.ndarray:
 
 
 def _pack(ids: np.ndarray) -> np.ndarray:
-    # The format has no strings: ids travel as the bytes of a JSON list, in the same atomic file.
+    # The format has no strings: ids are stored as the bytes of a JSON list, in the same file.
     return np.frombuffer(json.dumps(ids.tolist()).encode(), dtype=np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""How a command reaches its tracking store: the address and the first opening."""
+"""How a command reaches its tracking store: its address, and opening it for the first time."""
 
 import hashlib
 import logging
@@ -14,8 +14,8 @@ from influence.errors import InputError, environmental, first_line, hide_passwor
 from influence.runtime.locks import held
 from influence.tracking import operations
 
-SECONDS = "60"  # after which a server that says nothing is away
-SAID_TWICE = {  # loggers, and the level from which what they show is raised, too
+SECONDS = "60"  # until a server that does not answer counts as away
+SAID_TWICE = {  # loggers, and the level from which their messages are raised as well
     "mlflow.store.db.utils": logging.ERROR,
     "mlflow.utils.databricks_utils": logging.WARNING,
 }
@@ -23,11 +23,11 @@ OTHERWISE = "set another MLFLOW_TRACKING_URI, or log nothing with --track False"
 
 
 def connect() -> str:
-    """Return the address of the tracking server, "" where the store is of another kind.
+    """Return the address of the tracking server, "" for a store of another kind.
 
-    A user and password in the address go where MLflow reads them too, so that no message, log or
-    report shows them. Requests are made once, whatever MLflow's own settings are: what fails waits
-    in the outbox, and a run whose creation is asked for twice would be there twice.
+    A user and password in the address move to the variables that MLflow also reads, so that no
+    message, log or report shows them. Requests are made once, whatever MLflow's own settings are:
+    a failed one waits in the outbox, and a repeated request could create a run twice.
     """
     import mlflow
 
@@ -42,7 +42,7 @@ def connect() -> str:
     try:
         parts = urlsplit(address)
     except ValueError as error:
-        raise InputError(f"{shown()!r} is no address of a store ({error}); {OTHERWISE}") from None
+        raise InputError(f"{shown()!r} is not a store address ({error}); {OTHERWISE}") from None
     if parts.scheme not in ("http", "https"):
         return ""
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
@@ -62,28 +62,28 @@ def connect() -> str:
 
 @contextmanager
 def opening() -> Iterator[None]:
-    """Let commands that start at once open a local store one after the other.
+    """Let commands that start at the same time open a local store one after the other.
 
-    MLflow makes and migrates a new database without a lock, and several that do it at once leave
-    it unusable.
+    MLflow creates and migrates a new database without a lock; several commands that do so at the
+    same time would leave it unusable.
     """
     with ExitStack() as stack:
         if (lock := _lock_file()) is not None:
-            with suppress(OSError):  # a directory that cannot be written, or has no locks
+            with suppress(OSError):  # a directory that is not writable or does not support locks
                 stack.enter_context(held(lock))
         yield
 
 
 def bytes_of(name: str) -> str:
-    """Return a name that is not UTF-8 as it can be printed, byte by byte where it must be."""
+    """Return a printable form of a name that is not UTF-8, with escapes where needed."""
     try:
         return repr(os.fsencode(name))[1:]
-    except UnicodeEncodeError:  # half a pair of surrogates, which no name of a file has
+    except UnicodeEncodeError:  # a lone surrogate, which no file name has
         return repr(name)
 
 
 def is_text(name: str) -> bool:
-    """Tell whether a name can be written as UTF-8: that of a file may be any bytes."""
+    """Tell whether a name can be written as UTF-8: a file name may be any bytes."""
     return name.isascii() or name == name.encode(errors="ignore").decode()
 
 
@@ -94,7 +94,7 @@ def shown() -> str:
 
 @contextmanager
 def opened() -> Iterator[None]:
-    """Open the store; raise InputError where it cannot be used, be it away or no store at all."""
+    """Open the store; raise InputError if it cannot be used, whether away or not a store at all."""
     with _usable(), opening():
         yield
 
@@ -110,12 +110,12 @@ def _usable() -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        # A database that fails has the status of a server that is away, too.
+        # A failing database gives the same status as a server that is away.
         if shown().lower().startswith("http") and (why := operations.away(error)):
             raise InputError(
                 f"the tracking server {shown()} is away ({why}); start it, {OTHERWISE}"
             ) from None
-        # ValueError: what MLflow raises for a setting of the environment that it cannot read.
+        # ValueError: MLflow raises it for an environment variable that it cannot read.
         kinds = (MlflowException, SQLAlchemyError, ImportError, OSError, ValueError)
         if not isinstance(error, kinds) or environmental(error, ""):
             raise
@@ -124,7 +124,7 @@ def _usable() -> Iterator[None]:
 
 @contextmanager
 def _said_once() -> Iterator[None]:
-    """Keep MLflow from logging what it also raises."""
+    """Keep MLflow from logging messages that it also raises."""
     with ExitStack() as stack:
         for name, level in SAID_TWICE.items():
             logger, keeps = logging.getLogger(name), partial(_is_below, level)
@@ -138,19 +138,19 @@ def _is_below(level: int, record: logging.LogRecord) -> bool:
 
 
 def _why_not(error: Exception) -> str:
-    """Say why MLflow cannot use the store, and what can be done."""
+    """Say why MLflow cannot use the store, and what to do."""
     from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
     if isinstance(error, UnsupportedModelRegistryStoreURIException):
         return (
-            f"MLflow knows no store of the kind of {shown()!r}: write http://host:port or "
+            f"MLflow does not support stores such as {shown()!r}: write http://host:port or "
             "sqlite:///path/mlflow.db into MLFLOW_TRACKING_URI, or log nothing with --track False"
         )
     if database := _bare_database():
         return (
             f"{shown()!r} is {'a file' if database.exists() else 'the name of a file'}, and MLflow "
-            "takes a path for a folder of files: set MLFLOW_TRACKING_URI="
-            f"sqlite:///{database} if it is a database of SQLite"
+            "reads a path as a folder of files: set MLFLOW_TRACKING_URI="
+            f"sqlite:///{database} if it is an SQLite database"
         )
     if "MLFLOW_ALLOW_FILE_STORE" in str(error):
         return (
@@ -166,15 +166,15 @@ def _why_not(error: Exception) -> str:
         )
     if "syntax error" in str(error) and {"'", '"'} <= set(os.getcwd()):
         return (
-            f"MLflow makes no store while the working directory, {os.getcwd()}, has both ' and \" "
-            "in its name: start the command in another one, or log nothing with --track False"
+            f"MLflow cannot create a store while the name of the working directory, {os.getcwd()}, "
+            "has both ' and \": start the command in another one, or log nothing with --track False"
         )
     why = hide_password(first_line(error)).split(". ")[0]
     return f"MLflow cannot use {shown()!r} ({why}); {OTHERWISE}"
 
 
 def in_memory() -> bool:
-    """Tell whether the store is a database of SQLite in memory, which ends with the process."""
+    """Tell whether the store is an SQLite database in memory, which ends with the process."""
     from sqlalchemy.engine import make_url
 
     if urlsplit(_address()).scheme.partition("+")[0] != "sqlite":
@@ -185,7 +185,7 @@ def in_memory() -> bool:
 
 
 def _bare_database() -> Path | None:
-    """Return the file of a database whose path alone was given as the address, None of another."""
+    """Return the database file if the address is its bare path, otherwise None."""
     path = _path()
     if path is None or urlsplit(_address()).scheme.partition("+")[0] == "sqlite":
         return None
@@ -194,9 +194,9 @@ def _bare_database() -> Path | None:
 
 
 def _lock_file() -> Path | None:
-    """Return the lock of a store of files on this machine, None for another store.
+    """Return the lock of a file store on this machine, None for another store.
 
-    It lies among the temporary files: a working directory gets nothing that nobody asked for.
+    It lies among the temporary files, so that the working directory gets no unexpected file.
     """
     path = _path()
     if path is None or in_memory() or not path.absolute().parent.is_dir():
@@ -206,14 +206,14 @@ def _lock_file() -> Path | None:
 
 
 def _path() -> Path | None:
-    """Return the path of a store of files on this machine, None for another store."""
+    """Return the path of a file store on this machine, None for another store."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     scheme = urlsplit(_address()).scheme.partition("+")[0]
     if scheme == "sqlite":
-        with suppress(ArgumentError):  # MLflow will say so
+        with suppress(ArgumentError):  # MLflow will report it
             return Path(make_url(_address()).database or "")
     return Path(local_file_uri_to_path(_address())) if scheme in ("", "file") else None
 

@@ -1,7 +1,7 @@
-"""The first run of a command, and the experiment that it is in, as the environment names them.
+"""The first run of a command and its experiment, as the environment names them.
 
-It is the run that `mlflow.start_run` would have begun: MLFLOW_RUN_ID comes first, then
-MLFLOW_EXPERIMENT_NAME, then MLFLOW_EXPERIMENT_ID, which `mlflow.set_experiment` sets, too.
+It is the run that `mlflow.start_run` would begin: MLFLOW_RUN_ID comes first, then
+MLFLOW_EXPERIMENT_NAME, then MLFLOW_EXPERIMENT_ID, which `mlflow.set_experiment` sets as well.
 """
 
 import os
@@ -18,15 +18,15 @@ from influence.tracking.connection import shown
 RUN, NAME, NUMBER = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 SOURCE = "mlflow.source.type"
 ENDED = ("FINISHED", "FAILED", "KILLED")
-NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: no such id can be
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter: invalid ids
 
 
 def begin(experiment: str, params: Mapping[str, Any]) -> tuple[str, str]:
-    """Begin the first run of a command; return its id and its experiment's.
+    """Begin the first run of a command; return the ids of the run and of its experiment.
 
-    It is the one that MLFLOW_RUN_ID names, as `mlflow run` sets it, or a new one, below the active
-    run if there is one, else in the experiment that the environment names, else in `experiment`.
-    `params`: what the command will log, which may not contradict what a run holds already.
+    It is the run that MLFLOW_RUN_ID names, as inside `mlflow run`; otherwise a new one below the
+    active run; otherwise a new one in the experiment that the environment names, or in
+    `experiment`. `params`: what the command will log; it must not contradict params of the run.
 
     Raises InputError if the store cannot be used, or holds no such run or experiment.
     """
@@ -34,41 +34,41 @@ def begin(experiment: str, params: Mapping[str, Any]) -> tuple[str, str]:
         info = _begun(params) or _new(experiment)
     if connection.in_memory():
         say(
-            f"the store {shown()} is in memory, so what is logged is gone when this command ends; "
-            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db keeps it"
+            f"the store {shown()} is in memory, so its runs are lost when this command ends; "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db keeps them"
         )
     return info.run_id, info.experiment_id
 
 
 def number_of(experiment: str) -> str:
-    """Return the number of the experiment that `begin` would take, "0" if it has yet to be made.
+    """Return the id of the experiment that `begin` would use, "0" if it does not exist yet.
 
     Raises InputError if it is deleted.
     """
     with connection.opened():
-        found, _ = _experiment(experiment)
-    return found.experiment_id if found else "0"
+        known, _ = _experiment(experiment)
+    return known.experiment_id if known else "0"
 
 
 def _begun(params: Mapping[str, Any]):
-    """Join the run that MLFLOW_RUN_ID names; return its info, None if there is none."""
+    """Join the run that MLFLOW_RUN_ID names; return its info, None if the variable is not set."""
     if not (run_id := os.environ.get(RUN)):
         return None
     run = _run(f"{RUN} names the run", run_id, f"unset {RUN} to begin a new run")
     info = run.info
     places.check(info.artifact_uri)
     begun_by_mlflow_run = run.data.tags.get(SOURCE) == "PROJECT" and info.status == "RUNNING"
-    if not begun_by_mlflow_run:  # which has logged the params of this command, as typed
+    if not begun_by_mlflow_run:  # it has logged the params of this command, as typed
         _check_params(run, params)
     if info.status in ENDED:
         say(f"{RUN} names the run {run_id}, which has ended ({info.status}): it is resumed")
     operations.client().update_run(run_id, status="RUNNING")
-    del os.environ[RUN]  # a second command in this process has a run of its own
+    del os.environ[RUN]  # a second command in this process gets its own run
     return info
 
 
 def _check_params(run: Any, params: Mapping[str, Any]) -> None:
-    """Raise InputError for a param that a run holds with another value: it cannot change."""
+    """Raise InputError for a param that the run holds with another value: params cannot change."""
     for name, value in params.items():
         held = run.data.params.get(name, str(value))
         if held not in (str(value), shlex.quote(str(value))):
@@ -89,8 +89,8 @@ def _new(usual: str):
         parent = _run("MLflow has the active run", active.info.run_id, way_out)
         tags, number = {operations.PARENT: parent.info.run_id}, parent.info.experiment_id
     else:
-        found, name = _experiment(usual)
-        number = found.experiment_id if found else _make(name)
+        known, name = _experiment(usual)
+        number = known.experiment_id if known else _make(name)
     places.check(client.get_experiment(number).artifact_location)
     return operations.client().create_run(number, int(time.time() * 1000), resolve_tags(tags)).info
 
@@ -118,9 +118,9 @@ def _run(said: str, run_id: str, way_out: str):
 
 
 def _experiment(usual: str) -> tuple[Any, str]:
-    """Return the experiment of a new run, None if it has yet to be made, and its name.
+    """Return the experiment of a new run, None if it does not exist yet, and its name.
 
-    Of NAME and NUMBER, NAME counts if there is no such experiment yet; empty ones are not set.
+    If no such experiment exists yet, NAME takes precedence; empty variables count as unset.
     """
     from mlflow import MlflowClient
 
@@ -128,20 +128,20 @@ def _experiment(usual: str) -> tuple[Any, str]:
     if name and not connection.is_text(name):
         raise InputError(f"{NAME} is {connection.bytes_of(name)}, not UTF-8; give another name")
     if number and not name:
-        found = _numbered(number)
+        known = _numbered(number)
     else:
-        found = MlflowClient().get_experiment_by_name(name or usual)
-    if found and name and number and found.experiment_id != number:
+        known = MlflowClient().get_experiment_by_name(name or usual)
+    if known and name and number and known.experiment_id != number:
         raise InputError(
-            f"{NAME} names the experiment {name!r}, which has the number {found.experiment_id}, "
+            f"{NAME} names the experiment {name!r}, which has the id {known.experiment_id}, "
             f"but {NUMBER} is {number!r}; unset one of the two"
         )
-    if found and found.lifecycle_stage != "active":
+    if known and known.lifecycle_stage != "active":
         raise InputError(
-            f"the experiment {found.name!r} is deleted; restore it with `mlflow experiments "
-            f"restore -x {found.experiment_id}`, or choose another with {NAME}"
+            f"the experiment {known.name!r} is deleted; restore it with `mlflow experiments "
+            f"restore -x {known.experiment_id}`, or choose another with {NAME}"
         )
-    return found, name or usual
+    return known, name or usual
 
 
 def _numbered(number: str):
@@ -160,7 +160,7 @@ def _numbered(number: str):
 
 
 def _make(name: str) -> str:
-    """Make an experiment and return its number; another command may have made it just now."""
+    """Create an experiment and return its id; another command may just have created it."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -168,11 +168,11 @@ def _make(name: str) -> str:
     try:
         return client.create_experiment(name)
     except MlflowException as error:
-        if found := client.get_experiment_by_name(name):
-            return found.experiment_id
+        if known := client.get_experiment_by_name(name):
+            return known.experiment_id
         if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
         raise InputError(
-            f"{NAME} names an experiment that MLflow cannot make ({first_line(error)}): "
+            f"{NAME} names an experiment that MLflow cannot create ({first_line(error)}): "
             f"{name[:50]!r}{'...' * (len(name) > 50)}; give another name"
         ) from None

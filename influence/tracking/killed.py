@@ -1,9 +1,9 @@
-"""KILLED, as the last word on a run that was stopped.
+"""Make KILLED the final status of a run that was stopped.
 
-`mlflow run` writes FAILED over the status of a run that was stopped, after our process has ended,
-and nothing that we do before can keep it from that. So `python -m influence.tracking.killed <run>
-<pid>` waits for it in the background and is gone a few seconds later; `<pid>` is the process that
-may still write. Without it Ctrl-C would look like an error in the UI.
+After our process has ended, `mlflow run` overwrites the status of a stopped run with FAILED, and
+nothing that we do earlier can prevent that. So `python -m influence.tracking.killed <run> <pid>`
+waits for it in the background and exits a few seconds later; `<pid>` is the process that may still
+write. Without it, Ctrl-C would look like an error in the UI.
 """
 
 import os
@@ -17,14 +17,14 @@ SECONDS = 20  # at most
 
 
 def leave(run_id: str, writer: int) -> None:
-    """Begin the waiting for `writer`."""
+    """Start the background process that waits for `writer`."""
     silent = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
     command = [sys.executable, "-m", "influence.tracking.killed", run_id, str(writer)]
     subprocess.Popen(command, start_new_session=True, **silent)
 
 
 def speak(run_id: str, writer: int) -> None:
-    """Wait until `writer` has written FAILED or is gone, and make that KILLED."""
+    """Wait until `writer` has written FAILED or has ended, then set KILLED."""
     connection.connect()
     end = time.monotonic() + SECONDS
     while True:

@@ -1,8 +1,8 @@
 """One MLflow run, and what is logged to it.
 
-It goes straight to a local store (`operations`), and by way of an outbox to a server (`outbox`).
-The run of a step begins with its work. A step that was finished before has no run of its own where
-its experiment has one already: that one is linked.
+Data goes straight to a local store (`operations`), and through an outbox to a server (`outbox`).
+The run of a step begins with its work. A step that was finished before gets no new run if its
+experiment already has one: that run is linked.
 """
 
 import time
@@ -23,8 +23,8 @@ from influence.runtime.step import Record, Steps, read_records
 from influence.tracking import operations, orphans, pages
 from influence.tracking.outbox import Outbox
 
-PENDING = "pending-"  # begins the key of a run that no server has made yet
-STEPS = ("train", "score", "sample", "evaluate")  # leave a directory that may be there already
+PENDING = "pending-"  # prefix of the key of a run that no server has created yet
+STEPS = ("train", "score", "sample", "evaluate")  # write a directory that may exist already
 NOT_LOGGED = {"track", "storage"}  # a URL may hold a password
 
 waiting: ContextVar[Outbox | None] = ContextVar("outbox", default=None)  # of this command
@@ -36,8 +36,8 @@ class Run:
     def __init__(self, run_id: str, experiment: str = "", marker: str = "", lock: str = "") -> None:
         """`run_id` empty: log nothing.
 
-        `experiment`, `marker`: what runs below this one need; `lock`: the directory that several
-        commands which log to this run hold in turns.
+        `experiment`, `marker`: needed by runs below this one; `lock`: a directory that commands
+        logging to the same run lock in turn.
         """
         self.id, self.experiment, self.marker, self.lock = run_id, experiment, marker, lock
         self._planned: tuple[Run, dict[str, Any], dict[str, Any]] | None = None
@@ -45,11 +45,11 @@ class Run:
 
     @property
     def is_made(self) -> bool:
-        """Tell whether a store holds this run: one begun while the server is away waits."""
+        """Tell whether a store holds this run: while the server is away, its creation waits."""
         return bool(self.id) and not operations.run_of(self.id).startswith(PENDING)
 
     def follow(self, records: Steps) -> Path:
-        """Log the records of a step as they come and return its finished directory."""
+        """Log the records of a step as they arrive and return its finished directory."""
         while True:
             try:
                 record = next(records)
@@ -67,9 +67,9 @@ class Run:
     def log_step(self, result: Result, name: str) -> bool:
         """Log a finished step: its directory as folder `name`, its dataset as input, its records.
 
-        The run gets the params of the training that it goes back to, so that a filter finds it.
-        Files are linked where the store is local. Returns False where there is nothing more to log:
-        without tracking, and for a step that an earlier run of the experiment has finished.
+        The run gets the params of the training behind it, so that filters find it. In a local store
+        files are hard-linked. Returns False if there is nothing more to log: without tracking, and
+        for a step that an earlier run of the experiment has finished.
         """
         if not self._is_open(result.fingerprint):
             return False
@@ -79,7 +79,7 @@ class Run:
         self.log_dataset(**facts["dataset"])
         self.params(dataset=result.dataset_name, **facts["fit"])
         self._put("artifacts", result.directory, folder=name, tables=[])
-        self.tag(**{operations.FINGERPRINT: result.fingerprint})  # last: all of it is there
+        self.tag(**{operations.FINGERPRINT: result.fingerprint})  # last: everything is logged
         return True
 
     def tag(self, **tags: Any) -> None:
@@ -87,21 +87,21 @@ class Run:
         self._put("tags", values={name: str(value) for name, value in tags.items()})
 
     def describe(self, text: str) -> None:
-        """Describe this run: links to its curves, and to steps of earlier runs, follow the text."""
+        """Set the description; links to its curves and to steps of earlier runs follow the text."""
         self._put("note", text=text)
 
     def params(self, **values: Any) -> None:
         """Log the params that the run does not hold yet.
 
-        `mlflow run` has logged its own as typed, and a param cannot change.
+        `mlflow run` has already logged its params as typed, and params cannot change.
         """
         kept = {name: str(value) for name, value in values.items() if name not in NOT_LOGGED}
         self._put("params", values=kept)
 
     def log_children(self, children: Iterable["Child"]) -> None:
-        """Log finished runs nested in this one, those that are there already left out.
+        """Log finished runs nested in this one, except those that exist already.
 
-        One whose logging was cut off is logged into the run that was begun for it.
+        If logging one was interrupted, it continues in the run that was begun for it.
         """
         shown = [
             {
@@ -116,7 +116,7 @@ class Run:
         self._put("children", children=shown)
 
     def has_tag(self, name: str, value: str) -> bool:
-        """Tell whether a tag has this value, as far as the store can be asked."""
+        """Tell whether a tag has this value, as far as the store can be reached."""
         try:
             return self.is_made and operations.tags(self.id).get(name) == value
         except Exception as error:
@@ -135,7 +135,7 @@ class Run:
                 self._put("artifacts", Path(temporary), folder="plots", tables=[])
 
     def log_table(self, table: pd.DataFrame, name: str) -> None:
-        """Log a table as JSON that the UI renders, in place of one of that name."""
+        """Log a table as JSON that the UI renders, replacing one of the same name."""
         if self._is_open():
             text = table.to_json(orient="split", index=False, date_format="iso")
             self._log_file(text, f"{name}.json", [f"{name}.json"])
@@ -145,7 +145,7 @@ class Run:
         self._log_file(text, name, [])
 
     def curves(self) -> str:
-        """Return the page of the UI, from # on, where the curves of this run are; "" if none."""
+        """Return the UI page with the curves of this run, from # on; "" if it has none."""
         if not self.is_made:
             return ""
         try:
@@ -156,7 +156,7 @@ class Run:
             return ""
 
     def where(self, name: str) -> str:
-        """Return the path of an artifact, its address where the store is not on this machine."""
+        """Return the path of an artifact, or its address if the store is not on this machine."""
         if not self.is_made:
             return f"{name} of this run, once the tracking server is back"
         try:
@@ -168,20 +168,20 @@ class Run:
         return str(root / name) if root else f"runs:/{operations.run_of(self.id)}/{name}"
 
     def log_dataset(self, name: str, digest: str) -> None:
-        """Name the dataset that went into this run, under a digest of our own over all rows.
+        """Log the dataset of this run under our own digest of all rows.
 
-        A digest of mlflow's would look at the first 10,000 rows only.
+        MLflow's digest would cover only the first 10,000 rows.
         """
         self._put("dataset", name=name, digest=digest)
 
     def end(self, status: str) -> None:
-        """End this run as FINISHED, FAILED or KILLED; one that was deleted has ended already."""
+        """End this run as FINISHED, FAILED or KILLED; a deleted run has already ended."""
         self._planned = None
         with suppress(operations.Deleted):
             self._put("end", status=status, ended=_now())
 
     def nest(self, tags: Mapping[str, Any], params: Mapping[str, Any], step: str) -> "Run":
-        """Return a run nested in this one; that of a step begins with what is logged first."""
+        """Return a run nested in this one; that of a step begins when something is first logged."""
         nested = Run("", self.experiment, self.marker)
         if self._is_open():
             nested._planned = self, {orphans.MARKER: self.marker, **tags}, dict(params)
@@ -190,9 +190,9 @@ class Run:
         return nested
 
     def _is_open(self, fingerprint: str = "") -> bool:
-        """Tell whether something can be logged here, for which a planned run begins.
+        """Tell whether this run can be logged to; a planned run begins at this point.
 
-        Not with a finished run of the same `fingerprint` in the experiment, which is linked.
+        If the experiment has a finished run of the same `fingerprint`, that one is linked instead.
         """
         if self._planned is not None:
             (parent, tags, params), self._planned = self._planned, None
@@ -225,7 +225,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Child:
-    """A finished run to be logged below another: a trial of a search."""
+    """A finished run to be logged below another one: a trial of a search."""
 
     name: str
     status: str  # FINISHED, KILLED or FAILED
@@ -238,7 +238,7 @@ class Child:
 
 
 def curves(run: Any) -> str:
-    """Return the page of the UI with the curves of a run, its own and linked ones, "" if none."""
+    """Return the UI page with the curves of a run and its linked steps, "" if there are none."""
     below, linked = operations.steps(run)
     return pages.curves(run.info.experiment_id, [*linked, *below])
 
@@ -246,7 +246,7 @@ def curves(run: Any) -> str:
 def _metrics(record: Record, moment: int) -> list[list[Any]]:
     """Return (name, value, milliseconds, step) of every metric that is a number.
 
-    The same one of the same moment counts once, however often it is logged.
+    A metric logged again with the same timestamp counts once.
     """
     named = {name: float(value) for name, value in record.metrics.items()}
     return [[name, value, moment, record.step] for name, value in named.items() if value == value]

@@ -1,9 +1,9 @@
-"""What is written to MLflow: one function per operation, each of which may be repeated.
+"""Everything that is written to MLflow: one function per operation, each safe to repeat.
 
-An operation is a dictionary that JSON can hold: `do` names the function, `run` says which run it is
-about, by its id or, where the server was away when the run began, by the key that stands in for it
-until the run is made. Nothing is logged in the background, whatever MLFLOW_ENABLE_ASYNC_LOGGING
-says: what failed there would be lost without a word.
+An operation is a JSON-serialisable dictionary: `do` names the function, `run` the run that it is
+about, by its id or, if the server was away when the run began, by a key that stands for it until
+the run is created. Nothing is logged in the background, whatever MLFLOW_ENABLE_ASYNC_LOGGING says:
+a failure there would be lost silently.
 """
 
 import json
@@ -21,35 +21,35 @@ from influence.runtime.locks import locked
 from influence.tracking import pages, places
 from influence.tracking.outbox import Operation
 
-KEY = "influence.key"  # the tag by which a run is known before it has an id
+KEY = "influence.key"  # tag that identifies a run before it has an id
 PARENT = "mlflow.parentRunId"
-FINGERPRINT = "fingerprint"  # the tag that names the result of a step, set when all of it is there
-LINKED = "linked_runs"  # the tag that lists the steps of a run that an earlier run has finished
-NOTE = "mlflow.note.content"  # the tag that the UI shows as a description
-TABLES = "mlflow.loggedArtifacts"  # the tag from which the UI knows tables
-NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in metric names
-TEMPORARY = (429, 502, 503, 504)  # of HTTP
-PAGE = 1000  # runs that are asked for at a time, and metrics that are logged at a time
+FINGERPRINT = "fingerprint"  # tag with the result of a step, set once everything is logged
+LINKED = "linked_runs"  # tag listing the steps of a run that earlier runs have finished
+NOTE = "mlflow.note.content"  # tag that the UI shows as the description
+TABLES = "mlflow.loggedArtifacts"  # tag by which the UI recognises tables
+NOT_ALLOWED = re.compile(r"[^\w\-./: ]")  # in the names of metrics
+TEMPORARY = (429, 502, 503, 504)  # HTTP status codes
+PAGE = 1000  # runs fetched at a time, and metrics logged at a time
 
-_ids: dict[str, str] = {}  # of the runs that are known by a key
-_linked: set[str] = set()  # the keys that stand for a run that was finished before
+_ids: dict[str, str] = {}  # of runs that are identified by a key
+_linked: set[str] = set()  # keys that stand for a run that was finished before
 
 
 class Deleted(InputError):
-    """A run that is logged to is no more."""
+    """The run that something is logged to was deleted."""
 
 
 def send(operation: Operation, files: Path | None = None, again: bool = False) -> Any:
-    """Do one operation; one that was tried before (`again`) looks whether it arrived.
+    """Perform one operation; with `again`, it was tried before and may already have arrived.
 
-    With a `lock` it takes turns with all that use the same directory: two at once may not make the
-    same run, and the store refuses the same tag or metric from two.
+    With a `lock`, users of the same directory take turns: two at once could create the same run
+    twice, and the store refuses the same tag or metric from both.
     """
     given = dict(operation)
     do, run, lock = given.pop("do"), given.pop("run"), given.pop("lock", "")
-    about = given.get("parent", run)  # of a run that has yet to be made
+    about = given.get("parent", run)  # of a run that does not exist yet
     if is_linked(run):
-        return None  # all of it is there
+        return None  # everything is logged already
     try:
         with locked(Path(lock)) if lock else nullcontext():
             if do == "create":
@@ -59,23 +59,23 @@ def send(operation: Operation, files: Path | None = None, again: bool = False) -
         if away(error) or isinstance(error, InputError) or not is_gone(about):
             raise
         raise Deleted(
-            f"the run {run_of(about)} was deleted while this command logged to it; give the same "
-            "command again for a new run: what was finished is kept"
+            f"the run {run_of(about)} was deleted while this command logged to it; run the same "
+            "command again for a new run: finished steps are kept"
         ) from None
 
 
 def is_linked(name: str) -> bool:
-    """Tell whether a run was begun for a step that this experiment has a finished run of."""
+    """Tell whether a key stands for a run of this experiment that was finished before."""
     return name in _linked
 
 
 def run_of(name: str) -> str:
-    """Return the id of a run from what it is known by: its id or its key."""
+    """Return the id of a run, given its id or its key."""
     return _ids.get(name, name)
 
 
 def away(error: BaseException) -> str:
-    """Say in a few words why a server cannot be reached, "" for any other exception."""
+    """Say in a few words why the server cannot be reached, "" for any other exception."""
     from requests import RequestException
 
     cause: BaseException | None = error
@@ -88,12 +88,12 @@ def away(error: BaseException) -> str:
 
 
 def local_root(run_id: str) -> Path | None:
-    """Return where the artifacts of a run are, None where that is not on this machine."""
+    """Return the directory of a run's artifacts, None if it is not on this machine."""
     return places.directory(_artifact_uri(run_id))
 
 
 def fetch(run_id: str, folder: str) -> Path:
-    """Return a folder of the artifacts of a run: where it lies, or a copy on this machine."""
+    """Return an artifact folder of a run: in place, or a copy on this machine."""
     return places.fetch(client().get_run(run_id).info.artifact_uri, folder)
 
 
@@ -103,9 +103,9 @@ def nested(experiment: str, parent: str) -> Iterator[Any]:
 
 
 def search(experiment: str, query: str, page: int = PAGE) -> Iterator[Any]:
-    """Yield all runs of an experiment that a query finds, of which a store gives a page at a time.
+    """Yield all runs of an experiment that match a query; the store returns them in pages.
 
-    Whoever changes what the query looks at has to have them all first.
+    A caller that changes what the query tests must collect them all first.
     """
     token = None
     while True:
@@ -118,7 +118,7 @@ def search(experiment: str, query: str, page: int = PAGE) -> Iterator[Any]:
 def steps(run: Any) -> tuple[list[Any], list[Any]]:
     """Return the runs below a run, and its steps that an earlier run has finished; oldest first.
 
-    Of the latter those that are still there.
+    Deleted ones are left out.
     """
     ids = json.loads(run.data.tags.get(LINKED, "[]"))
     linked = [client().get_run(run_id) for run_id in ids if not is_gone(run_id)]
@@ -136,7 +136,7 @@ def tags(run: str) -> Mapping[str, str]:
 
 
 def is_gone(run: str) -> bool:
-    """Tell whether a run is deleted, by its id or its key, as far as the store can be asked."""
+    """Tell whether a run (id or key) is deleted, as far as the store can be reached."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -147,7 +147,7 @@ def is_gone(run: str) -> bool:
 
 @contextmanager
 def unless_away() -> Iterator[None]:
-    """Leave undone what a server that is away cannot do."""
+    """Skip what fails because the server is away."""
     try:
         yield
     except Exception as error:
@@ -171,10 +171,10 @@ def _create(
     tags: Mapping[str, str],
     fingerprint: str,
 ) -> str:
-    """Make a nested run and return its id; or that of a finished run of the same `fingerprint`.
+    """Create a nested run and return its id, or that of a finished run of the same `fingerprint`.
 
-    The latter is linked: it stays where it is, its parent-to-be names it in the tag `LINKED`, and
-    what is logged under the key is already there.
+    The latter is linked: it stays where it is, the parent lists it in the tag `LINKED`, and
+    whatever is logged under the key is there already.
 
     Many parameters: they are the fields of one line of the outbox, by name.
     """
@@ -198,7 +198,7 @@ def _link(parent: str, run_id: str) -> None:
 
 
 def _metrics(run_id: str, files: None, values: list[list[Any]]) -> None:
-    """Log (name, value, milliseconds, step): a store takes the same one once."""
+    """Log (name, value, milliseconds, step); a store keeps a repeated one once."""
     from mlflow.entities import Metric
 
     metrics = [Metric(NOT_ALLOWED.sub("-", name), *rest) for name, *rest in values]
@@ -214,14 +214,14 @@ def _tags(run_id: str, files: None, values: Mapping[str, str]) -> None:
 
 
 def _note(run_id: str, files: None, text: str) -> None:
-    """Describe a run: links name runs by their ids, which are known only now."""
+    """Set the description of a run; its links need run ids, which are known only now."""
     run = client().get_run(run_id)
     described = pages.describe(text, run.info.experiment_id, *steps(run))
     client().set_tag(run_id, NOTE, described, synchronous=True)
 
 
 def _params(run_id: str, files: None, values: Mapping[str, str]) -> None:
-    """Log the params that the run does not hold yet: a param cannot change."""
+    """Log the params that the run does not hold yet: params cannot change."""
     from mlflow.entities import Param
 
     there = client().get_run(run_id).data.params
@@ -238,12 +238,12 @@ def _dataset(run_id: str, files: None, name: str, digest: str) -> None:
 
 
 def _artifacts(run_id: str, files: Path, folder: str, tables: list[str]) -> None:
-    """Log all files of a directory into a folder; linked where the store is on this machine."""
+    """Log all files of a directory into a folder, by hard links if the store is on this machine."""
     root = local_root(run_id)
     if root is not None:
         store.copy_tree(files, root / folder)
     else:
-        # A copy by links leaves out what is nobody's result, such as the lock of a step.
+        # A copy by links leaves out what is no result, such as the lock of a step.
         with TemporaryDirectory(dir=files.parent, prefix=".upload-") as place:
             store.copy_tree(files, Path(place))
             _upload(run_id, place, folder)
@@ -252,9 +252,9 @@ def _artifacts(run_id: str, files: Path, folder: str, tables: list[str]) -> None
 
 
 def _upload(run_id: str, directory: str, folder: str) -> None:
-    """Send a directory to where the artifacts of a run are kept.
+    """Upload a directory to the artifacts of a run.
 
-    Raises InputError for what such a place refuses: its errors have no common class.
+    Raises InputError if the artifact store refuses it: its errors have no common class.
     """
     try:
         client().log_artifacts(run_id, directory, folder or None)
@@ -263,13 +263,13 @@ def _upload(run_id: str, directory: str, folder: str) -> None:
             raise
         raise InputError(
             f"the artifacts of run {run_id} cannot be sent to {_artifact_uri(run_id)} "
-            f"({first_line(error)}); mend that and give the same command again: what was finished "
-            "is kept"
+            f"({first_line(error)}); fix that and run the same command again: finished steps are "
+            "kept"
         ) from None
 
 
 def _name_tables(run_id: str, names: list[str]) -> None:
-    """Say which files are tables, as `mlflow.log_table` does, which would add rows to one there."""
+    """Tag files as tables, like `mlflow.log_table`, which would append to an existing table."""
     there = json.loads(client().get_run(run_id).data.tags.get(TABLES, "[]"))
     new = [{"path": name, "type": "table"} for name in names]
     value = [*there, *(table for table in new if table not in there)]
@@ -277,7 +277,7 @@ def _name_tables(run_id: str, names: list[str]) -> None:
 
 
 def _children(run_id: str, files: None, children: list[Mapping[str, Any]]) -> None:
-    """Log finished runs below this one; those that are there already are left out, or completed."""
+    """Log finished runs below this one; existing ones are skipped, or completed."""
     experiment = client().get_run(run_id).info.experiment_id
     there = {run.info.run_name: run.info for run in nested(experiment, run_id)}
     for child in children:
@@ -294,7 +294,7 @@ def _children(run_id: str, files: None, children: list[Mapping[str, Any]]) -> No
 
 
 def _end(run_id: str, files: None, status: str, ended: int) -> None:
-    """End a run; one that has ended like this before keeps its time."""
+    """End a run; if it already has this status, its end time stays."""
     if client().get_run(run_id).info.status != status:
         client().set_terminated(run_id, status, ended)
 
@@ -317,7 +317,7 @@ def _artifact_uri(run_id: str) -> str:
 
 
 def _unreachable(error: Any) -> str:
-    """Say why a request failed; "" where the server answered and meant it."""
+    """Say why a request did not reach the server, "" for a genuine answer."""
     from requests import exceptions
 
     if error.response is not None:
@@ -326,5 +326,5 @@ def _unreachable(error: Any) -> str:
     if isinstance(error, exceptions.Timeout):
         return "it does not answer in time"
     if isinstance(error, exceptions.RetryError):
-        return "it answers with an error of its own"
+        return "it answers with a server error"
     return "no connection" if isinstance(error, exceptions.ConnectionError) else ""

@@ -1,12 +1,12 @@
-"""What waits for a tracking server that is away: operations in order, kept on disk, sent later.
+"""Operations for a tracking server that is away: kept on disk in order, sent later.
 
-A command has one folder: `journal.jsonl`, whose first line names the server and every other an
-operation, and beside it the files that operations bring along, in folders numbered like the lines.
-The folder is there as long as something waits. Sending a whole journal again is harmless, because
-every operation may be repeated; so nothing has to be known about how far an earlier command got.
+A command has one folder: `journal.jsonl`, whose first line names the server and every other line
+an operation, and beside it the files of the operations, in folders numbered like the lines. The
+folder exists while something waits. Sending a whole journal again is harmless, because every
+operation may be repeated; so how far an earlier command got need not be known.
 
-The finished directories alone would not do in its place: they do not hold which runs a command had
-begun, under whose id its user looks for them, nor how they ended.
+The finished directories alone could not replace it: they do not say which runs a command had begun,
+by whose ids users look for them, or how those runs ended.
 """
 
 import json
@@ -24,8 +24,8 @@ from influence.runtime.locks import is_alive, locked
 from influence.runtime.step import say
 
 JOURNAL = "journal.jsonl"
-REFUSED = "refused.jsonl"  # what the server took for wrong: there to be looked at
-PATIENCE = 10  # trying in vain takes at most a tenth of the time
+REFUSED = "refused.jsonl"  # operations that the server rejected, kept for inspection
+PATIENCE = 10  # failed attempts take at most a tenth of the time
 
 Operation = dict[str, Any]
 Send = Callable[[Operation, Path | None, bool], Any]
@@ -35,22 +35,22 @@ class Outbox:
     """Sends the operations of one command to a server, or keeps them while it is away."""
 
     def __init__(self, folder: Path, server: str, send: Send, reason: Callable) -> None:
-        """`folder`: made when something has to wait.
+        """`folder`: created when something has to wait.
 
-        `send(operation, files, again)` sends one; `again` says that it may have arrived before.
-        `reason(exception)` says in a few words why the server is away, "" if that is not the case.
+        `send(operation, files, again)` sends one; `again` means that it may have arrived before.
+        `reason(exception)` says in a few words why the server is away, "" if it is not.
         """
         self.folder, self.server = folder, server
         self._send, self._reason = send, reason
         self._waiting: deque[tuple[Operation, Path | None]] = deque()
         self._written = 0
-        self._next = 0.0  # when the server is tried again, on the monotonic clock
+        self._next = 0.0  # when to try the server again, on the monotonic clock
 
     def put(self, operation: Operation, files: Path | None = None) -> Any:
         """Send an operation, or keep it with a copy of its directory of files.
 
-        Returns what `send` returned; None for one that waits. Raises what `send` raises for other
-        reasons than a server that is away.
+        Returns what `send` returned, None if the operation waits. Raises what `send` raises, unless
+        the server is away.
         """
         if not self._waiting:
             begun = time.monotonic()
@@ -59,7 +59,7 @@ class Outbox:
             except Exception as error:
                 if not (why := self._reason(error)):
                     raise
-                say(f"{self.server} is away ({why}); what it misses waits in {self.folder}")
+                say(f"{self.server} is away ({why}); its data waits in {self.folder}")
                 self._later(begun)
         self._keep(operation, files)
         if time.monotonic() >= self._next:
@@ -67,7 +67,7 @@ class Outbox:
         return None
 
     def flush(self) -> bool:
-        """Send what waits, in order, and tell whether nothing is left."""
+        """Send waiting operations in order; tell whether none is left."""
         some = bool(self._waiting)
         while self._waiting:
             begun = time.monotonic()
@@ -80,15 +80,15 @@ class Outbox:
                 self._refuse(self._waiting[0][0], error)
             self._waiting.popleft()
         if some:
-            say(f"{self.server} is back and has got what waited for it")
+            say(f"{self.server} is back and has received the waiting data")
             self._remove()
         return True
 
     def close(self) -> None:
-        """Try a last time, and say what is left."""
+        """Try a last time, and report what is left."""
         if not self.flush():
             say(
-                f"{self.server} is still away; what it misses waits in {self.folder} for the same "
+                f"{self.server} is still away; its data waits in {self.folder} for the same "
                 "command, or any other with this workdir, to deliver it"
             )
 
@@ -97,7 +97,7 @@ class Outbox:
         self._next = now + max(1, PATIENCE * (now - begun))
 
     def _keep(self, operation: Operation, files: Path | None) -> None:
-        """Write an operation down, its files first: a line that is there is whole."""
+        """Write an operation to disk, its files first, so that a written line is complete."""
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = None
         if files is not None:
@@ -111,24 +111,24 @@ class Outbox:
         self._waiting.append((operation, kept))
 
     def _refuse(self, operation: Operation, error: Exception) -> None:
-        """Put aside what cannot be sent, now or ever, such as a metric of a run since deleted."""
+        """Set aside an operation that can never be sent, such as a metric of a deleted run."""
         place = self.folder / REFUSED
         say(f"{self.server} refuses {operation['do']}, now in {place}: {first_line(error)}")
         with open(place, "a", encoding="utf-8") as refused:
             refused.write(json.dumps(operation) + "\n")
 
     def _remove(self) -> None:
-        (self.folder / JOURNAL).unlink()  # first: without it nothing waits
+        (self.folder / JOURNAL).unlink()  # first: nothing waits without it
         self._written = 0
         if not (self.folder / REFUSED).exists():
             shutil.rmtree(self.folder)
 
 
 def deliver(root: Path, server: str, send: Send, reason: Callable) -> set[Path]:
-    """Send what commands that have ended left in the folders under `root`; return their markers.
+    """Send what ended commands left in the folders under `root`; return their markers.
 
-    A marker is the file that a command held while it lived, in `running` beside `root`, named like
-    its folder here. What waits for another server stays.
+    A marker is the file that a command held while it ran, in `running` beside `root`, with the name
+    of its folder here. Data for another server stays.
     """
     markers = {
         path.parent: root.parent / "running" / path.parent.name
@@ -147,7 +147,7 @@ def deliver(root: Path, server: str, send: Send, reason: Callable) -> set[Path]:
 
 
 def _age(item: tuple[Path, Path]) -> float:
-    """Sort key of a folder: a later command may link to what an earlier one has finished."""
+    """Return the sort key of a folder: later commands may link to what earlier ones finished."""
     with suppress(FileNotFoundError):  # another command has just delivered it
         return (item[0] / JOURNAL).stat().st_mtime
     return 0.0
@@ -159,7 +159,7 @@ def _deliver(folder: Path, server: str, send: Send, reason: Callable) -> None:
     left = Outbox(folder, server, send, reason)
     lines = list(_lines(folder / JOURNAL))
     if lines and lines[0].get("server") != server:
-        say(f"{folder} waits for {lines[0].get('server')}, not for {server}")
+        say(f"{folder} holds data for {lines[0].get('server')}, not for {server}")
         return
     for line in lines[1:]:
         left._waiting.append((line["operation"], line["files"] and folder / line["files"]))
@@ -170,7 +170,7 @@ def _deliver(folder: Path, server: str, send: Send, reason: Callable) -> None:
 
 
 def _lines(journal: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a journal; the last may be cut off, by a full disk or a killed command."""
+    """Yield the lines of a journal; a full disk or a killed command may have truncated the last."""
     for line in journal.read_text(encoding="utf-8").splitlines():
         try:
             yield json.loads(line)

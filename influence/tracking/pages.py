@@ -1,6 +1,6 @@
-"""Pages of the MLflow UI: their addresses, and the descriptions that link to them.
+"""Pages of the MLflow UI: their addresses, and descriptions that link to them.
 
-An address from # on is a link within the UI, on whatever server it is.
+An address that starts at # is a link within the UI of any server.
 """
 
 import json
@@ -14,13 +14,13 @@ The description of a top run is its verdict, with a link to all curves in one ch
 `report.html` has the whole result. Below it are its steps: train, score, and for every arm a sample
 and an evaluation. A step that an earlier run of this experiment has finished is not logged again:
 the description links to it."""
-CURVE = "curve/accuracy"  # the metric that a curve is, at percent pruned as its steps
-CLASSIC = "workflowType=machine_learning"  # a new browser would open the UI in another mode
-LONGEST = 5000  # characters of a tag that every version of MLflow takes
+CURVE = "curve/accuracy"  # metric of a curve; its steps are percents pruned
+CLASSIC = "workflowType=machine_learning"  # else a new browser opens another mode
+LONGEST = 5000  # characters of a tag that every version of MLflow accepts
 
 
 def curves(experiment: str, runs: Iterable[Any]) -> str:
-    """Return the page on which the curves of runs lie over one another, "" if none has one."""
+    """Return the page that overlays the curves of runs, "" if none has one."""
     ids = [run.info.run_id for run in runs if run.data.tags.get("step") == "evaluate"]
     if not ids:
         return ""
@@ -37,10 +37,10 @@ def curves(experiment: str, runs: Iterable[Any]) -> str:
 
 
 def describe(text: str, experiment: str, below: Sequence[Any], linked: Sequence[Any]) -> str:
-    """Return the description of a run: a text, its curves, its steps that an earlier run has done.
+    """Return the description of a run: a text, its curves, and its steps done by earlier runs.
 
-    `below`: the runs nested in it; `linked`: those steps. The link to the curves is in the text's
-    last line: the UI folds a description after a few.
+    `below`: the runs nested in it; `linked`: the runs of those steps. The link to the curves ends
+    the text, because the UI folds a description after a few lines.
     """
     page = curves(experiment, [*linked, *below])
     whole = f"{text} [All curves in one chart]({page})." if page else text

@@ -1,7 +1,7 @@
-"""Where artifacts are: what MLflow makes of an address, and nothing of our own.
+"""Where artifacts lie: addresses are always resolved by MLflow itself.
 
-Only MLflow's reading of an address is the place where the UI looks. It decodes even a plain path,
-so that `/50%23` lies in `/50#`, but cuts only an address with a scheme at a # or a ?.
+The UI looks where MLflow resolves an address. MLflow decodes even a plain path, so `/50%23` means
+`/50#`, but only an address with a scheme ends at a # or a ?.
 """
 
 import os
@@ -11,7 +11,7 @@ from influence.errors import InputError, first_line
 
 
 def directory(uri: str) -> Path | None:
-    """Return the directory that an address means, None where that is not on this machine."""
+    """Return the directory of an address, None if it is not on this machine."""
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     repository = _repository(uri)
@@ -20,12 +20,12 @@ def directory(uri: str) -> Path | None:
 
 
 def fetch(uri: str, folder: str) -> Path:
-    """Return a folder at an address: where it lies, or a copy on this machine."""
+    """Return a folder at an address: in place, or a copy on this machine."""
     return Path(_repository(uri).download_artifacts(folder))
 
 
 def check(uri: str) -> None:
-    """Raise InputError where no artifacts can be written: before the work, not after it."""
+    """Raise InputError if no artifacts can be written: before the work rather than after it."""
     from mlflow.exceptions import MlflowException
 
     root = None
@@ -37,13 +37,13 @@ def check(uri: str) -> None:
     except (MlflowException, ImportError, OSError) as error:
         raise InputError(
             f"the artifacts of this run belong in {root or uri}, which cannot be used "
-            f"({first_line(error)}); mend that, choose an experiment elsewhere with "
+            f"({first_line(error)}); fix that, choose an experiment elsewhere with "
             "MLFLOW_EXPERIMENT_NAME, or log nothing with --track False"
         ) from None
 
 
 def _repository(uri: str):
-    """Return what MLflow itself reads and writes the artifacts at an address with."""
+    """Return MLflow's own repository of the artifacts at an address."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(uri)

@@ -1,4 +1,4 @@
-"""How a run is opened and ended, and how a reference leads to one; `log` has what is logged."""
+"""Open and end runs, and resolve references to them; `log` has what is logged."""
 
 import re
 import shlex
@@ -23,15 +23,14 @@ _current: ContextVar[Run | None] = ContextVar("run", default=None)
 
 @contextmanager
 def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Run]:
-    """Open a run: nested if one is open, else the one that `mlflow run` has begun, or a new one.
+    """Open a run: nested if one is open, otherwise the one that `mlflow run` began, or a new one.
 
-    A nested run of a step begins with its work: none is made for a step that was finished before
-    and that `Run.log_step` can link. Ends the run as FINISHED, FAILED, or, on SIGTERM and Ctrl-C,
-    KILLED. What an earlier command in the same workdir left running, because it was killed or its
-    machine went down, is ended as KILLED; what it could not deliver to a server that was away is
-    delivered.
+    The nested run of a step begins with its work; a step that was finished before, and that
+    `Run.log_step` can link, gets none. The run ends as FINISHED or FAILED, on SIGTERM and Ctrl-C as
+    KILLED. Runs that an earlier command in the same workdir left running, because it was killed or
+    its machine went down, end as KILLED; its data for a server that was away is delivered.
 
-    Raises InputError if the store is a server and does not answer, or for a name that is not UTF-8.
+    Raises InputError if a tracking server does not answer, and for a name that is not UTF-8.
     """
     _check_names(config)
     if not config.track:
@@ -52,7 +51,7 @@ def run(config: ExecutionConfig, name: str, note: str, step: str) -> Iterator[Ru
 
 
 def _check_names(config: ExecutionConfig) -> None:
-    """Raise InputError for a name that only its file system takes: steps and MLflow write UTF-8."""
+    """Raise InputError for a name that is not UTF-8: steps and MLflow cannot write it."""
     workdir = str(Path(config.workdir).absolute())
     if not connection.is_text(workdir):
         raise InputError(
@@ -69,7 +68,7 @@ def _check_names(config: ExecutionConfig) -> None:
 
 @contextmanager
 def _command(config: ExecutionConfig) -> Iterator[Run]:
-    """Open the first run of a command, which holds a file that says that the command lives."""
+    """Open the first run of a command, and hold a file that shows that the command is running."""
     workdir = Path(config.workdir).absolute()
     server, starter = connection.connect(), signals.starter()
     with ExitStack() as stack:
@@ -127,13 +126,13 @@ def _set(variable: ContextVar, value: Any) -> Iterator[None]:
 
 
 def _describe(experiment: str) -> None:
-    """Say in the UI how to read an experiment, unless somebody has described it."""
+    """Describe how to read the experiment in the UI, unless it has a description."""
     if operations.NOTE not in operations.client().get_experiment(experiment).tags:
         operations.client().set_experiment_tag(experiment, operations.NOTE, pages.DESCRIPTION)
 
 
 def is_there(run_id: str) -> bool:
-    """Tell whether this store holds a run and it is not deleted; what cannot be asked has it."""
+    """Tell whether the store holds a run that is not deleted; True if it cannot be reached."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -156,7 +155,7 @@ def resolve(reference: str) -> Path:
     if not FOLDER.fullmatch(folder) or ".." in folder.split("/"):
         raise InputError(f"{reference!r} names no folder of a run; write runs:/<id>/training")
     try:
-        # Not by the reference itself: MLflow would copy even what is already on this machine.
+        # Not through the reference: MLflow would copy even files that are on this machine.
         return operations.fetch(run_id, folder)
     except Exception as error:  # the store's errors have no common class
         raise InputError(f"{reference} cannot be read from MLflow: {first_line(error)}") from None
@@ -168,7 +167,7 @@ def home(port: int = 5000) -> str:
 
 
 def where(port: int = 5000) -> str:
-    """Return how to look at the results: the command that starts the UI, and the pages to open.
+    """Return how to view the results: the command that starts the UI, and the pages to open.
 
     Raises InputError if the store cannot be used, or the experiment is deleted.
     """

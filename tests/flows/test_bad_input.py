@@ -360,7 +360,7 @@ def test_a_search_of_scores_that_are_not_there(refused, made):
     assert "holds no score 'el2n@1'" in refused("search", score="el2n@1", **here)
     assert "there is no directory" in refused("search", scores=made.scores / "more")
     assert "step 'train'" in refused("search", scores=made.training)
-    assert "is of task=nlu" in refused("search", metric="frame_accuracy", **here)
+    assert "is for task=nlu" in refused("search", metric="frame_accuracy", **here)
 
 
 @pytest.mark.parametrize(
@@ -422,8 +422,8 @@ def test_layers_that_the_model_does_not_have(refused, made):
         (lambda path: (path / "manifest.json").write_text("{"), "is not a manifest"),
         (lambda path: (path / "runs/0/observations.npy").unlink(), "observations.npy is missing"),
         (lambda path: shutil.rmtree(path / "runs"), "is missing"),
-        (lambda path: cut_off(next(path.glob("runs/0/*/model.safetensors"))), "was cut off"),
-        (lambda path: (path / "data/train.parquet").write_bytes(b""), "was cut off"),
+        (lambda path: cut_off(next(path.glob("runs/0/*/model.safetensors"))), "truncated"),
+        (lambda path: (path / "data/train.parquet").write_bytes(b""), "truncated"),
     ],
 )
 def test_a_training_that_is_incomplete(refused, made, changed, damage, expected):

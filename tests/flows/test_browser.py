@@ -125,6 +125,7 @@ LINES = """arms => [...document.querySelectorAll('.js-plotly-plot')].some(plot =
   plot.querySelectorAll('.scatterlayer .trace').length >= arms)"""
 
 
+@pytest.mark.slow
 def test_the_ui_lays_the_curves_of_all_arms_over_one_another(browser, server, study):  # noqa: F811
     address = f"{server}/#/experiments/{study.top.info.experiment_id}/runs"
     address += "?workflowType=machine_learning&compareRunsMode=CHART"
@@ -138,6 +139,7 @@ def test_the_ui_lays_the_curves_of_all_arms_over_one_another(browser, server, st
     assert page.get_by_text("curve/accuracy").count()
 
 
+@pytest.mark.slow
 def test_the_page_that_is_printed_shows_all_curves_at_once(browser, server, study):  # noqa: F811
     run = study.top.info
     curves = tracking.Run(run.run_id, run.experiment_id).curves()
@@ -148,6 +150,7 @@ def test_the_page_that_is_printed_shows_all_curves_at_once(browser, server, stud
     page.wait_for_function(LINES, arg=arms)
 
 
+@pytest.mark.slow
 def test_the_run_of_a_comparison_leads_to_its_curves_and_has_charts(browser, server, study):  # noqa: F811
     run = study.top.info
     address = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
@@ -162,6 +165,7 @@ def test_the_run_of_a_comparison_leads_to_its_curves_and_has_charts(browser, ser
     page.wait_for_function(f"({charts})(1).length >= 3")  # of those in view, each of one arm
 
 
+@pytest.mark.slow
 def test_the_ui_shows_the_report_and_its_texts_do_nothing(browser, server, study):  # noqa: F811
     run = study.top.info
     address = f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/report.html"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from influence.tracking import connection
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,6 +33,7 @@ sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
 """
 
 
+@pytest.mark.slow
 def test_eight_commands_at_once_make_one_whole_store(tmp_path):
     environment = {name: v for name, v in os.environ.items() if not name.startswith("MLFLOW_")}
     environment |= {"PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}

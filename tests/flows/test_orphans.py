@@ -112,6 +112,7 @@ def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path)
     client.set_terminated(other.info.run_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signals", "status"), [([signal.SIGINT] * 3, 130), ([signal.SIGTERM, signal.SIGINT], 143)]
 )

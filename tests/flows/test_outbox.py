@@ -106,8 +106,8 @@ def test_what_waits_is_sent_in_order_before_what_comes_later(server, clock, tmp_
     assert server.got[1:] == [*waited, (5, None, False)]
     assert not (tmp_path / "box").exists()
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"{ADDRESS} is away (no connection); what it misses waits in {box.folder}"
-    assert said[1] == f"{ADDRESS} is back and has got what waited for it"
+    assert said[0] == f"{ADDRESS} is away (no connection); its data waits in {box.folder}"
+    assert said[1] == f"{ADDRESS} is back and has received the waiting data"
 
 
 def test_trying_in_vain_takes_a_tenth_of_the_time_at_most(server, clock, tmp_path, monkeypatch):
@@ -133,7 +133,7 @@ def test_a_command_that_ends_while_the_server_is_away_says_so(server, tmp_path, 
     capsys.readouterr()
     box.close()
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith(f"{ADDRESS} is still away; what it misses waits in {box.folder} for")
+    assert said.startswith(f"{ADDRESS} is still away; its data waits in {box.folder} for")
 
 
 def left(server: Server, root: Path, name: str = "run", numbers=(0, 1, 2)) -> Outbox:
@@ -164,7 +164,7 @@ def test_what_waits_for_another_server_stays(server, tmp_path, capsys):
     left(server, tmp_path / "outbox")
     outbox.deliver(tmp_path / "outbox", "http://other:2", server.send, operations.away)
     assert not server.got and (tmp_path / "outbox/run/journal.jsonl").exists()
-    assert f"waits for {ADDRESS}, not for http://other:2" in capsys.readouterr().err
+    assert f"holds data for {ADDRESS}, not for http://other:2" in capsys.readouterr().err
 
 
 def test_a_line_that_was_cut_off_is_not_read(server, tmp_path):
@@ -525,6 +525,7 @@ def served(study, addressed, tracking_store, tmp_path, monkeypatch):
 
 
 @pytest.mark.server
+@pytest.mark.slow
 def test_a_server_killed_and_started_twice_has_everything_once(
     served, study, monkeypatch, tmp_path, capfd
 ):

@@ -154,7 +154,7 @@ def test_what_a_package_misses_later_is_told(here):
         fake.load()
     assert packages.unusable(caught.value) == (
         "fake 9.9 lacks a package that it needs here (ImportError: Load needs the fast "
-        "library); install that"
+        "library); install it"
     )
 
 

@@ -50,7 +50,7 @@ def list_file(directory: Path, name: str, size: int | None) -> None:
     ("damage", "said"),
     [
         (lambda d: (d / "a.txt").unlink(), "a.txt is missing"),
-        (lambda d: (d / "a.txt").write_text("ab"), "a.txt is missing or was cut off"),
+        (lambda d: (d / "a.txt").write_text("ab"), "a.txt is missing or truncated"),
         (lambda d: (d / "manifest.json").unlink(), "holds no finished train step"),
         (lambda d: (d / "manifest.json").write_text("{"), "is not a manifest"),
         (lambda d: (d / "manifest.json").write_text("[]"), "is not a manifest"),
@@ -79,9 +79,9 @@ def test_what_another_version_did_not_write_is_said_where_it_is_read(tmp_path):
     manifest = pickle.loads(pickle.dumps(store.read_manifest(tmp_path, "train")))  # as to a worker
     assert manifest["runs"][0]["seed"] == 3 and manifest.get("folds") is None
     for part, name in ((manifest, "folds"), (manifest["runs"][0], "weights")):
-        with pytest.raises(InputError, match=f"nothing of '{name}'.* another version.*run that"):
+        with pytest.raises(InputError, match=f"has no '{name}'.* another version.*run that"):
             part[name]
-    with pytest.raises(InputError, match="manifest.json says nothing of 'checkpoints'"):
+    with pytest.raises(InputError, match="manifest.json has no 'checkpoints'"):
         _ = Training(tmp_path).runs
 
 
@@ -102,10 +102,12 @@ def test_a_file_that_is_a_link_out_of_its_directory_is_said_to_be_one(tmp_path):
     store.finish(inside, "train", {})
     (inside / "a.txt").rename(elsewhere)
     (inside / "a.txt").symlink_to(elsewhere)
-    with pytest.raises(InputError, match=f"a.txt is a link out of it, to {elsewhere}; put the fi"):
+    with pytest.raises(
+        InputError, match=f"a.txt is a link to {elsewhere}, outside of it; put the fi"
+    ):
         store.read_manifest(inside, "train")
     elsewhere.write_text("ab")
-    with pytest.raises(InputError, match="a.txt is missing or was cut off"):
+    with pytest.raises(InputError, match="a.txt is missing or truncated"):
         store.read_manifest(inside, "train")
     (inside / "a.txt").unlink()
     (inside / "b.txt").write_text("abc")

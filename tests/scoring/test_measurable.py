@@ -92,7 +92,7 @@ def test_a_training_whose_padding_changes_its_gradients_is_refused_with_the_reas
 
 
 def test_a_model_whose_padding_changes_its_gradients_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(InputError, match="score 'tracin'.* depend on the texts beside it"):
+    with pytest.raises(InputError, match="score 'tracin'.* depend on the other texts in its batch"):
         trained(tmp_path, "fnet", "tracin")
 
 

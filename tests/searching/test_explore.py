@@ -257,6 +257,7 @@ def test_the_trials_of_a_worker_run_at_once(tmp_path):
     assert 1 < widest <= 3
 
 
+@pytest.mark.slow
 def test_four_workers_two_of_them_killed_lose_no_trial_and_count_none_twice(tmp_path):
     with ExitStack() as stack:
         workers = [stack.enter_context(start_worker(tmp_path, 30)) for _ in range(4)]

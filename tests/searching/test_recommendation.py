@@ -80,9 +80,7 @@ def test_random_is_not_compared_with_itself():
 def test_where_nothing_holds_everything_is_kept():
     ended = [trial(0, "vog:easy", 50, -0.5, -0.5)]
     found = recommendation(CONFIG, FIT, 100, ended, points(**{FULL: (0, 100, ALIKE)}))
-    assert found.verdict.startswith(
-        "Keep everything: nothing that was tried stayed within 1 point of"
-    )
+    assert found.verdict.startswith("Keep everything: no candidate stayed within 1 point of")
     assert (found.trial, found.percent_pruned, found.kept) == (None, 0, 100)
     assert found.cost["break_even"] == math.inf
     assert "random" not in found.test
