@@ -85,6 +85,7 @@ def main() -> None:
     """Measure the parts that are asked for, and write after each."""
     asked = _parsed()
     device = device_named(asked.device)
+    torch.backends.cuda.enable_cudnn_sdp(False)  # as in every command, see runtime.engine
     dataset = load.load(DataConfig(dataset=asked.dataset, max_train=asked.train, max_test=2000))
     precision = "bf16" if has_bf16(device) else "fp32"
     rates = {"learning_rate": 1e-4, "head_learning_rate": 1e-3}

@@ -221,5 +221,7 @@ def _prepare(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    # cuDNN's attention makes a plan for every shape of a batch, which takes longer than the batch.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     keep_freed_memory()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

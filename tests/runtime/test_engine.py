@@ -150,3 +150,60 @@ def _last_a_moment(begun, ended):
     begun.touch()
     time.sleep(0.5)
     ended.touch()
+
+
+def test_threads_do_the_jobs_of_a_gpu_and_those_begun_before_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: workers.Threads(count))
+    done: list[int] = []
+
+    def job(number: int) -> int:
+        time.sleep(0.02 * (number % 3))
+        done.append(number)
+        return number**2
+
+    with cluster.engine(ExecutionConfig(workers=3, threads=1, device="cpu")) as engine:
+        jobs = [(number,) for number in range(7)]
+        engine.begin(job, jobs)
+        while len(done) < 7:  # though nobody has asked for one
+            time.sleep(0.01)
+        assert list(engine.run(job, jobs, "jobs")) == [(n, n**2) for n in range(7)]
+        assert list(engine.run(job, [(7,)], "one")) == [(0, 49)]
+    assert sorted(done) == list(range(8))  # none twice
+
+
+def test_processes_get_no_job_before_it_is_asked_for(tmp_path):
+    with cluster.engine(ExecutionConfig(workers=2, threads=1, device="cpu")) as engine:
+        engine.begin(_lose_the_third_once, [(tmp_path, 1)])
+        assert not engine.begun
+
+
+def test_threads_that_train_end_at_once_when_interrupted(monkeypatch):
+    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: workers.Threads(count))
+    ended = []
+
+    def job() -> None:
+        workers.stopping.wait(60)
+        ended.append(workers.stopping.is_set())
+
+    config = ExecutionConfig(workers=2, threads=1, device="cpu")
+    with pytest.raises(KeyboardInterrupt), cluster.engine(config) as engine:
+        running = [engine.submit(job) for _ in range(5)]
+        raise KeyboardInterrupt
+    assert ended == [True] * len(ended) and any(one.cancelled() for one in running)
+    with cluster.engine(config):  # another command of this process
+        assert not workers.stopping.is_set()
+
+
+def test_threads_share_what_is_held_for_a_few_kinds_of_jobs():
+    made = []
+
+    def load(name: str) -> str:
+        made.append(name)
+        return name.upper()
+
+    pool = workers.Threads(2)
+    names = ["a", "b", "a", "b", "c", "a"]
+    assert [pool.submit(cluster.hold, load, name).result() for name in names] == list("ABABCA")
+    assert made == ["a", "b", "c"]
+    cluster.let_go()
+    pool.close(now=False)

@@ -41,12 +41,13 @@ class Captured:
         self.loss, self.replays = course.loss, dict[int, Replay]()
         self.planned: tuple[Part | None, Any] = (None, None)  # the batches of one part
         with graphs.entered():
-            self.model = course.build(config.seed).to(device)
+            self.model = course.build(config.seed)
             half = config.precision == "bf16"
             kind = torch.bfloat16 if half else torch.float32
             self.linears = Linears(self.model) if half else None
             with self.linears or nullcontext():
-                self.mask = mask_of(self.model, course.examples.tokens, rows, kind)
+                self.mask = mask_of(self.model, course.examples.tokens, kind)
+            self.model = self.model.to(device)
             self.weights = list(self.model.parameters())
             self.buffers = list(self.model.buffers())
             ids, pad = course.examples.tokens.ids, course.examples.tokens.pad

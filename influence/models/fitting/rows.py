@@ -59,7 +59,8 @@ class Rows:
 def width_of(length: int, longest: int) -> int:
     """Return the width of the batches whose longest example has `length` tokens.
 
-    Each width is a graph of its own: there are few, and none pads by more than an eighth or 7.
+    Each width is a graph of its own: there are few, and each pads by less than 8 tokens or a
+    quarter.
     """
     step = 8
     while length > FINE * step // 8:

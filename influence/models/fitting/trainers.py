@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from influence.errors import first_line
+from influence.errors import Terminated, first_line
 from influence.models import fit
 from influence.models.fit import Progress
 from influence.models.fitting import graphs
@@ -27,6 +27,7 @@ from influence.models.tokens import sent
 from influence.runtime.devices import free_memory
 from influence.runtime.engine import keep
 from influence.runtime.step import say
+from influence.runtime.workers import stopping
 
 Kind = Callable[[torch.device], graphs.Graphs]
 
@@ -63,6 +64,8 @@ def _plain(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pro
     labels = examples.labels[rows]
 
     def objective(outputs: Any, batch: np.ndarray) -> Tensor:
+        if stopping.is_set():
+            raise Terminated
         device = course.device
         tags = None if examples.tags is None else examples.tags_of(rows[batch])
         wanted = None if tags is None else sent(torch.from_numpy(tags), device)
