@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from influence.errors import Terminated
 from influence.runtime.devices import device_named
 from influence.runtime.memory import give_free_memory_back, keep_freed_memory
-from influence.runtime.workers import Processes, Ray, Threads, Workers
+from influence.runtime.workers import Gpus, Processes, Ray, Threads, Workers
 
 # Jobs at once unless `workers` says otherwise, 0: one per core. On a GPU they are threads, each
 # with a model that stays there.
@@ -58,12 +58,12 @@ class Engine:
         yield from _in_order(shown)
 
     def begin(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> None:
-        """Let threads do these jobs before `run` asks for them, in this order.
+        """Let workers do these jobs before `run` asks for them, in this order.
 
         So none waits for the last jobs of a curve before it begins the next one. Processes get few
         jobs at a time: one that is lost takes all that were sent with it.
         """
-        if not isinstance(self.pool, Threads):
+        if self.pool is None or not self.pool.ahead:
             return
         for job in jobs:
             if (function, job) not in self.begun:
@@ -175,7 +175,12 @@ def engine(config: Execution) -> Iterator[Engine]:
 
 
 def _pool(device: str, workers: int, threads: int) -> Workers:
-    return Threads(workers) if device.startswith("cuda") else Processes(workers, _prepare, threads)
+    if not device.startswith("cuda"):
+        return Processes(workers, _prepare, threads)
+    import torch
+
+    gpus = torch.cuda.device_count() if device == "cuda" else 1
+    return Gpus(gpus, workers, _prepare, threads) if gpus > 1 else Threads(workers)
 
 
 def hold(load: Callable[..., Any], *arguments: Any) -> Any:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -207,3 +208,61 @@ def test_threads_share_what_is_held_for_a_few_kinds_of_jobs():
     assert made == ["a", "b", "c"]
     cluster.let_go()
     pool.close(now=False)
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Pretend two GPUs, each with a process of three threads."""
+
+    def pool(device: str, count: int, threads: int) -> workers.Gpus:
+        return workers.Gpus(2, count, cluster._prepare, threads)
+
+    monkeypatch.setattr(cluster, "_pool", pool)
+    return ExecutionConfig(workers=3, threads=1, device="cpu")
+
+
+def test_each_gpu_has_a_process_with_threads(gpus, tmp_path):
+    with cluster.engine(gpus) as engine:
+        assert engine.workers == 6
+        jobs = [(tmp_path, number) for number in range(12)]
+        engine.begin(_where, jobs[6:])
+        found = list(engine.run(_where, jobs, "jobs"))
+    assert [position for position, _ in found] == list(range(12))
+    assert {gpu for _, (gpu, *_) in found} == {"0", "1"}
+    assert len({process for _, (_, process, _) in found}) == 2
+    assert len({(process, thread) for _, (_, process, thread) in found}) == 6
+
+
+def test_the_jobs_of_a_lost_gpu_process_are_repeated(gpus, tmp_path, capfd):
+    with cluster.engine(gpus) as engine:
+        jobs = [(tmp_path, number) for number in range(8)]
+        found = dict(engine.run(_lose_the_third_once, jobs, "jobs"))
+    assert found == {number: number**2 for number in range(8)}
+    assert "a GPU's process was lost" in capfd.readouterr().err
+
+
+def test_an_error_on_a_gpu_is_that_of_the_job(gpus, tmp_path):
+    with pytest.raises(InputError, match="no such thing"), cluster.engine(gpus) as engine:
+        list(engine.run(_refuse, [(1,), (2,)], "jobs"))
+
+
+def test_gpu_processes_end_when_interrupted(gpus, tmp_path):
+    begun = tmp_path / "begun"
+    with pytest.raises(KeyboardInterrupt), cluster.engine(gpus) as engine:
+        engine.submit(_last_an_hour, begun)
+        while not begun.exists():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+    assert not multiprocessing.active_children()
+
+
+def _where(meeting, number: int) -> tuple[str, int, int]:
+    """Wait until six jobs are under way, and say where this one is."""
+    (meeting / str(number)).touch()
+    while len(list(meeting.iterdir())) < 6:
+        time.sleep(0.01)
+    return os.environ["CUDA_VISIBLE_DEVICES"], os.getpid(), threading.get_ident()
+
+
+def _refuse(number: int) -> None:
+    raise InputError("no such thing")
