@@ -32,6 +32,7 @@ from influence.runtime.workers import stopping
 Kind = Callable[[torch.device], graphs.Graphs]
 
 STARTS = 16  # starting weights that are kept: those of as many seeds
+EVERY = 60  # seconds between two reports of the speed
 SPARE = 0.1  # share of the memory that is left to scoring, predicting and others
 
 
@@ -55,6 +56,7 @@ def trained(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pr
         start = trainers.start(course, part.seed)
         with captured.graphs.entered(), closing(captured.run(course, part, start)) as stops:
             yield captured.model, stops
+        trainers.count((max(part.stops) - _first(part)) * course.config.batch_size)
 
 
 @contextmanager
@@ -89,6 +91,8 @@ class Trainers:
     alone: threading.RLock = field(default_factory=threading.RLock)  # held by one thread at a time
     changed: threading.Condition = field(default_factory=threading.Condition)
     busy: int = 0
+    examples: int = 0  # trained on since
+    since: float = field(default_factory=time.perf_counter)
 
     @contextmanager
     def borrowed(self, course: Course, part: Part, kind: Kind) -> Iterator[Captured | None]:
@@ -110,6 +114,17 @@ class Trainers:
                 if sound:
                     self.idle.setdefault(course.name, []).append(captured)
                 self.changed.notify_all()
+
+    def count(self, examples: int) -> None:
+        """Count examples that were trained on, and say now and then how many a second."""
+        with self.changed:
+            self.examples += examples
+            seconds = time.perf_counter() - self.since
+            if seconds < EVERY:
+                return
+            speed, self.examples, self.since = self.examples / seconds, 0, time.perf_counter()
+            at_once = self.busy
+        say(f"train: {speed:,.0f} examples per second, trainings at once: {at_once}")
 
     def start(self, course: Course, seed: int) -> list[Tensor]:
         """Return the weights that the trainings of a seed start from, on the device."""
@@ -199,6 +214,10 @@ class Trainers:
                 "training at once)"
             )
         return made
+
+
+def _first(part: Part) -> int:
+    return part.begun.step if part.begun else 0
 
 
 def _fits(needed: int, device: str) -> bool:

@@ -1,5 +1,6 @@
 """Recorded steps train as the loop does; on a machine with a GPU, real graphs too."""
 
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -260,6 +261,14 @@ def test_a_model_of_another_course_makes_room(data, device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     train(second, part(second, ROWS, 0))
     assert list(store.idle) == [second.name]
+
+
+def test_the_log_says_how_fast_it_trains(data, device, monkeypatch, capsys):
+    monkeypatch.setattr(trainers, "EVERY", 0)
+    one = course(data, device)
+    train(one, part(one, ROWS, 0))
+    said = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"train: [\d,]+ examples per second, trainings at once: 1", said[-1])
 
 
 def test_a_joint_model_is_trained_as_by_the_loop(data, device, monkeypatch):
