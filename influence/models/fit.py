@@ -118,10 +118,10 @@ def loop(
     `objective` gives the loss of the model's outputs for a batch of rows. `steps` is the length of
     the whole training, to which the learning rate is scheduled; 0 means `config.epochs` epochs. The
     loop ends with the last stop. Order, dropout and result depend on `seed` and the number of
-    threads alone. The model is in training mode while the loop runs; whoever evaluates it at a stop
-    leaves it so. With `begun`, the state at an earlier stop, the loop resumes there as if it had
-    never ended; `model` is then one as it was at the start. Raises InputError, at the next stop, if
-    it diverges.
+    threads alone. The model is in training mode while the loop runs, and is to be left so where it
+    is evaluated at a stop. With `begun`, the state at an earlier stop, the loop resumes there as if
+    it had never ended; `model` is then one as it was at the start. Raises InputError, at the next
+    stop, if it diverges.
 
     Many parameters: what is trained, on what and how (four), and which part of the course is run
     (seed, stops, steps, begun); callers share none of the two groups as one thing.

@@ -69,13 +69,12 @@ class Captured:
 
         `model` is whole at every stop and afterwards. Raises InputError if the training diverges.
         """
-        first, end = part.begun.step if part.begun else 0, max(part.stops)
         rows, widths = self._batches(course, part)
         with torch.no_grad():
             self._load(course, part, start, rows)
         with self._cut_down():
             self.model.train()
-            yield from self._launch(part, widths, first, end)
+            yield from self._launch(part, widths)
         self.model.eval()
 
     def lacks(self, course: Course, part: Part) -> bool:
@@ -102,15 +101,14 @@ class Captured:
         if part.begun:
             fit.restore_model(self.model, part.begun.tensors)
             self._restore_state(part.begun.tensors)
-        first = part.begun.step if part.begun else 0
-        factors = [
-            fit.factor(step, part.steps, self.config)
-            for step in range(first + 1, first + len(rows) + 1)
+        taken = slice(part.first, part.first + len(rows))  # the steps of this part, from 0
+        shares = [
+            fit.factor(n + 1, part.steps, self.config) for n in range(taken.start, taken.stop)
         ]
         self.total.zero_()
-        self.step.fill_(first)
-        self.schedule[first : first + len(rows)].copy_(sent(torch.from_numpy(rows), device))
-        self.factors[first : first + len(rows)].copy_(sent(torch.tensor(factors), device))
+        self.step.fill_(part.first)
+        self.schedule[taken].copy_(sent(torch.from_numpy(rows), device))
+        self.factors[taken].copy_(sent(torch.tensor(shares), device))
         self.labels.copy_(self.rows.with_ignored(examples.labels))
         if self.tags is not None and examples.tags is not None:
             self.tags.copy_(self.rows.with_ignored(examples.tags))
@@ -134,12 +132,10 @@ class Captured:
         finally:
             self.cut.undo()
 
-    def _launch(
-        self, part: Part, widths: Sequence[int], first: int, end: int
-    ) -> Iterator[Progress]:
-        per_epoch, before = steps_per_epoch(len(part.rows), self.config.batch_size), first
+    def _launch(self, part: Part, widths: Sequence[int]) -> Iterator[Progress]:
+        per_epoch, before = steps_per_epoch(len(part.rows), self.config.batch_size), part.first
         whole = self.cut.whole if self.cut else nullcontext
-        for step, width in zip(range(first + 1, end + 1), widths, strict=True):
+        for step, width in enumerate(widths, part.first + 1):
             if stopping.is_set():
                 raise Terminated
             self.graphs.draw(part.seed, step)
@@ -179,10 +175,10 @@ class Captured:
         """Return the rows of every step (steps, batch), and its width."""
         if self.planned[0] is part:
             return self.planned[1]
-        first, size = part.begun.step if part.begun else 0, self.config.batch_size
-        lengths, count = read(course.examples.tokens.lengths, part.rows), max(part.stops) - first
+        size, count = self.config.batch_size, max(part.stops) - part.first
+        lengths = read(course.examples.tokens.lengths, part.rows)
         rows, widths = np.full((count, size), self.rows.count), []
-        order = fit.endless(lengths, size, part.seed, first)
+        order = fit.endless(lengths, size, part.seed, part.first)
         for number, some in enumerate(islice(order, count)):
             rows[number, : len(some)] = part.rows[some]
             widths.append(width_of(int(lengths[some].max()), self.longest))

@@ -75,6 +75,11 @@ class Part:
     steps: int
     begun: State | None = None
 
+    @property
+    def first(self) -> int:
+        """Steps that were taken before."""
+        return self.begun.step if self.begun else 0
+
 
 def of_classifier(
     config: FitConfig,

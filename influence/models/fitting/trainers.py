@@ -56,7 +56,7 @@ def trained(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pr
         start = trainers.start(course, part.seed)
         with captured.graphs.entered(), closing(captured.run(course, part, start)) as stops:
             yield captured.model, stops
-        trainers.count((max(part.stops) - _first(part)) * course.config.batch_size)
+        trainers.count((max(part.stops) - part.first) * course.config.batch_size)
 
 
 @contextmanager
@@ -214,10 +214,6 @@ class Trainers:
                 "training at once)"
             )
         return made
-
-
-def _first(part: Part) -> int:
-    return part.begun.step if part.begun else 0
 
 
 def _fits(needed: int, device: str) -> bool:
