@@ -118,16 +118,7 @@ def compare(
         request = checked(narrow(config, TrainStep), dataset, at, wanted)
         del dataset
         trained, scores = _train_and_score(request, config, at, wanted)
-        samples = {str(arm): _sample(config, at, scores, str(arm)) for arm in arms}
-        asked = {
-            arm: narrow(config, EvaluateStep, sample=str(kept.directory))
-            for arm, kept in samples.items()
-        }
-        if config.equal_steps:
-            samples[AT_EQUAL_STEPS] = samples["random"]
-            asked[AT_EQUAL_STEPS] = replace(asked["random"], budget="steps")
-        for arm, kept in samples.items():
-            evaluation.begin(asked[arm], kept, at)
+        samples, asked = _sample_all(config, at, scores, arms)
         curves = {arm: evaluate(asked[arm], at, arm) for arm in samples}
         done = {arm: (samples[arm], curve) for arm, curve in curves.items()}
         outcome = artifacts.comparison(opened, scores, done, again("main", config))
@@ -196,7 +187,7 @@ def _opened(
     config: ExecutionConfig, name: str, note: str, step: str, engine: Engine | None = None
 ) -> Iterator[tuple[Run, Engine]]:
     """Open a run, and an engine unless there is one that this step shares."""
-    with run.run(config, name, note, step) as opened:
+    with store.reading_once(), run.run(config, name, note, step) as opened:
         if engine:
             yield opened, engine
             return
@@ -225,6 +216,32 @@ def _train_and_score(
         trained = _train(request, engine, child)
     parameters = narrow(config, ScoreStep, training=str(trained.directory), score=wanted)
     return trained, score(parameters, engine, "score")
+
+
+def _sample_all(
+    config: MainStep, engine: Engine, scores: Scores, arms: Sequence[Arm]
+) -> tuple[dict[str, Sample], dict[str, EvaluateStep]]:
+    """Sample by every arm; return each sample and how to evaluate it.
+
+    On a GPU the retrainings of an arm begin while the next arms are sampled.
+    """
+    samples: dict[str, Sample] = {}
+    asked: dict[str, EvaluateStep] = {}
+
+    def begin(arm: str) -> None:
+        evaluation.begin(asked[arm], samples[arm], engine)
+
+    for arm in map(str, arms):
+        samples[arm] = _sample(config, engine, scores, arm)
+        asked[arm] = narrow(config, EvaluateStep, sample=str(samples[arm].directory))
+        if not config.rescore:  # the next arm then takes trainings and passes of its own
+            begin(arm)
+    if config.equal_steps:
+        samples[AT_EQUAL_STEPS] = samples["random"]
+        asked[AT_EQUAL_STEPS] = replace(asked["random"], budget="steps")
+    for arm in samples:  # what has begun does not begin again
+        begin(arm)
+    return samples, asked
 
 
 def _sample(config: MainStep, engine: Engine, scores: Scores, arm: str) -> Sample:

@@ -6,7 +6,9 @@ import pydoc
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import pytest
 import torch
 
 import influence
+from influence import pipeline
 from influence.config import parameters, render
 from influence.config.commands import COMMANDS, LISTS, QUERIES
 from influence.errors import InputError
@@ -289,6 +292,32 @@ def test_a_comparison_has_its_verdict_its_table_and_its_picture(comparison):
         "data:image/png" in shown and "<table" in shown and comparison.verdict in repr(comparison)
     )
     assert comparison.figure().axes
+
+
+@pytest.mark.parametrize("rescore", [False, True])
+def test_the_retrainings_of_an_arm_begin_before_the_next_arm_is_sampled(
+    comparison, monkeypatch, rescore
+):
+    order = []
+    config = SimpleNamespace(equal_steps=True, rescore=rescore)
+    samples = comparison.samples
+    asked = parameters.EvaluateStep(sample="", track=False)
+    monkeypatch.setattr(
+        pipeline, "narrow", lambda config, kind, sample: replace(asked, sample=sample)
+    )
+    monkeypatch.setattr(
+        pipeline, "_sample", lambda *given: order.append("sample") or samples[given[-1]]
+    )
+    monkeypatch.setattr(
+        pipeline.evaluation,
+        "begin",
+        lambda asked, kept, engine: order.append((asked.budget, kept.arm)),
+    )
+    _, asked_by_arm = pipeline._sample_all(config, None, comparison.scores, list(samples))
+    once, twice = ("epochs", "random"), ("epochs", "el2n:easy")
+    again = [once, twice, ("steps", "random")]
+    assert list(asked_by_arm) == ["random", "el2n:easy", pipeline.AT_EQUAL_STEPS]
+    assert order == (["sample"] * 2 if rescore else ["sample", once, "sample", twice]) + again
 
 
 def test_a_comparison_of_one_epoch_leaves_out_the_default_scores_that_it_cannot_give(here, capfd):

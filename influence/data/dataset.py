@@ -11,6 +11,7 @@ import pandas as pd
 
 SPLITS = ("train", "validation", "test")
 HASHED = ("id", "label", "intent", "slots")  # an id is the hash of the texts and the label
+SINGLE = {str, int, float, bool, type(None)}  # what JSON writes without separators of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +64,24 @@ class Digest:
         """Take in the next rows of a split."""
         for name in (name for name in HASHED if name in rows):
             column = self.columns.setdefault((split, name), hashlib.blake2b(digest_size=16))
-            values = rows[name].tolist()
-            lines = (f"{json.dumps(value, default=_plain)}\n" for value in values)
-            column.update("".join(lines).encode())
+            column.update(_lines(rows[name].tolist()).encode())
+
+    def share(self, split: str, other: "Digest") -> None:
+        """Take in the rows of a split that `other` has taken in: they need not be read again."""
+        self.columns |= {key: own.copy() for key, own in other.columns.items() if key[0] == split}
 
     def of(self, label_names: Sequence[str]) -> str:
         """Return the digest of all that was added: 32 hexadecimal digits."""
         columns = [[*key, column.hexdigest()] for key, column in sorted(self.columns.items())]
         text = json.dumps([columns, list(label_names)])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _lines(values: list) -> str:
+    """Return a line of JSON for each value."""
+    if not set(map(type, values)) <= SINGLE:  # lists would get this separator too
+        return "".join(f"{json.dumps(value, default=_plain)}\n" for value in values)
+    return json.dumps(values, separators=("\n", ": "))[1:-1] + "\n" if values else ""
 
 
 def _plain(value: Any) -> Any:

@@ -174,10 +174,13 @@ def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray], part: int = PART
                 digested = own.select(columns).to_pandas(ignore_metadata=True)
                 hashed[directory].add("train", digested)
                 written[directory](own)
+    others = Digest()
+    for split in SPLITS[1:]:
+        others.add(split, whole.read(split, whole.hashed(split)))
     for directory in kept:
         for split in SPLITS[1:]:
             link(whole.directory / f"{split}.parquet", directory / f"{split}.parquet")
-            hashed[directory].add(split, whole.read(split, whole.hashed(split)))
+            hashed[directory].share(split, others)
         facts = {name: getattr(whole, name) for name in FACTS}
         facts["digest"] = hashed[directory].of(whole.label_names)  # of a subset: its own
         write_json(directory / "dataset.json", {**facts, "files": _files(directory)})

@@ -7,6 +7,7 @@ is a choice of places in it, and what no batch asks for is never read.
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -166,4 +167,4 @@ def _padded(values: np.ndarray, real: np.ndarray, pad: int) -> Tensor:
 
 
 def _flat(lists: list[list[int]], dtype) -> np.ndarray:
-    return np.fromiter((value for values in lists for value in values), dtype=dtype)
+    return np.fromiter(chain.from_iterable(lists), dtype=dtype)

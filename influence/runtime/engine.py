@@ -159,6 +159,9 @@ def engine(config: Execution) -> Iterator[Engine]:
         threads = config.threads or max(1, cores // workers)
         _prepare(config.threads or cores if workers > 1 else threads)
         pool = _pool(device, workers, threads) if workers > 1 else None
+        if isinstance(pool, Threads) and not config.threads:
+            # The jobs wait for the same tokens, which one of them makes.
+            os.environ["TOKENIZERS_PARALLELISM"] = "true"
     try:
         opened = Engine(device, pool)
         # Of a cluster only its workers know which devices they have.
@@ -171,6 +174,7 @@ def engine(config: Execution) -> Iterator[Engine]:
     finally:
         if pool is not None:
             pool.close(now=False)
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else a fork of this process may hang
         let_go()
 
 

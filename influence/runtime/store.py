@@ -10,7 +10,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -25,6 +27,8 @@ NOT_JSON = (ValueError, RecursionError)  # raised by json.loads; the latter for 
 UNFINISHED = "unfinished"  # folder of a step directory until the step is finished
 PART = ".part-*"  # being written
 LOCK = ".lock"  # held by the process that writes the directory
+READERS = 8  # files whose digests are made at once
+SETTLED = 10**8  # nanoseconds after which another write gives a file another time
 
 
 def fingerprint(
@@ -77,8 +81,10 @@ def read_manifest(directory: Path, step: str) -> dict[str, Any]:
 
 def verify(directory: Path, manifest: Mapping[str, Any]) -> None:
     """Raise InputError for a file that is not, byte by byte, what the finished step wrote."""
-    for name, (_, digest) in manifest["files"].items():
-        if file_digest(directory / name) != digest:
+    files = manifest["files"]
+    digests = _file_digests(directory / name for name in files)
+    for (name, (_, written)), digest in zip(files.items(), digests, strict=True):
+        if digest != written:
             raise InputError(
                 f"{directory / name} is not the file that step {manifest['step']!r} wrote; "
                 "restore it or run that step again"
@@ -105,10 +111,15 @@ def finish(directory: Path, step: str, content: Mapping[str, Any]) -> None:
     """Write the manifest (`content`, size and sha256 of every file) and remove `unfinished/`."""
     paths = (path for path in sorted(directory.rglob("*")) if path.is_file())
     names = {str(path.relative_to(directory)): path for path in paths}
-    files = {
-        name: [path.stat().st_size, file_digest(path)]
+    listed = {
+        name: path
         for name, path in names.items()
         if path.name not in (MANIFEST, LOCK) and Path(name).parts[0] != UNFINISHED
+    }
+    digests = _file_digests(listed.values())
+    files = {
+        name: [path.stat().st_size, digest]
+        for (name, path), digest in zip(listed.items(), digests, strict=True)
     }
     write_json(directory / MANIFEST, {"step": step, **content, "files": files})
     discard_unfinished(directory)
@@ -141,9 +152,35 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal; see `reading_once`."""
     with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        at = os.fstat(handle.fileno())
+        content = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns)  # equal for all its links
+        known = _known
+        if known is not None and content in known:
+            return known[content]
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    if known is not None and time.time_ns() - at.st_mtime_ns > SETTLED:
+        known[content] = digest
+    return digest
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """Read no file twice for its digest unless it has another size or was written since.
+
+    For the time of one command, which verifies the same large files at every step. Outside, and so
+    between two commands, every file is read whenever its digest is asked for.
+    """
+    global _known
+    if _known is not None:  # a command that another one calls
+        yield
+        return
+    _known = {}
+    try:
+        yield
+    finally:
+        _known = None
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -158,6 +195,14 @@ def copy_tree(source: Path, target: Path) -> None:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns(LOCK, PART, UNFINISHED),
     )
+
+
+def _file_digests(paths: Iterable[Path]) -> list[str]:
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(file_digest, paths))
+
+
+_known: dict[tuple[int, int, int, int], str] | None = None  # digests, in `reading_once`
 
 
 class _Facts(dict):

@@ -1,5 +1,6 @@
 """Whatever the size of its parts, a dataset on disk is what it would be in one piece."""
 
+import hashlib
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -135,6 +136,20 @@ def test_the_digest_does_not_depend_on_parts(size, part):
         assert whole.digest == digest_of(whole.dataset().splits, pieces.NAMES)
         read = whole.dataset()
         assert storage.digest_of_rest(read, part) == storage.digest_of_rest(read)
+
+
+SINGLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+
+
+@few
+@given(st.lists(SINGLE) | st.lists(SINGLE | st.lists(SINGLE) | st.just(pd.Timestamp(0))))
+def test_the_digest_is_made_of_one_line_of_json_for_each_value(values):
+    rows = pd.DataFrame({"id": pd.Series(values, dtype=object)})
+    made = Digest()
+    made.add("train", rows)
+    lines = [json.dumps(value, default=str) + "\n" for value in values]
+    expected = hashlib.blake2b("".join(lines).encode(), digest_size=16)
+    assert made.columns["train", "id"].hexdigest() == expected.hexdigest()
 
 
 def test_the_digest_of_the_rest_tells_other_columns_apart_and_not_those_of_the_digest():

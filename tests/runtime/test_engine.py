@@ -62,6 +62,20 @@ def test_results_come_in_the_order_of_jobs_whoever_is_the_quickest(tmp_path):
     assert found == [(number, number**2) for number in range(4)]
 
 
+@pytest.mark.parametrize(("given", "parallel"), [(0, "true"), (1, "false")])
+def test_where_jobs_are_threads_the_one_that_makes_the_tokens_has_all_cores(
+    monkeypatch, given, parallel
+):
+    def chosen() -> str:
+        return os.environ["TOKENIZERS_PARALLELISM"]
+
+    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: workers.Threads(count))
+    config = ExecutionConfig(workers=2, threads=given, device="cpu")
+    with cluster.engine(config) as engine:
+        assert engine.submit(chosen).result() == parallel
+    assert chosen() == "false"
+
+
 def test_a_job_that_costs_every_worker_its_life_is_given_up(tmp_path):
     config = ExecutionConfig(workers=2, threads=1, device="cpu")
     with cluster.engine(config) as engine, pytest.raises(BrokenProcessPool):

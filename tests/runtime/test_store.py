@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import pickle
@@ -39,6 +40,62 @@ def test_a_finished_directory_lists_its_files_with_size_and_checksum(tmp_path):
         3,
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     ]
+
+
+@pytest.fixture
+def old(tmp_path):
+    """Return a file that was written long ago."""
+    path = tmp_path / "old"
+    path.write_text("abc")
+    os.utime(path, (1e9, 1e9))
+    return path
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Return the names of the files that are read for their digests, as they are."""
+    files, digest = [], hashlib.file_digest
+
+    def counted(handle, name):
+        files.append(Path(handle.name).name)
+        return digest(handle, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    return files
+
+
+def test_one_command_reads_a_file_and_its_links_once(old, read):
+    with store.reading_once():
+        digest = store.file_digest(old)
+        store.link(old, old.with_name("link"))
+        with store.reading_once():
+            assert store.file_digest(old.with_name("link")) == store.file_digest(old) == digest
+        assert store.file_digest(old) == digest
+    assert read == ["old"]
+
+
+def test_two_commands_read_a_file_twice_even_if_its_time_was_set_back(old, read):
+    digests = []
+    for text in ("abc", "abd", "abd"):
+        with store.reading_once():
+            old.write_text(text)
+            os.utime(old, (1e9, 1e9))
+            digests.append(store.file_digest(old))
+    assert digests[0] != digests[1] == digests[2] == store.file_digest(old)
+    assert read == ["old"] * 4
+
+
+def test_a_file_that_is_written_within_a_command_is_read_again(old, tmp_path):
+    with store.reading_once():
+        store.finish(tmp_path, "train", {})
+        manifest = store.read_manifest(tmp_path, "train")
+        store.verify(tmp_path, manifest)
+        for text in ("abd", "abe"):  # the second at once, maybe within a tick of the clock
+            old.write_text(text)
+            with pytest.raises(InputError, match="old is not the file that step 'train' wrote"):
+                store.verify(tmp_path, manifest)
+        old.write_text("abc")
+        store.verify(tmp_path, manifest)
 
 
 def list_file(directory: Path, name: str, size: int | None) -> None:
