@@ -195,7 +195,7 @@ class Gpus:
             except BrokenProcessPool as lost:
                 self._repeat(running, lost)
                 running, process = {}, process if self.closed else make()
-        process.shutdown(wait=not self.closed or open_)
+        process.shutdown(wait=True)
 
     def _repeat(self, lost: dict[int, "_Asked"], error: BrokenProcessPool) -> None:
         """Queue the jobs of a lost process again, or give them up."""
