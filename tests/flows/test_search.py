@@ -196,7 +196,8 @@ def test_a_study_stopped_half_way_repeats_no_retraining(searched, tmp_path, monk
     def counted(*arguments):
         if len(made) == 8:
             raise KeyboardInterrupt
-        made.append(str(arguments[3:6]))
+        _, rows, splits, *seed_and_steps = arguments
+        made.append(str((rows.tolist(), tuple(splits), seed_and_steps)))
         return plain(*arguments)
 
     monkeypatch.setattr(retraining, "train_and_measure", counted)
