@@ -13,7 +13,7 @@ from torch.nn import functional
 from influence.config.parameters import FitConfig
 from influence.models import classifier
 from influence.models.fit import State, steps_per_epoch
-from influence.models.tokens import Tokens, starts_of
+from influence.models.tokens import Tokens
 
 IGNORED = -100  # a target that counts for nothing
 
@@ -34,16 +34,6 @@ class Examples:
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.labels)
-
-    def tags_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the tags of the examples `rows`, padded to the longest (rows, tokens)."""
-        assert self.tags is not None
-        starts, lengths = self.tokens.starts[rows], self.tokens.lengths[rows]
-        padded = np.full((len(rows), lengths.max()), IGNORED)
-        real = np.arange(lengths.max()) < lengths[:, None]
-        places = np.repeat(starts - starts_of(lengths), lengths) + np.arange(lengths.sum())
-        padded[real] = self.tags[places]
-        return padded
 
 
 @dataclass(frozen=True, eq=False)

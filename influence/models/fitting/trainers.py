@@ -21,9 +21,9 @@ from influence.models import fit
 from influence.models.fit import Progress
 from influence.models.fitting import graphs
 from influence.models.fitting.captured import Captured, start_of
-from influence.models.fitting.course import Course, Part
+from influence.models.fitting.course import IGNORED, Course, Part
 from influence.models.fitting.rows import Rows
-from influence.models.tokens import sent
+from influence.models.tokens import pad_values, sent
 from influence.runtime.devices import free_memory
 from influence.runtime.engine import keep
 from influence.runtime.step import say
@@ -68,10 +68,11 @@ def _plain(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pro
     def objective(outputs: Any, batch: np.ndarray) -> Tensor:
         if stopping.is_set():
             raise Terminated
-        device = course.device
-        tags = None if examples.tags is None else examples.tags_of(rows[batch])
-        wanted = None if tags is None else sent(torch.from_numpy(tags), device)
-        return course.loss(outputs, sent(torch.tensor(labels[batch]), device), wanted)
+        device, tags = course.device, None
+        if examples.tags is not None:
+            places = (tokens.starts[batch], tokens.lengths[batch])
+            tags = sent(pad_values(*places, examples.tags, IGNORED), device)
+        return course.loss(outputs, sent(torch.tensor(labels[batch]), device), tags)
 
     tokens = examples.tokens.take(rows)
     given = (course.config, part.seed, part.stops, part.steps, part.begun)
