@@ -21,7 +21,7 @@ from influence.data.storage import Saved, open_saved
 from influence.errors import InputError
 from influence.models import classifier, fit, tokenizers
 from influence.models.fit import Progress, Schedule, steps_per_epoch
-from influence.models.fitting.course import Course, Examples, Part, of_classifier
+from influence.models.fitting.course import Course, Examples, of_classifier, part
 from influence.models.fitting.trainers import trained
 from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
@@ -116,10 +116,10 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
     begun, noted = resume.read(kept / "run.safetensors", nothing)
     before, began = noted["seconds"], time.perf_counter()
     first, seed = begun.step if begun else 0, config.seed + run
-    steps = config.epochs * steps_per_epoch(len(tokens), config.batch_size)
-    whole = Part(np.arange(len(tokens)), seed, plan.stops, steps, begun)
+    course = inputs.course()
+    whole = part(course, None, seed, plan.stops, begun=begun)
     bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
-    with bar, trained(inputs.course(), whole) as (model, stops):
+    with bar, trained(course, whole) as (model, stops):
         for progress in stops:
             bar.update(progress.step - bar.n)
             metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
@@ -155,8 +155,9 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     began = time.perf_counter() - spent
     epoch = steps_per_epoch(len(rows), config.batch_size)
     ends = range(epoch, config.epochs * epoch + 1, epoch)
-    seen = Part(rows, config.seed, ends, ends[-1], begun)
-    with trained(inputs.course(), seen) as (model, stops):
+    course = inputs.course()
+    seen = part(course, rows, config.seed, ends, begun=begun)
+    with trained(course, seen) as (model, stops):
         for progress in stops:
             resume.keep(state, progress, time.perf_counter() - began)
         logits = classifier.predict(model, tokens.take(np.flatnonzero(unseen)))
@@ -206,10 +207,10 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
     tokens = empty_inputs(tokenizer, len(labels), pair, types)
     ends = fit.schedule(config, len(labels), first=False).epochs
     one = empty_inputs(tokenizer, 1, pair, types)
-    steps = config.epochs * steps_per_epoch(len(labels), config.batch_size)
+    course = inputs.course(tokens)
     begun, read = resume.read(kept / "null.safetensors", [])
-    early = Part(np.arange(len(labels)), seed, ends, steps, begun)
-    with trained(inputs.course(tokens), early) as (model, stops):
+    early = part(course, None, seed, ends, begun=begun)
+    with trained(course, early) as (model, stops):
         for progress in stops:
             read.append([progress.step, classifier.predict(model, one)[0].tolist()])
             resume.keep(kept / "null.safetensors", progress, read)

@@ -92,16 +92,21 @@ def parameters(config: FitConfig) -> tuple[tuple[str, Any], ...]:
 
 
 def part(
-    course: Course, rows: np.ndarray | None, seed: int, stops: Collection[int] = (), steps: int = 0
+    course: Course,
+    rows: np.ndarray | None,
+    seed: int,
+    stops: Collection[int] = (),
+    steps: int = 0,
+    begun: State | None = None,
 ) -> Part:
-    """Return a whole training on `rows`, None for all; `steps` 0: of `config.epochs` epochs.
+    """Return a training on `rows`, None for all; `steps` 0: of `config.epochs` epochs.
 
     It stops at its end, or at `stops`.
     """
     rows = np.arange(len(course.examples)) if rows is None else rows
     usual = course.config.epochs * steps_per_epoch(len(rows), course.config.batch_size)
     steps = steps or usual
-    return Part(rows, seed, stops or (steps,), steps)
+    return Part(rows, seed, stops or (steps,), steps, begun)
 
 
 def classification(outputs: Any, labels: torch.Tensor, tags: torch.Tensor | None) -> torch.Tensor:

@@ -43,11 +43,11 @@ def trained(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pr
     The model is whole at every stop. It may be another training's once the context is left.
     """
     kind = graphs.kind_on(torch.device(course.device))
-    trainers: Trainers = keep("trainers", Trainers)
     if kind is None:
         with _plain(course, part) as given:
             yield given
         return
+    trainers: Trainers = keep("trainers", Trainers)
     with trainers.borrowed(course, part, kind) as captured:
         if captured is None:
             with trainers.alone, _plain(course, part) as given:
