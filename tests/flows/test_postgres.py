@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -15,7 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from influence.searching import study as search_study
-from tests.helpers import postgres, project, tiny
+from tests.helpers import landscapes, postgres, project, tiny
 from tests.helpers.landscapes import config, open_study
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,22 +35,7 @@ def server():
 
 def test_a_database_that_restarts_under_four_workers_loses_no_trial(server, tmp_path):
     storage, trials = server.create("studies"), 30
-    program = [
-        sys.executable,
-        "-m",
-        "tests.helpers.landscapes",
-        str(tmp_path),
-        str(trials),
-        "0.2",
-        storage,
-    ]
-    with ExitStack() as stack:
-        workers = [
-            stack.enter_context(
-                subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-            )
-            for _ in range(4)
-        ]
+    with landscapes.workers(tmp_path, trials, 0.2, storage) as workers:
         for worker in workers[:2]:
             assert worker.stdout.readline()  # it has ended a trial and is at the next
             server.stop()

@@ -1,11 +1,15 @@
 """Made-up accuracies with a known answer, and workers that search them in processes of their own.
 
 Run as a program: python -m tests.helpers.landscapes DIRECTORY TRIALS SECONDS [STORAGE], one worker.
+It says "open" once it has joined the study, and begins when it is sent a line.
 """
 
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from influence.config.parameters import SearchStep
@@ -15,6 +19,7 @@ from influence.searching import study as search_study
 from influence.searching.space import Candidate, Space, build
 from influence.searching.trials import pack
 
+ROOT = Path(__file__).parent.parent.parent
 FULL = [0.9, 0.901, 0.899]
 SCORES = ("vog", "el2n", "el2n@1", "forgetting")
 LIMITS = {"vog:easy:class": 60, "random": 40}  # percent; all others 25
@@ -48,6 +53,24 @@ def done(value: float) -> Future:
     return future
 
 
+@contextmanager
+def workers(directory: Path, trials: int, seconds: float, storage: str = "") -> Iterator[list]:
+    """Run four workers of one study, which begin together: on a busy machine the first of them
+    may otherwise be done before the last has joined."""
+    command = [sys.executable, "-m", "tests.helpers.landscapes", directory, trials, seconds]
+    command = [str(word) for word in [*command, *([storage] if storage else [])]]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(subprocess.Popen(command, cwd=ROOT, **pipes)) for _ in range(4)
+        ]
+        for worker in started:
+            assert worker.stdout.readline() == "open\n"
+        for worker in started:
+            print(file=worker.stdin, flush=True)
+        yield started
+
+
 def main(directory: Path, trials: int, seconds: float, storage: str = "") -> None:
     """Search; leave one file per retraining, made at its end, and one line per repetition."""
     chosen = config(trials=trials, storage=storage)
@@ -63,6 +86,8 @@ def main(directory: Path, trials: int, seconds: float, storage: str = "") -> Non
         return done(accuracy(candidate, number))
 
     study = open_study(directory, chosen)
+    print("open", flush=True)
+    sys.stdin.readline()
     for trial in explore.explore(study, space(), chosen, FULL, submit):
         print(trial.number, flush=True)
 

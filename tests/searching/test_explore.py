@@ -4,12 +4,9 @@ import itertools
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,18 +34,6 @@ def explore(study, chosen, submit=at_once, of=None):
 
 def states(study) -> Counter:
     return Counter(trial.state for trial in search_study.trials_of(study))
-
-
-def start_worker(directory: Path, count: int, seconds: float = 0.05) -> subprocess.Popen:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.helpers.landscapes",
-        str(directory),
-        str(count),
-        str(seconds),
-    ]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def counted(study) -> int:
@@ -259,8 +244,7 @@ def test_the_trials_of_a_worker_run_at_once(tmp_path):
 
 @pytest.mark.slow
 def test_four_workers_two_of_them_killed_lose_no_trial_and_count_none_twice(tmp_path):
-    with ExitStack() as stack:
-        workers = [stack.enter_context(start_worker(tmp_path, 30)) for _ in range(4)]
+    with landscapes.workers(tmp_path, 30, 0.05) as workers:
         for worker in workers[:2]:
             assert worker.stdout.readline()  # it has ended a trial and is at the next
             os.kill(worker.pid, signal.SIGKILL)
