@@ -28,7 +28,8 @@ def evaluate(config: EvaluateStep, sample: Sample, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
     Holds `points.csv` (one row per percent pruned and seed), `curve.csv` (mean and 95 % interval
-    per percent and metric) and the sample's `class_shares.csv` and, if any, `label_errors.csv`;
+    per percent and metric), `correct.npy` (points x test examples, whether each is classified
+    correctly), and the sample's `class_shares.csv` and, if any, `label_errors.csv`;
     with task nlu also `outcomes.parquet` (percent_pruned, seed, and what became of every test
     request, in order). Every retraining is kept beside the steps under a name made of the kept ids,
     the seed and the training parameters, and none is ever repeated.
@@ -75,17 +76,21 @@ def _evaluate(
     is_nlu = sample.task == "nlu"
     shown = SHOWN + RATES if is_nlu else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
+    correct: dict[tuple[float, int], np.ndarray] = {}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
         right = np.load(kept / point.key / retraining.PREDICTIONS) == labels
         metrics = {**point.metrics, **by_group(right, groups)}
         points[percents[position]].append(replace(point, metrics=metrics))
+        correct[percents[position], point.seed] = right
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
     table = result.table(everyone, sample.arm)
+    keys = zip(table["percent_pruned"], table["seed"], strict=True)
+    known = np.stack([correct[key] for key in keys])
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     outcomes = pd.concat([_outcomes(kept, point) for point in everyone]) if is_nlu else None
-    return result.write(sample, table, pd.concat(curves), outcomes, directory)
+    return result.write(sample, table, known, pd.concat(curves), outcomes, directory)
 
 
 def retrain_point(place: Place, percent: float, number: int) -> Point:

@@ -116,7 +116,8 @@ def comparison(
     curves = {arm: curve for arm, (_, curve) in done.items()}
     points = pd.concat([curve.points.assign(arm=arm) for arm, curve in curves.items()])
     shares = {arm: curve.class_shares for arm, curve in curves.items()}
-    compared = verdict.compare(points, shares, _guessing(scores))
+    correct = np.concatenate([curve.correct for curve in curves.values()])
+    compared = verdict.compare(points, shares, _guessing(scores), correct=correct)
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
@@ -234,7 +235,7 @@ def _file_name(text: str) -> str:
 
 
 def _markdown(table: pd.DataFrame, value: str) -> str:
-    """Return arms x percent pruned with 95 % half-widths; * if the interval excludes 0."""
+    """Return arms x percent pruned with 95 % half-widths; * if a difference is clear."""
     if not len(table):  # random alone has no differences
         return ""
     named = {"mean": "accuracy, %", "difference": "minus random, points"}
@@ -250,6 +251,5 @@ def _markdown(table: pd.DataFrame, value: str) -> str:
 
 def _cell(row: pd.Series, value: str) -> str:
     sign = "+" if value == "difference" else ""
-    clear = value == "difference" and (row["low"] > 0 or row["high"] < 0)
     text = verdict.shown(row[value], row["low"], row["high"], sign)
-    return f"{text} *" if clear else text
+    return f"{text} *" if row.get("clear", False) else text
