@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from influence.evaluation import convergence
 from influence.evaluation.by_class import by_class, warnings
 from influence.evaluation.intervals import (
     Correct,
@@ -49,19 +50,25 @@ def compare(
     guessing: float,
     metric: str = "test/accuracy",
     correct: Correct | None = None,
+    history: pd.DataFrame | None = None,
 ) -> Verdict:
     """Compare the arms of `points`, one row per retraining; `shares`: see `by_class`.
 
     `guessing`: the accuracy of always guessing the most frequent class of test; `correct`: see
-    `intervals.paired`.
+    `intervals.paired`; `history`: how the scored model learned, see `convergence.reasons`. The
+    verdict on models that had not converged is called provisional.
     """
     classes = by_class(points, shares)
-    said = [
-        verdict(points, metric, correct),
-        *untrained(points, guessing, metric),
-        *warnings(classes),
-    ]
+    told = verdict(points, metric, correct)
+    history = pd.DataFrame() if history is None else history
+    moving = convergence.reasons(history, points, metric)
+    if moving:
+        told = f"Provisional, the model had not converged: {told[0].lower()}{told[1:]}"
+    hindered = [f"Not converged: {reason}" for reason in moving]
+    said = [told, *hindered, *untrained(points, guessing, metric), *warnings(classes)]
     notes = [*power(points, metric, correct), *equal_steps(points, metric, correct)]
+    if AT_EQUAL_STEPS not in set(points["arm"]):
+        notes += convergence.short_of_steps(history, points["percent_pruned"].unique().tolist())
     beside = pd.concat([_of_epochs(points, metric, correct), _of_steps(points, metric, correct)])
     return Verdict(points, summarise(points, metric), beside, classes, said, notes)
 

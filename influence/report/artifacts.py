@@ -107,17 +107,22 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
 
 
 def comparison(
-    run: Run, scores: Scores, done: Mapping[str, tuple[Sample, Curve]], command: str
+    run: Run,
+    scores: Scores,
+    done: Mapping[str, tuple[Sample, Curve]],
+    command: str,
+    history: pd.DataFrame | None = None,
 ) -> Verdict:
     """Log all arms against random: figures, tables, `summary.md`, which is printed, and the page.
 
-    `done`: the sample and curve of each arm; `command`: the command that reproduces it all.
+    `done`: the sample and curve of each arm; `command`: the command that reproduces it all;
+    `history`: how the model learned, None where another one is retrained.
     """
     curves = {arm: curve for arm, (_, curve) in done.items()}
     points = pd.concat([curve.points.assign(arm=arm) for arm, curve in curves.items()])
     shares = {arm: curve.class_shares for arm, curve in curves.items()}
     correct = np.concatenate([curve.correct for curve in curves.values()])
-    compared = verdict.compare(points, shares, _guessing(scores), correct=correct)
+    compared = verdict.compare(points, shares, _guessing(scores), correct=correct, history=history)
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
