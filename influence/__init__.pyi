@@ -53,12 +53,12 @@ def compare(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -150,13 +150,13 @@ def compare(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -253,12 +253,12 @@ def train(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -321,13 +321,13 @@ def train(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -538,12 +538,12 @@ def search(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -631,13 +631,13 @@ def search(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -743,12 +743,12 @@ def study(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -842,13 +842,13 @@ def study(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never

@@ -27,6 +27,7 @@ from influence.data.dataset import Dataset
 from influence.errors import choose
 from influence.evaluation import step as evaluation
 from influence.evaluation.result import Curve
+from influence.models.fit import with_epochs
 from influence.report import artifacts, search_artifacts
 from influence.report.compared import Comparison
 from influence.runtime import engine as engines
@@ -112,6 +113,7 @@ def compare(
     )
     with _opened(config, name, note, "main", engine) as (opened, at):
         dataset = training.open_dataset(narrow(config, TrainStep))
+        config = with_epochs(config, len(dataset.train))
         sampling.check_sample(config, dataset, config.task)
         wanted = _wanted(config, arms, dataset)
         training.check_retraining(config, config.retrain_with, dataset)
@@ -121,7 +123,8 @@ def compare(
         samples, asked = _sample_all(config, at, scores, arms)
         curves = {arm: evaluate(asked[arm], at, arm) for arm in samples}
         done = {arm: (samples[arm], curve) for arm, curve in curves.items()}
-        outcome = artifacts.comparison(opened, scores, done, again("main", config))
+        history = None if config.retrain_with else trained.history
+        outcome = artifacts.comparison(opened, scores, done, again("main", config), history)
     return Comparison(trained, scores, samples, curves, outcome)
 
 
@@ -281,6 +284,7 @@ def _search_request(config: SearchStep, engine: Engine) -> tuple[training.Reques
         searching.check_search(config)
         return None
     dataset = training.open_dataset(narrow(config, TrainStep))
+    config = with_epochs(config, len(dataset.train))
     searching.check_search(config, dataset)
     wanted = config.score or searching.score_list(config, dataset)
     training.check_retraining(config, config.retrain_with, dataset)

@@ -166,7 +166,9 @@ class ModelConfig(Config):
 class FitConfig(ModelConfig):
     """How a classifier is trained, for its scores and in every retraining."""
 
-    epochs: int = parameter(3, "passes over the train set", 1)
+    epochs: int = parameter(
+        0, "passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20", 0
+    )
     batch_size: int = parameter(32, "examples per optimiser step", 1)
     learning_rate: float = parameter(
         0.0, "learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
@@ -178,10 +180,10 @@ class FitConfig(ModelConfig):
         0,
     )
     schedule: Literal["constant", "linear"] = parameter(
-        "constant", "learning rate over the steps: constant, or falling linearly to 0"
+        "linear", "learning rate over the steps: falling linearly to 0, or constant"
     )
     warmup: float = parameter(
-        0.0, "share of the steps in which the learning rate rises to its full value", 0, 1
+        0.1, "share of the steps in which the learning rate rises to its full value", 0, 1
     )
     weight_decay: float = parameter(0.0, "decoupled weight decay of AdamW", 0)
     max_grad_norm: float = parameter(1.0, "norm to which gradients are clipped; 0: never", 0)

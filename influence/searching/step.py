@@ -36,6 +36,7 @@ from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
 PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
+EARLY = 5  # epochs whose ends are worth a score of their own
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # these do not change a study
 Searching = Generator[Trial | Record, None, Path]
 
@@ -160,7 +161,7 @@ def _scores_of_paper(config: SearchStep, dataset: Dataset, otherwise: str = "") 
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
     examples = len(dataset.train)
     own = {name: registry.REGISTRY[name].window for name in PAPER}
-    epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
+    epochs = [str(epoch) for epoch in range(1, min(config.epochs, EARLY) + 1)]
     windows = [
         f"{name}@{epoch}"
         for name in PAPER

@@ -88,6 +88,7 @@ def request(
     training is finished. Raises InputError if dataset, model and what is imported do not belong
     together.
     """
+    config = training.with_epochs(config, len(dataset.train))
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     notes = []
     if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
@@ -128,7 +129,7 @@ def expected(config: TrainConfig, examples: int) -> tuple[result.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
     if config.import_from:
         return (imported.expected(config, examples),)
-    infos = []
+    config, infos = training.with_epochs(config, examples), []
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
         epoch = training.steps_per_epoch(examples, config.batch_size)
