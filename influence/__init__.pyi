@@ -28,6 +28,7 @@ def compare(
     dataset: Data = "assistant",
     arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
     *,
+    max_seeds: int = 0,
     equal_steps: bool = False,
     rescore: bool = False,
     dataset_config: str = "",
@@ -109,6 +110,8 @@ def compare(
     arms: arms to compare, comma-separated; random is always added
 
     Compare:
+        max_seeds: add seeds to `seeds` until the verdict is decided, up to this many; 0: add
+            none
         equal_steps: whether to add a second baseline: random trained for as many steps as the
             full train set
         rescore: whether to prune iteratively: train and score again on what is left before each
@@ -715,6 +718,7 @@ def search(
 def study(
     study: Folder,
     *,
+    max_seeds: int = 0,
     equal_steps: bool = False,
     scale: Literal["full", "small"] = "full",
     arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
@@ -797,6 +801,8 @@ def study(
     study: study file that sets other parameters, such as studies/imbalance.yaml
 
     Study:
+        max_seeds: add seeds to `seeds` until the verdict is decided, up to this many; 0: add
+            none
         equal_steps: whether to add a second baseline: random trained for as many steps as the
             full train set
         scale: full, or small: the shorter form of the study

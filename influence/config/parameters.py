@@ -406,6 +406,11 @@ class EvaluateStep(EvaluateConfig, ExecutionConfig):
 class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
     """Train, score, sample and evaluate every arm against random pruning."""
 
+    max_seeds: int = parameter(
+        0,
+        "add seeds to `seeds` until the verdict is decided, up to this many; 0: add none",
+        0,
+    )
     equal_steps: bool = parameter(
         False,
         "whether to add a second baseline: random trained for as many steps as the full train set",

@@ -1,8 +1,8 @@
 """Tables of retrainings: means, paired differences and their intervals."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,42 @@ def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, eq=False)
+class Retrainings:
+    """All retrainings of a comparison, and what is looked at.
+
+    points: arm, percent_pruned, seed and metrics, one row per retraining; correct: which test
+    examples the model of each row gets right, where `metric` is their accuracy: with it, intervals
+    hold for other test examples as well as for other seeds; looks: how often the comparison may be
+    looked at before it ends, each of which could make a false claim.
+    """
+
+    points: pd.DataFrame
+    metric: str = "test/accuracy"
+    correct: Correct | None = None
+    looks: int = 1
+
+    @classmethod
+    def joined(
+        cls, by_arm: Mapping[str, tuple[pd.DataFrame, Correct]], looks: int = 1
+    ) -> "Retrainings":
+        """Return the points of several curves under the names of their arms, and who is right."""
+        points = pd.concat([own.assign(arm=arm) for arm, (own, _) in by_arm.items()])
+        correct = np.concatenate([correct for _, correct in by_arm.values()])
+        return cls(points, correct=correct, looks=looks)
+
+    def only(self, rows: np.ndarray) -> "Retrainings":
+        """Return those of the rows that are True."""
+        correct = None if self.correct is None else self.correct[rows]
+        return replace(self, points=self.points[rows], correct=correct)
+
+
+@dataclass(frozen=True, eq=False)
 class Paired:
     """Arms minus a baseline, paired by seed, and what their variances say together.
 
     arms, percents: of each comparison; differences: by seed; of_test: the variance of each mean
-    that comes from the test examples drawn; shared: None where no variance was seen.
+    that comes from the test examples drawn; shared: None where no variance was seen; looks: see
+    `Retrainings`.
     """
 
     arms: list[str]
@@ -70,6 +101,7 @@ class Paired:
     differences: list[np.ndarray]
     of_test: np.ndarray
     shared: Shared | None
+    looks: int = 1
 
     @property
     def means(self) -> np.ndarray:
@@ -89,6 +121,7 @@ class Paired:
             half = self.shared.half_widths(self.seeds, self.of_test, LEVEL)
             low, high = self.means - half, self.means + half
             p_values = holm(self.shared.p_values(self.means, self.seeds, self.of_test))
+            p_values = np.minimum(self.looks * p_values, 1)
         clear = p_values < 1 - LEVEL
         columns = (self.arms, self.percents, self.means, low, high, self.seeds, p_values, clear)
         return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
@@ -104,38 +137,31 @@ class Paired:
         at = self.shared.with_seeds(count - self.seeds)
         halves = [
             at.half_widths(count, self.of_test, level)
-            for level in (level_of(len(self.arms)), 2 * SHOWN - 1)
+            for level in (level_of(self.looks * len(self.arms)), 2 * SHOWN - 1)
         ]
         return float(np.median(sum(halves)))
 
 
-def differences(
-    points: pd.DataFrame, metric: str, baseline: str = "random", correct: Correct | None = None
-) -> pd.DataFrame:
+def differences(measured: Retrainings, baseline: str = "random") -> pd.DataFrame:
     """Return each arm minus `baseline`, paired by seed.
 
     Columns: arm, percent_pruned, difference, low, high (95 %), seeds, p (two-sided, Holm's for all
     rows together) and clear (p below 5 %). Seeds that one of the two lacks are left out, and so is
     the fraction 0, where all arms are the full train set. With one seed, or if no seed differs from
-    another, there is no interval. `correct`: as for `paired`.
+    another, there is no interval.
     """
-    return paired(points, metric, baseline, correct).table()
+    return paired(measured, baseline).table()
 
 
-def losses(points: pd.DataFrame, metric: str, correct: Correct | None = None) -> pd.DataFrame:
+def losses(measured: Retrainings) -> pd.DataFrame:
     """Return every arm, random too, minus the full train set; otherwise as `differences`."""
-    return paired(points, metric, "", correct).table()
+    return paired(measured, "").table()
 
 
-def paired(
-    points: pd.DataFrame, metric: str, baseline: str = "random", correct: Correct | None = None
-) -> Paired:
-    """Return each arm minus `baseline` at the same percent pruned; "": minus the full train set.
-
-    `correct`: which test examples the model of each row of `points` gets right, where `metric` is
-    their accuracy. With it, intervals hold for other test examples as well as for other seeds.
-    """
-    values = points[metric].to_numpy(dtype=np.float64)
+def paired(measured: Retrainings, baseline: str = "random") -> Paired:
+    """Return each arm minus `baseline` at the same percent pruned; "": minus the full train set."""
+    points, correct = measured.points, measured.correct
+    values = points[measured.metric].to_numpy(dtype=np.float64)
     compared = list(_pairs(points.reset_index(drop=True), baseline))
     differences = [values[one] - values[other] for _, _, one, other in compared]
     of_test = np.zeros(len(compared))
@@ -144,7 +170,8 @@ def paired(
             [error_of_test(correct[one], correct[other]) for *_, one, other in compared]
         )
     arms, percents = [arm for arm, *_ in compared], [percent for _, percent, *_ in compared]
-    return Paired(arms, percents, differences, of_test, _shared(differences, percents))
+    shared = _shared(differences, percents)
+    return Paired(arms, percents, differences, of_test, shared, measured.looks)
 
 
 def _pairs(

@@ -51,6 +51,22 @@ def begin(config: EvaluateStep, sample: Sample, engine: Engine) -> None:
         engine.begin(retrain_point, [job for _, job in _jobs(config, sample, engine)])
 
 
+def measure(
+    config: EvaluateStep, sample: Sample, engine: Engine
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the points of the curve that `evaluate` would leave, and who is right in each.
+
+    Nothing is left but the retrainings themselves, so that `evaluate` then takes no time.
+    """
+    labels = sample.data.array("test", "label")
+    percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
+    kept, points, correct = jobs[0][0].kept, [], {}
+    for position, point in engine.run(retrain_point, jobs, f"measure {sample.arm}"):
+        points.append(replace(point, percent_pruned=percents[position]))
+        correct[percents[position], point.seed] = _right(kept, point, labels)
+    return _in_order(points, correct, sample.arm)
+
+
 def _task(config: EvaluateStep, sample: Sample) -> Task:
     inputs = {"sample": sample.fingerprint, **retraining.inputs(config, sample)}
     return Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
@@ -78,19 +94,31 @@ def _evaluate(
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
     correct: dict[tuple[float, int], np.ndarray] = {}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
-        right = np.load(kept / point.key / retraining.PREDICTIONS) == labels
+        right = _right(kept, point, labels)
         metrics = {**point.metrics, **by_group(right, groups)}
         points[percents[position]].append(replace(point, metrics=metrics))
         correct[percents[position], point.seed] = right
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
-    table = result.table(everyone, sample.arm)
-    keys = zip(table["percent_pruned"], table["seed"], strict=True)
-    known = np.stack([correct[key] for key in keys])
+    table, known = _in_order(everyone, correct, sample.arm)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     outcomes = pd.concat([_outcomes(kept, point) for point in everyone]) if is_nlu else None
     return result.write(sample, table, known, pd.concat(curves), outcomes, directory)
+
+
+def _right(kept: Path, point: Point, labels: np.ndarray) -> np.ndarray:
+    """Tell which examples a retraining classifies correctly."""
+    return np.load(kept / point.key / retraining.PREDICTIONS) == labels
+
+
+def _in_order(
+    points: list[Point], correct: dict[tuple[float, int], np.ndarray], arm: str
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the table of all points, and who is right in each of its rows."""
+    table = result.table(points, arm)
+    keys = zip(table["percent_pruned"], table["seed"], strict=True)
+    return table, np.stack([correct[key] for key in keys])
 
 
 def retrain_point(place: Place, percent: float, number: int) -> Point:

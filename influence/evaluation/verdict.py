@@ -13,7 +13,7 @@ import pandas as pd
 from influence.evaluation import convergence
 from influence.evaluation.by_class import by_class, warnings
 from influence.evaluation.intervals import (
-    Correct,
+    Retrainings,
     differences,
     in_points,
     interval,
@@ -24,6 +24,7 @@ from influence.evaluation.intervals import (
 )
 from influence.sampling.arms import AT_EQUAL_STEPS
 
+MATTERS = 0.005  # of accuracy: a smaller gain is not worth another retraining
 MANY_SEEDS = 30  # beyond which nobody retrains
 VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 
@@ -45,60 +46,64 @@ class Verdict:
 
 
 def compare(
-    points: pd.DataFrame,
+    measured: Retrainings,
     shares: Mapping[str, pd.DataFrame],
     guessing: float,
-    metric: str = "test/accuracy",
-    correct: Correct | None = None,
     history: pd.DataFrame | None = None,
 ) -> Verdict:
-    """Compare the arms of `points`, one row per retraining; `shares`: see `by_class`.
+    """Compare the arms of all retrainings; `shares`: see `by_class`.
 
-    `guessing`: the accuracy of always guessing the most frequent class of test; `correct`: see
-    `intervals.paired`; `history`: how the scored model learned, see `convergence.reasons`. The
-    verdict on models that had not converged is called provisional.
+    `guessing`: the accuracy of always guessing the most frequent class of test; `history`: how the
+    scored model learned, see `convergence.reasons`. The verdict on models that had not converged is
+    called provisional.
     """
-    classes = by_class(points, shares)
-    told = verdict(points, metric, correct)
+    points, metric = measured.points, measured.metric
     history = pd.DataFrame() if history is None else history
+    classes, told = by_class(points, shares), verdict(measured)
     moving = convergence.reasons(history, points, metric)
     if moving:
         told = f"Provisional, the model had not converged: {told[0].lower()}{told[1:]}"
     hindered = [f"Not converged: {reason}" for reason in moving]
     said = [told, *hindered, *untrained(points, guessing, metric), *warnings(classes)]
-    notes = [*power(points, metric, correct), *equal_steps(points, metric, correct)]
+    notes = [*power(measured), *equal_steps(measured)]
     if AT_EQUAL_STEPS not in set(points["arm"]):
         notes += convergence.short_of_steps(history, points["percent_pruned"].unique().tolist())
-    beside = pd.concat([_of_epochs(points, metric, correct), _of_steps(points, metric, correct)])
+    beside = pd.concat([differences(_arms(measured)), differences(_steps(measured))])
     return Verdict(points, summarise(points, metric), beside, classes, said, notes)
 
 
-def verdict(
-    points: pd.DataFrame, metric: str = "test/accuracy", correct: Correct | None = None
-) -> str:
+def verdict(measured: Retrainings) -> str:
     """Say in one sentence how arms did against random, and random against the full train set.
 
-    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % included. Random
-    pruning trained for more steps is not an arm, see `equal_steps`.
+    The full train set is 0 % pruned. Random pruning trained for more steps is not an arm, see
+    `equal_steps`.
     """
-    seeds = int(points["seed"].nunique())
+    seeds = int(measured.points["seed"].nunique())
     if seeds < 2:
         return "One seed cannot tell a difference from chance; run again with seeds=3 or more."
-    lost = losses(points, metric, correct)
+    lost = losses(measured)
     random = _of_random(lost[lost["arm"] == "random"], seeds)
-    arms = _of_arms(_of_epochs(points, metric, correct), seeds)
+    arms = _of_arms(differences(_arms(measured)), seeds)
     return "; ".join(filter(None, [arms, random])) + "."
 
 
-def power(
-    points: pd.DataFrame, metric: str = "test/accuracy", correct: Correct | None = None
-) -> list[str]:
+def decided(measured: Retrainings) -> bool:
+    """Tell whether more seeds could not change much: an arm is clearly better, or none can be.
+
+    None can be if no interval leaves room for a gain that matters.
+    """
+    beside = differences(_arms(measured)).dropna()
+    clear = beside["clear"] & (beside["difference"] > 0)
+    return bool(len(beside) and (clear.any() or (beside["high"] < MATTERS).all()))
+
+
+def power(measured: Retrainings) -> list[str]:
     """Say what difference these seeds would have shown, and how many show half of it.
 
     Shown means: clear by Holm's method as the largest of all, in 8 of 10 repetitions, for the
     comparison in the middle. Nothing is said without intervals.
     """
-    compared = paired(*_arms_only(points, correct, metric))
+    compared = paired(_arms(measured))
     if compared.shared is None:
         return []
     seeds = int(np.median(compared.seeds))
@@ -113,23 +118,14 @@ def power(
     return [f"{said}; half of that takes more test examples, not only more seeds."]
 
 
-def _of_epochs(points: pd.DataFrame, metric: str, correct: Correct | None) -> pd.DataFrame:
-    """Return the arms, trained for equal epochs, minus random."""
-    chosen, metric, baseline, known = _arms_only(points, correct, metric)
-    return differences(chosen, metric, baseline, known)
+def _arms(measured: Retrainings) -> Retrainings:
+    """Return the arms that were trained for equal epochs."""
+    return measured.only((measured.points["arm"] != AT_EQUAL_STEPS).to_numpy())
 
 
-def _of_steps(points: pd.DataFrame, metric: str, correct: Correct | None) -> pd.DataFrame:
-    """Return random pruning trained for as many steps as the full train set, minus random."""
-    both = points["arm"].isin(("random", AT_EQUAL_STEPS)).to_numpy()
-    return differences(points[both], metric, correct=None if correct is None else correct[both])
-
-
-def _arms_only(
-    points: pd.DataFrame, correct: Correct | None, metric: str
-) -> tuple[pd.DataFrame, str, str, Correct | None]:
-    arms = (points["arm"] != AT_EQUAL_STEPS).to_numpy()
-    return points[arms], metric, "random", None if correct is None else correct[arms]
+def _steps(measured: Retrainings) -> Retrainings:
+    """Return random pruning, and the same for as many steps as the full train set."""
+    return measured.only(measured.points["arm"].isin(("random", AT_EQUAL_STEPS)).to_numpy())
 
 
 def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
@@ -171,15 +167,13 @@ def _of_random(random: pd.DataFrame, seeds: int) -> str:
     return f"random pruning shows no clear loss up to {_at(held)}"
 
 
-def equal_steps(
-    points: pd.DataFrame, metric: str = "test/accuracy", correct: Correct | None = None
-) -> list[str]:
+def equal_steps(measured: Retrainings) -> list[str]:
     """Say what random pruning gains if trained for as many steps as the full train set.
 
     At equal epochs a subset is trained for fewer steps, which may be part of what an arm loses.
     Nothing is said where this was not tried, or under one seed.
     """
-    gained = _of_steps(points, metric, correct).dropna()
+    gained = differences(_steps(measured)).dropna()
     if not len(gained):
         return []
     clear = gained[gained["clear"]]

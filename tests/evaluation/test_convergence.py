@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from influence.evaluation.convergence import reasons, short_of_steps
+from influence.evaluation.intervals import Retrainings
 from influence.evaluation.verdict import compare
 
 METRIC = "test/accuracy"
@@ -63,7 +64,7 @@ def test_the_verdict_on_such_a_model_is_provisional():
     shares = {"random": pd.DataFrame(columns=["group", "label", "percent_pruned", "kept_share"])}
     shares["random"]["before"] = np.nan
     still, done = (
-        compare(STEADY, shares, 0.1, history=one).said
+        compare(Retrainings(STEADY), shares, 0.1, history=one).said
         for one in (history(0.5, 0.8, 0.87, 0.9), history(0.9, 0.9))
     )
     assert still[0].startswith("Provisional, the model had not converged: only random")

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.intervals import KEPT, drawn
 from influence.evaluation.shared_variance import error_of_test, holm, share
-
-KEPT = np.array([0.7, 0.5, 0.3, 0.1])
 
 
 def shared(values: np.ndarray):
@@ -60,42 +59,15 @@ def test_where_nothing_varies_nothing_is_known():
     assert shared(np.ones((3, 4))) is None
 
 
-def spread(kind: str, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Return standard deviations that real tables could have."""
-    usual = np.full(count, 0.5)
-    if kind == "unequal":
-        return usual * np.exp(0.5 * generator.standard_normal(count))
-    if kind == "trend":  # five times as much where most is pruned
-        return 0.3 * np.exp(np.linspace(0, 1.6, len(KEPT)))[np.arange(count) % len(KEPT)]
-    return usual
-
-
-def drawn(
-    kind: str, count: int, seeds: int, generator: np.random.Generator, collapsed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return differences from a shared random baseline, so correlated, and their true means.
-
-    `collapsed`: arms, the last ones, that lose 5 to 50 times what the others vary, and vary more.
-    """
-    deviations, truth = spread(kind, count, generator), np.zeros(count)
-    if collapsed:
-        deviations[-collapsed:] = np.exp(generator.uniform(0, 1.6, collapsed))
-        truth[-collapsed:] = -generator.uniform(5, 50, collapsed)
-    baseline = generator.standard_normal((len(KEPT), seeds))[np.arange(count) % len(KEPT)]
-    noise = (generator.standard_normal((count, seeds)) + baseline) / np.sqrt(2)
-    return truth[:, None] + deviations[:, None] * noise, truth
-
-
 REPEATS = 150
-CASES = [("equal", 3, 0), ("unequal", 3, 0), ("trend", 3, 0), ("equal", 3, 4)]
-CASES += [("equal", 10, 0), ("unequal", 5, 0)]
+CASES = [("equal", 3), ("unequal", 3), ("trend", 3), ("collapse", 3), ("equal", 10), ("unequal", 5)]
 
 
-@pytest.mark.parametrize(("kind", "seeds", "collapsed"), CASES)
-def test_intervals_cover_and_false_claims_are_rare(kind, seeds, collapsed):
+@pytest.mark.parametrize(("kind", "seeds"), CASES)
+def test_intervals_cover_and_false_claims_are_rare(kind, seeds):
     generator, covered, claimed = np.random.default_rng(7), [], 0
     for _ in range(REPEATS):
-        values, truth = drawn(kind, 12, seeds, generator, collapsed)
+        values, truth = drawn(kind, seeds, generator)
         found = p_values(values, truth)
         covered.append((found > 0.05).mean())
         claimed += bool((holm(found) < 0.05).any())
@@ -107,7 +79,7 @@ def test_intervals_cover_and_false_claims_are_rare(kind, seeds, collapsed):
 def test_what_is_shared_shows_five_times_as_much_as_students_t():
     generator, own, students = np.random.default_rng(3), 0, 0
     for _ in range(100):
-        values, _ = drawn("equal", 12, 3, generator)
+        values, _ = drawn("equal", 3, generator)
         values[0] += 1  # two standard deviations
         own += holm(p_values(values))[0] < 0.05
         students += holm(stats.ttest_1samp(values, 0, axis=1).pvalue)[0] < 0.05

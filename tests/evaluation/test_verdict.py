@@ -8,18 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from influence.evaluation import verdict as verdicts
 from influence.evaluation.by_class import by_class, warnings
-from influence.evaluation.intervals import differences
-from influence.evaluation.verdict import (
-    compare,
-    equal_steps,
-    untrained,
-    verdict,
-)
+from influence.evaluation.intervals import Retrainings, differences
+from influence.evaluation.verdict import compare, decided, untrained
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 SEEDS = (0, 1, 2, 3, 4)
 NOISE = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
+
+
+def verdict(table: pd.DataFrame) -> str:
+    return verdicts.verdict(Retrainings(table))
+
+
+def equal_steps(table: pd.DataFrame) -> list[str]:
+    return verdicts.equal_steps(Retrainings(table))
 
 
 def points(percents=(30, 50), full=0.9, seeds=SEEDS, **arms):
@@ -236,14 +240,14 @@ def test_any_comparison_says_only_what_its_table_shows(points, guessing):
         [("class", "x", percent, 0.1, 40) for percent in (0.5, 30.0, 50.0, 99.0)],
         columns=["group", "label", "percent_pruned", "kept_share", "before"],
     )
-    found = compare(points, dict.fromkeys(ARMS, shares), guessing)
+    found = compare(Retrainings(points), dict.fromkeys(ARMS, shares), guessing)
     assert all("nan" not in sentence and sentence for sentence in found.said + found.notes)
     said = found.said[0].partition("had not converged: ")[2] or found.said[0]
     if points["seed"].nunique() < 2:
         assert said.lower().startswith("one seed")
         return
     chosen = points[points["arm"] != AT_EQUAL_STEPS]
-    tried = differences(chosen, "test/accuracy")
+    tried = differences(Retrainings(chosen))
     pairs = chosen[(chosen["arm"] != "random") & (chosen["percent_pruned"] > 0)]
     assert len(tried) == len(pairs.groupby(["arm", "percent_pruned"]))
     clear = tried[tried["clear"]]
@@ -280,3 +284,46 @@ def test_the_table_of_classes_is_that_of_a_loop(points):
         assert row["recall_change"] == pytest.approx((after - before).mean(), abs=1e-12)
         known = row["group"] == "class" and row["percent_pruned"] == 30
         assert row["kept_share"] == 0.25 if known else np.isnan(row["kept_share"])
+
+
+def test_what_is_clear_or_cannot_matter_is_decided():
+    gain = points((50,), random=(0.80,), a__easy=(0.86,))
+    nothing = points((50,), random=(0.80,), a__easy=(0.80,))
+    open_still = points((50,), random=(0.80,), a__easy=(0.807,))
+    open_still["test/accuracy"] += (
+        np.where(open_still["arm"] == "random", 0, 1) * 8 * NOISE[open_still["seed"]]
+    )
+    assert decided(Retrainings(gain)) and decided(Retrainings(nothing))
+    assert not decided(Retrainings(open_still))
+    assert not decided(Retrainings(points((50,), random=(0.8,), a__easy=(0.86,), seeds=(0,))))
+
+
+def test_each_look_allows_for_the_false_claims_of_all():
+    table = points((50,), random=(0.80,), a__easy=(0.803,))
+    one, three = (differences(Retrainings(table, looks=looks))["p"] for looks in (1, 3))
+    assert three.tolist() == pytest.approx((3 * one).tolist())
+    assert decided(Retrainings(table)) and not decided(Retrainings(table, looks=3))
+
+
+def test_what_these_seeds_could_have_shown_is_said_with_what_half_of_it_takes():
+    table = points((50,), random=(0.80,), a__easy=(0.80,), b__easy=(0.80,), seeds=(0, 1, 2))
+    (said,) = verdicts.power(Retrainings(table))
+    shown, needed = re.search(r"of (\S+) points .* seeds=(\d+)\.", said).groups()
+    # A gain of that size is then found clear, half of it is not.
+    size = float(shown) / 100
+    clear = points((50,), random=(0.80,), a__easy=(0.80 + size,), b__easy=(0.80,), seeds=(0, 1, 2))
+    assert differences(Retrainings(clear))["clear"].tolist() == [True, False]
+    half = points((50,), random=(0.8,), a__easy=(0.8 + size / 2,), b__easy=(0.8,), seeds=(0, 1, 2))
+    assert not differences(Retrainings(half))["clear"].any()
+    assert 3 < int(needed) <= 15
+
+
+def test_few_test_examples_limit_what_seeds_can_show():
+    table = points((50,), random=(0.5,), a__easy=(0.5,))
+    generator = np.random.default_rng(0)
+    right = {"random": generator.random(40) < 0.5, "a:easy": generator.random(40) < 0.5}
+    correct = np.stack([right[arm] for arm in table["arm"]])  # whatever the seed
+    (said,) = verdicts.power(Retrainings(table, correct=correct))
+    assert "half of that takes more test examples" in said
+    plain, known = (differences(Retrainings(table, correct=c)) for c in (None, correct))
+    assert (known["high"] - known["low"]).item() > 5 * (plain["high"] - plain["low"]).item()
