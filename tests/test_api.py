@@ -196,7 +196,7 @@ FRAME = pd.DataFrame({"text": ["a"] * 50, "label": ["b"] * 50})
     [
         ("train", ("here",), {"epoch": 3}, "train has no parameter 'epoch'; did you mean epochs?"),
         ("train", ("here",), {"epochs": "3"}, "epochs must be a whole number, not '3'"),
-        ("train", ("here",), {"epochs": 0}, "epochs must be at least 1, not 0"),
+        ("train", ("here",), {"epochs": -1}, "epochs must be at least 0, not -1"),
         ("train", ("here",), {"warmup": "much"}, "warmup must be a number, not 'much'"),
         ("train", ("here",), {"stack": 1}, "stack must be True or False, not 1"),
         ("train", ("here",), {"text_column": ["a"]}, "text_column must be a text, not ['a']"),
