@@ -163,6 +163,14 @@ def test_every_width_is_recorded_once_for_all_trainings(data, device):
         assert (captured.graphs.recorded, captured.graphs.launches) == (3, 36)
 
 
+def test_in_bf16_the_weights_of_all_linear_layers_are_cast_at_once(data, device):
+    one = course(data, device, precision="bf16")
+    train(one, part(one, ROWS, 0))
+    ((captured,),) = keep("trainers", Trainers).idle.values()
+    layers = [name for name, m in captured.model.named_modules() if type(m) is nn.Linear]
+    assert {name.rpartition(".")[0] for name in captured.linears.cast()} == set(layers)
+
+
 class Waits(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
