@@ -119,19 +119,22 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
     course = inputs.course()
     whole = part(course, None, seed, plan.stops, begun=begun)
     bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
-    with bar, trained(course, whole) as (model, stops):
-        for progress in stops:
+    with bar, trained(course, whole) as training:
+        for progress in training.stops:
             bar.update(progress.step - bar.n)
             metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
             noted["history"].append([progress.step, metrics])
             if progress.step in plan.observations:
-                right = fit.correctness(model, tokens, inputs.labels, config.precision)
+                right = training.predict(tokens).argmax(1) == inputs.labels
                 np.save(_observation(kept, progress.step), right)
                 metrics["train/accuracy"] = float(right.mean())
             if progress.step in plan.epochs and run == 0:
-                metrics |= _validate(model, *validation, inputs.dataset, noted["recall"])
+                logits = training.predict(validation[0])
+                metrics |= _validated(logits, validation[1], inputs.dataset, noted["recall"])
             if progress.step in plan.checkpoints:
-                result.write_checkpoint(model, progress.step, kept / "files", inputs.directory)
+                result.write_checkpoint(
+                    training.model, progress.step, kept / "files", inputs.directory
+                )
                 noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
                 noted["seconds"] = before + time.perf_counter() - began
                 resume.keep(kept / "run.safetensors", progress, noted)
@@ -157,10 +160,12 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     ends = range(epoch, config.epochs * epoch + 1, epoch)
     course = inputs.course()
     seen = part(course, rows, config.seed, ends, begun=begun)
-    with trained(course, seen) as (model, stops):
-        for progress in stops:
+    with trained(course, seen) as training:
+        for progress in training.stops:
             resume.keep(state, progress, time.perf_counter() - began)
-        logits = classifier.predict(model, tokens.take(np.flatnonzero(unseen)))
+        # In fp32, whatever the training is in: examples are ranked by these, and logits in bf16,
+        # with three digits, would make many equal.
+        logits = classifier.predict(training.model, tokens.take(np.flatnonzero(unseen)))
     with store.replacing(final) as at:
         at.mkdir()
         np.save(at / LOGITS, logits)
@@ -191,9 +196,9 @@ def _observation(kept: Path, step: int) -> Path:
     return kept / f"observed-{step}.npy"
 
 
-def _validate(model, tokens, labels: np.ndarray, dataset: Saved, recall: dict) -> dict:
+def _validated(logits: np.ndarray, labels: np.ndarray, dataset: Saved, recall: dict) -> dict:
     """Return the metrics on validation, and put the recall of every class into `recall`."""
-    metrics = metrics_of(classifier.predict(model, tokens), labels, dataset.label_names)
+    metrics = metrics_of(logits, labels, dataset.label_names)
     recalls = {name for name in metrics if name.startswith("recall/")}
     recall |= {name.removeprefix("recall/"): metrics[name] for name in sorted(recalls)}
     return {f"validation/{name}": value for name, value in metrics.items() if name not in recalls}
@@ -210,8 +215,8 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
     course = inputs.course(tokens)
     begun, read = resume.read(kept / "null.safetensors", [])
     early = part(course, None, seed, ends, begun=begun)
-    with trained(course, early) as (model, stops):
-        for progress in stops:
-            read.append([progress.step, classifier.predict(model, one)[0].tolist()])
+    with trained(course, early) as training:
+        for progress in training.stops:
+            read.append([progress.step, classifier.predict(training.model, one)[0].tolist()])
             resume.keep(kept / "null.safetensors", progress, read)
     return dict(read)
