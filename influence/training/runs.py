@@ -119,7 +119,8 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
     course = inputs.course()
     whole = part(course, None, seed, plan.stops, begun=begun)
     bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
-    with bar, trained(course, whole) as training:
+    state = resume.kept(kept / "run.safetensors")
+    with bar, state as keep, trained(course, whole) as training:
         for progress in training.stops:
             bar.update(progress.step - bar.n)
             metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
@@ -137,7 +138,7 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
                 )
                 noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
                 noted["seconds"] = before + time.perf_counter() - began
-                resume.keep(kept / "run.safetensors", progress, noted)
+                keep(progress, noted)
     return noted | {"seconds": before}
 
 
@@ -160,9 +161,9 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     ends = range(epoch, config.epochs * epoch + 1, epoch)
     course = inputs.course()
     seen = part(course, rows, config.seed, ends, begun=begun)
-    with trained(course, seen) as training:
+    with resume.kept(state) as keep, trained(course, seen) as training:
         for progress in training.stops:
-            resume.keep(state, progress, time.perf_counter() - began)
+            keep(progress, time.perf_counter() - began)
         # In fp32, whatever the training is in: examples are ranked by these, and logits in bf16,
         # with three digits, would make many equal.
         logits = classifier.predict(training.model, tokens.take(np.flatnonzero(unseen)))
@@ -170,7 +171,7 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
         at.mkdir()
         np.save(at / LOGITS, logits)
         store.write_json(at / FOLD, {"seconds": time.perf_counter() - began})
-    state.unlink()
+    state.unlink(missing_ok=True)
 
 
 def read_fold(directory: Path, fold: int) -> tuple[np.ndarray, float]:
@@ -215,8 +216,9 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
     course = inputs.course(tokens)
     begun, read = resume.read(kept / "null.safetensors", [])
     early = part(course, None, seed, ends, begun=begun)
-    with trained(course, early) as training:
+    state = resume.kept(kept / "null.safetensors")
+    with state as keep, trained(course, early) as training:
         for progress in training.stops:
             read.append([progress.step, classifier.predict(training.model, one)[0].tolist()])
-            resume.keep(kept / "null.safetensors", progress, read)
+            keep(progress, read)
     return dict(read)

@@ -23,6 +23,7 @@ from torch.utils.backend_registration import (
 )
 
 import influence
+from tests.helpers.often import write_every_state
 
 NAME = "pretended"
 WAITING = ("aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal", "aten::nonzero")
@@ -135,6 +136,7 @@ if __name__ == "__main__":
     sys.argv = [entry_point, *sys.argv[3:]]
     torch.set_num_threads(1)
     there = install()
+    write_every_state()
     try:
         runpy.run_module(entry_point, run_name="__main__")
     finally:
