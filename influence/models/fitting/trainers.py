@@ -6,7 +6,6 @@ one training at a time: there all share one stream of random numbers.
 """
 
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +23,8 @@ from influence.models.fitting import graphs
 from influence.models.fitting.captured import Captured, start_of
 from influence.models.fitting.course import IGNORED, Course, Part
 from influence.models.fitting.rows import Rows
-from influence.models.tokens import Tokens, pad_values, sent
+from influence.models.fitting.speed import Speed, work_of
+from influence.models.tokens import Tokens, pad_values, read, sent
 from influence.runtime.devices import free_memory
 from influence.runtime.engine import keep
 from influence.runtime.step import say
@@ -33,7 +33,6 @@ from influence.runtime.workers import stopping
 Kind = Callable[[torch.device], graphs.Graphs]
 
 STARTS = 16  # starting weights that are kept: those of as many seeds
-EVERY = 60  # seconds between two reports of the speed
 SPARE = 0.1  # share of the memory that is left to scoring, predicting and others
 SPLITS = 4  # whose tokens stay on the device beside those of train
 
@@ -54,7 +53,7 @@ def trained(course: Course, part: Part) -> Iterator[Training]:
         with _plain(course, part) as given:
             yield given
         return
-    trainers: Trainers = keep("trainers", Trainers)
+    trainers: Trainers = keep("trainers", Trainers, Trainers.end)
     with trainers.borrowed(course, part, kind) as captured:
         if captured is None:
             with trainers.alone, _plain(course, part) as given:
@@ -63,7 +62,7 @@ def trained(course: Course, part: Part) -> Iterator[Training]:
         start = trainers.start(course, part.seed)
         with captured.graphs.entered(), closing(captured.run(course, part, start)) as stops:
             yield Training(captured.model, stops, partial(trainers.predict, captured, course))
-        trainers.count((max(part.stops) - part.first) * course.config.batch_size)
+        trainers.count(course, part, captured)
 
 
 @contextmanager
@@ -105,8 +104,7 @@ class Trainers:
     alone: threading.RLock = field(default_factory=threading.RLock)  # held by one thread at a time
     changed: threading.Condition = field(default_factory=threading.Condition)
     busy: int = 0
-    examples: int = 0  # trained on since
-    since: float = field(default_factory=time.perf_counter)
+    speed: Speed = field(default_factory=Speed)
 
     @contextmanager
     def borrowed(self, course: Course, part: Part, kind: Kind) -> Iterator[Captured | None]:
@@ -118,9 +116,10 @@ class Trainers:
         sound = False
         try:
             if captured.lacks(course, part):
-                with self.alone:
+                with self.alone, self.speed.of_recording():
                     captured.record(course, part)
-            yield captured
+            with self.speed.of_training(torch.device(course.device)):
+                yield captured
             sound = True
         finally:
             with self.changed:
@@ -129,16 +128,15 @@ class Trainers:
                     self.idle.setdefault(course.name, []).append(captured)
                 self.changed.notify_all()
 
-    def count(self, examples: int) -> None:
-        """Count examples that were trained on, and say now and then how many a second."""
-        with self.changed:
-            self.examples += examples
-            seconds = time.perf_counter() - self.since
-            if seconds < EVERY:
-                return
-            speed, self.examples, self.since = self.examples / seconds, 0, time.perf_counter()
-            at_once = self.busy
-        say(f"train: {speed:,.0f} examples per second, trainings at once: {at_once}")
+    def count(self, course: Course, part: Part, captured: Captured) -> None:
+        """Count what a training was trained on, and say now and then how many a second."""
+        examples = (max(part.stops) - part.first) * course.config.batch_size
+        lengths = read(course.examples.tokens.lengths, part.rows)
+        self.speed.count(examples, examples * work_of(captured.model, lengths))
+
+    def end(self) -> None:
+        """Say how fast all trainings were."""
+        self.speed.end()
 
     def predict(self, captured: Captured, course: Course, tokens: Tokens) -> np.ndarray:
         """Return the logits that a model gives now, from tokens that stay on the device."""
@@ -150,7 +148,8 @@ class Trainers:
             with self.alone:
                 rows = self._known(course, tokens) or self._held(course, tokens)
                 try:
-                    predictor.record(rows, tokens)
+                    with self.speed.of_recording():
+                        predictor.record(rows, tokens)
                 except (RuntimeError, NotImplementedError) as error:
                     self.silent.add(course.name)
                     say(
@@ -246,16 +245,18 @@ class Trainers:
         if course.data not in self.rows:
             self.rows[course.data] = Rows(course.examples.tokens, device)
             _finish(course.device)
-        before, began = free_memory(course.device), time.perf_counter()
+        before, until = free_memory(course.device), self.speed.recording
         usual = fit.steps_per_epoch(len(course.examples), course.config.batch_size)
         capacity = max(part.steps, usual * course.config.epochs)
-        made = Captured(course, self.rows[course.data], capacity, kind(device))
-        made.record(course, part)
-        _finish(course.device)
+        with self.speed.of_recording():
+            made = Captured(course, self.rows[course.data], capacity, kind(device))
+            made.record(course, part)
+            _finish(course.device)
         if course.name not in self.sizes:
             self.sizes[course.name] = max(0, before - free_memory(course.device))
+            seconds = self.speed.recording - until
             say(
-                f"train: a step is recorded as one launch ({time.perf_counter() - began:.1f} s for "
+                f"train: a step is recorded as one launch ({seconds:.1f} s for "
                 f"{len(made.replays)} widths, {self.sizes[course.name] / 2**20:.0f} MiB for each "
                 "training at once)"
             )

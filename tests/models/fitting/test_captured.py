@@ -18,7 +18,7 @@ from influence.errors import InputError, Terminated
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches
 from influence.models.fit import State
-from influence.models.fitting import graphs, trainers
+from influence.models.fitting import graphs, speed, trainers
 from influence.models.fitting.course import Course, Examples, Part, of_classifier, part
 from influence.models.fitting.trainers import Trainers, trained
 from influence.nlu import joint
@@ -345,11 +345,19 @@ def test_a_model_of_another_course_makes_room(data, device, monkeypatch):
 
 
 def test_the_log_says_how_fast_it_trains(data, device, monkeypatch, capsys):
-    monkeypatch.setattr(trainers, "EVERY", 0)
+    monkeypatch.setattr(speed, "EVERY", 0)
+    monkeypatch.setattr(speed, "name_of", lambda device: "a device nobody knows")
     one = course(data, device)
     train(one, part(one, ROWS, 0))
     said = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"train: [\d,]+ examples per second, trainings at once: 1", said[-1])
+    let_go()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"train: [\d,]+ examples per second in 1 trainings, at most 1 at once; recording took "
+        r"[\d.]+ s",
+        said,
+    )
 
 
 def test_a_joint_model_is_trained_as_by_the_loop(data, device, monkeypatch):
