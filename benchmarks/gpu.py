@@ -216,10 +216,10 @@ def _parsed() -> argparse.Namespace:
 def _train(
     setting: Setting, course: Course, rows: np.ndarray, seed: int, test: Any = None
 ) -> np.ndarray:
-    with trainers.trained(course, part(course, rows, seed)) as (model, stops):
-        for _ in stops:
+    with trainers.trained(course, part(course, rows, seed)) as training:
+        for _ in training.stops:
             pass
-        return np.empty(0) if test is None else classifier.predict(model, test)
+        return np.empty(0) if test is None else training.predict(test)
 
 
 def _together(setting: Setting, batch: int, slots: int) -> dict[str, float]:

@@ -75,7 +75,7 @@ def compare(
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -186,8 +186,8 @@ def compare(
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -371,7 +371,7 @@ def score(
     *,
     split: Literal["train", "validation", "test"] = "train",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -396,8 +396,8 @@ def score(
     Scores:
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -562,7 +562,7 @@ def search(
     stack: bool = False,
     score: Names = "",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -668,8 +668,8 @@ def search(
             epoch
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -768,7 +768,7 @@ def study(
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
@@ -881,8 +881,8 @@ def study(
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096

@@ -249,10 +249,10 @@ class ScoreConfig(Config):
         "last_layer",
         "parameters that TracIn uses: last_layer, all, classifier or a regular expression of names",
     )
-    score_precision: Literal["fp32", "bf16", "auto"] = parameter(
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = parameter(
         "auto",
-        "precision of scoring: fp32, bf16 (its ranks are compared with fp32), or auto: bf16 on "
-        "a GPU that has it",
+        "precision of scoring: fp32, tf32 or bf16 (their ranks are compared with fp32), or auto: "
+        "bf16 on a GPU that has it",
     )
     batch_tokens: int = parameter(
         0, "tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU", 0

@@ -256,16 +256,13 @@ def train_and_measure(
     looked at: a caller that must choose without the test split does not pass it.
     """
     start = time.perf_counter()
-    with trained(course, part(course, rows, seed, steps=steps)) as (model, stops):
-        for _ in stops:
+    with trained(course, part(course, rows, seed, steps=steps)) as training:
+        for _ in training.stops:
             pass
         seconds = time.perf_counter() - start
-        logits = {
-            split: classifier.predict(model, some, precision=course.config.precision)
-            for split, (some, _) in splits.items()
-        }
+        logits = {split: training.predict(some) for split, (some, _) in splits.items()}
+        names = tuple(training.model.config.id2label.values())
     metrics: dict[str, float] = {}
-    names = tuple(model.config.id2label.values())
     for split, (_, split_labels) in splits.items():
         values = metrics_of(logits[split], split_labels, names)
         metrics |= {f"{split}/{name}": value for name, value in values.items()}

@@ -9,11 +9,12 @@ import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, EvaluateStep
 from influence.evaluation import intervals, result, retraining
+from influence.evaluation.forecast import Forecast
 from influence.evaluation.result import OUTCOMES, Point
 from influence.evaluation.retraining import Place, retrain
 from influence.models.metrics import by_group
 from influence.runtime import store
-from influence.runtime.engine import Engine
+from influence.runtime.engine import Engine, keep
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.sampling.groups import groups_of
 from influence.sampling.order import fraction_of
@@ -78,7 +79,9 @@ def _jobs(
     """Return the percent pruned of every retraining, and its job."""
     place = retraining.place(config, sample, "test", engine)
     percents = sorted({0.0, *sample.percents})
-    return [(one, (place, one, number)) for one in percents for number in range(config.seeds)]
+    wanted = [(percent, number) for percent in percents for number in range(config.seeds)]
+    _forecast(place).expect(sample.arm, config.budget, wanted)
+    return [(percent, (place, percent, number)) for percent, number in wanted]
 
 
 def _evaluate(
@@ -88,12 +91,14 @@ def _evaluate(
     labels = sample.data.array("test", "label")
     groups = groups_of(sample.data.read("test", sample.groups), "test", sample.groups)
     percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
-    kept = jobs[0][0].kept
+    place = jobs[0][0]
+    kept = place.kept
     is_nlu = sample.task == "nlu"
     shown = SHOWN + RATES if is_nlu else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
     correct: dict[tuple[float, int], np.ndarray] = {}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
+        _forecast(place).first(point, place.fit.epochs, engine.workers)
         right = _right(kept, point, labels)
         metrics = {**point.metrics, **by_group(right, groups)}
         points[percents[position]].append(replace(point, metrics=metrics))
@@ -119,6 +124,11 @@ def _in_order(
     table = result.table(points, arm)
     keys = zip(table["percent_pruned"], table["seed"], strict=True)
     return table, np.stack([correct[key] for key in keys])
+
+
+def _forecast(place: Place) -> Forecast:
+    """Return the forecast of a comparison: its arms retrain one model on one dataset."""
+    return keep(f"forecast of {place.source.data.digest} {place.fit}", Forecast)
 
 
 def retrain_point(place: Place, percent: float, number: int) -> Point:

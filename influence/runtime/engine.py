@@ -203,24 +203,30 @@ def hold(load: Callable[..., Any], *arguments: Any) -> Any:
         return _held[-1][1]
 
 
-def keep(name: str, make: Callable[[], Any]) -> Any:
-    """Return what this process keeps for all its jobs under `name`, made once, until `let_go`."""
+def keep(name: str, make: Callable[[], Any], end: Callable[[Any], None] | None = None) -> Any:
+    """Return what this process keeps for all its jobs under `name`, made once, until `let_go`.
+
+    `end` is called with it then.
+    """
     with _holding:
         if name not in _kept:
-            _kept[name] = make()
-        return _kept[name]
+            _kept[name] = make(), end
+        return _kept[name][0]
 
 
 def let_go() -> None:
     """Free what this process holds, and give the memory back: the last job of its kind is done."""
     with _holding:
+        for value, end in _kept.values():
+            if end:
+                end(value)
         _held.clear()
         _kept.clear()
     give_free_memory_back()
 
 
 _held: list[tuple[tuple, Any]] = []
-_kept: dict[str, Any] = {}
+_kept: dict[str, tuple[Any, Callable[[Any], None] | None]] = {}
 _holding = threading.RLock()
 one_at_a_time = threading.RLock()  # of the threads of a process, for what they cannot share
 

@@ -124,6 +124,8 @@ def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
     halved = stability.halves(specs, runs)  # almost free: their gradients are computed anyway
     plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
     precision = engine.ask(settled, config.score_precision, engine.device)
+    if (config.score_precision, precision) == ("tf32", "fp32"):
+        say(f"score: the device {engine.device} has no tf32; scores in fp32")
     return _Request(config, training, specs, list(exports), plans, precision)
 
 
