@@ -80,6 +80,7 @@ def compare(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     fractions: Names = "0.3,0.5,0.7",
     min_per_class: int = 1,
     groups: Names = "",
@@ -90,6 +91,10 @@ def compare(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.95,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -192,6 +197,8 @@ def compare(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Pruning:
         fractions: fractions of the train set to prune, each at least 0 and below 1,
@@ -204,8 +211,12 @@ def compare(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -374,6 +385,7 @@ def score(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     device: str = "auto",
     workers: int = 0,
     threads: int = 0,
@@ -402,6 +414,8 @@ def score(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
@@ -430,6 +444,10 @@ def sample(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.95,
     device: str = "auto",
     workers: int = 0,
     threads: int = 0,
@@ -457,8 +475,12 @@ def sample(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
@@ -565,6 +587,7 @@ def search(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -674,6 +697,8 @@ def search(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -770,6 +795,7 @@ def study(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     fractions: Names = "0.3,0.5,0.7",
     min_per_class: int = 1,
     groups: Names = "",
@@ -780,6 +806,10 @@ def study(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.95,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -884,6 +914,8 @@ def study(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Pruning:
         fractions: fractions of the train set to prune, each at least 0 and below 1,
@@ -896,8 +928,12 @@ def study(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own

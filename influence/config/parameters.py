@@ -267,6 +267,10 @@ class ScoreConfig(Config):
         "training dynamics to write for other tools: cartography, aum, or both, "
         "comma-separated; empty: none",
     )
+    representations: bool = parameter(
+        False,
+        "whether to keep the encoder's vector of every example, which rules d2 and dedup read",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,9 +301,21 @@ class SampleConfig(Config):
         0.01, "share of the scores that rule linear clips at each end", 0, 0.49
     )
     beta: float = parameter(
-        0.1, "share of the hardest examples that rule ccs prunes first", 0, 0.99
+        0.1, "share of the hardest examples that rules ccs, ccs_class and d2 prune first", 0, 0.99
     )
-    strata: int = parameter(50, "number of score strata of rule ccs", 1)
+    strata: int = parameter(50, "number of score strata of rules ccs and ccs_class", 1)
+    exponent: float = parameter(
+        4.0, "exponent of rule adaptive: the larger, the later it turns to easy examples", 0.1
+    )
+    neighbors: int = parameter(
+        5, "nearest classmates whose scores rule d2 adds to that of an example", 1, 15
+    )
+    gamma: float = parameter(
+        1.0, "rule d2: how fast an example's claim on its neighbours falls with their distance", 0
+    )
+    similarity: float = parameter(
+        0.95, "similarity above which rule dedup takes an example for a near duplicate", 0, 1
+    )
 
     def __post_init__(self) -> None:
         """Check the list of fractions as well."""

@@ -14,7 +14,14 @@ from influence.sampling.normalization import normalize
 from influence.sampling.order import Minimum, class_shares, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
 from influence.scores import REGISTRY as SCORES
-from tests.helpers.orders import RULES, make_arm, make_data, ordered
+from tests.helpers.orders import (
+    RULES,
+    make_arm,
+    make_confidence,
+    make_data,
+    make_representations,
+    ordered,
+)
 
 FRACTIONS = [0.0, 0.01, 0.1, 0.25, 0.333, 0.45, 0.5, 0.7, 0.9, 0.95]
 
@@ -141,8 +148,12 @@ def columns_of(table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def order_of(rule, scores, labels, seed=0, normalize="none", minimums=()):
     recall = np.linspace(0, 1, 4)[: labels.max() + 1]
-    arm = make_arm(rule, normalize)
-    return order(arm, {"el2n": scores}, labels, seed, minimums=minimums, recall=recall)
+    arm, given = (
+        make_arm(rule, normalize),
+        {"el2n": scores, "confidence": -make_confidence(len(scores))},
+    )
+    near = make_representations(labels)
+    return order(arm, given, labels, seed, minimums=minimums, recall=recall, representations=near)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -326,8 +337,8 @@ def test_the_printed_arm_is_canonical():
         ("vog+:linear", "unknown score ''; there is aum"),
         (":easy", "unknown score ''; there is aum"),
         ("el2n@x:easy", "unknown window 'x'"),
-        ("vog:soft", "unknown rule 'soft'; there is ccs"),
-        ("vog:", "unknown rule ''; there is ccs"),
+        ("vog:soft", "unknown rule 'soft'; there is adaptive, ccs"),
+        ("vog:", "unknown rule ''; there is adaptive, ccs"),
         ("vog:random", "rule 'random' takes no score, unlike 'vog:random'; write random"),
         ("vog:easy:label", "unknown normalize 'label'; there is class, dataset, none"),
         ("vog:easy:class:1", "arm 'vog:easy:class:1' has 4 parts; write score:rule"),

@@ -11,7 +11,14 @@ from influence.errors import InputError
 from influence.sampling.arms import Arm, parse_arm
 from influence.sampling.order import Minimum, cut, order
 from influence.sampling.rules import REGISTRY, linear_map
-from tests.helpers.orders import RECALL, RULES, make_data, ordered
+from tests.helpers.orders import (
+    RECALL,
+    RULES,
+    make_confidence,
+    make_data,
+    make_representations,
+    ordered,
+)
 
 DRAWN = [name for name, rule in REGISTRY.items() if rule.drawn]
 
@@ -28,7 +35,9 @@ def test_an_order_holds_every_example_once(rule):
 def test_a_priority_is_one_finite_value_per_example(rule):
     hardness, labels = make_data()
     given = {"hardness": hardness, "hardnesses": hardness[None], "labels": labels, "recall": RECALL}
-    given["generator"] = np.random.default_rng(0)
+    given |= {"generator": np.random.default_rng(0), "lots": np.arange(len(labels))}
+    given["confidence"] = make_confidence(len(labels))
+    given["representations"] = make_representations(labels)
     entry = REGISTRY[rule]
     priority = entry.function(**{name: given[name] for name in entry.needs if name in given})
     assert priority.shape == labels.shape
@@ -52,7 +61,7 @@ def test_only_rules_that_draw_differ_between_seeds(rule):
 
 
 def test_all_rules_but_the_cut_offs_draw():
-    assert set(RULES) - set(DRAWN) == {"easy", "hard"}
+    assert set(RULES) - set(DRAWN) == {"easy", "hard", "d2"}
 
 
 @pytest.mark.parametrize("normalize", ["none", "class", "dataset"])
@@ -109,6 +118,7 @@ def test_a_single_example_can_be_ordered(rule):
 def test_a_rule_takes_its_own_knobs_from_all_of_them():
     hardness, labels = make_data()
     parameters = {"epsilon": 0.5, "winsorize": 0.2, "beta": 0.3, "strata": 5, "temperature": 2.0}
+    parameters |= {"exponent": 9.0, "neighbors": 2, "gamma": 0.1, "similarity": 0.5}
     for name in RULES:
         assert set(REGISTRY[name].parameters) <= set(parameters)
         default, changed = (
