@@ -12,6 +12,7 @@ from influence.config.parameters import SampleConfig
 from influence.errors import InputError, brief, choose, first_line, listed
 from influence.sampling import arms, order
 from influence.sampling.rules import REGISTRY, Rule
+from influence.trace.neighbors import Representations
 
 UNREADABLE = (TypeError, ValueError, RuntimeError)  # of what NumPy makes no array
 
@@ -26,16 +27,19 @@ def prune(
     min_per_class: int = 1,
     seed: int = 0,
     recall: Any = None,
+    representations: Any = None,
+    confidence: Any = None,
     **parameters: float | int,
 ) -> np.ndarray:
     """Return the rows to keep when `fraction` is pruned (kept,), ascending.
 
     values: one score per example (examples,), high = hard: negate a score whose low values are the
     hard ones, such as AUM or a confidence; None for a rule that reads no score (random, stratified,
-    drop). Several scores (scores, examples) are blended, by rule linear only.
+    drop, dedup). Several scores (scores, examples) are blended, by rule linear only.
     labels: the class of each example (examples,), of any kind: texts or numbers.
     fraction: the share to prune, in [0, 1).
-    rule: easy prunes the easiest, hard the hardest; softmax, linear and ccs read the score too.
+    rule: easy prunes the easiest, hard the hardest; softmax, linear, ccs, ccs_class, adaptive and
+    d2 read the score too.
     normalize: class gives the scores of each class mean 0 and deviation 1 first, dataset those of
     all examples, none leaves them as they are.
     min_per_class: examples of each class that are never pruned.
@@ -43,7 +47,10 @@ def prune(
     smaller one.
     recall: the validation recall of each class (classes,), in the sorted order of the labels, which
     rule drop needs.
-    parameters: temperature of softmax, epsilon and winsorize of linear, beta and strata of ccs.
+    representations: a vector of each example (examples, width), which rules d2 and dedup need.
+    confidence: the mean probability of each example's label (examples,), which rule adaptive needs.
+    parameters: temperature of softmax, epsilon and winsorize of linear, beta and strata of ccs and
+    ccs_class, exponent of adaptive, beta, neighbors and gamma of d2, similarity of dedup.
 
     Lists, arrays and Series are taken by position. Raises InputError for values that are missing,
     of another length than the labels, or unusable.
@@ -54,14 +61,16 @@ def prune(
     known, minimum = _rule(rule), _whole("min_per_class", min_per_class)
     choose("normalize", _text("normalize", normalize), get_args(arms.Normalize))
     named = _named(known, [] if values is None else _scores(values, len(groups)))
+    besides = {} if confidence is None else {"confidence": -_confidence(confidence, len(groups))}
     minimums = (order.Minimum(groups, minimum),)
     ordered = order.order(
         arms.Arm(tuple(named), known.name, normalize if named else "none"),
-        named,
+        named | besides,
         groups,
         _whole("seed", seed),
         minimums=minimums,
         recall=None if recall is None else _recall(recall),
+        representations=None if representations is None else _vectors(representations, groups),
         parameters=_parameters(parameters),
     )
     return np.sort(order.cut(ordered, _fraction(fraction), minimums))
@@ -155,6 +164,20 @@ def _recall(given: Any) -> np.ndarray:
     if recall.ndim != 1:
         raise InputError(f"recall must have one axis, not {recall.ndim}")
     return recall
+
+
+def _confidence(given: Any, examples: int) -> np.ndarray:
+    confidence = _numbers("confidence", given, "one per example")
+    if confidence.shape != (examples,) or not np.all((confidence >= 0) & (confidence <= 1)):
+        raise InputError(f"confidence must be {examples} numbers from 0 to 1, one per example")
+    return confidence
+
+
+def _vectors(given: Any, labels: np.ndarray) -> Representations:
+    vectors = _numbers("representations", given, "a vector per example")
+    if vectors.ndim != 2:
+        raise InputError(f"representations must have two axes, not {vectors.ndim}")
+    return Representations(vectors, labels)
 
 
 def _fraction(value: Any) -> float:

@@ -166,8 +166,8 @@ def _check_representations(
     """Return `representations` if they have a finite vector per example, else raise InputError."""
     if representations is None:
         raise InputError(
-            f"rule {rule!r} needs the representation of every example; score again with "
-            "representations=true"
+            f"rule {rule!r} needs the representation of every example: representations=true where "
+            "they are scored"
         )
     vectors = representations.vectors
     if len(vectors) != len(labels) or not np.isfinite(vectors).all():

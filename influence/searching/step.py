@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -97,10 +97,23 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
     columns, named = _columns(config.score, scores), names(config.rules)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
-    if scores.recall is None and not named:
-        named = tuple(name for name, rule in rules.REGISTRY.items() if "recall" not in rule.needs)
+    for name in named:
+        if lacking := _lacking(name, scores):
+            raise InputError(
+                f"rule {name!r} needs {lacking}, which {scores.directory} does not hold; score "
+                "again with it, or leave the rule out"
+            )
+    named = named or tuple(name for name in rules.REGISTRY if not _lacking(name, scores))
     choice = space.build(columns, named, config.lowest, config.highest, counts)
     return Scored(scores, choice, config.seed)
+
+
+def keeping(config: SearchStep, examples: int) -> SearchStep:
+    """Return the config of a search that trains, with the representations that its rules read."""
+    searched = names(config.rules) or rules.REGISTRY
+    read = any("representations" in rules.REGISTRY[name].needs for name in searched)
+    has_weights = expected(config, examples)[0].measurable is None
+    return replace(config, representations=config.representations or (read and has_weights))
 
 
 def study_name(config: SearchStep, scored: Scored) -> str:
@@ -175,6 +188,18 @@ def _scores_of_paper(config: SearchStep, dataset: Dataset, otherwise: str = "") 
             f"{', '.join(PAPER)}; train for more epochs, or name others with score"
         )
     return [str(spec) for spec in given]
+
+
+def _lacking(rule: str, scores: Scores) -> str:
+    """Return what a rule reads besides the score that is searched and `scores` lack, else ""."""
+    needs = rules.REGISTRY[rule].needs
+    if "recall" in needs and scores.recall is None:
+        return "the recall of every class on validation data"
+    if "confidence" in needs and "confidence" not in scores.names:
+        return "the score 'confidence'"
+    if "representations" in needs and scores.representations is None:
+        return "the representation of every example (representations=true)"
+    return ""
 
 
 def _locks(config: SearchStep) -> Path:
