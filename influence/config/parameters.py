@@ -314,7 +314,7 @@ class SampleConfig(Config):
         1.0, "rule d2: how fast an example's claim on its neighbours falls with their distance", 0
     )
     similarity: float = parameter(
-        0.95, "similarity above which rule dedup takes an example for a near duplicate", 0, 1
+        0.98, "similarity above which rule dedup takes an example for a near duplicate", 0, 1
     )
 
     def __post_init__(self) -> None:

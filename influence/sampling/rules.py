@@ -302,7 +302,7 @@ def d2(
     return priority
 
 
-@rule(reference="Abbas et al. 2023, https://arxiv.org/abs/2303.09540", similarity=(0.8, 0.99))
+@rule(reference="Abbas et al. 2023, https://arxiv.org/abs/2303.09540", similarity=(0.9, 0.999))
 def dedup(
     representations: Representations,
     generator: np.random.Generator,
