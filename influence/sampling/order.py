@@ -71,7 +71,7 @@ def order(
     if "recall" in rule.needs:
         given["recall"] = _check_recall(recall, labels)
     if "representations" in rule.needs:
-        given["representations"] = _check_representations(rule.name, representations, labels)
+        given["representations"] = _check_representations(rule.name, representations)
     if "lots" in rule.needs:
         given["lots"] = generator.permutation(len(labels))
     priority = [rule.function(**{name: given[name] for name in rule.needs if name in given})]
@@ -160,22 +160,19 @@ def _read(
     return given
 
 
-def _check_representations(
-    rule: str, representations: Representations | None, labels: Labels
-) -> Representations:
-    """Return `representations` if they have a finite vector per example, else raise InputError."""
-    if representations is None:
+def _check_representations(rule: str, known: Representations | None) -> Representations:
+    """Return representations if they are there and finite, else raise InputError."""
+    if known is None:
         raise InputError(
             f"rule {rule!r} needs the representation of every example: representations=true where "
             "they are scored"
         )
-    vectors = representations.vectors
-    if len(vectors) != len(labels) or not np.isfinite(vectors).all():
+    if not (finite := np.isfinite(known.vectors).all(1)).all():
         raise InputError(
-            f"rule {rule!r} needs a finite vector for each of {len(labels)} examples, but "
-            f"{len(vectors)} are given, {int(np.isfinite(vectors).all(1).sum())} of them finite"
+            f"{int((~finite).sum())} of {len(finite)} representations are not finite, and rule "
+            f"{rule!r} cannot compare them; score again from a training that did not diverge"
         )
-    return representations
+    return known
 
 
 def _check_recall(recall, labels) -> np.ndarray:

@@ -14,6 +14,7 @@ from influence.sampling.normalization import normalize
 from influence.sampling.order import Minimum, class_shares, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
 from influence.scores import REGISTRY as SCORES
+from influence.trace.neighbors import Representations
 from tests.helpers.orders import (
     RULES,
     make_arm,
@@ -353,6 +354,36 @@ def test_an_unreadable_arm_says_what_to_write(text, message):
 def test_a_score_that_was_not_computed_is_named():
     with pytest.raises(InputError, match="unknown score 'vog'; there is aum, el2n"):
         order(parse_arm("vog:easy"), {"aum": np.ones(2), "el2n": np.ones(2)}, np.array([0, 0]), 0)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (None, "rule 'dedup' needs the representation of every example: representations=true"),
+        (
+            np.array([[1.0], [np.nan], [2.0]]),
+            "1 of 3 representations are not finite, and rule 'ded",
+        ),
+    ],
+)
+def test_representations_that_are_missing_or_unusable_are_bad_input(vectors, message):
+    labels = np.array([0, 1, 1])
+    given = None if vectors is None else Representations(vectors, labels)
+    with pytest.raises(InputError, match=message):
+        order(Arm((), "dedup"), {}, labels, 0, representations=given)
+
+
+def test_an_arm_says_all_that_it_reads():
+    reads = {text: parse_arm(text).reads for text in ("dual:adaptive", "dual:ccs", "dedup")}
+    assert reads == {"dual:adaptive": ("dual", "confidence"), "dual:ccs": ("dual",), "dedup": ()}
+    assert parse_arm("confidence:adaptive").reads == ("confidence",)
+    represents = [parse_arm(text).represents for text in ("aum:d2", "dedup", "aum:ccs")]
+    assert represents == [True, True, False]
+
+
+def test_a_confidence_that_was_not_computed_is_named():
+    with pytest.raises(InputError, match="unknown score 'confidence'; there is dual"):
+        order(parse_arm("dual:adaptive"), {"dual": np.ones(2)}, np.array([0, 0]), 0)
 
 
 def test_an_unknown_knob_is_named():

@@ -83,10 +83,10 @@ def test_percents_lie_on_the_grid():
 
 
 def test_rules_that_need_a_score_are_left_out_where_there_is_none():
-    assert everything(scores=()).rules == ("random", "stratified", "drop")
+    assert everything(scores=()).rules == ("random", "stratified", "drop", "dedup")
     with pytest.raises(InputError, match="easy need a score, and there is none"):
         everything(scores=(), named=("easy",))
-    with pytest.raises(InputError, match="unknown rule 'soft'; there is ccs, drop, easy"):
+    with pytest.raises(InputError, match="unknown rule 'soft'; there is adaptive, ccs"):
         everything(named=("soft",))
 
 
