@@ -26,7 +26,7 @@ Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[st
 
 def compare(
     dataset: Data = "assistant",
-    arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+    arms: Names = "aum:ccs,vog:linear:dataset,random",
     *,
     equal_steps: bool = False,
     rescore: bool = False,
@@ -72,7 +72,7 @@ def compare(
     folds: int = 0,
     import_from: Folder = "",
     stack: bool = False,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     tracin_layers: str = "last_layer",
     score_precision: Literal["fp32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
@@ -375,7 +375,7 @@ def train(
 
 def score(
     training: Training | Folder,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     *,
     split: Literal["train", "validation", "test"] = "train",
     tracin_layers: str = "last_layer",
@@ -431,7 +431,7 @@ def score(
 
 def sample(
     scores: Scores | Folder,
-    arm: str = "vog:easy:class",
+    arm: str = "aum:ccs",
     *,
     seed: int = 0,
     fractions: Names = "0.3,0.5,0.7",
@@ -459,7 +459,7 @@ def sample(
     """Choose the examples to keep by an arm, score:rule[:normalize].
 
     scores: scores directory to sample from: a path or runs:/<id>/scores
-    arm: arm to sample by: score:rule[:normalize], random, stratified or drop
+    arm: arm to sample by: score:rule[:normalize], random, stratified, drop or dedup
 
     Sample:
         seed: random seed for ties and draws
@@ -684,8 +684,8 @@ def search(
             whole stack
 
     Scores:
-        score: scores to search over; empty: those of the directory, or the paper's at every
-            epoch
+        score: scores to search over; empty: those of the directory, or the default ones at
+            every epoch
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
         score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
@@ -742,7 +742,7 @@ def study(
     *,
     equal_steps: bool = False,
     scale: Literal["full", "small"] = "full",
-    arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+    arms: Names = "aum:ccs,vog:linear:dataset,random",
     rescore: bool = False,
     dataset: Data = "assistant",
     dataset_config: str = "",
@@ -787,7 +787,7 @@ def study(
     folds: int = 0,
     import_from: Folder = "",
     stack: bool = False,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     tracin_layers: str = "last_layer",
     score_precision: Literal["fp32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,

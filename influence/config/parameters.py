@@ -240,7 +240,7 @@ class ScoreConfig(Config):
     """Which scores are computed, and how."""
 
     score: str = parameter(
-        "vog,el2n,forgetting,pvi,tracin",
+        "vog,el2n,forgetting,pvi,tracin,aum",
         "scores to compute, comma-separated: name, name@epoch or name@from-to; or all",
     )
     tracin_layers: str = parameter(
@@ -404,7 +404,7 @@ class SampleStep(SampleConfig, ExecutionConfig):
 
     scores: str = parameter("", "scores directory to sample from: a path or runs:/<id>/scores")
     arm: str = parameter(
-        "vog:easy:class", "arm to sample by: score:rule[:normalize], random, stratified or drop"
+        "aum:ccs", "arm to sample by: score:rule[:normalize], random, stratified, drop or dedup"
     )
     seed: int = parameter(0, "random seed for ties and draws", 0, SEED)
 
@@ -432,7 +432,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     )
 
     arms: str = parameter(
-        "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+        "aum:ccs,vog:linear:dataset,random",
         "arms to compare, comma-separated; random is always added",
     )
     rescore: bool = parameter(
@@ -449,7 +449,8 @@ class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
         "", "scores directory to search: a path or runs:/<id>/scores; empty: train and score first"
     )
     score: str = parameter(
-        "", "scores to search over; empty: those of the directory, or the paper's at every epoch"
+        "",
+        "scores to search over; empty: those of the directory, or the default ones at every epoch",
     )
     datasets: str = parameter(
         "",

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from influence import scores as registry
 from influence.config.lists import names
-from influence.config.parameters import FitConfig, SearchConfig, SearchStep
+from influence.config.parameters import FitConfig, ScoreConfig, SearchConfig, SearchStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import result as curve
@@ -35,7 +35,7 @@ from influence.searching.trials import Trial
 from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
-PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
+USUAL = names(ScoreConfig.score)
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # these do not change a study
 Searching = Generator[Trial | Record, None, Path]
 
@@ -80,7 +80,7 @@ def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
     if dataset is not None:
         _check_metric(config, config.task, "this search trains")
         if not config.score:
-            _scores_of_paper(config, dataset)
+            _usual_scores(config, dataset)
 
 
 def open_scored(config: SearchStep, scores: Scores) -> Scored:
@@ -157,11 +157,11 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 
 def score_list(config: SearchStep, dataset: Dataset) -> str:
-    """Return the paper's scores, at every epoch, that a training on `dataset` will give.
+    """Return the default scores, at every epoch, that a training on `dataset` will give.
 
     Raises InputError if it gives none.
     """
-    return ",".join(_scores_of_paper(config, dataset, "search: left out"))
+    return ",".join(_usual_scores(config, dataset, "search: left out"))
 
 
 def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
@@ -169,23 +169,23 @@ def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
     return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
 
 
-def _scores_of_paper(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
+def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
     examples = len(dataset.train)
-    own = {name: registry.REGISTRY[name].window for name in PAPER}
+    own = {name: registry.REGISTRY[name].window for name in USUAL}
     epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
     windows = [
         f"{name}@{epoch}"
-        for name in PAPER
+        for name in USUAL
         for epoch in epochs
         if own[name].isdigit() and epoch != own[name]
     ]
     runs = expected(config, examples)
-    given = [*possible(PAPER, runs, otherwise), *possible(windows, runs)]
+    given = [*possible(USUAL, runs, otherwise), *possible(windows, runs)]
     if not given:
         raise InputError(
             f"a training of {examples} examples for {config.epochs} epochs gives none of "
-            f"{', '.join(PAPER)}; train for more epochs, or name others with score"
+            f"{', '.join(USUAL)}; train for more epochs, or name others with score"
         )
     return [str(spec) for spec in given]
 

@@ -2,13 +2,14 @@
 
 import pytest
 
+from influence.config.parameters import MainStep, SampleStep
 from influence.errors import InputError
 from influence.sampling import rules
 from influence.sampling.arms import parse_arm
 from influence.searching import space
 from influence.searching.space import Candidate, answers, build, recommended, suggest
 
-SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi")
+SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi", "aum")
 COUNTS = (100, 100, 40)
 
 
@@ -90,11 +91,22 @@ def test_rules_that_need_a_score_are_left_out_where_there_is_none():
         everything(named=("soft",))
 
 
-def test_recommended_candidates_are_answers_that_give_the_paper_s_arms():
+def test_recommended_candidates_are_answers_that_give_their_arms_coverage_of_aum_first():
     found = [suggest(everything(), Fixed(**answered)) for answered in recommended(everything())]
     said = [str(candidate) for candidate in found]
-    assert said[0] == "vog:easy:class 45 %" and "el2n:easy 25 %" in said and "random 50 %" in said
+    assert said[:3] == ["aum:ccs 50 %", "aum:ccs 70 %", "aum:ccs 30 %"]
+    assert "vog:easy:class 45 %" in said and "random 50 %" in said
     assert len(said) == len(set(said)) == len(space.RECOMMENDED)
+
+
+def test_what_loses_to_random_is_tried_by_the_sampler_alone():
+    """docs/results.md: these lose beyond a third of the train set, and `hard` empties classes."""
+    arms = {parse_arm(arm) for arm, _ in space.RECOMMENDED}
+    losing = ("el2n:easy", "tracin:easy", "pvi:easy", "el2n:hard", "tracin:hard", "pvi:hard")
+    assert not arms & {parse_arm(arm) for arm in losing}
+    defaults = {parse_arm(arm) for arm in (*MainStep.arms.split(","), SampleStep.arm)}
+    assert parse_arm("aum:ccs") in defaults
+    assert defaults <= arms
 
 
 def test_only_what_the_space_allows_is_recommended():
