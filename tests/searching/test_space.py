@@ -1,13 +1,16 @@
 """The space of a search follows from the registries, and what the paper recommends lies in it."""
 
+import numpy as np
 import pytest
 
-from influence.config.parameters import MainStep, SampleStep
+from influence.config.parameters import MainStep, SampleStep, SearchStep
 from influence.errors import InputError
 from influence.sampling import rules
 from influence.sampling.arms import parse_arm
 from influence.searching import space
 from influence.searching.space import Candidate, answers, build, recommended, suggest
+from influence.searching.step import open_scored
+from tests.helpers import finished
 
 SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi", "aum")
 COUNTS = (100, 100, 40)
@@ -89,6 +92,31 @@ def test_rules_that_need_a_score_are_left_out_where_there_is_none():
         everything(scores=(), named=("easy",))
     with pytest.raises(InputError, match="unknown rule 'soft'; there is adaptive, ccs"):
         everything(named=("soft",))
+
+
+def made(directory, recall=None, vectors=False, names=("el2n",)):
+    """Finished scores of ten examples that hold what is asked for."""
+    labels = np.arange(10) % 2
+    at = finished.labelled(directory, labels, ("a", "b"))
+    if vectors:
+        np.save(at / "representations.npy", np.eye(10, dtype=np.float16))
+    return finished.scores(at, {name: np.arange(10.0) for name in names}, recall)
+
+
+def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp_path):
+    usual = {"easy", "hard", "softmax", "linear", "random", "stratified", "ccs", "ccs_class"}
+    holds = {
+        "recall": ({"recall": (0.5, 0.5)}, {"drop"}),
+        "vectors": ({"vectors": True}, {"d2", "dedup"}),
+        "confidence": ({"names": ("el2n", "confidence")}, {"adaptive"}),
+        "nothing": ({}, set()),
+    }
+    for name, (given, more) in holds.items():
+        scores = made(tmp_path / name, **given)
+        assert set(open_scored(SearchStep(), scores).space.rules) == usual | more, name
+    for rule in ("drop", "d2", "dedup", "adaptive"):
+        with pytest.raises(InputError, match=f"rule '{rule}' needs the .* does not hold; score ag"):
+            open_scored(SearchStep(rules=rule), scores)
 
 
 def test_recommended_candidates_are_answers_that_give_their_arms_coverage_of_aum_first():
