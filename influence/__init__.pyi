@@ -26,7 +26,7 @@ Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[st
 
 def compare(
     dataset: Data = "assistant",
-    arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+    arms: Names = "aum:ccs,vog:linear:dataset,random",
     *,
     max_seeds: int = 0,
     equal_steps: bool = False,
@@ -73,7 +73,7 @@ def compare(
     folds: int = 0,
     import_from: Folder = "",
     stack: bool = False,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     tracin_layers: str = "last_layer",
     score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
@@ -81,6 +81,7 @@ def compare(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     fractions: Names = "0.3,0.5,0.7",
     min_per_class: int = 1,
     groups: Names = "",
@@ -91,6 +92,10 @@ def compare(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.98,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -195,6 +200,8 @@ def compare(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Pruning:
         fractions: fractions of the train set to prune, each at least 0 and below 1,
@@ -207,8 +214,12 @@ def compare(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -367,7 +378,7 @@ def train(
 
 def score(
     training: Training | Folder,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     *,
     split: Literal["train", "validation", "test"] = "train",
     tracin_layers: str = "last_layer",
@@ -377,6 +388,7 @@ def score(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     device: str = "auto",
     workers: int = 0,
     threads: int = 0,
@@ -405,6 +417,8 @@ def score(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
@@ -420,7 +434,7 @@ def score(
 
 def sample(
     scores: Scores | Folder,
-    arm: str = "vog:easy:class",
+    arm: str = "aum:ccs",
     *,
     seed: int = 0,
     fractions: Names = "0.3,0.5,0.7",
@@ -433,6 +447,10 @@ def sample(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.98,
     device: str = "auto",
     workers: int = 0,
     threads: int = 0,
@@ -444,7 +462,7 @@ def sample(
     """Choose the examples to keep by an arm, score:rule[:normalize].
 
     scores: scores directory to sample from: a path or runs:/<id>/scores
-    arm: arm to sample by: score:rule[:normalize], random, stratified or drop
+    arm: arm to sample by: score:rule[:normalize], random, stratified, drop or dedup
 
     Sample:
         seed: random seed for ties and draws
@@ -460,8 +478,12 @@ def sample(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
@@ -568,6 +590,7 @@ def search(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -664,8 +687,8 @@ def search(
             whole stack
 
     Scores:
-        score: scores to search over; empty: those of the directory, or the paper's at every
-            epoch
+        score: scores to search over; empty: those of the directory, or the default ones at
+            every epoch
         tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
             expression of names
         score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
@@ -677,6 +700,8 @@ def search(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -721,7 +746,7 @@ def study(
     max_seeds: int = 0,
     equal_steps: bool = False,
     scale: Literal["full", "small"] = "full",
-    arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+    arms: Names = "aum:ccs,vog:linear:dataset,random",
     rescore: bool = False,
     dataset: Data = "assistant",
     dataset_config: str = "",
@@ -766,7 +791,7 @@ def study(
     folds: int = 0,
     import_from: Folder = "",
     stack: bool = False,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     tracin_layers: str = "last_layer",
     score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
@@ -774,6 +799,7 @@ def study(
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     fractions: Names = "0.3,0.5,0.7",
     min_per_class: int = 1,
     groups: Names = "",
@@ -784,6 +810,10 @@ def study(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.98,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -890,6 +920,8 @@ def study(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Pruning:
         fractions: fractions of the train set to prune, each at least 0 and below 1,
@@ -902,8 +934,12 @@ def study(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own

@@ -122,8 +122,10 @@ def compare(
         training.check_retraining(config, config.retrain_with, dataset)
         request = checked(narrow(config, TrainStep), dataset, at, wanted)
         del dataset
-        trained, scores = _train_and_score(request, config, at, wanted)
-        samples, asked = _sample_all(config, at, scores, arms)
+        kept = config.representations or any(arm.represents for arm in arms)
+        keeping = replace(config, representations=kept)
+        trained, scores = _train_and_score(request, keeping, at, wanted)
+        samples, asked = _sample_all(keeping, at, scores, arms)
         asked = _with_seeds(asked, samples, at, plan_of_seeds(config))
         curves = {arm: evaluate(asked[arm], at, arm) for arm in samples}
         done = {arm: (samples[arm], curve) for arm, curve in curves.items()}
@@ -332,7 +334,8 @@ def _search(
     if request is None:
         scores = Scores(run.resolve(config.scores))
     else:
-        _, scores = _train_and_score(request[0], config, engine, request[1])
+        keeping = searching.keeping(config, len(request[0].dataset.train))
+        _, scores = _train_and_score(request[0], keeping, engine, request[1])
     scored = searching.open_scored(config, scores)
     study = searching.open_study(config, scored)
     shown = search_artifacts.study_run(opened, study)

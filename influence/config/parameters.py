@@ -242,7 +242,7 @@ class ScoreConfig(Config):
     """Which scores are computed, and how."""
 
     score: str = parameter(
-        "vog,el2n,forgetting,pvi,tracin",
+        "vog,el2n,forgetting,pvi,tracin,aum",
         "scores to compute, comma-separated: name, name@epoch or name@from-to; or all",
     )
     tracin_layers: str = parameter(
@@ -268,6 +268,10 @@ class ScoreConfig(Config):
         "",
         "training dynamics to write for other tools: cartography, aum, or both, "
         "comma-separated; empty: none",
+    )
+    representations: bool = parameter(
+        False,
+        "whether to keep the encoder's vector of every example, which rules d2 and dedup read",
     )
 
 
@@ -299,9 +303,21 @@ class SampleConfig(Config):
         0.01, "share of the scores that rule linear clips at each end", 0, 0.49
     )
     beta: float = parameter(
-        0.1, "share of the hardest examples that rule ccs prunes first", 0, 0.99
+        0.1, "share of the hardest examples that rules ccs, ccs_class and d2 prune first", 0, 0.99
     )
-    strata: int = parameter(50, "number of score strata of rule ccs", 1)
+    strata: int = parameter(50, "number of score strata of rules ccs and ccs_class", 1)
+    exponent: float = parameter(
+        4.0, "exponent of rule adaptive: the larger, the later it turns to easy examples", 0.1
+    )
+    neighbors: int = parameter(
+        5, "nearest classmates whose scores rule d2 adds to that of an example", 1, 15
+    )
+    gamma: float = parameter(
+        1.0, "rule d2: how fast an example's claim on its neighbours falls with their distance", 0
+    )
+    similarity: float = parameter(
+        0.98, "similarity above which rule dedup takes an example for a near duplicate", 0, 1
+    )
 
     def __post_init__(self) -> None:
         """Check the list of fractions as well."""
@@ -390,7 +406,7 @@ class SampleStep(SampleConfig, ExecutionConfig):
 
     scores: str = parameter("", "scores directory to sample from: a path or runs:/<id>/scores")
     arm: str = parameter(
-        "vog:easy:class", "arm to sample by: score:rule[:normalize], random, stratified or drop"
+        "aum:ccs", "arm to sample by: score:rule[:normalize], random, stratified, drop or dedup"
     )
     seed: int = parameter(0, "random seed for ties and draws", 0, SEED)
 
@@ -423,7 +439,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     )
 
     arms: str = parameter(
-        "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+        "aum:ccs,vog:linear:dataset,random",
         "arms to compare, comma-separated; random is always added",
     )
     rescore: bool = parameter(
@@ -440,7 +456,8 @@ class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
         "", "scores directory to search: a path or runs:/<id>/scores; empty: train and score first"
     )
     score: str = parameter(
-        "", "scores to search over; empty: those of the directory, or the paper's at every epoch"
+        "",
+        "scores to search over; empty: those of the directory, or the default ones at every epoch",
     )
     datasets: str = parameter(
         "",
