@@ -3,8 +3,9 @@
 Run: python -m benchmarks.fused_pass [--rounds 15] [--lengths 32,128,path/to/snli]
 Writes benchmarks/fused_pass.json and docs/images/fused_pass.png. BERT L4 H256 with random weights,
 batches of 32, one thread; each round times every work once, in turn, and the medians of the rounds
-are divided by the forward's. A value is the product of a gradient with a random direction. A dataset in place of a length gives the lengths that MiniLM's
-tokenizer finds in 32 of its examples, padded to the longest of them.
+are divided by the forward's. Values are products of gradients with a random direction. A dataset in
+place of a length gives the lengths that MiniLM's tokenizer finds in 32 of its examples, padded to
+the longest of them.
 """
 
 import argparse

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -246,7 +247,7 @@ def loop_norms(
     rule. The model has to be in evaluation mode.
     """
     members, names = _members(model, groups), _names(model, directions)
-    wanted = list(set().union(*members.values(), names))
+    wanted = list(dict.fromkeys(chain(*members.values(), names)))  # sums in the same order
     rows = []
     with _only_trainable(model, set(wanted)):
         for row in range(len(labels)):
