@@ -177,7 +177,7 @@ def checked(
     """
     check_folds(config.folds, len(dataset.train))
     specs = [parse_spec(name) for name in names(scores) if name != "all"]
-    plan(specs, training.expected(config, len(dataset.train)))
+    plan(specs, training.expected(config, dataset))
     trial = partial(measurable.check_start, config, dataset, scores)
     return training.request(config, dataset, engine, paired, trial)
 
@@ -189,7 +189,7 @@ def _wanted(config: MainStep, arms: Sequence[Arm], dataset: Dataset) -> str:
     """
     if config.score != ScoreConfig.score:
         return scoring.wanted(config.score, arms)
-    return scoring.usual(arms, training.expected(config, len(dataset.train)))
+    return scoring.usual(arms, training.expected(config, dataset))
 
 
 @contextmanager

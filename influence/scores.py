@@ -20,6 +20,7 @@ Examples = Float[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
 Logits = Float[np.ndarray, "checkpoints examples classes"]
 Norms = Float[np.ndarray, "checkpoints examples"]
+Rates = Float[np.ndarray, " checkpoints"]
 Kind = Literal["checkpoint", "null", "window", "run", "record", "dataset"]
 
 # What scores can read, by how it is measured: at each checkpoint one row per example; at each
@@ -30,6 +31,8 @@ QUANTITIES: dict[str, Kind] = {
     "gradient_norms": "checkpoint",
     "layer_norms": "checkpoint",
     "classifier_norms": "checkpoint",
+    "validation_products": "checkpoint",
+    "class_products": "checkpoint",
     "null_logits": "null",
     "gradient_variance": "window",
     "gradient_deviation": "window",
@@ -40,10 +43,12 @@ QUANTITIES: dict[str, Kind] = {
     "trail_entropies": "dataset",
     "out_of_fold_logits": "dataset",
 }
+PRODUCTS = ("validation_products", "class_products")  # with gradients of validation examples
 REGISTRY: dict[str, "Score"] = {}
 WINDOW = 10  # epochs of a sliding window, as in the papers of dual, dyn_unc and tdds
 CARTOGRAPHY = "Swayamdipta et al. 2020, section 2, https://arxiv.org/abs/2009.10795"
 DATA_DIET = "Paul et al. 2021, {}, https://arxiv.org/abs/2107.07075"
+TRACIN = "Pruthi et al. 2020 (TracInCP), https://arxiv.org/abs/2002.08484"
 VOG = "Agarwal et al. 2022, https://arxiv.org/abs/2008.11600"
 
 
@@ -155,14 +160,31 @@ def pvi(
     series="spread",
     window="all",
     runs="first",
-    reference="Pruthi et al. 2020 (TracInCP), https://arxiv.org/abs/2002.08484",
+    reference=TRACIN,
 )
-def tracin(layer_norms: Norms, learning_rates: Float[np.ndarray, " checkpoints"]) -> Examples:
+def tracin(layer_norms: Norms, learning_rates: Rates) -> Examples:
     """Self-influence: sum over checkpoints of learning rate x squared norm of the loss gradient.
 
     The gradient is that of the chosen layers' weights, by default the last encoder layer's.
     """
     return learning_rates.astype(np.float64) @ layer_norms.astype(np.float64) ** 2
+
+
+@score(hard="low", series="spread", window="all", runs="first", reference=TRACIN)
+def value(validation_products: Norms, learning_rates: Rates) -> Examples:
+    """What a step on the example takes off the validation loss, to first order, summed up.
+
+    Sum over checkpoints of learning rate x inner product of the example's loss gradient with the
+    mean one of half of validation (`splits.reserved`): TracIn between train and validation. The
+    parameters are those of TracIn. Below zero, the example hurts.
+    """
+    return learning_rates.astype(np.float64) @ validation_products.astype(np.float64)
+
+
+@score(hard="low", series="spread", window="all", runs="first", reference=TRACIN)
+def value_class(class_products: Norms, learning_rates: Rates) -> Examples:
+    """The value for validation examples of the example's own class, the others left aside."""
+    return learning_rates.astype(np.float64) @ class_products.astype(np.float64)
 
 
 @score(hard="high", reference=DATA_DIET.format("definition 2.1"))

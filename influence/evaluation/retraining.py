@@ -125,6 +125,11 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")), key=key)
 
 
+def predictions(place: Place, point: Point) -> np.ndarray:
+    """Return the classes that a retraining predicts, (examples of the split of `place`,)."""
+    return np.load(place.kept / point.key / PREDICTIONS)
+
+
 @dataclass(frozen=True, eq=False)
 class _Opened:
     """A source, tokenised: train, and one other split."""

@@ -22,7 +22,7 @@ from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.scoring import findings, label_errors, plan, result, stability
 from influence.scoring.compute import compute
 from influence.scoring.plan import RunPlan
-from influence.scoring.shards import Checked, Pass, bounds_of, do_not_fit, run_pass, traces
+from influence.scoring.shards import Checked, Pass, bounds_of, run_pass, traces, with_mean_gradients
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.trace import Trace, join, save_trace
 from influence.training.result import RunInfo, Training
@@ -167,9 +167,10 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     config, training, split = request.config, request.training, request.config.split
     training.verify()
     training.share(directory)
-    work = _pass(request, engine, directory)
+    work, before = with_mean_gradients(_pass(request, engine, directory), engine)
     bounds = bounds_of(training.data.count(split), config.shard_size)
     checked, seconds = run_pass(work, bounds, engine)
+    seconds += before
     let_go()
     kept = _keep(request, work, bounds, directory)
     columns = findings.Columns(training.data, split, request.specs, kept.columns(request.specs))
@@ -201,7 +202,6 @@ def _pass(request: _Request, engine: Engine, directory: Path) -> Pass:
         shards=directory / store.UNFINISHED / "shards",
         cache=cache_of(directory),
         split=config.split,
-        streamed=do_not_fit(training, request.plans, engine),
         precision=request.precision,
         tracin_layers=config.tracin_layers,
         batch_tokens=config.batch_tokens or usual_tokens(engine.device),

@@ -1,6 +1,6 @@
 """search: find the score, rule and fraction that prune most before accuracy suffers."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -14,10 +14,12 @@ from influence import scores as registry
 from influence.config.lists import names
 from influence.config.parameters import FitConfig, ScoreConfig, SearchConfig, SearchStep
 from influence.data.dataset import Dataset
+from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.evaluation import result as curve
 from influence.evaluation import retraining
 from influence.evaluation.retraining import Place, retrain
+from influence.models.metrics import of_predictions
 from influence.runtime import store
 from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Task, perform, say
@@ -59,6 +61,24 @@ class Scored:
         """The rows of the full train set (examples,)."""
         return np.arange(len(self.labels))
 
+    @cached_property
+    def chosen_on(self) -> np.ndarray | None:
+        """The rows of validation that trials are measured on, None for all.
+
+        Where a score reads the gradients of `reserved` rows, these are the others.
+        """
+        if not _read_validation(self.space.scores):
+            return None
+        rows = self.scores.data.read("validation", ["id", "label"])
+        others = np.setdiff1d(np.arange(len(rows)), reserved(rows))
+        if not len(others):
+            raise InputError(
+                f"value reads the gradients of all {len(rows)} validation examples, one of each "
+                "class, so that none is left to choose on; leave it out of score, or name another "
+                "validation_split"
+            )
+        return others
+
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
         """Return the rows that stay under seed `number`; rules that draw do so anew for each."""
         minimums = (Minimum(self.labels, candidate.min_per_class),)
@@ -78,6 +98,7 @@ def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
     for name in names(config.score):
         specs.parse_spec(name)
     search_study.open_storage(_storage(config), config.grace, _locks(config))
+    _check_halves(config, names(config.score))
     if dataset is not None:
         _check_metric(config, config.task, "this search trains")
         if not config.score:
@@ -96,6 +117,7 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
     for note in retraining.check(config, scores):
         say(f"search: {note}")
     columns, named = _columns(config.score, scores), names(config.rules)
+    _check_halves(config, columns)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
     for name in named:
@@ -165,14 +187,19 @@ def score_list(config: SearchStep, dataset: Dataset) -> str:
     return ",".join(_usual_scores(config, dataset, "search: left out"))
 
 
-def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
-    """Return one metric of one retraining on the split of `place`."""
-    return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
+def measure(
+    place: Place, kept: np.ndarray, number: int, metric: str, rows: np.ndarray | None = None
+) -> float:
+    """Return one metric of one retraining on the split of `place`, or on some rows of it."""
+    point = retrain(place, kept, number)
+    if rows is None:
+        return point.metrics[f"{place.split}/{metric}"]
+    labels = place.source.data.array(place.split, "label")[rows]
+    return of_predictions(retraining.predictions(place, point)[rows], labels)[metric]
 
 
 def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
-    examples = len(dataset.train)
     own = {name: registry.REGISTRY[name].window for name in USUAL}
     epochs = [str(epoch) for epoch in range(1, min(config.epochs, EARLY) + 1)]
     windows = [
@@ -181,11 +208,11 @@ def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> 
         for epoch in epochs
         if own[name].isdigit() and epoch != own[name]
     ]
-    runs = expected(config, examples)
+    runs = expected(config, dataset)
     given = [*possible(USUAL, runs, otherwise), *possible(windows, runs)]
     if not given:
         raise InputError(
-            f"a training of {examples} examples for {config.epochs} epochs gives none of "
+            f"a training of {len(dataset.train)} examples for {config.epochs} epochs gives none of "
             f"{', '.join(USUAL)}; train for more epochs, or name others with score"
         )
     return [str(spec) for spec in given]
@@ -219,6 +246,21 @@ def _check_metric(config: SearchStep, task: str, what: str) -> None:
         )
 
 
+def _check_halves(config: SearchStep, columns: Sequence[str]) -> None:
+    """Raise InputError for a metric of all of validation where a score reads half of it."""
+    if config.metric == "frame_accuracy" and (reading := _read_validation(columns)):
+        raise InputError(
+            f"metric=frame_accuracy is measured on all of validation, of which {reading[0]} reads "
+            "half; choose accuracy or macro_f1, or leave that score out with score"
+        )
+
+
+def _read_validation(columns: Sequence[str]) -> list[str]:
+    """Return the scores that read gradients of validation examples."""
+    needs = {column: registry.REGISTRY[_name(column)].needs for column in columns}
+    return [column for column in columns if {*needs[column]} & {*registry.PRODUCTS}]
+
+
 def _columns(text: str, scores: Scores) -> list[str]:
     """Return the scores that `text` names: each with all its windows, or with one."""
     usable = [name for name in scores.names if _name(name) != "random"]
@@ -247,12 +289,13 @@ def _choose(
 
     place = retraining.place(config, scored.scores, "validation", engine)
     numbers = range(config.seeds)
-    jobs = [(place, scored.everything, number, config.metric) for number in numbers]
+    how = (config.metric, scored.chosen_on)
+    jobs = [(place, scored.everything, number, *how) for number in numbers]
     full = dict(engine.run(measure, jobs, FULL))
 
     def submit(candidate: Candidate, number: int) -> Future:
         kept = scored.kept(candidate, number)
-        return engine.submit(measure, place, kept, number, config.metric)
+        return engine.submit(measure, place, kept, number, *how)
 
     reference = [full[number] for number in numbers]
     ended = search.explore(study, scored.space, config, reference, submit, engine.workers)
