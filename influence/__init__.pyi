@@ -181,8 +181,8 @@ def compare(
 
     Scores:
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
+        tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
+            classifier or a regular expression of names
         score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
             auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
@@ -391,8 +391,8 @@ def score(
         split: split whose examples are scored; only train can be pruned
 
     Scores:
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
+        tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
+            classifier or a regular expression of names
         score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
             auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
@@ -663,8 +663,8 @@ def search(
     Scores:
         score: scores to search over; empty: those of the directory, or the paper's at every
             epoch
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
+        tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
+            classifier or a regular expression of names
         score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
             auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
@@ -873,8 +873,8 @@ def study(
 
     Scores:
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
+        tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
+            classifier or a regular expression of names
         score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
             auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
