@@ -247,7 +247,8 @@ class ScoreConfig(Config):
     )
     tracin_layers: str = parameter(
         "last_layer",
-        "parameters that TracIn uses: last_layer, all, classifier or a regular expression of names",
+        "parameters that tracin, value and value_class use: last_layer, all, classifier or a "
+        "regular expression of names",
     )
     score_precision: Literal["fp32", "tf32", "bf16", "auto"] = parameter(
         "auto",

@@ -81,34 +81,24 @@ def with_mean_gradients(work: Pass, engine: Engine) -> tuple[Pass, float]:
     for _ in engine.run(measure_mean_gradients, jobs, "validation"):
         pass
     folders = [work.mean_gradients(run, step) for _, run, step, _ in jobs]
-    seconds = sum(directions.seconds_of(folder) for folder in folders)
+    seconds = sum((directions.seconds_of(folder) for folder in folders), 0.0)
     return replace(work, streamed=do_not_fit(work, folders, engine)), seconds
 
 
 def measure_mean_gradients(work: Pass, run: int, step: int, quantities: frozenset[str]) -> None:
-    """Leave the mean gradients of `reserved` examples of validation, unless they are there.
-
-    The training has not seen them, and a search that chooses on the others has not either.
-    """
+    """Leave the mean gradients of the `reserved` examples of validation, unless they are there."""
     folder, training = work.mean_gradients(run, step), work.training
     if directions.are_there(folder):
         return
     with one_at_a_time:  # each takes the memory of a training
         rows = reserved(training.data.read("validation", ["id", "label"]))
-        tokens = open_tokens(
-            training.data, "validation", training.tokenizer, training.config, work.cache
-        )
+        given = (training.tokenizer, training.config, work.cache)
+        tokens = open_tokens(training.data, "validation", *given).take(rows)
         labels = training.data.array("validation", "label")[rows]
-        directions.write_mean_gradients(
-            folder,
-            _open_checkpoint(
-                training.checkpoint(step, run), work.device, len(training.label_names)
-            ),
-            work.tracin_layers,
-            (tokens.take(rows), labels),
-            work.batch_tokens,
-            directions.BY_CLASS in quantities,
-        )
+        path, classes = training.checkpoint(step, run), len(training.label_names)
+        model = _open_checkpoint(path, work.device, classes)
+        how = (work.batch_tokens, directions.BY_CLASS in quantities)
+        directions.write_mean_gradients(folder, model, work.tracin_layers, (tokens, labels), *how)
 
 
 def do_not_fit(work: Pass, folders: Sequence[Path], engine: Engine) -> bool:

@@ -27,7 +27,7 @@ FRAMES = tiny.frames()
 TOKENS = architectures.tokens_of(FRAMES["train"]["text"].tolist())
 SIZE = TOKENS.get_vocab_size()
 BY_WORDS = ["vog", "vog_std"]
-OF_WEIGHTS = ["tracin", "grand", "grand_last"]
+OF_WEIGHTS = ["tracin", "value", "value_class", "grand", "grand_last"]
 
 
 def made(name: str) -> PreTrainedModel:

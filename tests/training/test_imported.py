@@ -435,8 +435,10 @@ def test_a_trainer_with_one_added_line_leaves_a_training_that_can_be_scored(
     keeper = KeepCheckpoints(at, checkpoints=4, dataset=dataset, **_small())
     made, model = trainer(tmp_path, trained, dataset, [keeper])
     made.train()
-    table = score(at, "vog,el2n@1,tracin", tmp_path / "work")
+    table = score(at, "vog,el2n@1,tracin,value,value_class", tmp_path / "work")
     assert len(table) == 121 and np.isfinite(table["vog"]).all()
+    assert np.isfinite(table[["value", "value_class"]]).all(axis=None)
+    assert (table[["value", "value_class"]].std() > 0).all()
     last = classifier.open_checkpoint(sorted((at / "runs/0").glob("step-*"))[-1])
     for name, weights in model.state_dict().items():
         assert np.array_equal(weights.numpy(), last.state_dict()[name].numpy()), name
