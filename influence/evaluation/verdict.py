@@ -97,6 +97,27 @@ def decided(measured: Retrainings) -> bool:
     return bool(len(beside) and (clear.any() or (beside["high"] < MATTERS).all()))
 
 
+def background(measured: Retrainings, suspected: float, repeated: float) -> list[str]:
+    """Say what in the data may be behind a verdict: wrong labels, repeats, what half of it loses.
+
+    `suspected`: share of the train labels that look wrong; `repeated`: share of the train texts that
+    repeat another.
+    """
+    said = (
+        f"About {100 * suspected:.1f} % of the train labels look wrong, and {100 * repeated:.1f} % "
+        "of the train texts repeat another"
+    )
+    random = losses(measured)
+    random = random[random["arm"] == "random"].reset_index(drop=True)
+    if not len(random):
+        return [f"{said}."]
+    half = random.loc[(random["percent_pruned"] - 50).abs().idxmin()]
+    return [
+        f"{said}; without {half['percent_pruned']:g} % of the examples, pruned at random, accuracy "
+        f"changes by {_points(half)} points."
+    ]
+
+
 def power(measured: Retrainings) -> list[str]:
     """Say what difference these seeds would have shown, and how many show half of it.
 

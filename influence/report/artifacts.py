@@ -10,7 +10,7 @@ import pandas as pd
 
 from influence.config.studies import Study
 from influence.data.result import Result
-from influence.data.storage import remarks
+from influence.data.storage import remarks, repeated
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Verdict
@@ -126,6 +126,8 @@ def comparison(
         {arm: (curve.points, curve.correct) for arm, curve in curves.items()}, looks
     )
     compared = verdict.compare(measured, shares, _guessing(scores), history)
+    known = (scores.suspected, repeated(scores.data))
+    compared.notes.insert(0, *verdict.background(measured, *known))
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)

@@ -25,6 +25,7 @@ MAP = "map.parquet"
 REPRESENTATIONS = "representations.npy"  # float16
 LABEL_ERRORS, LABEL_ISSUES = "label_errors.csv", "label_issues.json"
 CARTOGRAPHY, AUM = "export/cartography", "export/aum"  # files of other tools
+FACTS = ("self_check_error", "precision", "as_fp32", "suspected")  # of the pass, in the manifest
 SHOWN = 3  # examples that a notebook shows
 
 
@@ -59,8 +60,9 @@ def described(
 ) -> dict[str, Any]:
     """Return the manifest entries that only scores have.
 
-    `measured`: seconds, precision, self_check_error and as_fp32 of the pass; `passes`: its numbers
-    of forward and backward passes over the split.
+    `measured`: seconds, precision, self_check_error and as_fp32 of the pass, and suspected, the
+    share of labels that look wrong; `passes`: its numbers of forward and backward passes over the
+    split.
     """
     out_of_fold = split == "train" and bool(training.folds)
     costs = {"runs": training.costs, "folds": training.folds, "seconds": measured["seconds"]}
@@ -69,7 +71,7 @@ def described(
         "scores": list(scores),
         "split": split,
         "doubt": "out-of-fold" if out_of_fold else "training",
-        **{name: measured[name] for name in ("self_check_error", "precision", "as_fp32")},
+        **{name: measured[name] for name in FACTS},
         "cost": {**costs, **passes},
     }
 
@@ -93,6 +95,11 @@ class Scores(Result):
     def cost(self) -> dict[str, Any]:
         """The cost of training and scoring: runs, folds, seconds, forward and backward passes."""
         return self._manifest["cost"]
+
+    @property
+    def suspected(self) -> float:
+        """The share of the labels that look wrong: another class has far more probability."""
+        return self._manifest["suspected"]
 
     @property
     def precision(self) -> str:

@@ -188,6 +188,7 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     yield from _records(columns, checked, seconds, issues, detected)
     measured = {"seconds": seconds, "precision": request.precision}
     measured |= {"self_check_error": checked.error, "as_fp32": checked.correlations}
+    measured["suspected"] = kept.suspected / max(bounds[-1][1], 1)
     passes = plan.passes(request.plans if training.has_weights else [])
     return result.described(training, list(columns.values), split, measured, passes)
 
@@ -271,6 +272,7 @@ class _Kept:
     ranked: np.ndarray
     values: dict[str, np.ndarray] = field(default_factory=dict)
     doubted: list[pd.DataFrame] = field(default_factory=list)
+    suspected: int = 0  # labels that look wrong
     traces: list[Trace] = field(default_factory=list)
 
     def add(self, start: int, trace: Trace) -> None:
@@ -278,7 +280,9 @@ class _Kept:
             values = compute(spec, trace)
             whole = self.values.setdefault(str(spec), np.empty(self.total, values.dtype))
             whole[start : start + len(values)] = values
-        doubted = label_errors.suspects(trace).head(self.examples)
+        doubted = label_errors.suspects(trace)
+        self.suspected += int((doubted["doubt"] > label_errors.LOOKS_WRONG).sum())
+        doubted = doubted.head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
         self.traces.append(trace.take(self.ranked[first:end] - start))
