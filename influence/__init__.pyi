@@ -189,17 +189,10 @@ def compare(
 
     Scores:
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
-<<<<<<< HEAD
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
-        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
-            fp32), or auto: bf16 on a GPU that has it
-=======
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
->>>>>>> value
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -413,17 +406,10 @@ def score(
         split: split whose examples are scored; only train can be pruned
 
     Scores:
-<<<<<<< HEAD
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
-        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
-            fp32), or auto: bf16 on a GPU that has it
-=======
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
->>>>>>> value
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -701,21 +687,12 @@ def search(
             whole stack
 
     Scores:
-<<<<<<< HEAD
         score: scores to search over; empty: those of the directory, or the default ones at
             every epoch
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
-        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
-            fp32), or auto: bf16 on a GPU that has it
-=======
-        score: scores to search over; empty: those of the directory, or the paper's at every
-            epoch
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
->>>>>>> value
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -932,17 +909,10 @@ def study(
 
     Scores:
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
-<<<<<<< HEAD
-        tracin_layers: parameters that TracIn uses: last_layer, all, classifier or a regular
-            expression of names
-        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
-            fp32), or auto: bf16 on a GPU that has it
-=======
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
->>>>>>> value
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
