@@ -159,7 +159,7 @@ def scoring(setting: Setting) -> Iterator[tuple[str, Any]]:
 
 def study(setting: Setting) -> Iterator[tuple[str, Any]]:
     """Run a comparison from the dataset to its curves, watching the GPU."""
-    with tempfile.TemporaryDirectory() as workdir, _watched(setting.device) as busy:
+    with tempfile.TemporaryDirectory() as workdir, watched(setting.device) as busy:
         began = time.perf_counter()
         config = MainStep(
             dataset=setting.asked.dataset,
@@ -309,7 +309,7 @@ def _seconds(setting: Setting, work: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _watched(device: str) -> Iterator[list[float]]:
+def watched(device: str) -> Iterator[list[float]]:
     """Give the percent of time in which the GPU was busy, asked every second meanwhile."""
     busy: list[float] = []
     over = threading.Event()

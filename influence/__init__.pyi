@@ -217,7 +217,7 @@ def compare(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -352,7 +352,7 @@ def train(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -405,7 +405,7 @@ def score(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -462,7 +462,7 @@ def sample(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -501,7 +501,7 @@ def evaluate(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -702,7 +702,7 @@ def search(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -909,7 +909,7 @@ def study(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this

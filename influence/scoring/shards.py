@@ -68,11 +68,11 @@ def do_not_fit(training: Training, plans: Sequence[RunPlan], engine: Engine) -> 
         for path in _checkpoints(training, run, plan).values()
     ]
     size = sum(file.stat().st_size for path in paths for file in path.glob("*.safetensors"))
-    needed = size * engine.workers
+    needed = size * engine.holders
     if len(paths) < 2 or needed <= engine.ask(free_memory, engine.device) / 2:
         return False
     say(
-        f"score: {len(paths)} checkpoints, for each of the workers, take {needed / 2**30:.1f} GiB, "
+        f"score: {len(paths)} checkpoints, for each process, take {needed / 2**30:.1f} GiB, "
         "more than half of the memory that is free: each is read again for every few batches"
     )
     return True
