@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from benchmarks.measuring import machine
-from benchmarks.training import Inputs
+from benchmarks.training import Inputs, by_the_loop
 from influence.config.parameters import DataConfig, FitConfig, MainStep
 from influence.data import load
 from influence.models import classifier, fit
@@ -240,8 +240,7 @@ def _plain(setting: Setting, batch: int) -> dict[str, float]:
     steps = fit.steps_per_epoch(len(rows), batch)
 
     def work(steps: int) -> None:
-        for _ in fit.fit(model, tokens, labels, course.config, 0, (steps,), steps):
-            pass
+        by_the_loop(model, tokens, labels, course.config, steps)
 
     work(min(5, steps))
     seconds = _seconds(setting, partial(work, steps))
