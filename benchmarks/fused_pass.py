@@ -1,10 +1,11 @@
-"""What VoG and exact gradient norms cost, relative to a forward pass measured in the same run.
+"""What VoG, exact gradient norms and values cost, relative to a forward pass of the same run.
 
 Run: python -m benchmarks.fused_pass [--rounds 15] [--lengths 32,128,path/to/snli]
 Writes benchmarks/fused_pass.json and docs/images/fused_pass.png. BERT L4 H256 with random weights,
 batches of 32, one thread; each round times every work once, in turn, and the medians of the rounds
-are divided by the forward's. A dataset in place of a length gives the lengths that MiniLM's
-tokenizer finds in 32 of its examples, padded to the longest of them.
+are divided by the forward's. Values are products of gradients with a random direction. A dataset in
+place of a length gives the lengths that MiniLM's tokenizer finds in 32 of its examples, padded to
+the longest of them.
 """
 
 import argparse
@@ -26,8 +27,10 @@ from influence.models.tokens import encode
 from influence.runtime.memory import keep_freed_memory
 from influence.trace.gradient_norms import NormRecorder, loop_norms
 from influence.trace.meter import measure
+from influence.trace.sums import Direction
 
 BATCH, CLASSES, VOCABULARY, CHECKED = 32, 3, 30522, 4
+NORMS, VALUES = "norms", "values"
 
 
 def main() -> None:
@@ -96,6 +99,13 @@ def model(trained: bool = False) -> nn.Module:
     return BertForSequenceClassification(config).eval().requires_grad_(trained)
 
 
+def direction(net: nn.Module, which: str) -> Direction:
+    """Return a random gradient of these parameters."""
+    generator, named = torch.Generator().manual_seed(0), dict(net.named_parameters())
+    names = parameter_group(net, which)
+    return Direction([{n: torch.randn(named[n].shape, generator=generator) for n in names}])
+
+
 def batch(lengths: np.ndarray) -> tuple[dict[str, Tensor], Tensor]:
     """Return a batch of random tokens, padded to the longest of its examples."""
     longest, generator = int(lengths.max()), torch.Generator().manual_seed(0)
@@ -109,9 +119,12 @@ def _works(inputs: dict[str, Tensor], gold: Tensor, stack: ExitStack) -> dict[st
     plain, trained = model(), model(trained=True)
     recorders = {}
     for which in ("all", "last_layer"):
-        net = model()
-        recorder = NormRecorder(net, {which: parameter_group(net, which)})
-        recorders[which] = (net, stack.enter_context(recorder))
+        for what in (NORMS, VALUES, f"{NORMS} and {VALUES}"):
+            net = model()
+            groups = {which: parameter_group(net, which)} if NORMS in what else {}
+            directions = {VALUES: direction(net, which)} if VALUES in what else {}
+            recorder = stack.enter_context(NormRecorder(net, groups, directions))
+            recorders[which, what] = (net, recorder)
 
     def forward() -> None:
         with torch.inference_mode():
@@ -121,18 +134,22 @@ def _works(inputs: dict[str, Tensor], gold: Tensor, stack: ExitStack) -> dict[st
         functional.cross_entropy(trained(**inputs).logits, gold).backward()
         trained.zero_grad(set_to_none=True)
 
-    def fused(which: str, gradient: bool) -> Callable:
-        net, recorder = recorders[which]
+    def fused(which: str, what: str, gradient: bool = False) -> Callable:
+        net, recorder = recorders[which, what]
         return lambda: measure(net, inputs, gold, gradient, recorder)
 
     return {
         "forward": forward,
         "training forward + backward": training,
         "logits + VoG": lambda: measure(plain, inputs, gold, True, None),
-        "logits + last-layer norms": fused("last_layer", False),
-        "logits + VoG + last-layer norms": fused("last_layer", True),
-        "logits + all-parameter norms": fused("all", False),
-        "logits + VoG + all-parameter norms": fused("all", True),
+        "logits + last-layer norms": fused("last_layer", NORMS),
+        "logits + VoG + last-layer norms": fused("last_layer", NORMS, True),
+        "logits + last-layer values": fused("last_layer", VALUES),
+        "logits + last-layer norms and values": fused("last_layer", f"{NORMS} and {VALUES}"),
+        "logits + all-parameter norms": fused("all", NORMS),
+        "logits + VoG + all-parameter norms": fused("all", NORMS, True),
+        "logits + all-parameter values": fused("all", VALUES),
+        "logits + all-parameter norms and values": fused("all", f"{NORMS} and {VALUES}"),
     }
 
 

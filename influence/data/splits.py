@@ -1,5 +1,6 @@
 """Which rows of a source are used: the validation split that is cut, and the caps, by id."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,6 +59,24 @@ def capped(dataset: Dataset, config: DataConfig) -> Dataset:
         digest=digest_of(splits, dataset.label_names),
         notes=tuple(dict.fromkeys([*dataset.notes, *missing])),
     )
+
+
+def reserved(validation: pd.DataFrame) -> np.ndarray:
+    """Return the rows of validation that gradients are taken of, half of each class, ascending.
+
+    Of an odd number it is the larger half. They have the smallest ids, which are hashes of the
+    texts: a random half, that depends on nothing else. What is chosen on validation by such
+    gradients is chosen on the others. `validation` has the columns id and label.
+    """
+    order = validation[["id", "label"]].sort_values("id", kind="stable")
+    classes = order.groupby("label")["id"]
+    return np.sort(order.index[2 * classes.cumcount() < classes.transform("size")].to_numpy())
+
+
+def validated(train: pd.Series, validation: pd.Series, names: Sequence[str]) -> dict[str, int]:
+    """Count the validation examples of every class of train, by name."""
+    counts = validation.value_counts()
+    return {names[label]: int(counts.get(label, 0)) for label in sorted(train.unique())}
 
 
 def _spread(rows: pd.DataFrame, seed: int) -> pd.DataFrame:

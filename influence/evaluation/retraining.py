@@ -16,7 +16,7 @@ from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
 from influence.models import classifier, pretrained, tokenizers
-from influence.models.fit import steps_per_epoch
+from influence.models.fit import steps_per_epoch, with_epochs
 from influence.models.fitting.course import Course, Examples, of_classifier, part
 from influence.models.fitting.trainers import trained
 from influence.models.inputs import cache_of, open_tokens
@@ -66,7 +66,7 @@ def place(config: EvaluateConfig, source: Result, split: Split, engine: Engine) 
 
 def retrained(source: Result, config: EvaluateConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
-    return changed(source.fit, config.retrain_with)
+    return with_epochs(changed(source.fit, config.retrain_with), source.data.count("train"))
 
 
 def check(config: EvaluateConfig, source: Result) -> list[str]:
@@ -123,6 +123,11 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
             store.write_json(path, point)
     percent = percent_of(1 - len(rows) / examples)
     return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")), key=key)
+
+
+def predictions(place: Place, point: Point) -> np.ndarray:
+    """Return the classes that a retraining predicts, (examples of the split of `place`,)."""
+    return np.load(place.kept / point.key / PREDICTIONS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,10 @@ from influence.models import classifier
 from influence.models.embeddings import used_rows
 from influence.models.layers import not_finite
 from influence.models.tokens import Tokens, collate, training_batches
+
+Fit = TypeVar("Fit", bound=FitConfig)
+# What epochs=0 means, as the parameter's help says.
+USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 3, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,17 @@ class Schedule:
 def steps_per_epoch(examples: int, batch_size: int) -> int:
     """Return the optimiser steps of one epoch; the last batch may be smaller."""
     return math.ceil(examples / batch_size)
+
+
+def with_epochs(config: Fit, examples: int) -> Fit:
+    """Return a config that says how many epochs: its own number, or as many as `examples` take.
+
+    A model that is given as many steps as others have needed to converge is worth comparing.
+    """
+    if config.epochs:
+        return config
+    needed = math.ceil(USUAL_STEPS / steps_per_epoch(examples, config.batch_size))
+    return replace(config, epochs=min(max(needed, FEWEST_EPOCHS), MOST_EPOCHS))
 
 
 def schedule(config: TrainConfig, examples: int, first: bool = True) -> Schedule:

@@ -32,11 +32,19 @@ def metrics_of(
     predicted, present = logits.argmax(1), np.unique(labels)
     right = predicted == labels
     return {
-        "accuracy": float(right.mean()),
-        "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro")),
+        **of_predictions(predicted, labels),
         "loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
         "calibration_error": _calibration_error(np.exp(log_probabilities).max(1), right),
         **{f"recall/{label_names[c]}": float(right[labels == c].mean()) for c in present},
+    }
+
+
+def of_predictions(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return accuracy and macro F1 of predicted classes (examples,), see `metrics_of`."""
+    present = np.unique(labels)
+    return {
+        "accuracy": float((predicted == labels).mean()),
+        "macro_f1": float(f1_score(labels, predicted, labels=present, average="macro")),
     }
 
 

@@ -14,13 +14,14 @@ from influence.models import compatibility
 from influence.models.classifier import Start
 from influence.models.inputs import encode
 from influence.models.tokens import Tokens, collate
-from influence.scores import REGISTRY
+from influence.scores import PRODUCTS, REGISTRY
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.input_gradients import WITHOUT_GRADIENTS
 from influence.trace.meter import NORMS, Meter, Resident, measure
 from influence.trace.self_check import MISMATCH, reference, relative
 
 VARIANCES = {"gradient_variance", "gradient_deviation"}
+PRODUCTS_AS = dict.fromkeys(PRODUCTS, "layer_norms")  # one can be had where the other can
 LAYERS = "last_layer"  # for TracIn: others change the sum, not whether it can be computed
 
 
@@ -77,7 +78,8 @@ def _hindrances(
     """
     known: dict[frozenset[str], str] = {}
     for spec in specs:
-        if reads := frozenset(REGISTRY[spec.name].needs) & {*VARIANCES, *NORMS}:
+        needs = {PRODUCTS_AS.get(name, name) for name in REGISTRY[spec.name].needs}
+        if reads := frozenset(needs) & {*VARIANCES, *NORMS}:
             if reads not in known:
                 known[reads] = _hindrance(model, tokens, reads)
             yield spec, known[reads]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from influence.errors import InputError
-from influence.scores import QUANTITIES, REGISTRY
+from influence.errors import InputError, listed
+from influence.scores import PRODUCTS, QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
 from influence.trace.trace import Checkpoint
 from influence.training.result import RunInfo
@@ -154,10 +154,27 @@ def _check_run(spec, run: RunInfo, chosen) -> None:
             f"score '{spec}' needs models that have not seen the example, and this training has "
             "none; train again with folds=5"
         )
+    if {*needs} & {*PRODUCTS}:
+        _check_validation(spec, run)
     if "null_logits" in needs:
         if not run.null:
             raise InputError(f"score '{spec}' needs a null model; train again with null_model=true")
         check_null(spec, run, chosen, run.null)
+
+
+def _check_validation(spec, run: RunInfo) -> None:
+    """Raise InputError unless validation has the examples whose mean gradient a score reads."""
+    lacking = [name for name, examples in run.validation.items() if not examples]
+    if run.validation and len(lacking) == len(run.validation):
+        raise InputError(
+            f"score '{spec}' reads the gradients of validation examples, but the validation split "
+            "has none; name another with validation_split"
+        )
+    if lacking and "class_products" in REGISTRY[spec.name].needs:
+        raise InputError(
+            f"score '{spec}' reads validation examples of the own class, but the validation split "
+            f"has none of {listed(lacking)}; ask for value, or name another validation_split"
+        )
 
 
 def _check_weights(spec, run: RunInfo) -> None:

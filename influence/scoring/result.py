@@ -14,6 +14,7 @@ from influence.data.storage import Saved
 from influence.errors import InputError
 from influence.scoring import label_errors
 from influence.scoring.spec import hardness, parse_spec
+from influence.trace.neighbors import Representations
 from influence.trace.trace import Trace, load_trace
 from influence.training.result import Training
 
@@ -21,6 +22,7 @@ SCORES = "scores.parquet"  # id, label, one column per score
 CORRELATIONS, STABILITY = "correlations.csv", "stability.csv"
 EXAMPLES = "examples.json"
 MAP = "map.parquet"
+REPRESENTATIONS = "representations.npy"  # float16
 LABEL_ERRORS, LABEL_ISSUES = "label_errors.csv", "label_issues.json"
 CARTOGRAPHY, AUM = "export/cartography", "export/aum"  # files of other tools
 SHOWN = 3  # examples that a notebook shows
@@ -157,6 +159,14 @@ class Scores(Result):
         """
         path = self.directory / MAP
         return pd.read_parquet(path) if path.exists() else None
+
+    @cached_property
+    def representations(self) -> Representations | None:
+        """The encoder's vector of every example, read when used; None where it was not kept."""
+        path = self.directory / REPRESENTATIONS
+        if not path.exists():
+            return None
+        return Representations(np.load(path, mmap_mode="r"), self.labels)
 
     @property
     def mislabeled(self) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
+from influence.data.splits import reserved
 from influence.data.storage import Saved
 from influence.data.tags import slots
 from influence.errors import InputError
@@ -22,8 +23,10 @@ from influence.runtime import store
 from influence.runtime.devices import free_memory
 from influence.runtime.engine import Engine, hold, one_at_a_time
 from influence.runtime.step import say
+from influence.scores import PRODUCTS
 from influence.scoring import measurable
 from influence.scoring.plan import RunPlan
+from influence.trace import directions
 from influence.trace.input_gradients import WITHOUT_GRADIENTS
 from influence.trace.meter import Meter, Resident
 from influence.trace.self_check import MISMATCH, rank_correlations, self_check, slowdown
@@ -51,6 +54,10 @@ class Pass:
     streamed: bool = False  # the checkpoints do not fit into memory together
     precision: str = "fp32"
 
+    def mean_gradients(self, run: int, step: int) -> Path:
+        """Return the folder of the mean gradients of validation under a checkpoint."""
+        return self.shards.parent / f"gradients/{run}-{step:06d}"
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -60,14 +67,62 @@ class Checked:
     correlations: dict[str, float]  # Spearman's with fp32, the lowest of each quantity
 
 
-def do_not_fit(training: Training, plans: Sequence[RunPlan], engine: Engine) -> bool:
-    """Tell whether all checkpoints would take more than half of the free memory, and say so."""
+def with_mean_gradients(work: Pass, engine: Engine) -> tuple[Pass, float]:
+    """Measure the mean gradients of validation that are not there yet, and see what fits.
+
+    Returns the pass as it is to be run, and the seconds of all mean gradients added up.
+    """
+    jobs = [
+        (work, run, step, quantities & {*PRODUCTS})
+        for run, plan in enumerate(work.plans)
+        for step, quantities in sorted(plan.at.items())
+        if quantities & {*PRODUCTS}
+    ]
+    for _ in engine.run(measure_mean_gradients, jobs, "validation"):
+        pass
+    folders = [work.mean_gradients(run, step) for _, run, step, _ in jobs]
+    seconds = sum(directions.seconds_of(folder) for folder in folders)
+    return replace(work, streamed=do_not_fit(work, folders, engine)), seconds
+
+
+def measure_mean_gradients(work: Pass, run: int, step: int, quantities: frozenset[str]) -> None:
+    """Leave the mean gradients of `reserved` examples of validation, unless they are there.
+
+    The training has not seen them, and a search that chooses on the others has not either.
+    """
+    folder, training = work.mean_gradients(run, step), work.training
+    if directions.are_there(folder):
+        return
+    with one_at_a_time:  # each takes the memory of a training
+        rows = reserved(training.data.read("validation", ["id", "label"]))
+        tokens = open_tokens(
+            training.data, "validation", training.tokenizer, training.config, work.cache
+        )
+        labels = training.data.array("validation", "label")[rows]
+        directions.write_mean_gradients(
+            folder,
+            _open_checkpoint(
+                training.checkpoint(step, run), work.device, len(training.label_names)
+            ),
+            work.tracin_layers,
+            (tokens.take(rows), labels),
+            work.batch_tokens,
+            directions.BY_CLASS in quantities,
+        )
+
+
+def do_not_fit(work: Pass, folders: Sequence[Path], engine: Engine) -> bool:
+    """Tell whether all checkpoints, and what lies in `folders`, take too much memory, and say so.
+
+    That is more than half of what is free.
+    """
     paths = [
         path
-        for run, plan in enumerate(plans)
-        for path in _checkpoints(training, run, plan).values()
+        for run, plan in enumerate(work.plans)
+        for path in _checkpoints(work.training, run, plan).values()
     ]
-    size = sum(file.stat().st_size for path in paths for file in path.glob("*.safetensors"))
+    files = [file for path in (*paths, *folders) for file in path.glob("*.safetensors")]
+    size = sum(file.stat().st_size for file in files)
     needed = size * engine.holders
     if len(paths) < 2 or needed <= engine.ask(free_memory, engine.device) / 2:
         return False
@@ -178,7 +233,7 @@ def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
             raise InputError(f"{notes[0]}; {WITHOUT_GRADIENTS}")
     if any(meter.slow):
         say(
-            f"score: this model has a layer without a closed form: gradient norms take one example "
+            f"score: this model has a layer without a closed form: gradients take one example "
             f"at a time, {slowdown(meter, tokens, labels):.0f} times a forward pass"
         )
     correlations = {}
@@ -208,7 +263,10 @@ def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
     for step, path in _checkpoints(work.training, run, plan).items():
         model = partial(_open_checkpoint, path, work.device, classes)
         within = tuple(key for key, steps in windows.items() if step in steps)
-        residents.append(Resident(run, step, model, plan.at.get(step, frozenset()), within))
+        quantities = plan.at.get(step, frozenset())
+        folder, products = work.mean_gradients(run, step), quantities & {*PRODUCTS}
+        opened = partial(directions.open_directions, folder, work.device, products, classes)
+        residents.append(Resident(run, step, model, quantities, within, opened))
     return residents
 
 

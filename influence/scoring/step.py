@@ -22,7 +22,7 @@ from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.scoring import findings, label_errors, plan, result, stability
 from influence.scoring.compute import compute
 from influence.scoring.plan import RunPlan
-from influence.scoring.shards import Checked, Pass, bounds_of, do_not_fit, run_pass, traces
+from influence.scoring.shards import Checked, Pass, bounds_of, run_pass, traces, with_mean_gradients
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.trace import Trace, join, save_trace
 from influence.training.result import RunInfo, Training
@@ -63,11 +63,11 @@ def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
     It holds one number per example and score, the measurements behind them (one file per shard),
     how scores agree with each other and with themselves, the hardest, easiest and most doubted
     examples, and principal components of the last checkpoint's representation of up to 2,000
-    examples. Where label errors are known, it also holds how well each score detects them; with
-    folds, and where cleanlab is installed, the labels that cleanlab flags; with `export`, files for
-    other tools. At any time only one shard, one number per example and score, and the 20,000
-    examples that are compared are in memory. Raises InputError for unknown scores and for those
-    that this training cannot give.
+    examples; with `representations`, those of all examples. Where label errors are known, it also
+    holds how well each score detects them; with folds, and where cleanlab is installed, the labels
+    that cleanlab flags; with `export`, files for other tools. At any time only one shard, one
+    number per example and score, the 20,000 examples that are compared, and representations are in
+    memory. Raises InputError for unknown scores and for those that this training cannot give.
     """
     request = _check(config, training, engine)
 
@@ -79,7 +79,7 @@ def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
 
 def wanted(text: str, arms: Sequence) -> str:
     """Return the scores to compute for these arms besides those listed in `text`."""
-    return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
+    return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.reads)]))
 
 
 def usual(arms: Sequence, runs: Sequence[RunInfo]) -> str:
@@ -121,6 +121,11 @@ def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
     exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
     read = [*specs, *(parse_spec(name) for name in exports.values())]
     _check_split(config.split, read, training)
+    if config.representations and not training.has_weights:
+        raise InputError(
+            "representations=true needs checkpoints, but the import has none; import a folder of "
+            "checkpoints, or choose arms whose rules read none"
+        )
     halved = stability.halves(specs, runs)  # almost free: their gradients are computed anyway
     plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
     precision = engine.ask(settled, config.score_precision, engine.device)
@@ -162,9 +167,10 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     config, training, split = request.config, request.training, request.config.split
     training.verify()
     training.share(directory)
-    work = _pass(request, engine, directory)
+    work, before = with_mean_gradients(_pass(request, engine, directory), engine)
     bounds = bounds_of(training.data.count(split), config.shard_size)
     checked, seconds = run_pass(work, bounds, engine)
+    seconds += before
     let_go()
     kept = _keep(request, work, bounds, directory)
     columns = findings.Columns(training.data, split, request.specs, kept.columns(request.specs))
@@ -176,6 +182,8 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     issues = findings.write_label_issues(training, directory) if split == "train" else {}
     if training.has_weights:
         findings.write_map(training, split, engine.device, directory)
+    if config.representations:
+        findings.write_representations(training, split, engine.device, directory)
     _export(request, kept, directory)
     yield from _records(columns, checked, seconds, issues, detected)
     measured = {"seconds": seconds, "precision": request.precision}
@@ -194,7 +202,6 @@ def _pass(request: _Request, engine: Engine, directory: Path) -> Pass:
         shards=directory / store.UNFINISHED / "shards",
         cache=cache_of(directory),
         split=config.split,
-        streamed=do_not_fit(training, request.plans, engine),
         precision=request.precision,
         tracin_layers=config.tracin_layers,
         batch_tokens=config.batch_tokens or usual_tokens(engine.device),

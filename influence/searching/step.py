@@ -1,8 +1,8 @@
 """search: find the score, rule and fraction that prune most before accuracy suffers."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from tqdm import tqdm
 
 from influence import scores as registry
 from influence.config.lists import names
-from influence.config.parameters import FitConfig, SearchConfig, SearchStep
+from influence.config.parameters import FitConfig, ScoreConfig, SearchConfig, SearchStep
 from influence.data.dataset import Dataset
+from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.evaluation import result as curve
 from influence.evaluation import retraining
 from influence.evaluation.retraining import Place, retrain
+from influence.models.metrics import of_predictions
 from influence.runtime import store
 from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Task, perform, say
@@ -35,7 +37,8 @@ from influence.searching.trials import Trial
 from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
-PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
+USUAL = names(ScoreConfig.score)
+EARLY = 5  # epochs whose ends are worth a score of their own
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # these do not change a study
 Searching = Generator[Trial | Record, None, Path]
 
@@ -58,6 +61,24 @@ class Scored:
         """The rows of the full train set (examples,)."""
         return np.arange(len(self.labels))
 
+    @cached_property
+    def chosen_on(self) -> np.ndarray | None:
+        """The rows of validation that trials are measured on, None for all.
+
+        Where a score reads the gradients of `reserved` rows, these are the others.
+        """
+        if not _read_validation(self.space.scores):
+            return None
+        rows = self.scores.data.read("validation", ["id", "label"])
+        others = np.setdiff1d(np.arange(len(rows)), reserved(rows))
+        if not len(others):
+            raise InputError(
+                f"value reads the gradients of all {len(rows)} validation examples, one of each "
+                "class, so that none is left to choose on; leave it out of score, or name another "
+                "validation_split"
+            )
+        return others
+
     def kept(self, candidate: Candidate, number: int) -> np.ndarray:
         """Return the rows that stay under seed `number`; rules that draw do so anew for each."""
         minimums = (Minimum(self.labels, candidate.min_per_class),)
@@ -77,10 +98,11 @@ def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
     for name in names(config.score):
         specs.parse_spec(name)
     search_study.open_storage(_storage(config), config.grace, _locks(config))
+    _check_halves(config, names(config.score))
     if dataset is not None:
         _check_metric(config, config.task, "this search trains")
         if not config.score:
-            _scores_of_paper(config, dataset)
+            _usual_scores(config, dataset)
 
 
 def open_scored(config: SearchStep, scores: Scores) -> Scored:
@@ -95,12 +117,26 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
     for note in retraining.check(config, scores):
         say(f"search: {note}")
     columns, named = _columns(config.score, scores), names(config.rules)
+    _check_halves(config, columns)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
-    if scores.recall is None and not named:
-        named = tuple(name for name, rule in rules.REGISTRY.items() if "recall" not in rule.needs)
+    for name in named:
+        if lacking := _lacking(name, scores):
+            raise InputError(
+                f"rule {name!r} needs {lacking}, which {scores.directory} does not hold; score "
+                "again with it, or leave the rule out"
+            )
+    named = named or tuple(name for name in rules.REGISTRY if not _lacking(name, scores))
     choice = space.build(columns, named, config.lowest, config.highest, counts)
     return Scored(scores, choice, config.seed)
+
+
+def keeping(config: SearchStep, examples: int) -> SearchStep:
+    """Return the config of a search that trains, with the representations that its rules read."""
+    searched = names(config.rules) or rules.REGISTRY
+    read = any("representations" in rules.REGISTRY[name].needs for name in searched)
+    has_weights = expected(config, examples)[0].measurable is None
+    return replace(config, representations=config.representations or (read and has_weights))
 
 
 def study_name(config: SearchStep, scored: Scored) -> str:
@@ -144,37 +180,54 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 
 def score_list(config: SearchStep, dataset: Dataset) -> str:
-    """Return the paper's scores, at every epoch, that a training on `dataset` will give.
+    """Return the default scores, at every epoch, that a training on `dataset` will give.
 
     Raises InputError if it gives none.
     """
-    return ",".join(_scores_of_paper(config, dataset, "search: left out"))
+    return ",".join(_usual_scores(config, dataset, "search: left out"))
 
 
-def measure(place: Place, kept: np.ndarray, number: int, metric: str) -> float:
-    """Return one metric of one retraining on the split of `place`."""
-    return retrain(place, kept, number).metrics[f"{place.split}/{metric}"]
+def measure(
+    place: Place, kept: np.ndarray, number: int, metric: str, rows: np.ndarray | None = None
+) -> float:
+    """Return one metric of one retraining on the split of `place`, or on some rows of it."""
+    point = retrain(place, kept, number)
+    if rows is None:
+        return point.metrics[f"{place.split}/{metric}"]
+    labels = place.source.data.array(place.split, "label")[rows]
+    return of_predictions(retraining.predictions(place, point)[rows], labels)[metric]
 
 
-def _scores_of_paper(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
+def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
-    examples = len(dataset.train)
-    own = {name: registry.REGISTRY[name].window for name in PAPER}
-    epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
+    own = {name: registry.REGISTRY[name].window for name in USUAL}
+    epochs = [str(epoch) for epoch in range(1, min(config.epochs, EARLY) + 1)]
     windows = [
         f"{name}@{epoch}"
-        for name in PAPER
+        for name in USUAL
         for epoch in epochs
         if own[name].isdigit() and epoch != own[name]
     ]
-    runs = expected(config, examples)
-    given = [*possible(PAPER, runs, otherwise), *possible(windows, runs)]
+    runs = expected(config, dataset)
+    given = [*possible(USUAL, runs, otherwise), *possible(windows, runs)]
     if not given:
         raise InputError(
-            f"a training of {examples} examples for {config.epochs} epochs gives none of "
-            f"{', '.join(PAPER)}; train for more epochs, or name others with score"
+            f"a training of {len(dataset.train)} examples for {config.epochs} epochs gives none of "
+            f"{', '.join(USUAL)}; train for more epochs, or name others with score"
         )
     return [str(spec) for spec in given]
+
+
+def _lacking(rule: str, scores: Scores) -> str:
+    """Return what a rule reads besides the score that is searched and `scores` lack, else ""."""
+    needs = rules.REGISTRY[rule].needs
+    if "recall" in needs and scores.recall is None:
+        return "the recall of every class on validation data"
+    if "confidence" in needs and "confidence" not in scores.names:
+        return "the score 'confidence'"
+    if "representations" in needs and scores.representations is None:
+        return "the representation of every example (representations=true)"
+    return ""
 
 
 def _locks(config: SearchStep) -> Path:
@@ -191,6 +244,21 @@ def _check_metric(config: SearchStep, task: str, what: str) -> None:
             f"metric=frame_accuracy is for task=nlu, but {what} a classifier; choose accuracy or "
             "macro_f1"
         )
+
+
+def _check_halves(config: SearchStep, columns: Sequence[str]) -> None:
+    """Raise InputError for a metric of all of validation where a score reads half of it."""
+    if config.metric == "frame_accuracy" and (reading := _read_validation(columns)):
+        raise InputError(
+            f"metric=frame_accuracy is measured on all of validation, of which {reading[0]} reads "
+            "half; choose accuracy or macro_f1, or leave that score out with score"
+        )
+
+
+def _read_validation(columns: Sequence[str]) -> list[str]:
+    """Return the scores that read gradients of validation examples."""
+    needs = {column: registry.REGISTRY[_name(column)].needs for column in columns}
+    return [column for column in columns if {*needs[column]} & {*registry.PRODUCTS}]
 
 
 def _columns(text: str, scores: Scores) -> list[str]:
@@ -221,12 +289,13 @@ def _choose(
 
     place = retraining.place(config, scored.scores, "validation", engine)
     numbers = range(config.seeds)
-    jobs = [(place, scored.everything, number, config.metric) for number in numbers]
+    how = (config.metric, scored.chosen_on)
+    jobs = [(place, scored.everything, number, *how) for number in numbers]
     full = dict(engine.run(measure, jobs, FULL))
 
     def submit(candidate: Candidate, number: int) -> Future:
         kept = scored.kept(candidate, number)
-        return engine.submit(measure, place, kept, number, config.metric)
+        return engine.submit(measure, place, kept, number, *how)
 
     reference = [full[number] for number in numbers]
     ended = search.explore(study, scored.space, config, reference, submit, engine.workers)

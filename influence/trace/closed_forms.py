@@ -1,10 +1,12 @@
-"""Closed forms of per-example gradient norms, module by module.
+"""Closed forms of norms and inner products of per-example gradients, module by module.
 
 For one example, the gradient of a linear layer's weight is the sum over tokens of (output
 gradient) x (input). Its squared norm is the sum over token pairs of (gradient . gradient) times
 (input . input), so the matrix itself is formed only where that is cheaper (Goodfellow 2015, arXiv
-1510.01799; Li et al. 2022, arXiv 2110.05679). An embedding is a linear layer with one-hot
-inputs; biases and normalisations have one vector per example.
+1510.01799; Li et al. 2022, arXiv 2110.05679). Its inner product with a given matrix is the sum over
+tokens of (output gradient) . (matrix x input): one more product of the size of the forward. An
+embedding is a linear layer with one-hot inputs; biases and normalisations have one vector per
+example.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,6 +57,35 @@ def squared_norm(
     return _dot(gram(rows), gram(columns))
 
 
+def inner_product(module: nn.Module, part: Part, direction: Tensor) -> Tensor:
+    """Return the inner product of a part of a gradient with `direction`, by example.
+
+    Args:
+        module: the one whose rule gave the part.
+        part: what a call adds to the gradient; over several calls inner products add up.
+        direction: shaped as the parameter.
+    """
+    if isinstance(part, Tensor):
+        return part.float() @ direction
+    rows, columns = part
+    if not rows.is_floating_point():
+        met = functional.embedding(rows.clamp(min=0), direction)
+        return ((met * _tokens(columns)).sum(2) * (rows >= 0)).sum(1)
+    rows, columns = _tokens(rows), _tokens(columns)
+    matrix = direction.T if _is_transposed(module) else direction
+    if rows.shape[2] > columns.shape[2]:  # the smaller side is the one to sum over in the end
+        return (torch.matmul(rows, matrix) * columns).sum((1, 2))
+    return (torch.matmul(columns, matrix.T) * rows).sum((1, 2))
+
+
+def rows_of(part: Part, places: Tensor) -> Part:
+    """Return the part of some examples."""
+    if isinstance(part, Tensor):
+        return part[places]
+    rows, columns = part
+    return rows[places], columns[places]
+
+
 def token_products(factor: Tensor, many: int = MANY) -> Products:
     """Return the inner products of the tokens of each example, every pair at least once.
 
@@ -97,6 +128,10 @@ def _rules_by_name(module: nn.Module) -> dict[str, Rule]:
     if type(module).__name__.endswith(("LayerNorm", "RMSNorm", "NoNorm")):
         return {"weight": _other_norm, "bias": _total}
     return {}
+
+
+def _is_transposed(module: nn.Module) -> bool:
+    return type(module).forward is Conv1D.forward
 
 
 def _total(module: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:

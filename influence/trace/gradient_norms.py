@@ -1,9 +1,10 @@
-"""Own per-example gradient norms: of a whole batch from one backward pass, or one by one."""
+"""Own norms and inner products of per-example gradients: from one backward, or one by one."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache, partial
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -13,19 +14,14 @@ from torch.nn import Parameter, functional
 from torch.utils.hooks import RemovableHandle
 
 from influence.shapes import Float, Int
-from influence.trace.closed_forms import Part, Rule, rules, squared_norm, token_products
+from influence.trace.closed_forms import Rule, rules
+from influence.trace.sums import Call, Direction, Products, Squares, Sums
+
+NO_DIRECTIONS: Mapping[str, Direction] = {}
 
 
 class NoRuleError(RuntimeError):
     """A parameter's gradients cannot be told apart by example; `loop_norms` is the way out."""
-
-
-class Call(NamedTuple):
-    """One call of a module: what went in, and the place in the graph of what came out."""
-
-    module: nn.Module
-    inputs: Tensor
-    output: GradientEdge
 
 
 class Way(NamedTuple):
@@ -36,7 +32,7 @@ class Way(NamedTuple):
 
 
 class NormRecorder:
-    """Exact per-example gradient norms of groups of parameters, from one backward pass.
+    """Exact norms and inner products of per-example gradients, from one backward pass.
 
     While entered, each forward of the model is recorded and only the parameters of the groups
     require gradients, though these are never computed. The model has to be in evaluation mode:
@@ -53,17 +49,25 @@ class NormRecorder:
 
     Args:
         model: its output is or has `logits`; examples are the leading dimension of everything.
-        groups: names of parameters by the name of their group; groups may overlap.
+        groups: names of parameters by the name of their group, for norms; groups may overlap.
+        directions: what gradients are multiplied with, by names that no group has.
 
     Attributes:
         uncovered: names of the parameters that no rule covers; entering raises if there are any.
     """
 
-    def __init__(self, model: nn.Module, groups: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Mapping[str, Collection[str]],
+        directions: Mapping[str, Direction] = NO_DIRECTIONS,
+    ) -> None:
         """Find the rules for the parameters; nothing is attached yet."""
-        self.model = model
+        self.model, self.directions = model, directions
         self.groups = _members(model, groups)
-        self.wanted = set().union(*self.groups.values())
+        self.names = _names(model, directions)
+        self.normed = set().union(*self.groups.values())
+        self.wanted = self.normed | set(self.names)
         self.rules = _rules(model, self.wanted)
         uncovered = self.wanted.difference(*self.rules.values())
         self.uncovered = tuple(name for name, p in model.named_parameters() if p in uncovered)
@@ -93,13 +97,19 @@ class NormRecorder:
         self.calls = self.logits = None
 
     def norms(
-        self, loss: Float[Tensor, ""], retain_graph: bool = False
+        self,
+        loss: Float[Tensor, ""],
+        retain_graph: bool = False,
+        labels: Int[Tensor, " examples"] | None = None,
     ) -> dict[str, Float[Tensor, " examples"]]:
-        """Return the L2 norm of each example's gradient by group, in float32.
+        """Return the L2 norm of each example's gradient by group, and its product by direction.
+
+        Both are in float32.
 
         Args:
             loss: the sum (not the mean) of the losses of the examples of the last forward.
             retain_graph: keep the graph for another backward pass.
+            labels: the classes of the examples, which directions by class need.
 
         Raises:
             NoRuleError: a parameter is used outside its module, or a module mixes examples.
@@ -112,15 +122,17 @@ class NormRecorder:
         if not self.verified:
             self._verify(logits, calls)
         way, recorded = self._way(calls), len(calls)
-        squares = _Squares(self.rules, calls, way.several)
+        squares = Squares(self.normed, calls, way.several)
+        products = Products(self.directions, self.names, labels)
+        sums = Sums(self.rules, calls, [squares.add, products.add])
         farthest = [calls[number].output for number in way.farthest]
         calls.clear()
-        self._differentiate(loss, farthest, squares.add, retain_graph=retain_graph)
-        if recorded and not squares.count:
+        self._differentiate(loss, farthest, sums.add, retain_graph=retain_graph)
+        if recorded and not sums.count:
             raise RuntimeError("the loss does not depend on the forward that was recorded")
         with _exact(loss.device.type):
             zero = torch.zeros(self.examples, device=loss.device)
-            return _roots(self.groups, squares.total(), zero)
+            return {**_roots(self.groups, squares.total(), zero), **products.total(zero)}
 
     def _attach(self) -> Iterator[RemovableHandle]:
         yield self.model.register_forward_pre_hook(self._begin, with_kwargs=True)
@@ -222,75 +234,45 @@ class NormRecorder:
         return next(name for name, other in self.model.named_modules() if other is module)
 
 
-class _Squares:
-    """The squared norms of parameters, added up while a backward pass meets their gradients."""
-
-    def __init__(
-        self,
-        rules: Mapping[nn.Module, dict[Parameter, Rule]],
-        calls: Sequence[Call],
-        several: Collection[Parameter],
-    ) -> None:
-        self.rules, self.several, self.count = rules, several, 0
-        self.calls: list[Call | None] = [*calls]
-        self.sharing = Counter(id(call.inputs) for call in calls)
-        self.parts: dict[Parameter, list[Part]] = defaultdict(list)
-        self.squares: dict[Parameter, Tensor] = {}
-        # Query, key and value share an input, the embedding tables an output gradient.
-        self.gram = lru_cache(maxsize=2)(token_products)
-
-    def add(self, number: int, gradient: Tensor) -> None:
-        """Take in the gradient of the output of a call."""
-        call = self.calls[number]
-        assert call is not None  # a hook comes once per backward pass
-        module, inputs = call.module, call.inputs
-        self.calls[number] = None  # memory that is free early is used again while in the cache
-        self.count += 1
-        share = 1 / self.sharing[id(inputs)]
-        for parameter, rule in self.rules[module].items():
-            part = rule(module, inputs, gradient)
-            if parameter in self.several:
-                self.parts[parameter].append(part)
-            else:
-                self.squares[parameter] = squared_norm([part], self.gram, share)
-
-    def total(self) -> dict[Parameter, Tensor]:
-        """Return the squared norm of every parameter that was met, (examples,) each."""
-        joined = {p: squared_norm(some, self.gram) for p, some in self.parts.items()}
-        return {**self.squares, **joined}
-
-
 def loop_norms(
     model: nn.Module,
     inputs: Mapping[str, Tensor],
     labels: Int[Tensor, " examples *tokens"],
     groups: Mapping[str, Collection[str]],
+    directions: Mapping[str, Direction] = NO_DIRECTIONS,
 ) -> dict[str, Float[Tensor, " examples"]]:
-    """Return the norms of `NormRecorder` by a forward and an ordinary backward per example.
+    """Return what `NormRecorder.norms` does by a forward and an ordinary backward per example.
 
     This is the definition, for the cross-entropy loss, and the slow way out where there is no
     rule. The model has to be in evaluation mode.
     """
-    members = _members(model, groups)
+    members, names = _members(model, groups), _names(model, directions)
+    wanted = list(dict.fromkeys(chain(*members.values(), names)))  # sums in the same order
     rows = []
-    with _only_trainable(model, set().union(*members.values())):
+    with _only_trainable(model, set(wanted)):
         for row in range(len(labels)):
             one = {name: _row(value, len(labels), row) for name, value in inputs.items()}
             logits = model(**one).logits.flatten(0, -2)
             loss = functional.cross_entropy(logits, labels[row].flatten(), reduction="sum")
-            rows.append(_plain_norms(loss, members))
-    return {group: torch.stack([row[group] for row in rows]) for group in groups}
+            met = zip(wanted, torch.autograd.grad(loss, wanted, allow_unused=True), strict=True)
+            gradients = {parameter: g.float() for parameter, g in met if g is not None}
+            squares = {parameter: g.square().sum() for parameter, g in gradients.items()}
+            zero = torch.zeros((), device=loss.device)
+            rows.append(_roots(members, squares, zero))
+            for key, direction in directions.items():
+                other = direction.of(labels[row])
+                rows[-1][key] = _plain_product(gradients, names, other, zero)
+    return {key: torch.stack([row[key] for row in rows]) for key in (*groups, *directions)}
 
 
-def _plain_norms(loss: Tensor, members: Mapping[str, list[Parameter]]) -> dict[str, Tensor]:
-    parameters = list(set().union(*members.values()))
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    squares = {
-        parameter: gradient.float().square().sum()
-        for parameter, gradient in zip(parameters, gradients, strict=True)
-        if gradient is not None
-    }
-    return _roots(members, squares, torch.zeros((), device=loss.device))
+def _plain_product(
+    gradients: Mapping[Parameter, Tensor],
+    names: Mapping[Parameter, str],
+    other: Mapping[str, Tensor],
+    zero: Tensor,
+) -> Tensor:
+    met = [p for p in gradients if p in names and names[p] in other]
+    return sum(((gradients[p] * other[names[p]]).sum() for p in met), zero)
 
 
 def _roots(
@@ -309,6 +291,13 @@ def _members(model: nn.Module, groups: Mapping[str, Collection[str]]) -> dict[st
     return {
         group: list(dict.fromkeys(named[name] for name in names)) for group, names in groups.items()
     }
+
+
+def _names(model: nn.Module, directions: Mapping[str, Direction]) -> dict[Parameter, str]:
+    """Return the parameters that the directions are of, with what these call them."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    every = [gradient for direction in directions.values() for gradient in direction.gradients]
+    return {named[name]: name for gradient in every for name in gradient}
 
 
 def _rules(model: nn.Module, wanted: set[Parameter]) -> dict[nn.Module, dict[Parameter, Rule]]:

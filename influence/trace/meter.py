@@ -3,7 +3,8 @@
 Batches are the outer loop and checkpoints the inner one; where the checkpoints do not fit into
 memory, each is opened for a few batches at a time. A batch under a checkpoint takes one forward,
 one backward of the gold logit to the embedding layer if VoG is asked for, and one backward of the
-loss if gradient norms are. Only one number per quantity and example is kept of a batch.
+loss if gradient norms or products with a mean gradient are. Only one number per quantity and
+example is kept of a batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from influence.models import classifier, layers
 from influence.models.tokens import Tokens, budget_batches, collate, sent
 from influence.trace.gradient_norms import NormRecorder, NoRuleError, loop_norms
 from influence.trace.input_gradients import Variance, embedding_output, of_words
+from influence.trace.sums import Direction
 
 NORMS = {"gradient_norms": "all", "layer_norms": "last_layer", "classifier_norms": "classifier"}
 AT_ONCE = 16  # batches that a streamed checkpoint is opened for
@@ -32,8 +34,9 @@ class Resident:
     run: int
     step: int
     model: Callable[[], nn.Module]  # opens the model on its device
-    quantities: frozenset[str]  # per checkpoint: logits and names in NORMS
+    quantities: frozenset[str]  # per checkpoint: logits, names in NORMS and scores.PRODUCTS
     windows: tuple[str, ...]  # keys of the windows whose gradient variance includes it
+    directions: Callable[[], Mapping[str, Direction]] = dict  # opens those of PRODUCTS
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Meter:
     """Measures batches under checkpoints.
 
     Attributes:
-        slow: by checkpoint, whether a layer without a rule forces norms one example at a time.
+        slow: by checkpoint, whether a layer without a rule forces one example at a time.
     """
 
     def __init__(
@@ -94,12 +97,12 @@ class Meter:
         self.precision, self.device = precision, device
         self.patterns = NORMS | {"layer_norms": tracin_layers}
         self.slow = [False] * len(residents)
-        self.kept: dict[int, _Opened] = {}
+        self.kept: dict[int, Opened] = {}
 
-    def opened(self, number: int) -> "_Opened":
+    def opened(self, number: int) -> "Opened":
         """Open a checkpoint with frozen parameters, or return it if it is kept open."""
         if number not in self.kept:
-            opened = _Opened(self.residents[number], self.patterns)
+            opened = Opened(self.residents[number], self.patterns)
             if self.streamed:
                 return opened
             self.kept[number] = opened
@@ -164,21 +167,27 @@ class Meter:
                     collected.put(collected.over, (run, quantity, window), values, where)
 
 
-class _Opened:
-    """A checkpoint in memory, with the hooks that its norms need."""
+class Opened:
+    """A checkpoint in memory, with the hooks that norms and products need."""
 
     def __init__(self, resident: Resident, patterns: Mapping[str, str]) -> None:
+        """Open it; `patterns`: the parameters of each quantity in NORMS."""
         self.model, self.wants_gradient = resident.model(), bool(resident.windows)
         wanted = [quantity for quantity in NORMS if quantity in resident.quantities]
         self.groups = {q: layers.parameter_group(self.model, patterns[q]) for q in wanted}
-        self.recorder = NormRecorder(self.model, self.groups) if self.groups else None
+        self.directions = resident.directions()
+        self.wants_sums = bool(self.groups or self.directions)
+        self.recorder = None
+        if self.wants_sums:
+            self.recorder = NormRecorder(self.model, self.groups, self.directions)
         if self.recorder is not None and self.recorder.uncovered:
             self.recorder = None
         self.stack = ExitStack()
 
     @property
     def slow(self) -> bool:
-        return bool(self.groups) and self.recorder is None
+        """Tell whether a layer without a rule forces one example at a time."""
+        return self.wants_sums and self.recorder is None
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -194,11 +203,11 @@ class _Opened:
         self, inputs: Mapping[str, Tensor], gold: Tensor, cast: bool
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return the values of each example by quantity, and the gradient that VoG needs."""
-        if not self.wants_gradient and not self.groups:
+        if not self.wants_gradient and not self.wants_sums:
             with torch.inference_mode(), _autocast(gold.device, cast):
                 return {"logits": self.model(**inputs).logits.float()}, None
         try:
-            logits, gradient, norms = measure(
+            logits, gradient, sums = measure(
                 self.model, inputs, gold, self.wants_gradient, self.recorder, cast
             )
         except NoRuleError:
@@ -206,8 +215,8 @@ class _Opened:
             self.recorder = None
             return self.measure(inputs, gold, cast)
         if self.slow:
-            norms = loop_norms(self.model, inputs, gold, self.groups)
-        return {"logits": logits, **norms}, gradient
+            sums = loop_norms(self.model, inputs, gold, self.groups, self.directions)
+        return {"logits": logits, **sums}, gradient
 
 
 def measure(
@@ -218,11 +227,11 @@ def measure(
     recorder: NormRecorder | None,
     cast: bool = False,
 ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-    """Measure one batch under one checkpoint with frozen parameters and, for norms, its recorder.
+    """Measure one batch under one checkpoint with frozen parameters and, if wanted, its recorder.
 
     Returns logits (examples, classes), the gradient of the gold logits with respect to the output
-    of the embedding layer (examples, tokens, dimensions) or None, and the norms by quantity. `cast`
-    runs the model in bf16 where autocast does.
+    of the embedding layer (examples, tokens, dimensions) or None, and the norms and products by
+    quantity. `cast` runs the model in bf16 where autocast does.
     """
     catch = embedding_output(model, inputs) if want_gradient else nullcontext([])
     with catch as outputs, _autocast(gold.device, cast):
@@ -231,10 +240,11 @@ def measure(
     if want_gradient:
         chosen = logits.gather(1, gold[:, None]).sum()
         gradient = of_words(model, inputs, outputs, chosen, retain=recorder is not None)
-    norms = {}
+    sums = {}
     if recorder is not None:
-        norms = recorder.norms(functional.cross_entropy(logits, gold, reduction="sum"))
-    return logits.detach(), gradient, norms
+        loss = functional.cross_entropy(logits, gold, reduction="sum")
+        sums = recorder.norms(loss, labels=gold)
+    return logits.detach(), gradient, sums
 
 
 def _autocast(device: torch.device, cast: bool):

@@ -1,7 +1,7 @@
 """The fused pass compared with plain autograd, with fp32, and with a forward pass alone."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from influence.models.tokens import Tokens, sent
 from influence.trace.gradient_norms import loop_norms
-from influence.trace.meter import Collected, Measured, Meter, measure
+from influence.trace.meter import Collected, Measured, Meter, Opened, measure
 
 MISMATCH = 1e-3  # relative error above which a pass is wrong and not merely rounded
+ACROSS = 1e-2  # cosine below which the rounding of a product no longer shrinks with it
+LARGEST = "largest "  # before the name of a product: the value that it has at most
 
 
 def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) -> float:
@@ -23,9 +25,12 @@ def self_check(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int) 
     rows = np.arange(min(examples, len(tokens)))
     fused = meter.measure(tokens, labels, rows, int(tokens.lengths[rows].sum()), "fp32")
     slow = reference(meter, tokens, labels, rows)
-    pairs = [(fused.at[key], slow.at[key]) for key in slow.at]
-    pairs += [(fused.over[key], slow.over[key]) for key in slow.over]
-    return max((relative(values, right) for values, right in pairs), default=0.0)
+    errors = []
+    for key in fused.at.keys() & slow.at.keys():
+        least = ACROSS * norm(slow.at[_largest(key)]) if _largest(key) in slow.at else 0.0
+        errors.append(relative(fused.at[key], slow.at[key], least))
+    errors += [relative(fused.over[key], slow.over[key]) for key in slow.over]
+    return max(errors, default=0.0)
 
 
 def rank_correlations(
@@ -52,7 +57,10 @@ def rank_correlations(
 
 
 def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray) -> Measured:
-    """Measure norms and variances the slow, obvious way: plain autograd, one example at a time."""
+    """Measure norms, products and variances the slow, obvious way: plain autograd, one by one.
+
+    Beside a product stands the largest value that it could have, see `_largest`.
+    """
     collected = Collected(len(rows), meter.device)
     gradients: dict[tuple[int, int, str], list[Tensor]] = {}
     for number, resident in enumerate(meter.residents):
@@ -60,8 +68,7 @@ def reference(meter: Meter, tokens: Tokens, labels: np.ndarray, rows: np.ndarray
         for place, row in enumerate(rows):
             where = sent(torch.tensor([place]), meter.device)
             inputs, label = meter.collated(tokens, labels, np.array([row]))
-            norms = loop_norms(opened.model, inputs, label, opened.groups) if opened.groups else {}
-            for quantity, values in norms.items():
+            for quantity, values in _slow_sums(opened, inputs, label).items():
                 collected.put(collected.at, (resident.run, quantity, resident.step), values, where)
             for window in resident.windows:
                 _, gradient, _ = measure(opened.model, inputs, label, True, None)
@@ -82,13 +89,40 @@ def slowdown(meter: Meter, tokens: Tokens, labels: np.ndarray, examples: int = 8
     number = meter.slow.index(True)
     opened = meter.opened(number)
     inputs, gold = meter.collated(tokens, labels, np.arange(min(examples, len(tokens))))
-    loop = _seconds(lambda: loop_norms(opened.model, inputs, gold, opened.groups))
+    groups, directions = opened.groups, opened.directions
+    loop = _seconds(lambda: loop_norms(opened.model, inputs, gold, groups, directions))
     return loop / _seconds(lambda: opened.model(**inputs))
 
 
-def relative(values: np.ndarray, right: np.ndarray) -> float:
-    """Return the distance of `values` from the right ones, relative to the norm of the latter."""
-    return float(np.linalg.norm(values - right) / max(np.linalg.norm(right), 1e-12))
+def relative(values: np.ndarray, right: np.ndarray, least: float = 0.0) -> float:
+    """Return the distance of `values` from the right ones, relative to the norm of the latter.
+
+    `least`: what a smaller norm counts as.
+    """
+    return norm(values - right) / max(norm(right), least, 1e-12)
+
+
+def norm(values: np.ndarray) -> float:
+    """Return the norm of an array."""
+    return float(np.linalg.norm(values))
+
+
+def _slow_sums(opened: Opened, inputs: Mapping[str, Tensor], label: Tensor) -> dict[str, Tensor]:
+    """Return norms and products of one example, and how large its products could be."""
+    others = {key: direction.of(label) for key, direction in opened.directions.items()}
+    groups = opened.groups | {LARGEST + key: list(other) for key, other in others.items()}
+    if not groups:
+        return {}
+    sums = loop_norms(opened.model, inputs, label, groups, opened.directions)
+    for key, other in others.items():
+        squares = [gradient.square().sum() for gradient in other.values()]
+        sums[LARGEST + key] = sums[LARGEST + key] * sum(squares, torch.zeros(())).sqrt()
+    return sums
+
+
+def _largest(key: tuple[int, str, int]) -> tuple[int, str, int]:
+    run, quantity, step = key
+    return run, LARGEST + quantity, step
 
 
 def _seconds(work: Callable[[], object]) -> float:

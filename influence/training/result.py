@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from influence.config.parameters import FitConfig, TrainConfig, restored
 from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
+from influence.data.splits import validated
 from influence.runtime import store
 from influence.trace.trace import Checkpoint
 
@@ -41,7 +42,7 @@ class RunInfo:
     where there is none; trails: whether its dataset has slots; out_of_fold: whether there are
     predictions by models that have not seen the example; measurable: the quantities that a run
     without weights has nevertheless, None for one with weights, which has all; given: scores
-    computed elsewhere.
+    computed elsewhere; validation: the number of validation examples of each class of train.
     """
 
     seed: int
@@ -52,6 +53,7 @@ class RunInfo:
     out_of_fold: bool = False
     measurable: frozenset[str] | None = None
     given: frozenset[str] = frozenset()
+    validation: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +196,15 @@ class Training(Result):
                 bool(self.folds),
                 None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
                 frozenset(run["given"]),
+                self._validated,
             )
             for run in self._manifest["runs"]
         )
+
+    @cached_property
+    def _validated(self) -> dict[str, int]:
+        labels = (self.data.read(split, ["label"])["label"] for split in ("train", "validation"))
+        return validated(*labels, self.label_names)
 
     @property
     def folds(self) -> dict[str, float]:

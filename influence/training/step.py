@@ -19,6 +19,7 @@ from influence.config.parameters import (
 from influence.data import load
 from influence.data.dataset import Dataset
 from influence.data.result import DATA, TOKENIZER
+from influence.data.splits import validated
 from influence.data.storage import digest_of_rest, remarks, save
 from influence.errors import InputError
 from influence.models import fit as training
@@ -88,6 +89,7 @@ def request(
     training is finished. Raises InputError if dataset, model and what is imported do not belong
     together.
     """
+    config = training.with_epochs(config, len(dataset.train))
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     notes = []
     if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
@@ -124,11 +126,13 @@ def train(request: Request, engine: Engine) -> Steps:
     return (yield from perform(request.task, config.workdir, work))
 
 
-def expected(config: TrainConfig, examples: int) -> tuple[result.RunInfo, ...]:
+def expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...]:
     """Return what a training of this config will hold, before it is done."""
+    labels, examples = (dataset.train["label"], dataset.validation["label"]), len(dataset.train)
+    validation = validated(*labels, dataset.label_names)
     if config.import_from:
-        return (imported.expected(config, examples),)
-    infos = []
+        return (replace(imported.expected(config, examples), validation=validation),)
+    config, infos = training.with_epochs(config, examples), []
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
         epoch = training.steps_per_epoch(examples, config.batch_size)
@@ -141,7 +145,7 @@ def expected(config: TrainConfig, examples: int) -> tuple[result.RunInfo, ...]:
         infos.append(
             result.RunInfo(config.seed + run, checkpoints, observed, null, trails, config.folds > 0)
         )
-    return tuple(infos)
+    return tuple(replace(info, validation=validation) for info in infos)
 
 
 def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -> None:

@@ -95,7 +95,9 @@ def test_stopping_early_leaves_the_state_of_the_longer_training(data):
 
 def test_encoder_and_head_have_their_own_learning_rates(data):
     before = classifier.build(FitConfig(**TINY), data[0], ("colour", "animal"), 0)
-    model, progress = trained(data, learning_rate=1e-12, head_learning_rate=1e-2)
+    model, progress = trained(
+        data, learning_rate=1e-12, head_learning_rate=1e-2, schedule="constant"
+    )
     assert progress[0].learning_rate == 1e-12
     moved = {
         name: (parameter - old).abs().max().item()
@@ -110,8 +112,8 @@ def test_encoder_and_head_have_their_own_learning_rates(data):
 @pytest.mark.parametrize(
     ("parameters", "rates"),
     [
-        ({"schedule": "constant"}, [1, 1, 1, 1]),
-        ({"schedule": "linear"}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
+        ({"schedule": "constant", "warmup": 0}, [1, 1, 1, 1]),
+        ({"schedule": "linear", "warmup": 0}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
         ({"schedule": "constant", "warmup": 0.5}, [3 / 6, 1, 1, 1]),
     ],
 )
@@ -200,3 +202,11 @@ def test_a_training_that_had_reached_its_end_takes_no_step_more(data):
     other = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 1)
     assert not list(loops.train(other, tokens, labels, FitConfig(**TINY), 0, (5,), begun=begun))
     assert torch.equal(weights(other), weights(model))
+
+
+@pytest.mark.parametrize(
+    ("examples", "epochs"), [(6000, 8), (11514, 5), (95000, 3), (2000, 20), (5452, 9), (100, 20)]
+)
+def test_small_sets_are_trained_on_for_more_epochs(examples, epochs):
+    assert fit.with_epochs(FitConfig(), examples).epochs == epochs
+    assert fit.with_epochs(FitConfig(epochs=7), examples).epochs == 7
