@@ -81,7 +81,7 @@ def with_mean_gradients(work: Pass, engine: Engine) -> tuple[Pass, float]:
     for _ in engine.run(measure_mean_gradients, jobs, "validation"):
         pass
     folders = [work.mean_gradients(run, step) for _, run, step, _ in jobs]
-    seconds = sum(directions.seconds_of(folder) for folder in folders)
+    seconds = sum((directions.seconds_of(folder) for folder in folders), 0.0)
     return replace(work, streamed=do_not_fit(work, folders, engine)), seconds
 
 
