@@ -231,7 +231,7 @@ def compare(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -366,7 +366,7 @@ def train(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -422,7 +422,7 @@ def score(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -487,7 +487,7 @@ def sample(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -526,7 +526,7 @@ def evaluate(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -730,7 +730,7 @@ def search(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -951,7 +951,7 @@ def study(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this

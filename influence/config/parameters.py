@@ -45,7 +45,7 @@ class ExecutionConfig(Config):
     )
     workers: int = parameter(
         0,
-        "jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8 on a GPU",
+        "jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12 on a GPU",
         0,
     )
     threads: int = parameter(0, "CPU threads of each job; 0: the cores divided by the workers", 0)

@@ -113,11 +113,11 @@ def do_not_fit(work: Pass, folders: Sequence[Path], engine: Engine) -> bool:
     ]
     files = [file for path in (*paths, *folders) for file in path.glob("*.safetensors")]
     size = sum(file.stat().st_size for file in files)
-    needed = size * engine.workers
+    needed = size * engine.holders
     if len(paths) < 2 or needed <= engine.ask(free_memory, engine.device) / 2:
         return False
     say(
-        f"score: {len(paths)} checkpoints, for each of the workers, take {needed / 2**30:.1f} GiB, "
+        f"score: {len(paths)} checkpoints, for each process, take {needed / 2**30:.1f} GiB, "
         "more than half of the memory that is free: each is read again for every few batches"
     )
     return True
