@@ -237,14 +237,15 @@ def adaptive(
     right = np.clip(confidence, 1e-6, 1 - 1e-6)
     noise = np.log(score) + generator.gumbel(size=examples)
     anchor = 15 * (1 - right[descending(hardness, generator)[:10]].mean())
+    up, down = np.log(right), np.log1p(-right)
     left, ranked = np.arange(examples), []
     for step in range(1, 101):
         b = anchor * (1 - (1 - step / 100) ** exponent)
-        weight = noise[left] + (15 - b) * np.log(right[left]) + (b - 1) * np.log1p(-right[left])
-        count = round(step / 100 * examples) - (examples - len(left))
-        order = np.argsort(-weight, kind="stable")
-        ranked.append(left[order[:count]])
-        left = np.sort(left[order[count:]])
+        weight = noise[left] + (15 - b) * up[left] + (b - 1) * down[left]
+        if count := round(step / 100 * examples) - (examples - len(left)):
+            drawn = np.argpartition(weight, len(left) - count)[len(left) - count :]
+            ranked.append(left[drawn[np.argsort(-weight[drawn], kind="stable")]])
+            left = np.delete(left, drawn)
     priority = np.empty(examples)
     priority[np.concatenate(ranked)] = -np.arange(examples)
     return priority
