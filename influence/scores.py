@@ -169,23 +169,6 @@ def tracin(layer_norms: Norms, learning_rates: Rates) -> Examples:
     return learning_rates.astype(np.float64) @ layer_norms.astype(np.float64) ** 2
 
 
-@score(hard="low", series="spread", window="all", runs="first", reference=TRACIN)
-def value(validation_products: Norms, learning_rates: Rates) -> Examples:
-    """What a step on the example takes off the validation loss, to first order, summed up.
-
-    Sum over checkpoints of learning rate x inner product of the example's loss gradient with the
-    mean one of half of validation (`splits.reserved`): TracIn between train and validation. The
-    parameters are those of TracIn. Below zero, the example hurts.
-    """
-    return learning_rates.astype(np.float64) @ validation_products.astype(np.float64)
-
-
-@score(hard="low", series="spread", window="all", runs="first", reference=TRACIN)
-def value_class(class_products: Norms, learning_rates: Rates) -> Examples:
-    """The value for validation examples of the example's own class, the others left aside."""
-    return learning_rates.astype(np.float64) @ class_products.astype(np.float64)
-
-
 @score(hard="high", reference=DATA_DIET.format("definition 2.1"))
 def grand(gradient_norms: Norms) -> Examples:
     """Mean over checkpoints of the norm of the loss gradient over all parameters.
@@ -316,6 +299,26 @@ def random(ids: Shaped[np.ndarray, " examples"]) -> Examples:
     digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids.tolist())
     hashed = np.frombuffer(b"".join(digests), dtype="<u8")
     return (hashed >> 11) * 2.0**-53  # the 53 bits a float64 holds exactly
+
+
+# New scores come last: the place in the registry is the colour in every figure.
+
+
+@score(hard="low", series="spread", window="all", runs="first", reference=TRACIN)
+def value(validation_products: Norms, learning_rates: Rates) -> Examples:
+    """What a step on the example takes off the validation loss, to first order, summed up.
+
+    Sum over checkpoints of learning rate x inner product of the example's loss gradient with the
+    mean one of half of validation (`splits.reserved`): TracIn between train and validation. The
+    parameters are those of TracIn. Below zero, the example hurts.
+    """
+    return learning_rates.astype(np.float64) @ validation_products.astype(np.float64)
+
+
+@score(hard="low", series="spread", window="all", runs="first", reference=TRACIN)
+def value_class(class_products: Norms, learning_rates: Rates) -> Examples:
+    """The value for validation examples of the example's own class, the others left aside."""
+    return learning_rates.astype(np.float64) @ class_products.astype(np.float64)
 
 
 def _log_softmax(logits) -> np.ndarray:
