@@ -9,7 +9,7 @@ import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, EvaluateStep
 from influence.evaluation import intervals, result, retraining
-from influence.evaluation.forecast import Forecast
+from influence.evaluation.costs import Forecast
 from influence.evaluation.result import OUTCOMES, Point
 from influence.evaluation.retraining import Place, retrain
 from influence.models.metrics import by_group

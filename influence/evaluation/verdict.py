@@ -100,8 +100,8 @@ def decided(measured: Retrainings) -> bool:
 def background(measured: Retrainings, suspected: float, repeated: float) -> list[str]:
     """Say what in the data may be behind a verdict: wrong labels, repeats, what half of it loses.
 
-    `suspected`: share of the train labels that look wrong; `repeated`: share of the train texts that
-    repeat another.
+    `suspected`: share of the train labels that look wrong; `repeated`: share of the train texts
+    that repeat another.
     """
     said = (
         f"About {100 * suspected:.1f} % of the train labels look wrong, and {100 * repeated:.1f} % "

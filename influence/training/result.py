@@ -204,7 +204,7 @@ class Training(Result):
     @cached_property
     def _validated(self) -> dict[str, int]:
         labels = (self.data.read(split, ["label"])["label"] for split in ("train", "validation"))
-        return validated(*labels, self.label_names)
+        return validated(*labels, self.data.label_names)
 
     @property
     def folds(self) -> dict[str, float]:

@@ -332,7 +332,9 @@ def test_few_test_examples_limit_what_seeds_can_show():
 def test_what_is_behind_a_verdict_is_said_with_the_loss_of_half():
     table = points((30, 50, 70), random=(0.9, 0.8, 0.7))
     (said,) = verdicts.background(Retrainings(table), 0.031, 0.08)
-    assert said.startswith("About 3.1 % of the train labels look wrong, and 8.0 % of the train texts")
+    assert said.startswith(
+        "About 3.1 % of the train labels look wrong, and 8.0 % of the train texts"
+    )
     assert "without 50 % of the examples, pruned at random, accuracy changes by −10.0 ±" in said
     (alone,) = verdicts.background(Retrainings(table[table["percent_pruned"] == 0]), 0.0, 0.0)
     assert alone.endswith("repeat another.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from influence.evaluation.forecast import Forecast
+from influence.evaluation.costs import Forecast
 from influence.evaluation.result import Point
 
 FIRST = Point(0.0, 1000, 900, 90, 120.0, {})
