@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from benchmarks.measuring import machine
-from benchmarks.training import Inputs
+from benchmarks.training import Inputs, by_the_loop
 from influence.config.parameters import DataConfig, FitConfig, MainStep
 from influence.data import load
 from influence.models import classifier, fit
@@ -159,7 +159,7 @@ def scoring(setting: Setting) -> Iterator[tuple[str, Any]]:
 
 def study(setting: Setting) -> Iterator[tuple[str, Any]]:
     """Run a comparison from the dataset to its curves, watching the GPU."""
-    with tempfile.TemporaryDirectory() as workdir, _watched(setting.device) as busy:
+    with tempfile.TemporaryDirectory() as workdir, watched(setting.device) as busy:
         began = time.perf_counter()
         config = MainStep(
             dataset=setting.asked.dataset,
@@ -216,10 +216,10 @@ def _parsed() -> argparse.Namespace:
 def _train(
     setting: Setting, course: Course, rows: np.ndarray, seed: int, test: Any = None
 ) -> np.ndarray:
-    with trainers.trained(course, part(course, rows, seed)) as (model, stops):
-        for _ in stops:
+    with trainers.trained(course, part(course, rows, seed)) as training:
+        for _ in training.stops:
             pass
-        return np.empty(0) if test is None else classifier.predict(model, test)
+        return np.empty(0) if test is None else training.predict(test)
 
 
 def _together(setting: Setting, batch: int, slots: int) -> dict[str, float]:
@@ -240,8 +240,7 @@ def _plain(setting: Setting, batch: int) -> dict[str, float]:
     steps = fit.steps_per_epoch(len(rows), batch)
 
     def work(steps: int) -> None:
-        for _ in fit.fit(model, tokens, labels, course.config, 0, (steps,), steps):
-            pass
+        by_the_loop(model, tokens, labels, course.config, steps)
 
     work(min(5, steps))
     seconds = _seconds(setting, partial(work, steps))
@@ -309,7 +308,7 @@ def _seconds(setting: Setting, work: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _watched(device: str) -> Iterator[list[float]]:
+def watched(device: str) -> Iterator[list[float]]:
     """Give the percent of time in which the GPU was busy, asked every second meanwhile."""
     busy: list[float] = []
     over = threading.Event()

@@ -4,7 +4,8 @@ Run: python -m benchmarks.environment; .venv-peers/bin/python -m benchmarks.samp
 Writes benchmarks/sampling.json and docs/images/sampling.png. Gamma-distributed scores of 10 million
 examples in ten classes of falling size, half pruned, a min_per_class of one example a class;
 medians of interleaved rounds. dPrune gets the size that it bears, and every rule is timed at that
-size too. Budgets are checked: how many examples stay besides how many should.
+size too; rules that compare examples at most at 100,000, with random vectors of 384 numbers that
+are compared anew each time. Budgets are checked: how many examples stay besides how many should.
 """
 
 import argparse
@@ -19,8 +20,10 @@ from benchmarks.measuring import bars, machine, medians, write
 from influence.sampling.arms import Arm
 from influence.sampling.order import Minimum, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
+from influence.trace.neighbors import Representations
 
 CLASSES, FRACTION = 10, 0.5
+COMPARED, WIDTH = 100_000, 384  # examples at most that are compared with each other, and numbers
 
 
 def main() -> None:
@@ -57,7 +60,9 @@ def run(examples: int, peer: bool, rounds: int) -> dict[str, dict[str, float | i
     shares = 1 / np.arange(1, CLASSES + 1)
     labels = generator.choice(CLASSES, size=examples, p=shares / shares.sum())
     works: dict[str, Callable[[], object]] = {
-        name: partial(_keep, name, scores, labels) for name in REGISTRY
+        name: partial(_keep, name, scores, labels)
+        for name, rule in REGISTRY.items()
+        if examples <= COMPARED or "representations" not in rule.needs
     }
     if peer:
         works |= _dprune(scores)
@@ -73,8 +78,14 @@ def _keep(name: str, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rule = REGISTRY[name]
     arm = Arm(("vog",) if rule.scored else (), name)
     recall = np.linspace(0.9, 0.3, CLASSES) if "recall" in rule.needs else None
-    minimums = [Minimum(labels, 1)]
-    ordered = order(arm, {"vog": scores}, labels, 0, minimums=minimums, recall=recall)
+    minimums, near = [Minimum(labels, 1)], None
+    if "representations" in rule.needs:
+        vectors = np.random.default_rng(0).normal(size=(len(labels), WIDTH)).astype(np.float16)
+        near = Representations(vectors, labels)
+    given = {"vog": scores}
+    if "confidence" in rule.needs:
+        given["confidence"] = -np.random.default_rng(0).random(len(labels))
+    ordered = order(arm, given, labels, 0, minimums=minimums, recall=recall, representations=near)
     return cut(ordered, FRACTION, minimums)
 
 

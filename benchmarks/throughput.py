@@ -24,7 +24,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import bars, machine, write
-from benchmarks.training import RATE, Inputs
+from benchmarks.training import RATE, Inputs, by_the_loop
 from influence.config.parameters import DataConfig, ExecutionConfig, FitConfig
 from influence.data import load
 from influence.models import classifier, fit
@@ -180,8 +180,7 @@ def _train(
     steps = fit.steps_per_epoch(examples, config.batch_size)
 
     def work(steps: int = steps) -> None:
-        for _ in fit.fit(model, tokens, labels, config, 0, (steps,)):
-            pass
+        by_the_loop(model, tokens, labels, config, steps)
 
     if compiled:
         model.compile(dynamic=True)  # or every length of a batch would be compiled anew

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ from influence.config.parameters import DataConfig, FitConfig
 from influence.data import load
 from influence.evaluation import intervals
 from influence.models import classifier, fit, tokenizers
-from influence.models.tokens import Tokens, encode
+from influence.models.fitting.course import classification
+from influence.models.tokens import Tokens, encode, sent
 from influence.runtime.devices import has_bf16
 from influence.runtime.memory import keep_freed_memory
 
@@ -127,13 +129,30 @@ class Inputs:
         return found
 
 
+def by_the_loop(
+    model: torch.nn.Module,
+    tokens: Tokens,
+    labels: np.ndarray,
+    config: FitConfig,
+    steps: int,
+    seed: int = 0,
+) -> None:
+    """Train a classifier for so many steps by the ordinary loop, also where there is a GPU."""
+
+    def objective(outputs: Any, rows: np.ndarray) -> torch.Tensor:
+        wanted = sent(torch.tensor(labels[rows]), outputs.logits.device)
+        return classification(outputs, wanted, None)
+
+    for _ in fit.loop(model, tokens, objective, config, seed, (steps,), steps):
+        pass
+
+
 def _influence(config: FitConfig, inputs: Inputs, seed: int, precision: str) -> Trained:
     config = replace(config, precision=precision)
     model = classifier.build(config, inputs.tokenizer, inputs.names, seed)
     steps = config.epochs * fit.steps_per_epoch(len(inputs.tokens), config.batch_size)
     began = time.perf_counter()
-    for _ in fit.fit(model, inputs.tokens, inputs.labels, config, seed, (steps,)):
-        pass
+    by_the_loop(model, inputs.tokens, inputs.labels, config, steps, seed)
     return model, time.perf_counter() - began
 
 

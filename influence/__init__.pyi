@@ -26,8 +26,9 @@ Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[st
 
 def compare(
     dataset: Data = "assistant",
-    arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+    arms: Names = "aum:ccs,vog:linear:dataset,random",
     *,
+    max_seeds: int = 0,
     equal_steps: bool = False,
     rescore: bool = False,
     dataset_config: str = "",
@@ -53,12 +54,12 @@ def compare(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -72,14 +73,15 @@ def compare(
     folds: int = 0,
     import_from: Folder = "",
     stack: bool = False,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     fractions: Names = "0.3,0.5,0.7",
     min_per_class: int = 1,
     groups: Names = "",
@@ -90,6 +92,10 @@ def compare(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.98,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -109,6 +115,8 @@ def compare(
     arms: arms to compare, comma-separated; random is always added
 
     Compare:
+        max_seeds: add seeds to `seeds` until the verdict is decided, up to this many; 0: add
+            none
         equal_steps: whether to add a second baseline: random trained for as many steps as the
             full train set
         rescore: whether to prune iteratively: train and score again on what is left before each
@@ -150,13 +158,13 @@ def compare(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -183,8 +191,8 @@ def compare(
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -192,6 +200,8 @@ def compare(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Pruning:
         fractions: fractions of the train set to prune, each at least 0 and below 1,
@@ -204,8 +214,12 @@ def compare(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -217,7 +231,7 @@ def compare(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -253,12 +267,12 @@ def train(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -321,13 +335,13 @@ def train(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -352,7 +366,7 @@ def train(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -364,16 +378,17 @@ def train(
 
 def score(
     training: Training | Folder,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     *,
     split: Literal["train", "validation", "test"] = "train",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     device: str = "auto",
     workers: int = 0,
     threads: int = 0,
@@ -393,8 +408,8 @@ def score(
     Scores:
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -402,10 +417,12 @@ def score(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -417,7 +434,7 @@ def score(
 
 def sample(
     scores: Scores | Folder,
-    arm: str = "vog:easy:class",
+    arm: str = "aum:ccs",
     *,
     seed: int = 0,
     fractions: Names = "0.3,0.5,0.7",
@@ -430,6 +447,10 @@ def sample(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.98,
     device: str = "auto",
     workers: int = 0,
     threads: int = 0,
@@ -441,7 +462,7 @@ def sample(
     """Choose the examples to keep by an arm, score:rule[:normalize].
 
     scores: scores directory to sample from: a path or runs:/<id>/scores
-    arm: arm to sample by: score:rule[:normalize], random, stratified or drop
+    arm: arm to sample by: score:rule[:normalize], random, stratified, drop or dedup
 
     Sample:
         seed: random seed for ties and draws
@@ -457,12 +478,16 @@ def sample(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -501,7 +526,7 @@ def evaluate(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -538,12 +563,12 @@ def search(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -559,12 +584,13 @@ def search(
     stack: bool = False,
     score: Names = "",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -631,13 +657,13 @@ def search(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -661,12 +687,12 @@ def search(
             whole stack
 
     Scores:
-        score: scores to search over; empty: those of the directory, or the paper's at every
-            epoch
+        score: scores to search over; empty: those of the directory, or the default ones at
+            every epoch
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -674,6 +700,8 @@ def search(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -702,7 +730,7 @@ def search(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
@@ -715,9 +743,10 @@ def search(
 def study(
     study: Folder,
     *,
+    max_seeds: int = 0,
     equal_steps: bool = False,
     scale: Literal["full", "small"] = "full",
-    arms: Names = "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+    arms: Names = "aum:ccs,vog:linear:dataset,random",
     rescore: bool = False,
     dataset: Data = "assistant",
     dataset_config: str = "",
@@ -743,12 +772,12 @@ def study(
     head_size: int = 64,
     max_length: int = 128,
     vocabulary: int = 8192,
-    epochs: int = 3,
+    epochs: int = 0,
     batch_size: int = 32,
     learning_rate: float = 0.0,
     head_learning_rate: float = 0.0,
-    schedule: Literal["constant", "linear"] = "constant",
-    warmup: float = 0.0,
+    schedule: Literal["constant", "linear"] = "linear",
+    warmup: float = 0.1,
     weight_decay: float = 0.0,
     max_grad_norm: float = 1.0,
     precision: Literal["fp32", "bf16", "auto"] = "auto",
@@ -762,14 +791,15 @@ def study(
     folds: int = 0,
     import_from: Folder = "",
     stack: bool = False,
-    score: Names = "vog,el2n,forgetting,pvi,tracin",
+    score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
     tracin_layers: str = "last_layer",
-    score_precision: Literal["fp32", "bf16", "auto"] = "auto",
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = "auto",
     batch_tokens: int = 0,
     shard_size: int = 0,
     self_check: int = 4,
     examples: int = 20,
     export: Names = "",
+    representations: bool = False,
     fractions: Names = "0.3,0.5,0.7",
     min_per_class: int = 1,
     groups: Names = "",
@@ -780,6 +810,10 @@ def study(
     winsorize: float = 0.01,
     beta: float = 0.1,
     strata: int = 50,
+    exponent: float = 4.0,
+    neighbors: int = 5,
+    gamma: float = 1.0,
+    similarity: float = 0.98,
     seeds: int = 3,
     budget: Literal["epochs", "steps"] = "epochs",
     retrain_with: str | Mapping[str, object] = "",
@@ -797,6 +831,8 @@ def study(
     study: study file that sets other parameters, such as studies/imbalance.yaml
 
     Study:
+        max_seeds: add seeds to `seeds` until the verdict is decided, up to this many; 0: add
+            none
         equal_steps: whether to add a second baseline: random trained for as many steps as the
             full train set
         scale: full, or small: the shorter form of the study
@@ -842,13 +878,13 @@ def study(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set
+        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
         head_learning_rate: learning rate of the head; 0: the encoder's from scratch, ten times
             it for a pretrained one
-        schedule: learning rate over the steps: constant, or falling linearly to 0
+        schedule: learning rate over the steps: falling linearly to 0, or constant
         warmup: share of the steps in which the learning rate rises to its full value
         weight_decay: decoupled weight decay of AdamW
         max_grad_norm: norm to which gradients are clipped; 0: never
@@ -875,8 +911,8 @@ def study(
         score: scores to compute, comma-separated: name, name@epoch or name@from-to; or all
         tracin_layers: parameters that tracin, value and value_class use: last_layer, all,
             classifier or a regular expression of names
-        score_precision: precision of scoring: fp32, bf16 (its ranks are compared with fp32), or
-            auto: bf16 on a GPU that has it
+        score_precision: precision of scoring: fp32, tf32 or bf16 (their ranks are compared with
+            fp32), or auto: bf16 on a GPU that has it
         batch_tokens: tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU
         shard_size: train examples measured and saved at a time; 0: a sixteenth of all, from 256
             to 4096
@@ -884,6 +920,8 @@ def study(
         examples: number of hardest and of easiest examples listed per score
         export: training dynamics to write for other tools: cartography, aum, or both,
             comma-separated; empty: none
+        representations: whether to keep the encoder's vector of every example, which rules d2
+            and dedup read
 
     Pruning:
         fractions: fractions of the train set to prune, each at least 0 and below 1,
@@ -896,8 +934,12 @@ def study(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rule ccs prunes first
-        strata: number of score strata of rule ccs
+        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
+        strata: number of score strata of rules ccs and ccs_class
+        exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
+        neighbors: nearest classmates whose scores rule d2 adds to that of an example
+        gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
+        similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
         seeds: retrainings per fraction, each with a seed of its own
@@ -909,7 +951,7 @@ def study(
 
     Execution:
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
-        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8
+        workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
         threads: CPU threads of each job; 0: the cores divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this

@@ -26,12 +26,16 @@ from influence.config.parser import again, expand
 from influence.data.dataset import Dataset
 from influence.errors import choose
 from influence.evaluation import step as evaluation
+from influence.evaluation import verdict
+from influence.evaluation.intervals import Retrainings
 from influence.evaluation.result import Curve
+from influence.models.fit import with_epochs
 from influence.report import artifacts, search_artifacts
 from influence.report.compared import Comparison
 from influence.runtime import engine as engines
 from influence.runtime import store
 from influence.runtime.engine import Engine
+from influence.runtime.step import say
 from influence.sampling import iterative
 from influence.sampling import step as sampling
 from influence.sampling.arms import AT_EQUAL_STEPS, Arm, parse_arm
@@ -112,16 +116,22 @@ def compare(
     )
     with _opened(config, name, note, "main", engine) as (opened, at):
         dataset = training.open_dataset(narrow(config, TrainStep))
+        config = with_epochs(config, len(dataset.train))
         sampling.check_sample(config, dataset, config.task)
         wanted = _wanted(config, arms, dataset)
         training.check_retraining(config, config.retrain_with, dataset)
         request = checked(narrow(config, TrainStep), dataset, at, wanted)
         del dataset
-        trained, scores = _train_and_score(request, config, at, wanted)
-        samples, asked = _sample_all(config, at, scores, arms)
+        kept = config.representations or any(arm.represents for arm in arms)
+        keeping = replace(config, representations=kept)
+        trained, scores = _train_and_score(request, keeping, at, wanted)
+        samples, asked = _sample_all(keeping, at, scores, arms)
+        asked = _with_seeds(asked, samples, at, plan_of_seeds(config))
         curves = {arm: evaluate(asked[arm], at, arm) for arm in samples}
         done = {arm: (samples[arm], curve) for arm, curve in curves.items()}
-        outcome = artifacts.comparison(opened, scores, done, again("main", config))
+        history = None if config.retrain_with else trained.history
+        command, looks = again("main", config), len(plan_of_seeds(config))
+        outcome = artifacts.comparison(opened, scores, done, command, history, looks)
     return Comparison(trained, scores, samples, curves, outcome)
 
 
@@ -244,6 +254,35 @@ def _sample_all(
     return samples, asked
 
 
+def plan_of_seeds(config: MainStep) -> list[int]:
+    """Return after how many seeds a comparison is looked at: twice as many each time.
+
+    A few looks: each has to allow for the false claims of all.
+    """
+    planned = [config.seeds]
+    while planned[-1] < config.max_seeds:
+        planned.append(min(2 * planned[-1], config.max_seeds))
+    return planned
+
+
+def _with_seeds(
+    asked: dict[str, EvaluateStep], samples: dict[str, Sample], engine: Engine, planned: list[int]
+) -> dict[str, EvaluateStep]:
+    """Return how to evaluate with as many of the planned seeds as decide the verdict."""
+    for seeds in planned:
+        asked = {arm: replace(one, seeds=seeds) for arm, one in asked.items()}
+        if seeds == planned[-1]:
+            break
+        for arm, one in asked.items():
+            evaluation.begin(one, samples[arm], engine)
+        done = {arm: evaluation.measure(one, samples[arm], engine) for arm, one in asked.items()}
+        measured = Retrainings.joined(done, looks=len(planned))
+        if verdict.decided(measured):
+            break
+        say(f"compare: {seeds} seeds leave the verdict open")
+    return asked
+
+
 def _sample(config: MainStep, engine: Engine, scores: Scores, arm: str) -> Sample:
     """Sample by an arm, rescored after every fraction if the config says so."""
     parameters = narrow(config, SampleStep, scores=str(scores.directory), arm=arm)
@@ -281,6 +320,7 @@ def _search_request(config: SearchStep, engine: Engine) -> tuple[training.Reques
         searching.check_search(config)
         return None
     dataset = training.open_dataset(narrow(config, TrainStep))
+    config = with_epochs(config, len(dataset.train))
     searching.check_search(config, dataset)
     wanted = config.score or searching.score_list(config, dataset)
     training.check_retraining(config, config.retrain_with, dataset)
@@ -294,7 +334,8 @@ def _search(
     if request is None:
         scores = Scores(run.resolve(config.scores))
     else:
-        _, scores = _train_and_score(request[0], config, engine, request[1])
+        keeping = searching.keeping(config, request[0].dataset)
+        _, scores = _train_and_score(request[0], keeping, engine, request[1])
     scored = searching.open_scored(config, scores)
     study = searching.open_study(config, scored)
     shown = search_artifacts.study_run(opened, study)

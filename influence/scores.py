@@ -8,10 +8,11 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from influence.shapes import Bool, Float, Int, Shaped
 
@@ -44,7 +45,7 @@ QUANTITIES: dict[str, Kind] = {
 }
 PRODUCTS = ("validation_products", "class_products")  # with gradients of validation examples
 REGISTRY: dict[str, "Score"] = {}
-DUAL_WINDOW = 10
+WINDOW = 10  # epochs of a sliding window, as in the papers of dual, dyn_unc and tdds
 CARTOGRAPHY = "Swayamdipta et al. 2020, section 2, https://arxiv.org/abs/2009.10795"
 DATA_DIET = "Paul et al. 2021, {}, https://arxiv.org/abs/2107.07075"
 TRACIN = "Pruthi et al. 2020 (TracInCP), https://arxiv.org/abs/2002.08484"
@@ -276,9 +277,47 @@ def dual(logits: Logits, labels: Labels) -> Examples:
     Windows slide over 10 epochs as in the paper, with the unbiased standard deviation; a shorter
     training is a single window.
     """
-    gold = _gold_probability(logits, labels)
-    windows = np.lib.stride_tricks.sliding_window_view(gold, min(DUAL_WINDOW, len(gold)), axis=0)
+    windows = _windows(_gold_probability(logits, labels), WINDOW)
     return (windows.std(-1, ddof=1) * (1 - windows.mean(-1))).mean(0)
+
+
+@score(
+    hard="high",
+    window="all",
+    runs="first",
+    fewest=2,
+    reference="He et al. 2024, https://arxiv.org/abs/2306.05175",
+)
+def dyn_unc(logits: Logits, labels: Labels) -> Examples:
+    """Dynamic uncertainty: mean over windows of epochs of the standard deviation of p(label).
+
+    Windows slide over 10 epochs as in the paper, with the unbiased standard deviation. A shorter
+    training is a single window, in which this ranks as `variability` does.
+    """
+    return _windows(_gold_probability(logits, labels), WINDOW).std(-1, ddof=1).mean(0)
+
+
+@score(
+    hard="high",
+    window="all",
+    runs="first",
+    fewest=3,  # two checkpoints are one change, which does not deviate from its mean
+    reference="Zhang et al. 2024, https://arxiv.org/abs/2311.13613",
+)
+def tdds(logits: Logits) -> Examples:
+    """Temporal dual-depth score: how unevenly the prediction changes from epoch to epoch.
+
+    A change is the sum over classes of |q log(q / p)|, with the probabilities p before and q after
+    an epoch; a window's deviation is the norm of its changes less their mean. Windows slide over 10
+    epochs and are averaged exponentially: the last weighs 0.9, each one before a tenth of the next.
+    A shorter training is a single window. As in the authors' code, 1e-8 is added to probabilities
+    in the logarithm; their 0.9 and 10 are kept for every dataset.
+    """
+    probabilities = (softmax(at.astype(np.float64), axis=-1) for at in logits)
+    changes = np.stack([_change(before, after) for before, after in pairwise(probabilities)])
+    windows = _windows(changes, WINDOW - 1)
+    deviations = np.linalg.norm(windows - windows.mean(-1, keepdims=True), axis=-1)
+    return 0.9 * 0.1 ** np.arange(len(deviations))[::-1] @ deviations
 
 
 @score(
@@ -319,6 +358,17 @@ def value(validation_products: Norms, learning_rates: Rates) -> Examples:
 def value_class(class_products: Norms, learning_rates: Rates) -> Examples:
     """The value for validation examples of the example's own class, the others left aside."""
     return learning_rates.astype(np.float64) @ class_products.astype(np.float64)
+
+
+def _windows(values, size: int) -> np.ndarray:
+    """Return all windows of `size` successive rows (windows, examples, size); at least one."""
+    return np.lib.stride_tricks.sliding_window_view(values, min(size, len(values)), axis=0)
+
+
+def _change(before, after) -> np.ndarray:
+    """Return by how much probabilities (examples, classes) changed, as `tdds` measures it."""
+    logarithms = np.log(after + 1e-8) - np.log(before + 1e-8)
+    return np.abs(after * logarithms).sum(-1)
 
 
 def _log_softmax(logits) -> np.ndarray:

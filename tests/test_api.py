@@ -111,6 +111,26 @@ def test_prune_draws_the_same_under_one_seed_and_needs_no_values_at_random():
     assert len(influence.prune(None, LABELS, 0.5, rule="drop", recall=[0.5, 1.0])) == 3
 
 
+def test_prune_compares_representations_of_a_class():
+    vectors = np.array([[0, 1], [1, 0], [0, 1], [1, 1], [1, 0], [1, 0]])
+    kept = influence.prune(None, LABELS, 1 / 6, rule="dedup", representations=vectors)
+    assert len(kept) == 5 and len({0, 4} & set(kept.tolist())) == 2  # rows 1 and 5 are the same
+    assert len({1, 5} & set(kept.tolist())) == 1
+    given = dict(representations=vectors.tolist(), beta=0.0, neighbors=1)
+    assert len(influence.prune(VALUES, LABELS, 0.5, rule="d2", **given)) == 3
+    assert len(influence.prune(VALUES, LABELS, 0.5, rule="ccs_class", beta=0.2)) == 3
+
+
+def test_prune_draws_by_p_of_the_label():
+    confidence = [0.99, 0.99, 0.99, 1e-9, 1e-9, 1e-9]
+    easiest = [
+        influence.prune(np.ones(6), LABELS, 5 / 6, rule="adaptive", confidence=confidence,
+                        min_per_class=0, seed=seed)[0]
+        for seed in range(20)
+    ]  # fmt: skip
+    assert set(easiest) <= {0, 1, 2} and len(set(easiest)) > 1
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -134,7 +154,15 @@ def test_prune_draws_the_same_under_one_seed_and_needs_no_values_at_random():
         (dict(rule="ccs", strata=-3), "strata must be at least 1, not -3"),
         (dict(rule="ccs", strata=2.5), "strata must be a whole number, not 2.5"),
         (dict(rule="softmax", temperature=-1), "temperature must be at least 1e-06, not -1.0"),
-        (dict(rule="easy:class"), "unknown rule 'easy:class'; there is ccs, drop"),
+        (dict(rule="easy:class"), "unknown rule 'easy:class'; there is adaptive, ccs, ccs_class"),
+        (dict(rule="dedup"), "rule 'dedup' needs representations, a vector of each example"),
+        (dict(rule="d2", representations=[1, 2]), "representations has 2 numbers; give a vector"),
+        (dict(rule="d2", representations=[[1]]), "has 1 x 1 numbers; give a vector for each of 6"),
+        (dict(rule="d2", representations=[["a"]] * 6), "representations must be numbers, a vector"),
+        (dict(rule="dedup", representations=[[np.inf]] * 6), "6 of 6 representations are not fin"),
+        (dict(rule="adaptive"), "rule 'adaptive' needs confidence, the mean p(label) of each"),
+        (dict(rule="adaptive", confidence=[0.5]), "confidence must be 6 numbers from 0 to 1"),
+        (dict(rule="adaptive", confidence=[2] * 6), "confidence must be 6 numbers from 0 to 1"),
         (dict(rule="random", values=[1, 2]), "values has 2 numbers, but there are 6 labels"),
         (dict(rule="random", normalize="classes"), "unknown normalize 'classes'"),
         (dict(labels="baabba"), "labels must have one axis, not 0"),
@@ -196,7 +224,7 @@ FRAME = pd.DataFrame({"text": ["a"] * 50, "label": ["b"] * 50})
     [
         ("train", ("here",), {"epoch": 3}, "train has no parameter 'epoch'; did you mean epochs?"),
         ("train", ("here",), {"epochs": "3"}, "epochs must be a whole number, not '3'"),
-        ("train", ("here",), {"epochs": 0}, "epochs must be at least 1, not 0"),
+        ("train", ("here",), {"epochs": -1}, "epochs must be at least 0, not -1"),
         ("train", ("here",), {"warmup": "much"}, "warmup must be a number, not 'much'"),
         ("train", ("here",), {"stack": 1}, "stack must be True or False, not 1"),
         ("train", ("here",), {"text_column": ["a"]}, "text_column must be a text, not ['a']"),

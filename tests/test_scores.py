@@ -197,6 +197,67 @@ def test_dual_of_eleven_epochs_averages_two_windows():
     np.testing.assert_allclose(scores.dual(logits, np.array([0])), [np.mean(parts)])
 
 
+def course(epochs, classes=3, examples=5, seed=0):
+    """Logits of a made-up training and labels."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(epochs, examples, classes)).astype(np.float32)
+    return logits, generator.integers(0, classes, examples)
+
+
+def probabilities_of(logits):
+    """The softmax, number by number."""
+    exponentials = np.exp(logits.astype(np.float64))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def test_dyn_unc_of_a_short_training_is_one_window():
+    logits = logits_of([[0.2, 0.8]], [[0.6, 0.4]])
+    expected = np.std([0.2, 0.6], ddof=1)
+    np.testing.assert_allclose(scores.dyn_unc(logits, np.array([0])), [expected])
+
+
+@pytest.mark.parametrize("epochs", [10, 11, 13])
+def test_dyn_unc_averages_the_deviations_of_windows_of_ten_epochs(epochs):
+    logits, labels = course(epochs)
+    for row, value in enumerate(scores.dyn_unc(logits, labels)):
+        gold = probabilities_of(logits)[:, row, labels[row]]
+        parts = [np.std(gold[k : k + 10], ddof=1) for k in range(epochs - 9)]
+        assert value == pytest.approx(sum(parts) / len(parts))
+
+
+def test_tdds_of_three_epochs_is_the_deviation_of_two_changes():
+    # Changes |q log(q / p)|, summed: 1/2 -> 1/4 gives ln 2 / 4 + 3/4 ln 3/2, then nothing moves.
+    logits = logits_of([[0.5, 0.5]], [[0.25, 0.75]], [[0.25, 0.75]])
+    change = np.log(2) / 4 + 0.75 * np.log(1.5)
+    np.testing.assert_allclose(scores.tdds(logits), [0.9 * change / np.sqrt(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("epochs", [4, 10, 11, 13])
+def test_tdds_weighs_windows_of_ten_epochs_from_the_last_one_back(epochs):
+    logits, _ = course(epochs)
+    probabilities, size = probabilities_of(logits), min(epochs, 10)
+    for row, value in enumerate(scores.tdds(logits)):
+        changes = []
+        for before, after in zip(probabilities[:-1, row], probabilities[1:, row], strict=True):
+            terms = [
+                q * (np.log(q + 1e-8) - np.log(p + 1e-8))
+                for p, q in zip(before, after, strict=True)
+            ]
+            changes.append(sum(abs(term) for term in terms))
+        expected = 0.0
+        for start in range(epochs - size + 1):
+            own = changes[start : start + size - 1]
+            mean = sum(own) / len(own)
+            deviation = sum((change - mean) ** 2 for change in own) ** 0.5
+            expected = 0.1 * expected + 0.9 * deviation
+        assert value == pytest.approx(expected)
+
+
+def test_tdds_of_a_prediction_that_never_moves_is_zero():
+    logits = np.repeat(course(1)[0], 12, axis=0)
+    np.testing.assert_allclose(scores.tdds(logits), 0, atol=1e-12)
+
+
 def test_vog_is_the_measured_variance():
     measured = np.array([0.5, 2.0], dtype=np.float32)
     assert scores.vog(measured).tolist() == scores.vog_std(measured).tolist() == [0.5, 2]

@@ -45,7 +45,7 @@ class ExecutionConfig(Config):
     )
     workers: int = parameter(
         0,
-        "jobs that run at once, on a GPU trainings side by side; 0: one per core, or 8 on a GPU",
+        "jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12 on a GPU",
         0,
     )
     threads: int = parameter(0, "CPU threads of each job; 0: the cores divided by the workers", 0)
@@ -166,7 +166,9 @@ class ModelConfig(Config):
 class FitConfig(ModelConfig):
     """How a classifier is trained, for its scores and in every retraining."""
 
-    epochs: int = parameter(3, "passes over the train set", 1)
+    epochs: int = parameter(
+        0, "passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20", 0
+    )
     batch_size: int = parameter(32, "examples per optimiser step", 1)
     learning_rate: float = parameter(
         0.0, "learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained encoder", 0
@@ -178,10 +180,10 @@ class FitConfig(ModelConfig):
         0,
     )
     schedule: Literal["constant", "linear"] = parameter(
-        "constant", "learning rate over the steps: constant, or falling linearly to 0"
+        "linear", "learning rate over the steps: falling linearly to 0, or constant"
     )
     warmup: float = parameter(
-        0.0, "share of the steps in which the learning rate rises to its full value", 0, 1
+        0.1, "share of the steps in which the learning rate rises to its full value", 0, 1
     )
     weight_decay: float = parameter(0.0, "decoupled weight decay of AdamW", 0)
     max_grad_norm: float = parameter(1.0, "norm to which gradients are clipped; 0: never", 0)
@@ -240,7 +242,7 @@ class ScoreConfig(Config):
     """Which scores are computed, and how."""
 
     score: str = parameter(
-        "vog,el2n,forgetting,pvi,tracin",
+        "vog,el2n,forgetting,pvi,tracin,aum",
         "scores to compute, comma-separated: name, name@epoch or name@from-to; or all",
     )
     tracin_layers: str = parameter(
@@ -248,10 +250,10 @@ class ScoreConfig(Config):
         "parameters that tracin, value and value_class use: last_layer, all, classifier or a "
         "regular expression of names",
     )
-    score_precision: Literal["fp32", "bf16", "auto"] = parameter(
+    score_precision: Literal["fp32", "tf32", "bf16", "auto"] = parameter(
         "auto",
-        "precision of scoring: fp32, bf16 (its ranks are compared with fp32), or auto: bf16 on "
-        "a GPU that has it",
+        "precision of scoring: fp32, tf32 or bf16 (their ranks are compared with fp32), or auto: "
+        "bf16 on a GPU that has it",
     )
     batch_tokens: int = parameter(
         0, "tokens of a scoring batch, padding included; 0: 1024, or 32768 on a GPU", 0
@@ -267,6 +269,10 @@ class ScoreConfig(Config):
         "",
         "training dynamics to write for other tools: cartography, aum, or both, "
         "comma-separated; empty: none",
+    )
+    representations: bool = parameter(
+        False,
+        "whether to keep the encoder's vector of every example, which rules d2 and dedup read",
     )
 
 
@@ -298,9 +304,21 @@ class SampleConfig(Config):
         0.01, "share of the scores that rule linear clips at each end", 0, 0.49
     )
     beta: float = parameter(
-        0.1, "share of the hardest examples that rule ccs prunes first", 0, 0.99
+        0.1, "share of the hardest examples that rules ccs, ccs_class and d2 prune first", 0, 0.99
     )
-    strata: int = parameter(50, "number of score strata of rule ccs", 1)
+    strata: int = parameter(50, "number of score strata of rules ccs and ccs_class", 1)
+    exponent: float = parameter(
+        4.0, "exponent of rule adaptive: the larger, the later it turns to easy examples", 0.1
+    )
+    neighbors: int = parameter(
+        5, "nearest classmates whose scores rule d2 adds to that of an example", 1, 15
+    )
+    gamma: float = parameter(
+        1.0, "rule d2: how fast an example's claim on its neighbours falls with their distance", 0
+    )
+    similarity: float = parameter(
+        0.98, "similarity above which rule dedup takes an example for a near duplicate", 0, 1
+    )
 
     def __post_init__(self) -> None:
         """Check the list of fractions as well."""
@@ -389,7 +407,7 @@ class SampleStep(SampleConfig, ExecutionConfig):
 
     scores: str = parameter("", "scores directory to sample from: a path or runs:/<id>/scores")
     arm: str = parameter(
-        "vog:easy:class", "arm to sample by: score:rule[:normalize], random, stratified or drop"
+        "aum:ccs", "arm to sample by: score:rule[:normalize], random, stratified, drop or dedup"
     )
     seed: int = parameter(0, "random seed for ties and draws", 0, SEED)
 
@@ -405,6 +423,11 @@ class EvaluateStep(EvaluateConfig, ExecutionConfig):
 class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, ExecutionConfig):
     """Train, score, sample and evaluate every arm against random pruning."""
 
+    max_seeds: int = parameter(
+        0,
+        "add seeds to `seeds` until the verdict is decided, up to this many; 0: add none",
+        0,
+    )
     equal_steps: bool = parameter(
         False,
         "whether to add a second baseline: random trained for as many steps as the full train set",
@@ -417,7 +440,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     )
 
     arms: str = parameter(
-        "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy,random",
+        "aum:ccs,vog:linear:dataset,random",
         "arms to compare, comma-separated; random is always added",
     )
     rescore: bool = parameter(
@@ -434,7 +457,8 @@ class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
         "", "scores directory to search: a path or runs:/<id>/scores; empty: train and score first"
     )
     score: str = parameter(
-        "", "scores to search over; empty: those of the directory, or the paper's at every epoch"
+        "",
+        "scores to search over; empty: those of the directory, or the default ones at every epoch",
     )
     datasets: str = parameter(
         "",

@@ -1,14 +1,23 @@
 """Tables of retrainings: means, paired differences and their intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from influence.evaluation.shared_variance import Shared, error_of_test, holm, share
+from influence.sampling.order import fraction_of
+from influence.shapes import Bool
+
 LEVEL = 0.95  # of every interval
+ROUNDING = 1e-9  # standard deviation of equal differences
+SHOWN = 0.8  # the power at which a difference counts as one that would have been shown
+COLUMNS = ["arm", "percent_pruned", "difference", "low", "high", "seeds", "p", "clear"]
+Correct = Bool[np.ndarray, "points examples"]
 
 
 def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
@@ -48,23 +57,151 @@ def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "percent_pruned", "mean", "low", "high", "seeds"])
 
 
-def differences(
-    points: pd.DataFrame, metric: str, baseline: str = "random", level: float = LEVEL
-) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class Retrainings:
+    """All retrainings of a comparison, and what is looked at.
+
+    points: arm, percent_pruned, seed and metrics, one row per retraining; correct: which test
+    examples the model of each row gets right, where `metric` is their accuracy: with it, intervals
+    hold for other test examples as well as for other seeds; looks: how often the comparison may be
+    looked at before it ends, each of which could make a false claim.
+    """
+
+    points: pd.DataFrame
+    metric: str = "test/accuracy"
+    correct: Correct | None = None
+    looks: int = 1
+
+    @classmethod
+    def joined(
+        cls, by_arm: Mapping[str, tuple[pd.DataFrame, Correct]], looks: int = 1
+    ) -> "Retrainings":
+        """Return the points of several curves under the names of their arms, and who is right."""
+        points = pd.concat([own.assign(arm=arm) for arm, (own, _) in by_arm.items()])
+        correct = np.concatenate([correct for _, correct in by_arm.values()])
+        return cls(points, correct=correct, looks=looks)
+
+    def only(self, rows: np.ndarray) -> "Retrainings":
+        """Return those of the rows that are True."""
+        correct = None if self.correct is None else self.correct[rows]
+        return replace(self, points=self.points[rows], correct=correct)
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Arms minus a baseline, paired by seed, and what their variances say together.
+
+    arms, percents: of each comparison; differences: by seed; of_test: the variance of each mean
+    that comes from the test examples drawn; shared: None where no variance was seen; looks: see
+    `Retrainings`.
+    """
+
+    arms: list[str]
+    percents: list[float]
+    differences: list[np.ndarray]
+    of_test: np.ndarray
+    shared: Shared | None
+    looks: int = 1
+
+    @property
+    def means(self) -> np.ndarray:
+        """The mean difference of each comparison."""
+        return np.array([own.mean() for own in self.differences])
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """The number of seeds of each comparison."""
+        return np.array([len(own) for own in self.differences])
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per comparison, see `differences`."""
+        low = high = np.full(len(self.arms), np.nan)
+        p_values = np.ones(len(self.arms))
+        if self.shared is not None:
+            half = self.shared.half_widths(self.seeds, self.of_test, LEVEL)
+            low, high = self.means - half, self.means + half
+            p_values = holm(self.shared.p_values(self.means, self.seeds, self.of_test))
+            p_values = np.minimum(self.looks * p_values, 1)
+        clear = p_values < 1 - LEVEL
+        columns = (self.arms, self.percents, self.means, low, high, self.seeds, p_values, clear)
+        return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+
+    def detectable(self, seeds: int) -> float:
+        """Return the difference that `seeds` show in 8 of 10 repetitions.
+
+        It is that of the comparison in the middle, if it is the largest of all, so that Holm's
+        method asks it for 5 % / comparisons.
+        """
+        assert self.shared is not None
+        count = np.full(len(self.arms), seeds)
+        at = self.shared.with_seeds(count - self.seeds)
+        halves = [
+            at.half_widths(count, self.of_test, level)
+            for level in (level_of(self.looks * len(self.arms)), 2 * SHOWN - 1)
+        ]
+        return float(np.median(sum(halves)))
+
+
+def differences(measured: Retrainings, baseline: str = "random") -> pd.DataFrame:
     """Return each arm minus `baseline`, paired by seed.
 
-    Columns: arm, percent_pruned, difference, low, high (at `level`), seeds. Seeds that one of
-    the two lacks are left out, and so is the fraction 0, where all arms are the full train set.
+    Columns: arm, percent_pruned, difference, low, high (95 %), seeds, p (two-sided, Holm's for all
+    rows together) and clear (p below 5 %). Seeds that one of the two lacks are left out, and so is
+    the fraction 0, where all arms are the full train set. With one seed, or if no seed differs from
+    another, there is no interval.
     """
-    keys = ["percent_pruned", "seed"]
-    base = points[points["arm"] == baseline].set_index(keys)[metric]
-    rows = []
-    for (arm, percent), group in _by_point(points):
-        paired = (group.set_index(keys)[metric] - base).dropna()
-        if arm != baseline and percent > 0 and len(paired):
-            rows.append((arm, percent, *interval(paired.tolist(), level), len(paired)))
-    columns = ["arm", "percent_pruned", "difference", "low", "high", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
+    return paired(measured, baseline).table()
+
+
+def losses(measured: Retrainings) -> pd.DataFrame:
+    """Return every arm, random too, minus the full train set; otherwise as `differences`."""
+    return paired(measured, "").table()
+
+
+def paired(measured: Retrainings, baseline: str = "random") -> Paired:
+    """Return each arm minus `baseline` at the same percent pruned; "": minus the full train set."""
+    points, correct = measured.points, measured.correct
+    values = points[measured.metric].to_numpy(dtype=np.float64)
+    compared = list(_pairs(points.reset_index(drop=True), baseline))
+    differences = [values[one] - values[other] for _, _, one, other in compared]
+    of_test = np.zeros(len(compared))
+    if correct is not None:
+        of_test = np.array(
+            [error_of_test(correct[one], correct[other]) for *_, one, other in compared]
+        )
+    arms, percents = [arm for arm, *_ in compared], [percent for _, percent, *_ in compared]
+    shared = _shared(differences, percents)
+    return Paired(arms, percents, differences, of_test, shared, measured.looks)
+
+
+def _pairs(
+    points: pd.DataFrame, baseline: str
+) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
+    """Yield arm, percent pruned, and the rows of the arm and of its baseline, by seed."""
+    rows = {
+        key: pd.Series(own.index, own["seed"])
+        for key, own in points.groupby(["arm", "percent_pruned"])
+    }
+    for (arm, percent), own in rows.items():
+        beside = (baseline, percent) if baseline else ("random", 0)
+        if percent == 0 or arm == baseline or beside not in rows:
+            continue
+        pair = pd.concat([own, rows[beside]], axis=1, keys=["one", "other"]).dropna().astype(int)
+        if len(pair):
+            yield arm, percent, pair["one"].to_numpy(), pair["other"].to_numpy()
+
+
+def _shared(differences: Sequence[np.ndarray], percents: Sequence[float]) -> Shared | None:
+    """Return what the variances over seeds say together; None under one seed."""
+    if not differences or min(len(own) for own in differences) < 2:
+        return None
+    variances, degrees, means = (
+        np.array([measure(own) for own in differences])
+        for measure in (lambda own: own.var(ddof=1), lambda own: len(own) - 1.0, np.mean)
+    )
+    variances[np.sqrt(variances) < ROUNDING] = 0
+    kept = np.array([1 - fraction_of(percent) for percent in percents])
+    return share(variances, degrees, means, kept)
 
 
 def _by_point(points: pd.DataFrame) -> Any:

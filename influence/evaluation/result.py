@@ -7,13 +7,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from influence.data.result import Result, as_image
 from influence.evaluation.intervals import shown
 from influence.sampling.result import Sample, copy_judgement, read_label_errors, read_shares
+from influence.shapes import Bool
 
 POINTS, SUMMARY, OUTCOMES = "points.csv", "curve.csv", "outcomes.parquet"
+CORRECT = "correct.npy"
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ class Curve(Result):
         return pd.read_csv(self.directory / SUMMARY)
 
     @cached_property
+    def correct(self) -> Bool[np.ndarray, "points examples"]:
+        """Which test examples the model of each row of `points` gets right (task nlu: domains)."""
+        return np.load(self.directory / CORRECT)
+
+    @cached_property
     def class_shares(self) -> pd.DataFrame:
         """What stays of every class, and of every value of `groups`, at each percent pruned."""
         return read_shares(self.directory)
@@ -125,11 +133,13 @@ class Curve(Result):
 def write(
     sample: Sample,
     points: pd.DataFrame,
+    correct: Bool[np.ndarray, "points examples"],
     summary: pd.DataFrame,
     outcomes: pd.DataFrame | None,
     directory: Path,
 ) -> dict[str, Any]:
     """Leave all that a curve holds; return what the manifest says beside what all manifests say."""
+    np.save(directory / CORRECT, correct)
     points.to_csv(directory / POINTS, index=False)
     summary.to_csv(directory / SUMMARY, index=False)
     if outcomes is not None:

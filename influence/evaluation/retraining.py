@@ -16,7 +16,7 @@ from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
 from influence.models import classifier, pretrained, tokenizers
-from influence.models.fit import steps_per_epoch
+from influence.models.fit import steps_per_epoch, with_epochs
 from influence.models.fitting.course import Course, Examples, of_classifier, part
 from influence.models.fitting.trainers import trained
 from influence.models.inputs import cache_of, open_tokens
@@ -66,7 +66,7 @@ def place(config: EvaluateConfig, source: Result, split: Split, engine: Engine) 
 
 def retrained(source: Result, config: EvaluateConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
-    return changed(source.fit, config.retrain_with)
+    return with_epochs(changed(source.fit, config.retrain_with), source.data.count("train"))
 
 
 def check(config: EvaluateConfig, source: Result) -> list[str]:
@@ -261,16 +261,13 @@ def train_and_measure(
     looked at: a caller that must choose without the test split does not pass it.
     """
     start = time.perf_counter()
-    with trained(course, part(course, rows, seed, steps=steps)) as (model, stops):
-        for _ in stops:
+    with trained(course, part(course, rows, seed, steps=steps)) as training:
+        for _ in training.stops:
             pass
         seconds = time.perf_counter() - start
-        logits = {
-            split: classifier.predict(model, some, precision=course.config.precision)
-            for split, (some, _) in splits.items()
-        }
+        logits = {split: training.predict(some) for split, (some, _) in splits.items()}
+        names = tuple(training.model.config.id2label.values())
     metrics: dict[str, float] = {}
-    names = tuple(model.config.id2label.values())
     for split, (_, split_labels) in splits.items():
         values = metrics_of(logits[split], split_labels, names)
         metrics |= {f"{split}/{name}": value for name, value in values.items()}

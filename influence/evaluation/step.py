@@ -9,11 +9,12 @@ import pandas as pd
 
 from influence.config.parameters import EvaluateConfig, EvaluateStep
 from influence.evaluation import intervals, result, retraining
+from influence.evaluation.forecast import Forecast
 from influence.evaluation.result import OUTCOMES, Point
 from influence.evaluation.retraining import Place, retrain
 from influence.models.metrics import by_group
 from influence.runtime import store
-from influence.runtime.engine import Engine
+from influence.runtime.engine import Engine, keep
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.sampling.groups import groups_of
 from influence.sampling.order import fraction_of
@@ -28,7 +29,8 @@ def evaluate(config: EvaluateStep, sample: Sample, engine: Engine) -> Steps:
     """Retrain on every subset of a sample, and on the full train set, in `evaluate-<fingerprint>/`.
 
     Holds `points.csv` (one row per percent pruned and seed), `curve.csv` (mean and 95 % interval
-    per percent and metric) and the sample's `class_shares.csv` and, if any, `label_errors.csv`;
+    per percent and metric), `correct.npy` (points x test examples, whether each is classified
+    correctly), and the sample's `class_shares.csv` and, if any, `label_errors.csv`;
     with task nlu also `outcomes.parquet` (percent_pruned, seed, and what became of every test
     request, in order). Every retraining is kept beside the steps under a name made of the kept ids,
     the seed and the training parameters, and none is ever repeated.
@@ -50,6 +52,22 @@ def begin(config: EvaluateStep, sample: Sample, engine: Engine) -> None:
         engine.begin(retrain_point, [job for _, job in _jobs(config, sample, engine)])
 
 
+def measure(
+    config: EvaluateStep, sample: Sample, engine: Engine
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the points of the curve that `evaluate` would leave, and who is right in each.
+
+    Nothing is left but the retrainings themselves, so that `evaluate` then takes no time.
+    """
+    labels = sample.data.array("test", "label")
+    percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
+    kept, points, correct = jobs[0][0].kept, [], {}
+    for position, point in engine.run(retrain_point, jobs, f"measure {sample.arm}"):
+        points.append(replace(point, percent_pruned=percents[position]))
+        correct[percents[position], point.seed] = _right(kept, point, labels)
+    return _in_order(points, correct, sample.arm)
+
+
 def _task(config: EvaluateStep, sample: Sample) -> Task:
     inputs = {"sample": sample.fingerprint, **retraining.inputs(config, sample)}
     return Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
@@ -61,7 +79,9 @@ def _jobs(
     """Return the percent pruned of every retraining, and its job."""
     place = retraining.place(config, sample, "test", engine)
     percents = sorted({0.0, *sample.percents})
-    return [(one, (place, one, number)) for one in percents for number in range(config.seeds)]
+    wanted = [(percent, number) for percent in percents for number in range(config.seeds)]
+    _forecast(place).expect(sample.arm, config.budget, wanted)
+    return [(percent, (place, percent, number)) for percent, number in wanted]
 
 
 def _evaluate(
@@ -71,21 +91,44 @@ def _evaluate(
     labels = sample.data.array("test", "label")
     groups = groups_of(sample.data.read("test", sample.groups), "test", sample.groups)
     percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
-    kept = jobs[0][0].kept
+    place = jobs[0][0]
+    kept = place.kept
     is_nlu = sample.task == "nlu"
     shown = SHOWN + RATES if is_nlu else SHOWN
     points: dict[float, list[Point]] = {percent: [] for percent in percents}
+    correct: dict[tuple[float, int], np.ndarray] = {}
     for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
-        right = np.load(kept / point.key / retraining.PREDICTIONS) == labels
+        _forecast(place).first(point, place.fit.epochs, engine.workers)
+        right = _right(kept, point, labels)
         metrics = {**point.metrics, **by_group(right, groups)}
         points[percents[position]].append(replace(point, metrics=metrics))
+        correct[percents[position], point.seed] = right
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
-    table = result.table(everyone, sample.arm)
+    table, known = _in_order(everyone, correct, sample.arm)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
     outcomes = pd.concat([_outcomes(kept, point) for point in everyone]) if is_nlu else None
-    return result.write(sample, table, pd.concat(curves), outcomes, directory)
+    return result.write(sample, table, known, pd.concat(curves), outcomes, directory)
+
+
+def _right(kept: Path, point: Point, labels: np.ndarray) -> np.ndarray:
+    """Tell which examples a retraining classifies correctly."""
+    return np.load(kept / point.key / retraining.PREDICTIONS) == labels
+
+
+def _in_order(
+    points: list[Point], correct: dict[tuple[float, int], np.ndarray], arm: str
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the table of all points, and who is right in each of its rows."""
+    table = result.table(points, arm)
+    keys = zip(table["percent_pruned"], table["seed"], strict=True)
+    return table, np.stack([correct[key] for key in keys])
+
+
+def _forecast(place: Place) -> Forecast:
+    """Return the forecast of a comparison: its arms retrain one model on one dataset."""
+    return keep(f"forecast of {place.source.data.digest} {place.fit}", Forecast)
 
 
 def retrain_point(place: Place, percent: float, number: int) -> Point:

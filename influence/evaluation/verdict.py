@@ -1,25 +1,31 @@
 """The verdict of a comparison in one sentence, with warnings where it shows less than it seems to.
 
 With many comparisons, some look significant by chance. So an arm counts as clearly better or worse
-only if the interval at 1 - 5 % / comparisons excludes 0 (Bonferroni), wider than in the tables.
+only if it is so by Holm's method for all comparisons; intervals are those of one comparison.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from influence.evaluation import convergence
 from influence.evaluation.by_class import by_class, warnings
 from influence.evaluation.intervals import (
+    Retrainings,
     differences,
     in_points,
     interval,
-    level_of,
+    losses,
+    paired,
     shown,
     summarise,
 )
 from influence.sampling.arms import AT_EQUAL_STEPS
 
+MATTERS = 0.005  # of accuracy: a smaller gain is not worth another retraining
+MANY_SEEDS = 30  # beyond which nobody retrains
 VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 
 
@@ -40,43 +46,116 @@ class Verdict:
 
 
 def compare(
-    points: pd.DataFrame,
+    measured: Retrainings,
     shares: Mapping[str, pd.DataFrame],
     guessing: float,
-    metric: str = "test/accuracy",
+    history: pd.DataFrame | None = None,
 ) -> Verdict:
-    """Compare the arms of `points`, one row per retraining; `shares`: see `by_class`.
+    """Compare the arms of all retrainings; `shares`: see `by_class`.
 
-    `guessing`: the accuracy of always guessing the most frequent class of test.
+    `guessing`: the accuracy of always guessing the most frequent class of test; `history`: how the
+    scored model learned, see `convergence.reasons`. The verdict on models that had not converged is
+    called provisional.
     """
-    classes = by_class(points, shares)
-    said = [verdict(points, metric), *untrained(points, guessing, metric), *warnings(classes)]
-    summary, beside = summarise(points, metric), differences(points, metric)
-    return Verdict(points, summary, beside, classes, said, equal_steps(points, metric))
+    points, metric = measured.points, measured.metric
+    history = pd.DataFrame() if history is None else history
+    classes, told = by_class(points, shares), verdict(measured)
+    moving = convergence.reasons(history, points, metric)
+    if moving:
+        told = f"Provisional, the model had not converged: {told[0].lower()}{told[1:]}"
+    hindered = [f"Not converged: {reason}" for reason in moving]
+    said = [told, *hindered, *untrained(points, guessing, metric), *warnings(classes)]
+    notes = [*power(measured), *equal_steps(measured)]
+    if AT_EQUAL_STEPS not in set(points["arm"]):
+        notes += convergence.short_of_steps(history, points["percent_pruned"].unique().tolist())
+    beside = pd.concat([differences(_arms(measured)), differences(_steps(measured))])
+    return Verdict(points, summarise(points, metric), beside, classes, said, notes)
 
 
-def verdict(points: pd.DataFrame, metric: str = "test/accuracy") -> str:
+def verdict(measured: Retrainings) -> str:
     """Say in one sentence how arms did against random, and random against the full train set.
 
-    `points`: arm, percent_pruned, seed and metrics, one row per retraining, 0 % included. Random
-    pruning trained for more steps is not an arm, see `equal_steps`.
+    The full train set is 0 % pruned. Random pruning trained for more steps is not an arm, see
+    `equal_steps`.
     """
-    points = points[points["arm"] != AT_EQUAL_STEPS]
-    seeds = int(points["seed"].nunique())
+    seeds = int(measured.points["seed"].nunique())
     if seeds < 2:
         return "One seed cannot tell a difference from chance; run again with seeds=3 or more."
-    random = _of_random(_to_full(points, metric), seeds)
-    return "; ".join(filter(None, [_of_arms(points, metric, seeds), random])) + "."
+    lost = losses(measured)
+    random = _of_random(lost[lost["arm"] == "random"], seeds)
+    arms = _of_arms(differences(_arms(measured)), seeds)
+    return "; ".join(filter(None, [arms, random])) + "."
 
 
-def _of_arms(points: pd.DataFrame, metric: str, seeds: int) -> str:
-    """Say how the arms did against random pruning."""
-    count = len(differences(points, metric))
-    beside = differences(points, metric, level=level_of(count))
+def decided(measured: Retrainings) -> bool:
+    """Tell whether more seeds could not change much: an arm is clearly better, or none can be.
+
+    None can be if no interval leaves room for a gain that matters.
+    """
+    beside = differences(_arms(measured)).dropna()
+    clear = beside["clear"] & (beside["difference"] > 0)
+    return bool(len(beside) and (clear.any() or (beside["high"] < MATTERS).all()))
+
+
+def background(measured: Retrainings, suspected: float, repeated: float) -> list[str]:
+    """Say what in the data may be behind a verdict: wrong labels, repeats, what half of it loses.
+
+    `suspected`: share of the train labels that look wrong; `repeated`: share of the train texts that
+    repeat another.
+    """
+    said = (
+        f"About {100 * suspected:.1f} % of the train labels look wrong, and {100 * repeated:.1f} % "
+        "of the train texts repeat another"
+    )
+    random = losses(measured)
+    random = random[random["arm"] == "random"].reset_index(drop=True)
+    if not len(random):
+        return [f"{said}."]
+    half = random.loc[(random["percent_pruned"] - 50).abs().idxmin()]
+    return [
+        f"{said}; without {half['percent_pruned']:g} % of the examples, pruned at random, accuracy "
+        f"changes by {_points(half)} points."
+    ]
+
+
+def power(measured: Retrainings) -> list[str]:
+    """Say what difference these seeds would have shown, and how many show half of it.
+
+    Shown means: clear by Holm's method as the largest of all, in 8 of 10 repetitions, for the
+    comparison in the middle. Nothing is said without intervals.
+    """
+    compared = paired(_arms(measured))
+    if compared.shared is None:
+        return []
+    seeds = int(np.median(compared.seeds))
+    smallest = compared.detectable(seeds)
+    said = (
+        f"{seeds} seeds would have shown a difference from random of {100 * smallest:.1f} points "
+        "or more (8 times in 10)"
+    )
+    more = [n for n in range(seeds + 1, MANY_SEEDS + 1) if compared.detectable(n) <= smallest / 2]
+    if more:
+        return [f"{said}; half of that takes seeds={more[0]}."]
+    return [f"{said}; half of that takes more test examples, not only more seeds."]
+
+
+def _arms(measured: Retrainings) -> Retrainings:
+    """Return the arms that were trained for equal epochs."""
+    return measured.only((measured.points["arm"] != AT_EQUAL_STEPS).to_numpy())
+
+
+def _steps(measured: Retrainings) -> Retrainings:
+    """Return random pruning, and the same for as many steps as the full train set."""
+    return measured.only(measured.points["arm"].isin(("random", AT_EQUAL_STEPS)).to_numpy())
+
+
+def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
+    """Say how the arms did against random pruning; `beside`: see `differences`."""
+    count = len(beside)
     tried = f"{count} comparison{'s' * (count != 1)}"
     if not count:
         return "Only random pruning was tried"
-    better = beside[beside["low"] > 0]
+    better = beside[beside["clear"] & (beside["difference"] > 0)]
     if len(better):
         best = better.sort_values("difference").iloc[-1]
         return (
@@ -84,13 +163,16 @@ def _of_arms(points: pd.DataFrame, metric: str, seeds: int) -> str:
             f"pruned, by {_points(best)} points"
             + (f" ({len(better)} of {tried} are clearly better)" if len(better) > 1 else "")
         )
-    worse = _from(beside[beside["high"] < 0])
+    worse = _from(beside[beside["clear"]])
     said = f"No arm is clearly better than random pruning ({tried}, {seeds} seeds)"
     return f"{said}; clearly worse: {worse}" if worse else said
 
 
 def _of_random(random: pd.DataFrame, seeds: int) -> str:
-    """Say how random pruning did against the full train set; `random`: see `_to_full`."""
+    """Say how random pruning did against the full train set; `random`: see `losses`.
+
+    At 95 % for each fraction: a wider interval would claim more, that nothing was lost.
+    """
     if not len(random):
         return ""
     lost = (random["high"] < 0).tolist()
@@ -106,18 +188,16 @@ def _of_random(random: pd.DataFrame, seeds: int) -> str:
     return f"random pruning shows no clear loss up to {_at(held)}"
 
 
-def equal_steps(points: pd.DataFrame, metric: str = "test/accuracy") -> list[str]:
+def equal_steps(measured: Retrainings) -> list[str]:
     """Say what random pruning gains if trained for as many steps as the full train set.
 
     At equal epochs a subset is trained for fewer steps, which may be part of what an arm loses.
     Nothing is said where this was not tried, or under one seed.
     """
-    both = points[points["arm"].isin(("random", AT_EQUAL_STEPS))]
-    gained = differences(both, metric)
-    gained = differences(both, metric, level=level_of(len(gained))).dropna()
+    gained = differences(_steps(measured)).dropna()
     if not len(gained):
         return []
-    clear = gained[(gained["low"] > 0) | (gained["high"] < 0)]
+    clear = gained[gained["clear"]]
     if not len(clear):
         most = gained.iloc[-1]
         return [
@@ -147,21 +227,6 @@ def untrained(points: pd.DataFrame, guessing: float, metric: str = "test/accurac
         f"({100 * guessing:.1f} %), so its curves say nothing about pruning; train it on more "
         "examples, for more epochs or with another learning rate"
     ]
-
-
-def _to_full(points: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return random minus the full train set, paired by seed, by ascending percent, at 95 %.
-
-    Here a wider interval would claim more: that nothing was lost.
-    """
-    own = points[points["arm"] == "random"]
-    full = own[own["percent_pruned"] == 0].set_index("seed")[metric]
-    rows = []
-    for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
-        paired = (some.set_index("seed")[metric] - full).dropna()
-        if len(paired):
-            rows.append((percent, *interval(paired.tolist())))
-    return pd.DataFrame(rows, columns=["percent_pruned", "difference", "low", "high"])
 
 
 def _from(rows: pd.DataFrame) -> str:

@@ -137,6 +137,14 @@ def autocast(device: torch.device, enabled: bool, cache: bool = True) -> Iterato
         yield
 
 
+@contextmanager
+def predicting(device: torch.device, precision: str) -> Iterator[None]:
+    """Run forwards alone: in bf16 where a GPU trained in it, elsewhere in fp32."""
+    half = precision == "bf16" and device.type == "cuda"
+    with torch.inference_mode(), autocast(device, half):
+        yield
+
+
 def predict(
     model: nn.Module, tokens: batches.Tokens, batch_tokens: int = 0, precision: str = "fp32"
 ) -> np.ndarray:
@@ -150,8 +158,7 @@ def predict(
     # Kept on the device: to fetch every batch would wait for it.
     logits = torch.empty((len(tokens), model.config.num_labels), device=device)
     model.eval()
-    half = precision == "bf16" and device.type == "cuda"
-    with torch.inference_mode(), autocast(device, half):
+    with predicting(device, precision):
         budget = batch_tokens or batches.usual_tokens(device)
         for rows in batches.budget_batches(tokens.lengths, budget):
             out = model(**batches.collate(tokens, rows, device)).logits

@@ -3,22 +3,25 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from influence.config.parameters import FitConfig, TrainConfig
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.embeddings import used_rows
 from influence.models.layers import not_finite
-from influence.models.tokens import Tokens, collate, sent, training_batches
+from influence.models.tokens import Tokens, collate, training_batches
+
+Fit = TypeVar("Fit", bound=FitConfig)
+# What epochs=0 means, as the parameter's help says.
+USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 3, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,17 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return math.ceil(examples / batch_size)
 
 
+def with_epochs(config: Fit, examples: int) -> Fit:
+    """Return a config that says how many epochs: its own number, or as many as `examples` take.
+
+    A model that is given as many steps as others have needed to converge is worth comparing.
+    """
+    if config.epochs:
+        return config
+    needed = math.ceil(USUAL_STEPS / steps_per_epoch(examples, config.batch_size))
+    return replace(config, epochs=min(max(needed, FEWEST_EPOCHS), MOST_EPOCHS))
+
+
 def schedule(config: TrainConfig, examples: int, first: bool = True) -> Schedule:
     """Return the stops of a run.
 
@@ -79,28 +93,6 @@ def schedule(config: TrainConfig, examples: int, first: bool = True) -> Schedule
         epochs=tuple(epoch * number for number in range(1, last + 1)),
         observations=tuple(observed) if config.observe_every else (),
     )
-
-
-def fit(
-    model: nn.Module,
-    tokens: Tokens,
-    labels: np.ndarray,
-    config: FitConfig,
-    seed: int,
-    stops: Collection[int],
-    steps: int = 0,
-    begun: State | None = None,
-) -> Iterator[Progress]:
-    """Train a classifier in place on `labels` (examples,), with cross-entropy.
-
-    Many parameters: they are those of `loop`, whose objective this one makes of the labels.
-    """
-
-    def objective(outputs, rows: np.ndarray) -> torch.Tensor:
-        logits = outputs.logits.float()
-        return functional.cross_entropy(logits, sent(torch.tensor(labels[rows]), logits.device))
-
-    yield from loop(model, tokens, objective, config, seed, stops, steps, begun)
 
 
 def loop(
@@ -220,13 +212,6 @@ def folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def correctness(
-    model: nn.Module, tokens: Tokens, labels: np.ndarray, precision: str = "fp32"
-) -> np.ndarray:
-    """Return who is classified correctly now, bool (examples,); `precision` as `predict` takes."""
-    return classifier.predict(model, tokens, precision=precision).argmax(1) == labels
-
-
 def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
     """Leave unused word embeddings out; weight decay would change them, so that it keeps all."""
     if config.weight_decay:
@@ -237,7 +222,7 @@ def _needed_rows(model: nn.Module, tokens: Tokens, config: FitConfig):
 def tensors_of(
     model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> dict[str, torch.Tensor]:
-    """Return a training's state: what `_restore_model` and `_restore_the_rest` put back."""
+    """Return a training's state: what `restore_model` and `_restore_the_rest` put back."""
     tensors = {f"model/{name}": p.detach() for name, p in model.named_parameters()}
     tensors |= {f"model/{name}": buffer.clone() for name, buffer in model.named_buffers()}
     for number, own in optimizer.state_dict()["state"].items():

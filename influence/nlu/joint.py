@@ -94,18 +94,19 @@ def loss(outputs: Outputs, intents: Tensor, tags: Tensor | None) -> Tensor:
 
 
 def predict(
-    joint: Joint, words: Words, batch_tokens: int = 0
+    joint: Joint, words: Words, batch_tokens: int = 0, precision: str = "fp32"
 ) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Return the intent (utterances,) and the tags of the words of each utterance.
 
     A word without a token of its own (cut off, or nothing that the tokenizer knows) is outside.
+    `precision`: as `models.classifier.predict` takes it.
     """
     device = next(joint.parameters()).device
     intents = np.empty(len(words.tokens), dtype=object)
     tags: list[tuple[str, ...]] = [()] * len(words.tokens)
     outside = joint.tags.index(slots.OUTSIDE)
     joint.eval()
-    with torch.inference_mode():
+    with models.predicting(device, precision):
         budget = batch_tokens or batches.usual_tokens(device)
         for rows in batches.budget_batches(words.tokens.lengths, budget):
             found = joint(**batches.collate(words.tokens, rows, device))

@@ -57,8 +57,9 @@ class Stack:
     def parse(self, texts: Sequence[str]) -> Parses:
         """Return domain, intent, slots and confidence of each text."""
         words = read_words(self.tokenizer, texts, self.config.max_length)
-        logits = models.predict(self.classifier, words.tokens)
-        return route(logits, self.domains, self.joints.items(), words)
+        precision = self.config.precision
+        logits = models.predict(self.classifier, words.tokens, precision=precision)
+        return route(logits, self.domains, self.joints.items(), words, precision)
 
 
 def gold(frame: pd.DataFrame, domains: Sequence[str]) -> Parses:
@@ -104,8 +105,8 @@ def train_joints(
         steps = setup.config.epochs * steps_per_epoch(len(own), setup.config.batch_size)
         course, names = _joint_course(setup, frame, words, own)
         with trained(course, part(course, own, seed, steps=round(steps * lengthened))) as given:
-            model, stops = given
-            for _ in stops:
+            model = given.model
+            for _ in given.stops:
                 pass
             model.intents, model.tags = names
             if at:
@@ -132,7 +133,11 @@ def _joint_course(
 
 
 def route(
-    logits: np.ndarray, domains: Sequence[str], joints: Iterable[tuple[str, Joint]], words: Words
+    logits: np.ndarray,
+    domains: Sequence[str],
+    joints: Iterable[tuple[str, Joint]],
+    words: Words,
+    precision: str = "fp32",
 ) -> Parses:
     """Let the domain classifier's `logits` pick the model that parses each utterance.
 
@@ -146,7 +151,7 @@ def route(
         rows = np.flatnonzero(picked == domain)
         if not len(rows):
             continue
-        intents[rows], tags = joint.predict(model, words.take(rows))
+        intents[rows], tags = joint.predict(model, words.take(rows), precision=precision)
         for row, tag in zip(rows, tags, strict=True):
             found[row] = slots.slots_of(words.words[row], tag)
     return Parses(picked, intents.astype(str), tuple(found), odds.max(1) / odds.sum(1))
@@ -188,12 +193,12 @@ def retrain(
     examples = Examples(words.tokens, frame["label"].to_numpy())
     given = (setup.config, setup.tokenizer, setup.domains, examples, setup.data, setup.device)
     course = of_classifier(*given)
-    with trained(course, part(course, rows, seed, steps=steps)) as (classifier, stops):
-        for _ in stops:
+    with trained(course, part(course, rows, seed, steps=steps)) as training:
+        for _ in training.stops:
             pass
-        logits = models.predict(classifier, measured.tokens)
+        logits = training.predict(measured.tokens)
     joints = train_joints(setup, train, rows, seed, steps / usual)
-    parses = route(logits, setup.domains, joints, measured)
+    parses = route(logits, setup.domains, joints, measured, setup.config.precision)
     return time.perf_counter() - start, logits, parses
 
 

@@ -39,7 +39,8 @@ MARKS = {
 BELOW = {"marker": "v", "mfc": "white", "mew": 1, "ms": 4.5, "alpha": 1}
 RULES = {
     **{"easy": "o", "hard": "s", "softmax": "^", "linear": "D", "ccs": "P"},
-    **{"random": "o", "stratified": "p", "drop": "X"},
+    **{"ccs_class": "*", "adaptive": "d", "d2": "<"},
+    **{"random": "o", "stratified": "p", "drop": "X", "dedup": ">"},
 }
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from influence.config.studies import Study
 from influence.data.result import Result
-from influence.data.storage import remarks
+from influence.data.storage import remarks, repeated
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Verdict
@@ -107,16 +107,27 @@ def evaluate(run: Run, curve: Curve, name: str = "") -> None:
 
 
 def comparison(
-    run: Run, scores: Scores, done: Mapping[str, tuple[Sample, Curve]], command: str
+    run: Run,
+    scores: Scores,
+    done: Mapping[str, tuple[Sample, Curve]],
+    command: str,
+    history: pd.DataFrame | None = None,
+    looks: int = 1,
 ) -> Verdict:
     """Log all arms against random: figures, tables, `summary.md`, which is printed, and the page.
 
-    `done`: the sample and curve of each arm; `command`: the command that reproduces it all.
+    `done`: the sample and curve of each arm; `command`: the command that reproduces it all;
+    `history`: how the model learned, None where another one is retrained; `looks`: see
+    `intervals.Retrainings`.
     """
     curves = {arm: curve for arm, (_, curve) in done.items()}
-    points = pd.concat([curve.points.assign(arm=arm) for arm, curve in curves.items()])
     shares = {arm: curve.class_shares for arm, curve in curves.items()}
-    compared = verdict.compare(points, shares, _guessing(scores))
+    measured = intervals.Retrainings.joined(
+        {arm: (curve.points, curve.correct) for arm, curve in curves.items()}, looks
+    )
+    compared = verdict.compare(measured, shares, _guessing(scores), history)
+    known = (scores.suspected, repeated(scores.data))
+    compared.notes.insert(0, *verdict.background(measured, *known))
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
@@ -130,7 +141,7 @@ def comparison(
     tag_data(run, scores)
     run.log_dataset(**scores.handed_on["dataset"])
     run.log(*_over_percents(compared.summary))
-    _log_compared(run, compared, points, curves)
+    _log_compared(run, compared, curves)
     run.log_text(text, "summary.md")
     samples = {arm: sample for arm, (sample, _) in done.items() if arm != AT_EQUAL_STEPS}
     run.log_text(report.page(compared, scores, samples, command, changes), "report.html")
@@ -151,9 +162,7 @@ def _over_percents(summary: pd.DataFrame) -> list[Record]:
     ]
 
 
-def _log_compared(
-    run: Run, compared: Verdict, points: pd.DataFrame, curves: Mapping[str, Curve]
-) -> None:
+def _log_compared(run: Run, compared: Verdict, curves: Mapping[str, Curve]) -> None:
     """Log the pictures and tables of a comparison."""
     from influence.plots import curves as plots
 
@@ -161,7 +170,7 @@ def _log_compared(
     if len(compared.differences):
         figures["differences_to_random"] = plots.differences_to_random(compared.differences)
     run.log_figures(figures)
-    frames = {"points": points, "curves": compared.summary}
+    frames = {"points": compared.points, "curves": compared.summary}
     frames |= {"differences": compared.differences, "by_class": compared.classes}
     pruned = {arm: curve.label_errors for arm, curve in curves.items()}
     known = [table.assign(arm=arm) for arm, table in pruned.items() if table is not None]
@@ -234,7 +243,7 @@ def _file_name(text: str) -> str:
 
 
 def _markdown(table: pd.DataFrame, value: str) -> str:
-    """Return arms x percent pruned with 95 % half-widths; * if the interval excludes 0."""
+    """Return arms x percent pruned with 95 % half-widths; * if a difference is clear."""
     if not len(table):  # random alone has no differences
         return ""
     named = {"mean": "accuracy, %", "difference": "minus random, points"}
@@ -250,6 +259,5 @@ def _markdown(table: pd.DataFrame, value: str) -> str:
 
 def _cell(row: pd.Series, value: str) -> str:
     sign = "+" if value == "difference" else ""
-    clear = value == "difference" and (row["low"] > 0 or row["high"] < 0)
     text = verdict.shown(row[value], row["low"], row["high"], sign)
-    return f"{text} *" if clear else text
+    return f"{text} *" if row.get("clear", False) else text

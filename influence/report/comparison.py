@@ -44,8 +44,9 @@ def curves(compared: Verdict) -> Part:
     charts = report_charts.curves(compared.summary, "mean", metric_label("accuracy"))
     charts |= titled(_differences(compared), "difference")
     level = (
-        "Error bars are 95 % intervals over retraining seeds; the dashed line is the full train "
-        "set. With many comparisons, some look significant by chance: the verdict allows for that."
+        "Error bars are 95 % intervals: of accuracies over retraining seeds, of differences also "
+        "over test examples, with a variance that all comparisons share. The dashed line is the "
+        "full train set. Coloured differences are clear for all comparisons together (Holm)."
     )
     tables = [
         _wide(compared.differences, "difference", "differences", "Minus random, points"),
@@ -187,7 +188,7 @@ def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
 
 
 def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
-    """Return arms x percent pruned; a difference whose interval excludes 0 stands out."""
+    """Return arms x percent pruned; a difference that is clear stands out."""
     percents = sorted(p for p in table["percent_pruned"].unique() if value == "mean" or p)
     kind = "difference" if value == "difference" else "number"
     rows = []
@@ -199,9 +200,9 @@ def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:
 
 
 def cell(row: pd.Series, value: str) -> Any:
-    """Return a mean with its interval; a difference whose interval excludes 0 stands out."""
+    """Return a mean with its interval; a difference that is clear stands out."""
     ends = (row[value], row["low"], row["high"])
     if value == "mean":
         return shown(*ends)
-    look = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else ""
+    look = "" if not row["clear"] else "better" if row["difference"] > 0 else "worse"
     return {"shown": in_points(*ends), "look": look}

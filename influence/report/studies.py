@@ -46,7 +46,7 @@ def _variants_at(
         shown_values = {f"{varied}={_named(value)}": "difference" for value in values}
         columns = heads(arm="code", **shown_values)
         tables = [Table(f"differences-{percent:g}", columns, rows, "Minus random, points")]
-    caption = "Error bars are 95 % intervals over retraining seeds."
+    caption = "Error bars are 95 % intervals; coloured differences are clear (Holm)."
     return Part(f"pruned-{percent:g}", f"{percent:g} % pruned", caption, charts, tables)
 
 

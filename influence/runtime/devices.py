@@ -20,11 +20,21 @@ def has_bf16(device: str) -> bool:
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
+def has_tf32(device: str) -> bool:
+    """Tell whether `device` multiplies fp32 matrices in tf32, as GPUs since Ampere do."""
+    import torch
+
+    return device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] >= 8
+
+
 def settled(precision: str, device: str) -> str:
     """Return the precision that `auto` means on `device`: what results depend on is this.
 
-    On a CPU that is fp32 also where bf16 is faster: numbers are to be the same on all of them.
+    On a CPU that is fp32 also where bf16 is faster: numbers are to be the same on all of them. tf32
+    is fp32 where the device has none.
     """
+    if precision == "tf32" and not has_tf32(device):
+        return "fp32"
     if precision != "auto":
         return precision
     return "bf16" if device.startswith("cuda") and has_bf16(device) else "fp32"

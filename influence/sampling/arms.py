@@ -22,6 +22,17 @@ class Arm:
     rule: str
     normalize: Normalize = "none"
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The scores that its order depends on: its own, and what its rule reads besides."""
+        besides = ("confidence",) if "confidence" in REGISTRY[self.rule].needs else ()
+        return tuple(dict.fromkeys((*self.scores, *besides)))
+
+    @property
+    def represents(self) -> bool:
+        """Whether its rule reads the encoder's representations."""
+        return "representations" in REGISTRY[self.rule].needs
+
     def __str__(self) -> str:
         """Return the canonical `score:rule[:normalize]`."""
         suffix = () if self.normalize == "none" else (self.normalize,)

@@ -12,6 +12,7 @@ from influence.config.parameters import SampleConfig
 from influence.errors import InputError, brief, choose, first_line, listed
 from influence.sampling import arms, order
 from influence.sampling.rules import REGISTRY, Rule
+from influence.trace.neighbors import Representations
 
 UNREADABLE = (TypeError, ValueError, RuntimeError)  # of what NumPy makes no array
 
@@ -26,42 +27,42 @@ def prune(
     min_per_class: int = 1,
     seed: int = 0,
     recall: Any = None,
+    representations: Any = None,
+    confidence: Any = None,
     **parameters: float | int,
 ) -> np.ndarray:
     """Return the rows to keep when `fraction` is pruned (kept,), ascending.
 
-    values: one score per example (examples,), high = hard: negate a score whose low values are the
-    hard ones, such as AUM or a confidence; None for a rule that reads no score (random, stratified,
-    drop). Several scores (scores, examples) are blended, by rule linear only.
+    values: one score per example (examples,), high = hard: negate AUM or a confidence. Several
+    (scores, examples) are blended, by rule linear only; None for a rule that reads no score.
     labels: the class of each example (examples,), of any kind: texts or numbers.
     fraction: the share to prune, in [0, 1).
-    rule: easy prunes the easiest, hard the hardest; softmax, linear and ccs read the score too.
-    normalize: class gives the scores of each class mean 0 and deviation 1 first, dataset those of
-    all examples, none leaves them as they are.
+    rule: easy prunes the easiest, hard the hardest; docs/rules.md describes all.
+    normalize: class reads z-scores of the values inside each class, dataset z-scores over all.
     min_per_class: examples of each class that are never pruned.
-    seed: random seed for draws and ties; the rows of a larger fraction are among those of a
-    smaller one.
-    recall: the validation recall of each class (classes,), in the sorted order of the labels, which
-    rule drop needs.
-    parameters: temperature of softmax, epsilon and winsorize of linear, beta and strata of ccs.
+    seed: random seed for draws and ties; a larger fraction keeps part of what a smaller one keeps.
+    recall: for rule drop: the validation recall of each class (classes,), labels sorted.
+    representations: for rules d2 and dedup: a vector of each example (examples, width).
+    confidence: for rule adaptive: the mean probability of each example's label (examples,).
+    parameters: those of the rule, such as temperature of softmax, or beta and strata of ccs.
 
-    Lists, arrays and Series are taken by position. Raises InputError for values that are missing,
-    of another length than the labels, or unusable.
+    Lists and Series are taken by position. Raises InputError for what is missing or unusable.
 
     Many parameters: they are those of `influence sample`, each with a default.
     """
-    groups = _groups(labels)
-    known, minimum = _rule(rule), _whole("min_per_class", min_per_class)
+    groups, known = _groups(labels), _rule(rule)
     choose("normalize", _text("normalize", normalize), get_args(arms.Normalize))
     named = _named(known, [] if values is None else _scores(values, len(groups)))
-    minimums = (order.Minimum(groups, minimum),)
+    arm = arms.Arm(tuple(named), known.name, normalize if named else "none")
+    minimums = (order.Minimum(groups, _whole("min_per_class", min_per_class)),)
     ordered = order.order(
-        arms.Arm(tuple(named), known.name, normalize if named else "none"),
-        named,
+        arm,
+        named | _confidence(known, confidence, len(groups)),
         groups,
         _whole("seed", seed),
         minimums=minimums,
         recall=None if recall is None else _recall(recall),
+        representations=_representations(known, representations, groups),
         parameters=_parameters(parameters),
     )
     return np.sort(order.cut(ordered, _fraction(fraction), minimums))
@@ -155,6 +156,32 @@ def _recall(given: Any) -> np.ndarray:
     if recall.ndim != 1:
         raise InputError(f"recall must have one axis, not {recall.ndim}")
     return recall
+
+
+def _confidence(rule: Rule, given: Any, examples: int) -> dict[str, np.ndarray]:
+    """Return p(label) as the score that a rule reads it from, for which low is hard."""
+    if "confidence" not in rule.needs:
+        return {}
+    if given is None:
+        raise InputError(f"rule {rule.name!r} needs confidence, the mean p(label) of each example")
+    confidence = _numbers("confidence", given, "one per example")
+    if confidence.shape != (examples,) or not np.all((confidence >= 0) & (confidence <= 1)):
+        raise InputError(f"confidence must be {examples} numbers from 0 to 1, one per example")
+    return {"confidence": -confidence}
+
+
+def _representations(rule: Rule, given: Any, labels: np.ndarray) -> Representations | None:
+    if "representations" not in rule.needs:
+        return None
+    if given is None:
+        raise InputError(f"rule {rule.name!r} needs representations, a vector of each example")
+    vectors = _numbers("representations", given, "a vector per example")
+    if vectors.ndim != 2 or len(vectors) != len(labels):
+        shape = " x ".join(map(str, vectors.shape)) or "1"
+        raise InputError(
+            f"representations has {shape} numbers; give a vector for each of {len(labels)} examples"
+        )
+    return Representations(vectors, labels)
 
 
 def _fraction(value: Any) -> float:

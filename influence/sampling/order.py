@@ -17,8 +17,9 @@ from influence.errors import InputError, choose
 from influence.sampling.arms import Arm
 from influence.sampling.normalization import normalize
 from influence.sampling.ranking import by_group, descending
-from influence.sampling.rules import REGISTRY
+from influence.sampling.rules import REGISTRY, Rule
 from influence.shapes import Float, Int
+from influence.trace.neighbors import Representations
 
 Examples = Float[np.ndarray, " examples"]
 Indices = Int[np.ndarray, " examples"]
@@ -45,14 +46,15 @@ def order(
     *,
     minimums: Sequence[Minimum] = (),
     recall: Float[np.ndarray, " classes"] | None = None,
+    representations: Representations | None = None,
     parameters: Parameters = NO_PARAMETERS,
 ) -> Indices:
     """Return the indices of all examples in the order in which an arm keeps them, first kept first.
 
-    `hardness` has one array per score of the arm, high = hard. The first examples of each group
-    that `minimums` protect come before everything else; ties are broken at random. `recall` per
-    class, from validation data, is for rule drop; of `parameters` a rule takes its own. Raises
-    InputError for a score, recall or parameter that is missing or unusable.
+    `hardness` has one array per score that the arm reads, high = hard. The first examples of each
+    group that `minimums` protect come before everything else; ties are broken at random. `recall`
+    per class, from validation data, is for rule drop, `representations` for d2 and dedup; of
+    `parameters` a rule takes its own. Raises InputError for what is missing or unusable.
 
     Many parameters: an order is a function of arrays and a seed alone, whoever has them.
     """
@@ -63,21 +65,17 @@ def order(
             parameter,
             {name for entry in REGISTRY.values() for name in entry.parameters},
         )
-    normalized = [
-        normalize(hardness[choose("score", name, hardness)], labels, arm.normalize)
-        for name in arm.scores
-    ]
-    del hardness  # of a large train set each array is many megabytes
     given: dict[str, Any] = {"labels": labels, "generator": generator, **parameters}
-    if rule.blends:
-        one = len(normalized) == 1  # which needs no copy
-        given["hardnesses"] = normalized[0][None] if one else np.stack(normalized)
-    elif rule.scored:
-        given["hardness"] = normalized[0]
+    given |= _read(rule, arm, hardness, labels)
+    del hardness  # of a large train set each array is many megabytes
     if "recall" in rule.needs:
         given["recall"] = _check_recall(recall, labels)
+    if "representations" in rule.needs:
+        given["representations"] = _check_representations(rule.name, representations)
+    if "lots" in rule.needs:
+        given["lots"] = generator.permutation(len(labels))
     priority = [rule.function(**{name: given[name] for name in rule.needs if name in given})]
-    del normalized, given
+    del given
     return _protected_first(descending(priority.pop(), generator), minimums)
 
 
@@ -139,6 +137,42 @@ def class_shares(
             "kept_share": np.where(before > 0, after / np.maximum(before, 1), 1.0),
         }
     )
+
+
+def _read(
+    rule: Rule, arm: Arm, hardness: Mapping[str, Examples], labels: Labels
+) -> dict[str, np.ndarray]:
+    """Return the scores that a rule reads, by the names of its parameters."""
+    given = {}
+    if "confidence" in rule.needs:
+        given["confidence"] = -normalize(
+            hardness[choose("score", "confidence", hardness)], labels, "none"
+        )
+    normalized = [
+        normalize(hardness[choose("score", name, hardness)], labels, arm.normalize)
+        for name in arm.scores
+    ]
+    if rule.blends:
+        one = len(normalized) == 1  # which needs no copy
+        given["hardnesses"] = normalized[0][None] if one else np.stack(normalized)
+    elif rule.scored:
+        given["hardness"] = normalized[0]
+    return given
+
+
+def _check_representations(rule: str, known: Representations | None) -> Representations:
+    """Return representations if they are there and finite, else raise InputError."""
+    if known is None:
+        raise InputError(
+            f"rule {rule!r} needs the representation of every example: representations=true where "
+            "they are scored"
+        )
+    if not (finite := np.isfinite(known.vectors).all(1)).all():
+        raise InputError(
+            f"{int((~finite).sum())} of {len(finite)} representations are not finite, and rule "
+            f"{rule!r} cannot compare them; score again from a training that did not diverge"
+        )
+    return known
 
 
 def _check_recall(recall, labels) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The arithmetic of orders: ranks, places inside groups, and scores on the unit interval."""
 
+import heapq
+
 import numpy as np
 
 from influence.shapes import Float, Int
@@ -73,6 +75,35 @@ def places(groups: Groups, generator: np.random.Generator) -> Indices:
 def fractional_places(labels: Groups, generator: np.random.Generator) -> Examples:
     """Return the place of every example in its randomly ordered class, as a share of the class."""
     return (places(labels, generator) + 0.5) / np.bincount(labels)[labels]
+
+
+def one_by_one(
+    features: Examples,
+    rows: Int[np.ndarray, "examples neighbors"],
+    weights: Float[np.ndarray, "examples neighbors"],
+    lots: Indices,
+) -> Indices:
+    """Return examples by the largest feature left, which then lowers those of its neighbours.
+
+    A heap holds an entry per example and one more for each time its feature was lowered; an entry
+    that is out of date is skipped. Of equal features the one with the smaller lot comes first.
+    """
+    now, waiting = features.tolist(), np.ones(len(features), dtype=bool)
+    drawn, near, by = lots.tolist(), rows.tolist(), weights.tolist()
+    heap = [(-value, drawn[row], row) for row, value in enumerate(now)]
+    heapq.heapify(heap)
+    ranked = []
+    while heap:
+        value, _, row = heapq.heappop(heap)
+        if not waiting[row] or -value != now[row]:
+            continue
+        waiting[row] = False
+        ranked.append(row)
+        for other, weight in zip(near[row], by[row], strict=True) if value < 0 else ():
+            if weight and waiting[other]:
+                now[other] += weight * value
+                heapq.heappush(heap, (-now[other], drawn[other], other))
+    return np.array(ranked)
 
 
 def to_unit(values: Examples, low: Examples | float, high: Examples | float) -> Examples:

@@ -12,17 +12,29 @@ from typing import Any
 import numpy as np
 
 from influence.config.parameters import SampleConfig
-from influence.sampling.ranking import fractional_places, largest, places, to_unit
+from influence.sampling.ranking import (
+    by_group,
+    descending,
+    fractional_places,
+    largest,
+    one_by_one,
+    places,
+    to_unit,
+)
 from influence.shapes import Float, Int
+from influence.trace.neighbors import NEAREST, Representations
 
 Examples = Float[np.ndarray, " examples"]
 Labels = Int[np.ndarray, " examples"]
+Indices = Int[np.ndarray, " examples"]
 # Lowest and highest of a search, on a log scale where the lowest is > 0: values that are worth a
 # trial, inside of what SampleConfig declares legal.
 Range = tuple[float | int, float | int]
 
 REGISTRY: dict[str, "Rule"] = {}
-GIVEN = {"hardness", "hardnesses", "labels", "generator", "recall"}  # others are parameters
+# What rules read; all other names are parameters.
+GIVEN = {"hardness", "hardnesses", "labels", "generator", "lots", "recall"}
+GIVEN |= {"representations", "confidence"}
 GUMBEL = "Kool et al. 2019, https://arxiv.org/abs/1903.06059"
 PAPER = "Anand et al. 2023, {}, https://arxiv.org/abs/2311.16298"
 
@@ -51,8 +63,9 @@ def rule(*, reference: str, **ranges: Range):
     """Register the decorated function as a rule: larger priority = kept first.
 
     What it reads, by name: hardness (examples,) or hardnesses (scores, examples), labels,
-    generator, recall (classes,). All other names are its parameters, each with the
-    default that SampleConfig declares and a range to search.
+    generator, recall (classes,), representations, confidence (examples,), which is the score of
+    that name, and lots, a random number for each example that breaks ties. All other names are its
+    parameters, each with the default that SampleConfig declares and a range to search.
     """
 
     def register(function):
@@ -164,7 +177,7 @@ def ccs(
     last, the very hardest at the end, so that budgets above 1 - beta are exact too.
     """
     examples = len(hardness)
-    hardest = largest(hardness, min(round(beta * examples), examples - 1), generator)
+    hardest = largest(hardness, _share(beta, examples), generator)
     rest = np.ones(examples, dtype=bool)
     rest[hardest] = False
     unit = to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
@@ -172,6 +185,69 @@ def ccs(
     priority = np.empty(examples, dtype=np.int64)
     priority[rest] = -places(stratum, generator)
     priority[hardest] = np.arange(len(hardest)) - 2 * examples
+    return priority
+
+
+@rule(
+    reference="Zheng et al. 2023, https://arxiv.org/abs/2210.15809, inside each class",
+    beta=(0.0, 0.5),
+    strata=(5, 100),
+)
+def ccs_class(
+    hardness: Examples,
+    labels: Labels,
+    generator: np.random.Generator,
+    beta: float = SampleConfig.beta,
+    strata: int = SampleConfig.strata,
+) -> Examples:
+    """Cover all difficulties of each class, every class at the same rate.
+
+    Rule `ccs` orders each class by itself; the classes share a budget as in `stratified`.
+    """
+    positions, counts = by_group(labels)
+    priority = np.empty(len(labels))
+    for own in np.split(positions, np.cumsum(counts[counts > 0])[:-1]):
+        ranked = own[descending(ccs(hardness[own], generator, beta, strata), generator)]
+        priority[ranked] = -(np.arange(len(own)) + 0.5) / len(own)
+    return priority
+
+
+@rule(
+    reference="Cho et al. 2025, Beta sampling, https://arxiv.org/abs/2502.06905",
+    exponent=(1.0, 12.0),
+)
+def adaptive(
+    hardness: Examples,
+    confidence: Examples,
+    generator: np.random.Generator,
+    exponent: float = SampleConfig.exponent,
+) -> Examples:
+    """Draw by score and p(label), from easier examples the more is pruned (DUAL's Beta sampling).
+
+    Where the fraction r is pruned, an example's weight is its score, mapped to [0, 1], times the
+    density of Beta(16 - b, b) at its mean p(label), with b = 15 (1 - m) (1 - r^exponent) and m the
+    mean of p(label) over the ten examples with the largest scores, as in the authors' code.
+
+    The paper draws each fraction anew. Here each hundredth of the order is drawn, by the weights at
+    its fraction, from what the larger fractions left, all with the same noise, so that subsets are
+    nested; they hold some more of the easy examples than the paper's.
+    """
+    examples = len(hardness)
+    score = np.maximum(to_unit(hardness, hardness.min(), hardness.max()), 1e-12)
+    right = np.clip(confidence, 1e-6, 1 - 1e-6)
+    noise = np.log(score) + generator.gumbel(size=examples)
+    anchor = 15 * (1 - right[descending(hardness, generator)[:10]].mean())
+    up, down = np.log(right), np.log1p(-right)
+    left, ranked = np.arange(examples), []
+    for step in range(1, 101):
+        b = anchor * (1 - (1 - step / 100) ** exponent)
+        weight = noise[left] + (15 - b) * up[left] + (b - 1) * down[left]
+        if count := round(step / 100 * examples) - (examples - len(left)):
+            drawn = np.argpartition(weight, len(left) - count)[len(left) - count :]
+            ranked.append(left[drawn[np.argsort(-weight[drawn], kind="stable")]])
+            left = np.delete(left, drawn)
+    priority = np.empty(examples)
+    priority[np.concatenate(ranked)] = -np.arange(examples)
     return priority
 
 
@@ -186,6 +262,61 @@ def drop(
     """
     weights = np.maximum(1 - recall, 1e-9)  # not 0: two such classes still share evenly
     return -fractional_places(labels, generator) / weights[labels]
+
+
+@rule(
+    reference="Maharana et al. 2024, https://arxiv.org/abs/2310.07931",
+    beta=(0.0, 0.5),
+    neighbors=(1, NEAREST),
+    gamma=(0.0, 1.0),
+)
+def d2(
+    hardness: Examples,
+    representations: Representations,
+    lots: Indices,
+    beta: float = SampleConfig.beta,
+    neighbors: int = SampleConfig.neighbors,
+    gamma: float = SampleConfig.gamma,
+) -> Indices:
+    """Keep what is hard in hard neighbourhoods, but not near what is kept already (D2 pruning).
+
+    The score of an example, mapped to [0, 1], first gains exp(-d^2) times that of each of its
+    nearest `neighbors`. Then the largest is kept again and again, and lowers those of its own
+    neighbours by exp(-`gamma` d^2) times its own. As with `ccs`, and in the authors' code, the
+    hardest `beta`, among which are wrong labels, come last.
+
+    Unlike in the paper neighbours are classmates, d is the distance of Representations, and a
+    value that fell below 0 lowers no other: in the formula it would raise them.
+    """
+    hardest = np.lexsort((lots, -hardness))[: _share(beta, len(hardness))]
+    rest = np.delete(hardness, hardest)
+    unit = to_unit(hardness, rest.min(), rest.max())
+    unit[hardest] = 0
+    rows, similarities = (found[:, :neighbors] for found in representations.nearest)
+    squares = np.minimum(2 - 2 * similarities, 1e9)  # of a neighbour that a small class lacks
+    features = unit + (np.exp(-squares) * unit[rows]).sum(1)
+    features[hardest] = -np.inf
+    weights = np.where(similarities > -np.inf, np.exp(-gamma * squares), 0.0)
+    priority = np.empty(len(hardness), dtype=np.int64)
+    priority[one_by_one(features, rows, weights, lots)] = -np.arange(len(hardness))
+    priority[hardest] = np.arange(len(hardest)) - 2 * len(hardness)
+    return priority
+
+
+@rule(reference="Abbas et al. 2023, https://arxiv.org/abs/2303.09540", similarity=(0.9, 0.999))
+def dedup(
+    representations: Representations,
+    generator: np.random.Generator,
+    similarity: float = SampleConfig.similarity,
+) -> Examples:
+    """Prune near duplicates first, the nearest before others; then at random (SemDeDup).
+
+    A near duplicate is more similar than `similarity` to a classmate that is farther from the mean
+    of the class: of a group of them the farthest stays, as in the paper. The classes take the place
+    of its clusters, and the similarity is that of Representations.
+    """
+    nearest = representations.repeats
+    return np.where(nearest > similarity, -nearest, generator.random(len(nearest)))
 
 
 def linear_map(
@@ -208,3 +339,8 @@ def linear_map(
     unit *= 1 - epsilon
     unit += epsilon
     return unit
+
+
+def _share(beta: float, examples: int) -> int:
+    """Return how many examples are the hardest `beta` of all; at least one is not."""
+    return min(round(beta * examples), examples - 1)

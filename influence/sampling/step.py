@@ -34,11 +34,16 @@ def sample(config: SampleStep, scores: Scores) -> Steps:
     """
     scores = open_scores(scores.directory)
     arm = parse_arm(config.arm)
-    missing = [name for name in arm.scores if name not in scores.names]
+    missing = [name for name in arm.reads if name not in scores.names]
     if missing:
         raise InputError(
             f"arm {config.arm!r} needs the score {missing[0]!r}, which {scores.directory} does not "
             f"hold; it holds {', '.join(scores.names)}"
+        )
+    if arm.represents and scores.representations is None:
+        raise InputError(
+            f"arm {config.arm!r} needs the representation of every example, which "
+            f"{scores.directory} does not hold; score again with representations=true"
         )
     parameters = {
         **config.parameters(SampleConfig),
@@ -106,11 +111,12 @@ def order_of(
     """
     return sampling.order(
         arm,
-        {name: scores.hardness(name) for name in arm.scores},
+        {name: scores.hardness(name) for name in arm.reads},
         scores.data.array("train", "label"),
         seed,
         minimums=minimums,
         recall=scores.recall,
+        representations=scores.representations if arm.represents else None,
         parameters=parameters,
     )
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from influence.data.storage import Saved, rows_file
 from influence.models import classifier
-from influence.models.inputs import encode
+from influence.models.inputs import cache_of, encode, open_tokens
 from influence.runtime import store
 from influence.scoring import label_errors, result, stability
 from influence.scoring.label_errors import softmax
@@ -130,6 +130,17 @@ def write_map(training: Training, split: str, device: str, directory: Path) -> N
     table.insert(0, "id", chosen["id"].to_numpy())
     table.insert(1, "row", rows)
     table.to_parquet(directory / result.MAP, index=False)
+
+
+def write_representations(training: Training, split: str, device: str, directory: Path) -> None:
+    """Write the vector that the last checkpoint gives each example, of length 1, in float16."""
+    given = (training.tokenizer, training.config, cache_of(directory))
+    tokens = open_tokens(training.data, split, *given)
+    model = classifier.open_checkpoint(training.last_checkpoint).to(device)
+    vectors = representations.represent(model, tokens)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # so that none is beyond float16
+    with store.replacing(directory / result.REPRESENTATIONS) as at:
+        np.save(at, vectors.astype(np.float16))
 
 
 def write_cartography(source: Saved, split: str, traces: Iterable[Trace], directory: Path) -> None:

@@ -14,6 +14,7 @@ from influence.data.storage import Saved
 from influence.errors import InputError
 from influence.scoring import label_errors
 from influence.scoring.spec import hardness, parse_spec
+from influence.trace.neighbors import Representations
 from influence.trace.trace import Trace, load_trace
 from influence.training.result import Training
 
@@ -21,8 +22,10 @@ SCORES = "scores.parquet"  # id, label, one column per score
 CORRELATIONS, STABILITY = "correlations.csv", "stability.csv"
 EXAMPLES = "examples.json"
 MAP = "map.parquet"
+REPRESENTATIONS = "representations.npy"  # float16
 LABEL_ERRORS, LABEL_ISSUES = "label_errors.csv", "label_issues.json"
 CARTOGRAPHY, AUM = "export/cartography", "export/aum"  # files of other tools
+FACTS = ("self_check_error", "precision", "as_fp32", "suspected")  # of the pass, in the manifest
 SHOWN = 3  # examples that a notebook shows
 
 
@@ -57,8 +60,9 @@ def described(
 ) -> dict[str, Any]:
     """Return the manifest entries that only scores have.
 
-    `measured`: seconds, precision, self_check_error and as_fp32 of the pass; `passes`: its numbers
-    of forward and backward passes over the split.
+    `measured`: seconds, precision, self_check_error and as_fp32 of the pass, and suspected, the
+    share of labels that look wrong; `passes`: its numbers of forward and backward passes over the
+    split.
     """
     out_of_fold = split == "train" and bool(training.folds)
     costs = {"runs": training.costs, "folds": training.folds, "seconds": measured["seconds"]}
@@ -67,7 +71,7 @@ def described(
         "scores": list(scores),
         "split": split,
         "doubt": "out-of-fold" if out_of_fold else "training",
-        **{name: measured[name] for name in ("self_check_error", "precision", "as_fp32")},
+        **{name: measured[name] for name in FACTS},
         "cost": {**costs, **passes},
     }
 
@@ -91,6 +95,11 @@ class Scores(Result):
     def cost(self) -> dict[str, Any]:
         """The cost of training and scoring: runs, folds, seconds, forward and backward passes."""
         return self._manifest["cost"]
+
+    @property
+    def suspected(self) -> float:
+        """The share of the labels that look wrong: another class has far more probability."""
+        return self._manifest["suspected"]
 
     @property
     def precision(self) -> str:
@@ -157,6 +166,14 @@ class Scores(Result):
         """
         path = self.directory / MAP
         return pd.read_parquet(path) if path.exists() else None
+
+    @cached_property
+    def representations(self) -> Representations | None:
+        """The encoder's vector of every example, read when used; None where it was not kept."""
+        path = self.directory / REPRESENTATIONS
+        if not path.exists():
+            return None
+        return Representations(np.load(path, mmap_mode="r"), self.labels)
 
     @property
     def mislabeled(self) -> np.ndarray | None:

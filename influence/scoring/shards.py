@@ -33,7 +33,7 @@ from influence.trace.self_check import MISMATCH, rank_correlations, self_check, 
 from influence.trace.trace import RunTrace, Trace
 from influence.training.result import Training
 
-COMPARED = 256  # examples that bf16 and fp32 rank both
+COMPARED = 256  # examples that tf32 or bf16, and fp32, rank both
 SHARDS = 16  # where the sizes that are sensible allow: work for all workers, and for their number
 SMALLEST, LARGEST = 256, 4096  # examples of a shard
 
@@ -113,11 +113,11 @@ def do_not_fit(work: Pass, folders: Sequence[Path], engine: Engine) -> bool:
     ]
     files = [file for path in (*paths, *folders) for file in path.glob("*.safetensors")]
     size = sum(file.stat().st_size for file in files)
-    needed = size * engine.workers
+    needed = size * engine.holders
     if len(paths) < 2 or needed <= engine.ask(free_memory, engine.device) / 2:
         return False
     say(
-        f"score: {len(paths)} checkpoints, for each of the workers, take {needed / 2**30:.1f} GiB, "
+        f"score: {len(paths)} checkpoints, for each process, take {needed / 2**30:.1f} GiB, "
         "more than half of the memory that is free: each is read again for every few batches"
     )
     return True
@@ -227,10 +227,13 @@ def _check(work: Pass, meter: Meter, tokens, labels) -> Checked:
             f"at a time, {slowdown(meter, tokens, labels):.0f} times a forward pass"
         )
     correlations = {}
-    if work.precision == "bf16":
+    if work.precision != "fp32":
         correlations = rank_correlations(meter, tokens, labels, COMPARED)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in correlations.items())
-        say(f"score: bf16 ranks the first {COMPARED} examples nearly as fp32, Spearman's: {shown}")
+        say(
+            f"score: {work.precision} ranks the first {COMPARED} examples nearly as fp32, "
+            f"Spearman's: {shown}"
+        )
     return Checked(error, correlations)
 
 

@@ -63,11 +63,11 @@ def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
     It holds one number per example and score, the measurements behind them (one file per shard),
     how scores agree with each other and with themselves, the hardest, easiest and most doubted
     examples, and principal components of the last checkpoint's representation of up to 2,000
-    examples. Where label errors are known, it also holds how well each score detects them; with
-    folds, and where cleanlab is installed, the labels that cleanlab flags; with `export`, files for
-    other tools. At any time only one shard, one number per example and score, and the 20,000
-    examples that are compared are in memory. Raises InputError for unknown scores and for those
-    that this training cannot give.
+    examples; with `representations`, those of all examples. Where label errors are known, it also
+    holds how well each score detects them; with folds, and where cleanlab is installed, the labels
+    that cleanlab flags; with `export`, files for other tools. At any time only one shard, one
+    number per example and score, the 20,000 examples that are compared, and representations are in
+    memory. Raises InputError for unknown scores and for those that this training cannot give.
     """
     request = _check(config, training, engine)
 
@@ -79,7 +79,7 @@ def score(config: ScoreStep, training: Training, engine: Engine) -> Steps:
 
 def wanted(text: str, arms: Sequence) -> str:
     """Return the scores to compute for these arms besides those listed in `text`."""
-    return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.scores)]))
+    return ",".join(dict.fromkeys([*names(text), *(name for arm in arms for name in arm.reads)]))
 
 
 def usual(arms: Sequence, runs: Sequence[RunInfo]) -> str:
@@ -121,9 +121,16 @@ def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
     exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
     read = [*specs, *(parse_spec(name) for name in exports.values())]
     _check_split(config.split, read, training)
+    if config.representations and not training.has_weights:
+        raise InputError(
+            "representations=true needs checkpoints, but the import has none; import a folder of "
+            "checkpoints, or choose arms whose rules read none"
+        )
     halved = stability.halves(specs, runs)  # almost free: their gradients are computed anyway
     plans = plan.with_logits(plan.plan([*read, *halved], runs), runs)
     precision = engine.ask(settled, config.score_precision, engine.device)
+    if (config.score_precision, precision) == ("tf32", "fp32"):
+        say(f"score: the device {engine.device} has no tf32; scores in fp32")
     return _Request(config, training, specs, list(exports), plans, precision)
 
 
@@ -175,10 +182,13 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     issues = findings.write_label_issues(training, directory) if split == "train" else {}
     if training.has_weights:
         findings.write_map(training, split, engine.device, directory)
+    if config.representations:
+        findings.write_representations(training, split, engine.device, directory)
     _export(request, kept, directory)
     yield from _records(columns, checked, seconds, issues, detected)
     measured = {"seconds": seconds, "precision": request.precision}
     measured |= {"self_check_error": checked.error, "as_fp32": checked.correlations}
+    measured["suspected"] = kept.suspected / max(bounds[-1][1], 1)
     passes = plan.passes(request.plans if training.has_weights else [])
     return result.described(training, list(columns.values), split, measured, passes)
 
@@ -262,6 +272,7 @@ class _Kept:
     ranked: np.ndarray
     values: dict[str, np.ndarray] = field(default_factory=dict)
     doubted: list[pd.DataFrame] = field(default_factory=list)
+    suspected: int = 0  # labels that look wrong
     traces: list[Trace] = field(default_factory=list)
 
     def add(self, start: int, trace: Trace) -> None:
@@ -269,7 +280,9 @@ class _Kept:
             values = compute(spec, trace)
             whole = self.values.setdefault(str(spec), np.empty(self.total, values.dtype))
             whole[start : start + len(values)] = values
-        doubted = label_errors.suspects(trace).head(self.examples)
+        doubted = label_errors.suspects(trace)
+        self.suspected += int((doubted["doubt"] > label_errors.LOOKS_WRONG).sum())
+        doubted = doubted.head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
         self.traces.append(trace.take(self.ranked[first:end] - start))

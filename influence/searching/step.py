@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from influence import scores as registry
 from influence.config.lists import names
-from influence.config.parameters import FitConfig, SearchConfig, SearchStep
+from influence.config.parameters import FitConfig, ScoreConfig, SearchConfig, SearchStep
 from influence.data.dataset import Dataset
 from influence.data.splits import reserved
 from influence.errors import InputError
@@ -37,7 +37,8 @@ from influence.searching.trials import Trial
 from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
-PAPER = ("vog", "el2n", "forgetting", "pvi", "tracin")
+USUAL = names(ScoreConfig.score)
+EARLY = 5  # epochs whose ends are worth a score of their own
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # these do not change a study
 Searching = Generator[Trial | Record, None, Path]
 
@@ -101,7 +102,7 @@ def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
     if dataset is not None:
         _check_metric(config, config.task, "this search trains")
         if not config.score:
-            _scores_of_paper(config, dataset)
+            _usual_scores(config, dataset)
 
 
 def open_scored(config: SearchStep, scores: Scores) -> Scored:
@@ -119,10 +120,23 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
     _check_halves(config, columns)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
-    if scores.recall is None and not named:
-        named = tuple(name for name, rule in rules.REGISTRY.items() if "recall" not in rule.needs)
+    for name in named:
+        if lacking := _lacking(name, scores):
+            raise InputError(
+                f"rule {name!r} needs {lacking}, which {scores.directory} does not hold; score "
+                "again with it, or leave the rule out"
+            )
+    named = named or tuple(name for name in rules.REGISTRY if not _lacking(name, scores))
     choice = space.build(columns, named, config.lowest, config.highest, counts)
     return Scored(scores, choice, config.seed)
+
+
+def keeping(config: SearchStep, dataset: Dataset) -> SearchStep:
+    """Return the config of a search that trains, with the representations that its rules read."""
+    searched = names(config.rules) or rules.REGISTRY
+    read = any("representations" in rules.REGISTRY[name].needs for name in searched)
+    has_weights = expected(config, dataset)[0].measurable is None
+    return replace(config, representations=config.representations or (read and has_weights))
 
 
 def study_name(config: SearchStep, scored: Scored) -> str:
@@ -166,11 +180,11 @@ def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searchi
 
 
 def score_list(config: SearchStep, dataset: Dataset) -> str:
-    """Return the paper's scores, at every epoch, that a training on `dataset` will give.
+    """Return the default scores, at every epoch, that a training on `dataset` will give.
 
     Raises InputError if it gives none.
     """
-    return ",".join(_scores_of_paper(config, dataset, "search: left out"))
+    return ",".join(_usual_scores(config, dataset, "search: left out"))
 
 
 def measure(
@@ -184,24 +198,36 @@ def measure(
     return of_predictions(retraining.predictions(place, point)[rows], labels)[metric]
 
 
-def _scores_of_paper(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
+def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
-    own = {name: registry.REGISTRY[name].window for name in PAPER}
-    epochs = [str(epoch) for epoch in range(1, config.epochs + 1)]
+    own = {name: registry.REGISTRY[name].window for name in USUAL}
+    epochs = [str(epoch) for epoch in range(1, min(config.epochs, EARLY) + 1)]
     windows = [
         f"{name}@{epoch}"
-        for name in PAPER
+        for name in USUAL
         for epoch in epochs
         if own[name].isdigit() and epoch != own[name]
     ]
     runs = expected(config, dataset)
-    given = [*possible(PAPER, runs, otherwise), *possible(windows, runs)]
+    given = [*possible(USUAL, runs, otherwise), *possible(windows, runs)]
     if not given:
         raise InputError(
             f"a training of {len(dataset.train)} examples for {config.epochs} epochs gives none of "
-            f"{', '.join(PAPER)}; train for more epochs, or name others with score"
+            f"{', '.join(USUAL)}; train for more epochs, or name others with score"
         )
     return [str(spec) for spec in given]
+
+
+def _lacking(rule: str, scores: Scores) -> str:
+    """Return what a rule reads besides the score that is searched and `scores` lack, else ""."""
+    needs = rules.REGISTRY[rule].needs
+    if "recall" in needs and scores.recall is None:
+        return "the recall of every class on validation data"
+    if "confidence" in needs and "confidence" not in scores.names:
+        return "the score 'confidence'"
+    if "representations" in needs and scores.representations is None:
+        return "the representation of every example (representations=true)"
+    return ""
 
 
 def _locks(config: SearchStep) -> Path:

@@ -93,7 +93,7 @@ def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
 
 
 def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
-    """Create the study `name`, with what the paper recommends queued, or join it.
+    """Create the study `name`, with what is recommended queued, or join it.
 
     `storage` is an SQLAlchemy URL; see `open_storage`.
     """

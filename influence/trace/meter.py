@@ -90,7 +90,7 @@ class Meter:
             tracin_layers: the parameters of `layer_norms`, see layers.parameter_group.
             streamed: open one checkpoint at a time for some batches instead of keeping all open.
             precision: bf16 runs forward and backward under autocast; norms and variances of the
-                gradients are computed in fp32.
+                gradients are computed in fp32. tf32 lets a GPU round what it multiplies.
             device: where the checkpoints are opened.
         """
         self.residents, self.streamed = residents, streamed
@@ -132,9 +132,11 @@ class Meter:
         if not self.residents:  # no requested score reads a checkpoint
             return Measured({}, {})
         collected = Collected(len(rows), self.device)
-        cast = (precision or self.precision) == "bf16"
+        precision = precision or self.precision
+        cast = precision == "bf16"
         parts = budget_batches(tokens.lengths[rows], batch_tokens)
         with ExitStack() as attached:
+            attached.enter_context(_rounding(precision == "tf32"))
             if not self.streamed:  # hooks stay attached between batches
                 for number in range(len(self.residents)):
                     attached.enter_context(self.opened(number).attached())
@@ -248,6 +250,17 @@ def measure(
 def _autocast(device: torch.device, cast: bool):
     # Without the cache, which would hide a second use of a weight from the recorder's check.
     return classifier.autocast(device, cast, cache=False)
+
+
+@contextmanager
+def _rounding(tf32: bool) -> Iterator[None]:
+    """Multiply fp32 matrices in tf32, if so, while entered; nothing else of the process does."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _in_groups(parts: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -119,22 +119,26 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
     course = inputs.course()
     whole = part(course, None, seed, plan.stops, begun=begun)
     bar = tqdm(total=plan.stops[-1], initial=first, desc=f"train run {run}", unit="step", delay=1)
-    with bar, trained(course, whole) as (model, stops):
-        for progress in stops:
+    state = resume.kept(kept / "run.safetensors")
+    with bar, state as keep, trained(course, whole) as training:
+        for progress in training.stops:
             bar.update(progress.step - bar.n)
             metrics = {"train/loss": progress.loss, "epoch": progress.epoch}
             noted["history"].append([progress.step, metrics])
             if progress.step in plan.observations:
-                right = fit.correctness(model, tokens, inputs.labels, config.precision)
+                right = training.predict(tokens).argmax(1) == inputs.labels
                 np.save(_observation(kept, progress.step), right)
                 metrics["train/accuracy"] = float(right.mean())
             if progress.step in plan.epochs and run == 0:
-                metrics |= _validate(model, *validation, inputs.dataset, noted["recall"])
+                logits = training.predict(validation[0])
+                metrics |= _validated(logits, validation[1], inputs.dataset, noted["recall"])
             if progress.step in plan.checkpoints:
-                result.write_checkpoint(model, progress.step, kept / "files", inputs.directory)
+                result.write_checkpoint(
+                    training.model, progress.step, kept / "files", inputs.directory
+                )
                 noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
                 noted["seconds"] = before + time.perf_counter() - began
-                resume.keep(kept / "run.safetensors", progress, noted)
+                keep(progress, noted)
     return noted | {"seconds": before}
 
 
@@ -157,15 +161,17 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     ends = range(epoch, config.epochs * epoch + 1, epoch)
     course = inputs.course()
     seen = part(course, rows, config.seed, ends, begun=begun)
-    with trained(course, seen) as (model, stops):
-        for progress in stops:
-            resume.keep(state, progress, time.perf_counter() - began)
-        logits = classifier.predict(model, tokens.take(np.flatnonzero(unseen)))
+    with resume.kept(state) as keep, trained(course, seen) as training:
+        for progress in training.stops:
+            keep(progress, time.perf_counter() - began)
+        # In fp32, whatever the training is in: examples are ranked by these, and logits in bf16,
+        # with three digits, would make many equal.
+        logits = classifier.predict(training.model, tokens.take(np.flatnonzero(unseen)))
     with store.replacing(final) as at:
         at.mkdir()
         np.save(at / LOGITS, logits)
         store.write_json(at / FOLD, {"seconds": time.perf_counter() - began})
-    state.unlink()
+    state.unlink(missing_ok=True)
 
 
 def read_fold(directory: Path, fold: int) -> tuple[np.ndarray, float]:
@@ -191,9 +197,9 @@ def _observation(kept: Path, step: int) -> Path:
     return kept / f"observed-{step}.npy"
 
 
-def _validate(model, tokens, labels: np.ndarray, dataset: Saved, recall: dict) -> dict:
+def _validated(logits: np.ndarray, labels: np.ndarray, dataset: Saved, recall: dict) -> dict:
     """Return the metrics on validation, and put the recall of every class into `recall`."""
-    metrics = metrics_of(classifier.predict(model, tokens), labels, dataset.label_names)
+    metrics = metrics_of(logits, labels, dataset.label_names)
     recalls = {name for name in metrics if name.startswith("recall/")}
     recall |= {name.removeprefix("recall/"): metrics[name] for name in sorted(recalls)}
     return {f"validation/{name}": value for name, value in metrics.items() if name not in recalls}
@@ -210,8 +216,9 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
     course = inputs.course(tokens)
     begun, read = resume.read(kept / "null.safetensors", [])
     early = part(course, None, seed, ends, begun=begun)
-    with trained(course, early) as (model, stops):
-        for progress in stops:
-            read.append([progress.step, classifier.predict(model, one)[0].tolist()])
-            resume.keep(kept / "null.safetensors", progress, read)
+    state = resume.kept(kept / "null.safetensors")
+    with state as keep, trained(course, early) as training:
+        for progress in training.stops:
+            read.append([progress.step, classifier.predict(training.model, one)[0].tolist()])
+            keep(progress, read)
     return dict(read)

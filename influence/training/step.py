@@ -89,6 +89,7 @@ def request(
     training is finished. Raises InputError if dataset, model and what is imported do not belong
     together.
     """
+    config = training.with_epochs(config, len(dataset.train))
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     notes = []
     if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
@@ -131,7 +132,7 @@ def expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...
     validation = validated(*labels, dataset.label_names)
     if config.import_from:
         return (replace(imported.expected(config, examples), validation=validation),)
-    infos = []
+    config, infos = training.with_epochs(config, examples), []
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
         epoch = training.steps_per_epoch(examples, config.batch_size)

@@ -53,7 +53,7 @@ def test_a_value_may_begin_with_a_dash_or_be_empty():
     ("step", "arguments", "said"),
     [
         ("train", ["--epochs", "x"], "--epochs"),
-        ("train", ["--epochs", "0"], "epochs must be at least 1, not 0"),
+        ("train", ["--epochs", "-1"], "epochs must be at least 0, not -1"),
         ("train", ["--learning_rate", "nan"], "must be a number"),
         (
             "train",

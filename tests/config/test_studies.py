@@ -79,7 +79,7 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("question: Why?\nparameters: epochs", "parameters must hold names and values"),
         ("question: Why?\nparameters: {epoch: 2}", "did you mean epochs"),
         ("question: Why?\nparameters: {epochs: many}", "invalid int value"),
-        ("question: Why?\nparameters: {epochs: 0}", "epochs must be at least 1"),
+        ("question: Why?\nparameters: {epochs: -1}", "epochs must be at least 0"),
         ("question: Why?\nparameters: {study: other.yaml}", "cannot set study"),
         ("question: Why?\nparameters: {help: 1}", "no parameter 'help'"),
         ("question: Why?\nparameters: {1: 2}", "no parameter '1'"),
@@ -171,7 +171,7 @@ def test_parameters_are_changed_as_listed():
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("modl=mini", "'modl'"), ("layers=two", "must be a number"), ("epochs=0", "at least 1")],
+    [("modl=mini", "'modl'"), ("layers=two", "must be a number"), ("epochs=-1", "at least 0")],
 )
 def test_parameters_of_another_model_are_checked_before_anything_runs(text, said):
     with pytest.raises(InputError, match=said):

@@ -28,7 +28,8 @@ def curve(tmp_path_factory) -> Curve:
     made = table(points, "el2n:easy")
     summary = summarise(made, "test/accuracy").assign(metric="accuracy")
     (root / "curve").mkdir()
-    facts = result.write(sample, made, summary, None, root / "curve")
+    right = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=bool)
+    facts = result.write(sample, made, right, summary, None, root / "curve")
     store.finish(root / "curve", "evaluate", facts)
     return Curve(root / "curve")
 
@@ -37,6 +38,7 @@ def test_what_was_written_is_read(curve):
     assert (curve.arm, curve.percents, curve.outcomes) == ("el2n:easy", [0.0, 50.0], None)
     assert curve.points["test/accuracy"].tolist() == [0.9, 0.8, 0.7, 0.5]
     assert curve.summary["mean"].tolist() == pytest.approx([0.85, 0.6])
+    assert curve.correct.tolist() == [[True, True], [True, False], [False, True], [False, False]]
     assert curve.label_errors is None
 
 

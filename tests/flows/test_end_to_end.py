@@ -304,7 +304,7 @@ def test_what_lies_on_this_machine_is_read_in_place(chain):
         assert found.as_uri() == f"{run.info.artifact_uri}/{folder}"
 
 
-OTHERS = ("trail_entropy", "self_confidence")  # need slots, and folds
+OTHERS = ("trail_entropy", "self_confidence", "tdds")  # need slots, folds, and a third epoch
 
 
 def test_all_means_every_score_that_the_dataset_can_have(chain):

@@ -135,6 +135,9 @@ if __name__ == "__main__":
     sys.argv = [entry_point, *sys.argv[3:]]
     torch.set_num_threads(1)
     there = install()
+    from tests.helpers.often import write_every_state  # its import binds what `install` replaces
+
+    write_every_state()
     try:
         runpy.run_module(entry_point, run_name="__main__")
     finally:

@@ -74,7 +74,9 @@ class Bench:
 
     def start(self) -> subprocess.Popen:
         """Begin the command, the first process of a group of its own."""
-        line = [sys.executable, "-m", f"entrypoints.{self.step}", *project.flags(self.parameters)]
+        # Each state is written: most of these trainings take less than the usual time between two.
+        often = ("-m", "tests.helpers.often", f"entrypoints.{self.step}")
+        line = [sys.executable, *often, *project.flags(self.parameters)]
         with self.said.open("a") as said:
             return subprocess.Popen(
                 line,

@@ -19,6 +19,7 @@ from influence.models.fitting.trainers import Trainers
 from influence.runtime import engine
 from influence.runtime.engine import keep
 from influence.runtime.workers import Threads
+from tests.helpers.often import write_every_state
 
 WAITING = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
 
@@ -90,6 +91,7 @@ def as_on_a_gpu(count: int, patch: Callable[[object, str, object], None] = setat
 
 if __name__ == "__main__":
     as_on_a_gpu(int(sys.argv[1]))
+    write_every_state()
     entry_point = sys.argv[2]
     sys.argv = sys.argv[2:]
     runpy.run_module(entry_point, run_name="__main__")

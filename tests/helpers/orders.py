@@ -5,6 +5,7 @@ import numpy as np
 from influence.sampling.arms import Arm
 from influence.sampling.order import Minimum, order
 from influence.sampling.rules import REGISTRY
+from influence.trace.neighbors import Representations
 
 RULES = list(REGISTRY)
 RECALL = np.array([0.9, 0.5, 0.7, 0.0])
@@ -23,6 +24,16 @@ def make_data(examples=400, seed=0):
     return generator.exponential(size=examples), labels
 
 
+def make_representations(labels, seed=0):
+    """Random vectors of examples with these labels."""
+    return Representations(np.random.default_rng(seed).normal(size=(len(labels), 9)), labels)
+
+
+def make_confidence(examples, seed=0):
+    """Random p(label) of examples."""
+    return np.random.default_rng(seed).random(examples)
+
+
 def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, **parameters):
     """The order of one rule on one score."""
     arm = make_arm(rule, normalize)
@@ -30,10 +41,11 @@ def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, *
     minimums = (Minimum(labels, min_per_class),)
     return order(
         arm,
-        {"el2n": hardness},
+        {"el2n": hardness, "confidence": -make_confidence(len(labels))},
         labels,
         seed,
         minimums=minimums,
         recall=recall,
+        representations=make_representations(labels),
         parameters=parameters,
     )

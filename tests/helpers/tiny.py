@@ -19,6 +19,8 @@ FAST: dict[str, Any] = {
     "vocabulary": 100,
     "max_length": 16,
     "epochs": 2,
+    "schedule": "constant",  # a rate that decays has no time to teach anything
+    "warmup": 0.0,
     "batch_size": 16,
     "checkpoints": 4,
     "observe_every": 4,

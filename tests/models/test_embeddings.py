@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from influence.config.parameters import FitConfig
-from influence.models import fit
 from influence.models import tokens as batches
 from influence.models.embeddings import used_rows
+from tests.helpers import loops
 from tests.helpers.architectures import ARCHITECTURES
 from tests.helpers.architectures import build as classifier
 
@@ -32,7 +32,7 @@ def train(model: nn.Module, whole: bool, monkeypatch, **parameters) -> dict[str,
             batch_size=4, epochs=2, learning_rate=1e-3, max_grad_norm=0.0, **parameters
         )
         labels = np.arange(12) % 2
-        list(fit.fit(model, tokens(), labels, config, 0, (2, 6)))
+        list(loops.train(model, tokens(), labels, config, 0, (2, 6)))
     return weights(model)
 
 
@@ -78,7 +78,7 @@ def test_a_training_that_is_left_early_leaves_a_whole_model():
     table = model.base_model.get_input_embeddings()
     before = weights(model)
     config = FitConfig(batch_size=4, epochs=2)
-    running = fit.fit(model, tokens(), np.arange(12) % 2, config, 0, (2, 6))
+    running = loops.train(model, tokens(), np.arange(12) % 2, config, 0, (2, 6))
     next(running)
     running.close()
     after = weights(model)

@@ -10,6 +10,7 @@ from influence.errors import InputError
 from influence.models import classifier, fit, layers, tokenizers
 from influence.models import tokens as batches
 from influence.runtime import devices
+from tests.helpers import loops
 
 WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
 TINY = {"model": "tiny", "layers": 1, "batch_size": 8, "epochs": 2}
@@ -31,7 +32,7 @@ def trained(data, seed: int = 0, stops: tuple[int, ...] = (12,), **parameters):
     tokenizer, tokens, labels = data
     config = FitConfig(**{**TINY, **parameters})
     model = classifier.build(config, tokenizer, ("colour", "animal"), seed)
-    progress = list(fit.fit(model, tokens, labels, config, seed, stops))
+    progress = list(loops.train(model, tokens, labels, config, seed, stops))
     return model, progress
 
 
@@ -44,7 +45,7 @@ def test_training_learns_and_yields_at_each_stop(data):
     assert [p.step for p in progress] == [3, 6, 12]
     assert [p.epoch for p in progress] == [0.5, 1, 2]
     assert progress[-1].loss < progress[0].loss
-    assert fit.correctness(model, *data[1:]).mean() > 0.9
+    assert (classifier.predict(model, data[1]).argmax(1) == data[2]).mean() > 0.9
 
 
 @pytest.mark.parametrize("rate", [1e20, 1e38])
@@ -57,7 +58,7 @@ def test_a_training_that_diverges_is_ended_with_the_rate_to_lower(data, rate):
 def test_a_step_that_makes_weights_infinite_is_noticed_before_they_are_kept(data):
     tokenizer, tokens, labels = data
     model = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 0)
-    stops = fit.fit(model, tokens, labels, FitConfig(**TINY), 0, (1, 2))
+    stops = loops.train(model, tokens, labels, FitConfig(**TINY), 0, (1, 2))
     assert next(stops).step == 1  # whose loss is a number
     with torch.no_grad():
         model.get_parameter("classifier.bias")[0] = torch.inf
@@ -76,8 +77,8 @@ def test_looking_at_the_model_does_not_change_its_training(data):
     tokenizer, tokens, labels = data
     config = FitConfig(**TINY)
     watched = classifier.build(config, tokenizer, ("colour", "animal"), 0)
-    for _ in fit.fit(watched, tokens, labels, config, 0, range(1, 13)):
-        fit.correctness(watched, tokens, labels)
+    for _ in loops.train(watched, tokens, labels, config, 0, range(1, 13)):
+        classifier.predict(watched, tokens)
     assert torch.equal(weights(watched), weights(trained(data)[0]))
 
 
@@ -85,16 +86,18 @@ def test_stopping_early_leaves_the_state_of_the_longer_training(data):
     tokenizer, tokens, labels = data
     config = FitConfig(**TINY, schedule="linear", warmup=0.2)
     long, short = (classifier.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
-    for progress in fit.fit(long, tokens, labels, config, 0, (6, 12)):
+    for progress in loops.train(long, tokens, labels, config, 0, (6, 12)):
         if progress.step == 6:
             state = weights(long).clone()
-    list(fit.fit(short, tokens, labels, config, 0, (6,), steps=12))
+    list(loops.train(short, tokens, labels, config, 0, (6,), steps=12))
     assert torch.equal(weights(short), state)
 
 
 def test_encoder_and_head_have_their_own_learning_rates(data):
     before = classifier.build(FitConfig(**TINY), data[0], ("colour", "animal"), 0)
-    model, progress = trained(data, learning_rate=1e-12, head_learning_rate=1e-2)
+    model, progress = trained(
+        data, learning_rate=1e-12, head_learning_rate=1e-2, schedule="constant"
+    )
     assert progress[0].learning_rate == 1e-12
     moved = {
         name: (parameter - old).abs().max().item()
@@ -109,8 +112,8 @@ def test_encoder_and_head_have_their_own_learning_rates(data):
 @pytest.mark.parametrize(
     ("parameters", "rates"),
     [
-        ({"schedule": "constant"}, [1, 1, 1, 1]),
-        ({"schedule": "linear"}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
+        ({"schedule": "constant", "warmup": 0}, [1, 1, 1, 1]),
+        ({"schedule": "linear", "warmup": 0}, [10 / 12, 7 / 12, 4 / 12, 1 / 12]),
         ({"schedule": "constant", "warmup": 0.5}, [3 / 6, 1, 1, 1]),
     ],
 )
@@ -123,7 +126,7 @@ def test_more_steps_than_the_epochs_have_go_on_with_new_epochs(data):
     tokenizer, tokens, labels = data
     config = FitConfig(**TINY)
     model = classifier.build(config, tokenizer, ("colour", "animal"), 0)
-    (last,) = fit.fit(model, tokens, labels, config, 0, (20,), steps=20)
+    (last,) = loops.train(model, tokens, labels, config, 0, (20,), steps=20)
     assert last.step == 20 and last.epoch == pytest.approx(20 / 6)
 
 
@@ -182,11 +185,11 @@ def test_a_training_goes_on_from_its_state_as_if_it_had_never_ended(data, at, pa
     config = FitConfig(**{**TINY, **parameters})
     stops, states = (at, 10, 12), {}
     whole, half = (classifier.build(config, tokenizer, ("colour", "animal"), 0) for _ in range(2))
-    for progress in fit.fit(whole, tokens, labels, config, 0, stops):
+    for progress in loops.train(whole, tokens, labels, config, 0, stops):
         states[progress.step] = {name: t.clone() for name, t in progress.tensors().items()}
     torch.manual_seed(99)
     begun = fit.State(at, states[at])
-    again = list(fit.fit(half, tokens, labels, config, 0, stops, begun=begun))
+    again = list(loops.train(half, tokens, labels, config, 0, stops, begun=begun))
     assert [progress.step for progress in again] == [10, 12]
     assert torch.equal(weights(half), weights(whole)) and not half.training
 
@@ -194,8 +197,16 @@ def test_a_training_goes_on_from_its_state_as_if_it_had_never_ended(data, at, pa
 def test_a_training_that_had_reached_its_end_takes_no_step_more(data):
     tokenizer, tokens, labels = data
     model = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 0)
-    (last,) = fit.fit(model, tokens, labels, FitConfig(**TINY), 0, (5,))
+    (last,) = loops.train(model, tokens, labels, FitConfig(**TINY), 0, (5,))
     begun = fit.State(5, {name: t.clone() for name, t in last.tensors().items()})
     other = classifier.build(FitConfig(**TINY), tokenizer, ("colour", "animal"), 1)
-    assert not list(fit.fit(other, tokens, labels, FitConfig(**TINY), 0, (5,), begun=begun))
+    assert not list(loops.train(other, tokens, labels, FitConfig(**TINY), 0, (5,), begun=begun))
     assert torch.equal(weights(other), weights(model))
+
+
+@pytest.mark.parametrize(
+    ("examples", "epochs"), [(6000, 8), (11514, 5), (95000, 3), (2000, 20), (5452, 9), (100, 20)]
+)
+def test_small_sets_are_trained_on_for_more_epochs(examples, epochs):
+    assert fit.with_epochs(FitConfig(), examples).epochs == epochs
+    assert fit.with_epochs(FitConfig(epochs=7), examples).epochs == 7

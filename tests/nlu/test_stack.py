@@ -56,7 +56,7 @@ def stack() -> nlu.Stack:
     tokens, labels = words_of(data["text"].tolist()).tokens, data["label"].to_numpy()
     given = (CONFIG, tokenizer(), DOMAINS, Examples(tokens, labels), "", "cpu")
     course = of_classifier(*given)
-    with trained(course, part(course, None, 0, steps=steps)) as (classifier, stops):
+    with trained(course, part(course, None, 0, steps=steps)) as (classifier, stops, _):
         list(stops)
     return nlu.complete(setup(), classifier, data, seed=0)
 

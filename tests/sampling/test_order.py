@@ -14,7 +14,15 @@ from influence.sampling.normalization import normalize
 from influence.sampling.order import Minimum, class_shares, cut, kept_count, order
 from influence.sampling.rules import REGISTRY
 from influence.scores import REGISTRY as SCORES
-from tests.helpers.orders import RULES, make_arm, make_data, ordered
+from influence.trace.neighbors import Representations
+from tests.helpers.orders import (
+    RULES,
+    make_arm,
+    make_confidence,
+    make_data,
+    make_representations,
+    ordered,
+)
 
 FRACTIONS = [0.0, 0.01, 0.1, 0.25, 0.333, 0.45, 0.5, 0.7, 0.9, 0.95]
 
@@ -141,8 +149,12 @@ def columns_of(table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def order_of(rule, scores, labels, seed=0, normalize="none", minimums=()):
     recall = np.linspace(0, 1, 4)[: labels.max() + 1]
-    arm = make_arm(rule, normalize)
-    return order(arm, {"el2n": scores}, labels, seed, minimums=minimums, recall=recall)
+    arm, given = (
+        make_arm(rule, normalize),
+        {"el2n": scores, "confidence": -make_confidence(len(scores))},
+    )
+    near = make_representations(labels)
+    return order(arm, given, labels, seed, minimums=minimums, recall=recall, representations=near)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -326,8 +338,8 @@ def test_the_printed_arm_is_canonical():
         ("vog+:linear", "unknown score ''; there is aum"),
         (":easy", "unknown score ''; there is aum"),
         ("el2n@x:easy", "unknown window 'x'"),
-        ("vog:soft", "unknown rule 'soft'; there is ccs"),
-        ("vog:", "unknown rule ''; there is ccs"),
+        ("vog:soft", "unknown rule 'soft'; there is adaptive, ccs"),
+        ("vog:", "unknown rule ''; there is adaptive, ccs"),
         ("vog:random", "rule 'random' takes no score, unlike 'vog:random'; write random"),
         ("vog:easy:label", "unknown normalize 'label'; there is class, dataset, none"),
         ("vog:easy:class:1", "arm 'vog:easy:class:1' has 4 parts; write score:rule"),
@@ -342,6 +354,36 @@ def test_an_unreadable_arm_says_what_to_write(text, message):
 def test_a_score_that_was_not_computed_is_named():
     with pytest.raises(InputError, match="unknown score 'vog'; there is aum, el2n"):
         order(parse_arm("vog:easy"), {"aum": np.ones(2), "el2n": np.ones(2)}, np.array([0, 0]), 0)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (None, "rule 'dedup' needs the representation of every example: representations=true"),
+        (
+            np.array([[1.0], [np.nan], [2.0]]),
+            "1 of 3 representations are not finite, and rule 'ded",
+        ),
+    ],
+)
+def test_representations_that_are_missing_or_unusable_are_bad_input(vectors, message):
+    labels = np.array([0, 1, 1])
+    given = None if vectors is None else Representations(vectors, labels)
+    with pytest.raises(InputError, match=message):
+        order(Arm((), "dedup"), {}, labels, 0, representations=given)
+
+
+def test_an_arm_says_all_that_it_reads():
+    reads = {text: parse_arm(text).reads for text in ("dual:adaptive", "dual:ccs", "dedup")}
+    assert reads == {"dual:adaptive": ("dual", "confidence"), "dual:ccs": ("dual",), "dedup": ()}
+    assert parse_arm("confidence:adaptive").reads == ("confidence",)
+    represents = [parse_arm(text).represents for text in ("aum:d2", "dedup", "aum:ccs")]
+    assert represents == [True, True, False]
+
+
+def test_a_confidence_that_was_not_computed_is_named():
+    with pytest.raises(InputError, match="unknown score 'confidence'; there is dual"):
+        order(parse_arm("dual:adaptive"), {"dual": np.ones(2)}, np.array([0, 0]), 0)
 
 
 def test_an_unknown_knob_is_named():

@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from influence.errors import InputError
 from influence.sampling.arms import Arm, parse_arm
 from influence.sampling.order import Minimum, cut, order
 from influence.sampling.rules import REGISTRY, linear_map
-from tests.helpers.orders import RECALL, RULES, make_data, ordered
+from influence.trace.neighbors import Representations
+from tests.helpers.orders import (
+    RECALL,
+    RULES,
+    make_confidence,
+    make_data,
+    make_representations,
+    ordered,
+)
 
 DRAWN = [name for name, rule in REGISTRY.items() if rule.drawn]
 
@@ -28,7 +37,9 @@ def test_an_order_holds_every_example_once(rule):
 def test_a_priority_is_one_finite_value_per_example(rule):
     hardness, labels = make_data()
     given = {"hardness": hardness, "hardnesses": hardness[None], "labels": labels, "recall": RECALL}
-    given["generator"] = np.random.default_rng(0)
+    given |= {"generator": np.random.default_rng(0), "lots": np.arange(len(labels))}
+    given["confidence"] = make_confidence(len(labels))
+    given["representations"] = make_representations(labels)
     entry = REGISTRY[rule]
     priority = entry.function(**{name: given[name] for name in entry.needs if name in given})
     assert priority.shape == labels.shape
@@ -52,7 +63,7 @@ def test_only_rules_that_draw_differ_between_seeds(rule):
 
 
 def test_all_rules_but_the_cut_offs_draw():
-    assert set(RULES) - set(DRAWN) == {"easy", "hard"}
+    assert set(RULES) - set(DRAWN) == {"easy", "hard", "d2"}
 
 
 @pytest.mark.parametrize("normalize", ["none", "class", "dataset"])
@@ -109,6 +120,7 @@ def test_a_single_example_can_be_ordered(rule):
 def test_a_rule_takes_its_own_knobs_from_all_of_them():
     hardness, labels = make_data()
     parameters = {"epsilon": 0.5, "winsorize": 0.2, "beta": 0.3, "strata": 5, "temperature": 2.0}
+    parameters |= {"exponent": 9.0, "neighbors": 2, "gamma": 0.1, "similarity": 0.5}
     for name in RULES:
         assert set(REGISTRY[name].parameters) <= set(parameters)
         default, changed = (
@@ -257,6 +269,151 @@ def test_ccs_chooses_among_ties_for_the_hardest_share():
     first, second = (set(ordered("ccs", hardness, labels, seed, beta=0.3)[70:]) for seed in (0, 1))
     assert len(first) == 30
     assert first != second
+
+
+def test_ccs_of_each_class_keeps_class_shares_and_covers_the_strata_of_each():
+    hardness = np.concatenate([[0.0] * 40, [1.0] * 20, [5.0] * 20, [9.0] * 10])
+    labels = np.repeat([0, 1], [60, 30])  # class 0 has strata of 40 and 20, class 1 of 20 and 10
+    ranked = ordered("ccs_class", hardness, labels, min_per_class=0, beta=0.0, strata=2)
+    for kept, expected in ((30, [10, 10, 5, 5]), (60, [20, 20, 10, 10]), (75, [30, 20, 15, 10])):
+        values, counts = np.unique(hardness[ranked[:kept]], return_counts=True)
+        assert (values.tolist(), counts.tolist()) == ([0, 1, 5, 9], expected)
+
+
+def test_ccs_of_each_class_puts_the_hardest_of_each_class_last():
+    hardness, labels = np.arange(40.0), np.repeat([0, 1], [30, 10])
+    ranked = ordered("ccs_class", hardness, labels, min_per_class=0, beta=0.1)
+    assert set(ranked[36:]) == {27, 28, 29, 39}
+    at_once = ordered("ccs", hardness, labels, min_per_class=0, beta=0.1)
+    assert set(at_once[36:]) == {36, 37, 38, 39}
+
+
+def test_the_adaptive_rule_draws_the_first_hundredth_by_the_paper_s_weights():
+    confidence = np.array([0.2, 0.5, 0.9, 0.95] + [0.5] * 96)
+    score = np.array([0.9, 0.6, 0.5, 0.1] + [0.0] * 96)
+    labels, arm = np.zeros(100, dtype=int), Arm(("dual",), "adaptive")
+    given = {"dual": score, "confidence": -confidence}
+    draw = lambda seed: order(arm, given, labels, seed, parameters={"exponent": 2.0})  # noqa: E731
+    anchor = confidence[[0, 1, 2, 3]].sum() / 10 + 0.5 * 6 / 10  # the ten largest scores
+    b = 15 * (1 - anchor) * (1 - 0.99**2)
+    weights = score[:4] / 0.9 * beta.pdf(confidence[:4], 16 - b, b)
+    np.testing.assert_allclose(keep_rates(draw, 100, 1)[:4], weights / weights.sum(), atol=0.04)
+
+
+def test_the_adaptive_rule_is_as_easy_as_the_paper_s_own_draws_at_every_fraction():
+    generator, examples = np.random.default_rng(0), 4000
+    confidence = generator.beta(4, 0.8, examples)
+    score = generator.random(examples) * np.sqrt(confidence * (1 - confidence)) * (1 - confidence)
+    anchor = 1 - confidence[np.argsort(-score)[:10]].mean()
+    given = {"dual": score, "confidence": -confidence}
+    nested = order(Arm(("dual",), "adaptive"), given, np.zeros(examples, dtype=int), 0)
+    easiness = []
+    for fraction in (0.3, 0.5, 0.7, 0.9):
+        kept = round((1 - fraction) * examples)
+        b = 15 * anchor * (1 - fraction**4)
+        weights = np.log(score) + beta.logpdf(confidence, 16 - b, b)
+        alone = np.argsort(-(weights + generator.gumbel(size=examples)))[:kept]
+        easiness.append(confidence[nested[:kept]].mean())
+        assert abs(easiness[-1] - confidence[alone].mean()) < 0.03
+        assert abs(score[nested[:kept]].mean() / score[alone].mean() - 1) < 0.15
+    assert easiness[3] > easiness[2] + 0.05  # and the more is pruned, the easier the rest
+
+
+def near(unit, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and similarities of all classmates, the nearest first, by a loop."""
+    rows = np.zeros((len(labels), 4), dtype=int)
+    similarities = np.full(rows.shape, -np.inf)
+    for row in range(len(labels)):
+        mates = [i for i in range(len(labels)) if labels[i] == labels[row] and i != row]
+        ranked = sorted(mates, key=lambda i: -(unit[row] @ unit[i]))[:4]
+        rows[row], similarities[row] = row, -np.inf
+        rows[row, : len(ranked)] = ranked
+        similarities[row, : len(ranked)] = [unit[row] @ unit[i] for i in ranked]
+    return rows, similarities
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_d2_is_message_passing_forward_and_then_backward_step_by_step(gamma, share):
+    generator = np.random.default_rng(3)
+    labels, vectors = np.repeat([0, 1, 2], [14, 8, 1]), generator.normal(size=(23, 5))
+    hardness = generator.exponential(size=23)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    for label in (0, 1):
+        unit[labels == label] -= unit[labels == label].mean(0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    rows, similarities = near(unit, labels)
+    hardest = np.argsort(-hardness)[: round(share * 23)].tolist()
+    rest = [i for i in range(23) if i not in hardest]
+    low, high = hardness[rest].min(), hardness[rest].max()
+    value = {i: (hardness[i] - low) / (high - low) for i in rest}
+    feature = dict(value)
+    for i in rest:
+        for j, similar in zip(rows[i], similarities[i], strict=True):
+            if j in value and j != i:
+                feature[i] += np.exp(-(2 - 2 * similar)) * value[j]
+    expected = []
+    while feature:
+        best = max(feature, key=lambda i: feature[i])
+        reach = feature.pop(best)
+        expected.append(best)
+        for j, similar in zip(rows[best], similarities[best], strict=True):
+            if j in feature and reach > 0:
+                feature[j] -= np.exp(-gamma * (2 - 2 * similar)) * reach
+    arm, known = Arm(("el2n",), "d2"), Representations(vectors, labels)
+    parameters = {"beta": share, "neighbors": 4, "gamma": gamma}
+    found = order(arm, {"el2n": hardness}, labels, 0, representations=known, parameters=parameters)
+    assert found.tolist() == [*expected, *hardest[::-1]]
+
+
+def test_d2_breaks_ties_by_lot():
+    labels, hardness = np.zeros(60, dtype=int), np.zeros(60)
+    known = Representations(np.tile([1.0, 0.0], (60, 1)), labels)
+    arm = Arm(("el2n",), "d2")
+    orders = [
+        order(arm, {"el2n": hardness}, labels, seed, representations=known).tolist()
+        for seed in (0, 0, 1)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_d2_keeps_one_of_each_cluster_before_a_second_one():
+    generator = np.random.default_rng(0)
+    cluster, labels = np.repeat(np.arange(6), 5), np.zeros(30, dtype=int)
+    vectors = np.eye(6)[cluster] + 0.01 * generator.normal(size=(30, 6))
+    hardness = 1 + 0.01 * generator.random(30)
+    known = Representations(vectors, labels)
+    parameters = {"beta": 0.0, "neighbors": 4}
+    ranked = order(
+        Arm(("el2n",), "d2"), {"el2n": hardness}, labels, 0, representations=known,
+        parameters=parameters,
+    )  # fmt: skip
+    assert set(cluster[ranked[:6]]) == set(range(6))
+
+
+def test_dedup_keeps_one_of_each_group_of_near_duplicates_first_and_draws_the_rest():
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(40, 8))
+    vectors[30:] = vectors[20:30] + 1e-4 * generator.normal(size=(10, 8))
+    vectors[39] = vectors[29] = vectors[0] + 1e-4 * generator.normal(size=8)  # three alike
+    labels = np.zeros(40, dtype=int)
+    known, arm = Representations(vectors, labels), Arm((), "dedup")
+    first, second = (order(arm, {}, labels, s, representations=known).tolist() for s in (0, 1))
+    for ranked in (first, second):
+        last = ranked[29:]  # 9 pairs lose one each, the three alike two
+        assert {20 + i % 10 for i in last if i not in (0, 29, 39)} == set(range(20, 29))
+        assert len({0, 29, 39} & set(last)) == 2
+    assert set(first[29:]) == set(second[29:]) and first[:29] != second[:29]
+
+
+def test_dedup_compares_no_examples_of_different_classes():
+    vectors, labels = np.tile([[1.0, 2.0], [2.0, 1.0]], (10, 1)), np.repeat([0, 1], [2, 18])
+    alone = Representations(vectors, np.arange(20))
+    assert np.isneginf(alone.repeats).all()
+    ranked = order(
+        Arm((), "dedup"), {}, labels, 0, representations=Representations(vectors, labels)
+    )
+    assert set(ranked[:4]) >= {0, 1}  # the two of class 0 differ; class 1 has two points
 
 
 def test_stratified_keeps_the_class_shares_at_every_cut():

@@ -18,7 +18,7 @@ from influence.runtime import store
 from influence.scoring import label_errors
 from influence.scoring.label_errors import softmax
 from influence.training.result import Training
-from tests.helpers import steps, tiny
+from tests.helpers import loops, steps, tiny
 from tests.helpers.steps import HERE, finish, perform
 
 PARAMETERS = {**tiny.FAST, "folds": 3, "label_noise": 0.2, "null_model": False, "observe_every": 0}
@@ -64,7 +64,7 @@ def test_held_out_logits_are_those_of_a_model_trained_on_the_other_folds(config,
     model = classifier.build(config, tokenizer, read.label_names, config.seed)
     steps_taken = config.epochs * fit.steps_per_epoch(len(others), config.batch_size)
     part = (tokens.take(others), labels[others])
-    list(fit.fit(model, *part, config, config.seed, (steps_taken,)))
+    list(loops.train(model, *part, config, config.seed, (steps_taken,)))
     found = np.load(trained / "out_of_fold.npy")
     assert np.allclose(found[own], classifier.predict(model, tokens.take(own)), atol=1e-5)
     assert not (trained / "folds").exists()

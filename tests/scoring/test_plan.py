@@ -261,10 +261,11 @@ def test_of_the_default_scores_only_what_a_training_gives_is_computed(capsys):
         "compare: leaves out el2n and pvi of the default scores, which this training cannot give "
         "and no arm reads; name them with score to learn the reason\n"
     )
-    assert usual([parse_arm("aum:ccs")], make_infos((2,))) == f"{ScoreConfig.score},aum"
+    assert usual([parse_arm("aum:ccs")], make_infos((2,))) == ScoreConfig.score
+    assert usual([parse_arm("loss:ccs")], make_infos((2,))) == f"{ScoreConfig.score},loss"
     assert capsys.readouterr().err == ""
 
 
 def test_what_an_arm_reads_is_computed_possible_or_not():
     runs = make_infos((1,))
-    assert usual([parse_arm("el2n:easy")], runs) == "vog,forgetting,tracin,el2n"
+    assert usual([parse_arm("el2n:easy")], runs) == "vog,forgetting,tracin,aum,el2n"

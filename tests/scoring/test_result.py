@@ -6,12 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.config.parameters import ScoreStep, TrainStep
+from influence.config.parameters import SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
+from influence.models import classifier
+from influence.models.inputs import encode
 from influence.runtime import engine as cluster
 from influence.runtime.engine import Engine
+from influence.sampling.result import Sample
 from influence.scoring import label_errors, stability
 from influence.scoring.result import Scores, open_scores
+from influence.trace.representations import represent
 from influence.training.result import Training
 from tests.helpers import steps, tiny
 
@@ -103,3 +107,27 @@ def test_only_the_train_set_is_opened_to_be_pruned(work, scores):
     assert isinstance(other.table, pd.DataFrame) and len(other.table) == 36
     with pytest.raises(InputError, match="of the test split, but only train is pruned"):
         open_scores(other.directory)
+
+
+def test_the_vector_of_every_example_is_kept_where_asked(work, scores, tmp_path):
+    training, engine = work
+    kept = scored(training, engine, score="el2n,dual,confidence", representations=True)
+    known = kept.representations
+    assert known is not None and known.vectors.dtype == np.float16
+    assert np.array_equal(known.labels, kept.labels)
+    tokens = encode(training.tokenizer, training.data.read("train"), training.config)
+    right = represent(classifier.open_checkpoint(training.last_checkpoint), tokens)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    np.testing.assert_allclose(known.vectors, right, atol=1e-3)
+    for arm in ("el2n:d2", "dedup", "dual:adaptive"):
+        config = SampleStep(arm=arm, fractions="0.3,0.6", draws=1, workdir=str(tmp_path))
+        made = Sample(finish(steps.sample(config, kept)))
+        assert set(made.kept(0.6)) < set(made.kept(0.3)) and len(made.kept(0.6)) == 48
+
+
+def test_an_arm_that_compares_examples_says_what_scores_lack(scores, tmp_path):
+    assert scores.representations is None
+    with pytest.raises(InputError, match="'dedup' needs the representation.*representations=true"):
+        finish(steps.sample(SampleStep(arm="dedup", workdir=str(tmp_path)), scores))
+    with pytest.raises(InputError, match="'dual:adaptive' needs the score 'dual', which"):
+        finish(steps.sample(SampleStep(arm="dual:adaptive", workdir=str(tmp_path)), scores))

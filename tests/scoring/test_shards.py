@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from influence.config.parameters import ScoreStep, TrainStep
+from influence.runtime import devices
 from influence.runtime import engine as cluster
 from influence.scoring import shards
 from influence.training.result import Training
@@ -79,6 +81,22 @@ def test_checkpoints_that_do_not_fit_are_read_one_by_one_and_give_the_same(
     assert "more than half of the memory that is free" in capsys.readouterr().err
     for name in ("vog", "el2n"):
         assert np.array_equal(np.load(kept / f"{name}.npy"), np.load(streamed / f"{name}.npy"))
+
+
+def test_tf32_is_fp32_on_a_cpu_and_says_so(work, capsys):
+    config, training, engine = work
+    exact = finish(steps.score(config, training, engine))
+    capsys.readouterr()
+    asked = dataclasses.replace(config, score_precision="tf32")
+    assert finish(steps.score(asked, training, engine)) == exact
+    assert capsys.readouterr().err.count("the device cpu has no tf32; scores in fp32") == 1
+
+
+@pytest.mark.parametrize(("generation", "there"), [(7, "fp32"), (8, "tf32"), (9, "tf32")])
+def test_tf32_is_what_gpus_since_ampere_have(monkeypatch, generation, there):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (generation, 0))
+    assert devices.settled("tf32", "cuda:1") == there
+    assert devices.settled("tf32", "cpu") == "fp32"
 
 
 def test_bf16_is_another_pass_that_says_how_it_ranks(work, capsys):

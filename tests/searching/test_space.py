@@ -1,14 +1,18 @@
 """The space of a search follows from the registries, and what the paper recommends lies in it."""
 
+import numpy as np
 import pytest
 
+from influence.config.parameters import MainStep, SampleStep, SearchStep
 from influence.errors import InputError
 from influence.sampling import rules
 from influence.sampling.arms import parse_arm
 from influence.searching import space
 from influence.searching.space import Candidate, answers, build, recommended, suggest
+from influence.searching.step import open_scored
+from tests.helpers import finished
 
-SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi")
+SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi", "aum")
 COUNTS = (100, 100, 40)
 
 
@@ -83,18 +87,54 @@ def test_percents_lie_on_the_grid():
 
 
 def test_rules_that_need_a_score_are_left_out_where_there_is_none():
-    assert everything(scores=()).rules == ("random", "stratified", "drop")
+    assert everything(scores=()).rules == ("random", "stratified", "drop", "dedup")
     with pytest.raises(InputError, match="easy need a score, and there is none"):
         everything(scores=(), named=("easy",))
-    with pytest.raises(InputError, match="unknown rule 'soft'; there is ccs, drop, easy"):
+    with pytest.raises(InputError, match="unknown rule 'soft'; there is adaptive, ccs"):
         everything(named=("soft",))
 
 
-def test_recommended_candidates_are_answers_that_give_the_paper_s_arms():
+def made(directory, recall=None, vectors=False, names=("el2n",)):
+    """Finished scores of ten examples that hold what is asked for."""
+    labels = np.arange(10) % 2
+    at = finished.labelled(directory, labels, ("a", "b"))
+    if vectors:
+        np.save(at / "representations.npy", np.eye(10, dtype=np.float16))
+    return finished.scores(at, {name: np.arange(10.0) for name in names}, recall)
+
+
+def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp_path):
+    usual = {"easy", "hard", "softmax", "linear", "random", "stratified", "ccs", "ccs_class"}
+    holds = {
+        "recall": ({"recall": (0.5, 0.5)}, {"drop"}),
+        "vectors": ({"vectors": True}, {"d2", "dedup"}),
+        "confidence": ({"names": ("el2n", "confidence")}, {"adaptive"}),
+        "nothing": ({}, set()),
+    }
+    for name, (given, more) in holds.items():
+        scores = made(tmp_path / name, **given)
+        assert set(open_scored(SearchStep(), scores).space.rules) == usual | more, name
+    for rule in ("drop", "d2", "dedup", "adaptive"):
+        with pytest.raises(InputError, match=f"rule '{rule}' needs the .* does not hold; score ag"):
+            open_scored(SearchStep(rules=rule), scores)
+
+
+def test_recommended_candidates_are_answers_that_give_their_arms_coverage_of_aum_first():
     found = [suggest(everything(), Fixed(**answered)) for answered in recommended(everything())]
     said = [str(candidate) for candidate in found]
-    assert said[0] == "vog:easy:class 45 %" and "el2n:easy 25 %" in said and "random 50 %" in said
+    assert said[:3] == ["aum:ccs 50 %", "aum:ccs 70 %", "aum:ccs 30 %"]
+    assert "vog:easy:class 45 %" in said and "random 50 %" in said
     assert len(said) == len(set(said)) == len(space.RECOMMENDED)
+
+
+def test_what_loses_to_random_is_tried_by_the_sampler_alone():
+    """docs/results.md: these lose beyond a third of the train set, and `hard` empties classes."""
+    arms = {parse_arm(arm) for arm, _ in space.RECOMMENDED}
+    losing = ("el2n:easy", "tracin:easy", "pvi:easy", "el2n:hard", "tracin:hard", "pvi:hard")
+    assert not arms & {parse_arm(arm) for arm in losing}
+    defaults = {parse_arm(arm) for arm in (*MainStep.arms.split(","), SampleStep.arm)}
+    assert parse_arm("aum:ccs") in defaults
+    assert defaults <= arms
 
 
 def test_only_what_the_space_allows_is_recommended():

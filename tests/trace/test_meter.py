@@ -199,6 +199,26 @@ def test_checkpoints_that_are_opened_one_by_one_give_the_same(name, monkeypatch)
     assert all(np.array_equal(found[key], right[key]) for key in right)
 
 
+def test_tf32_is_on_in_the_pass_alone(monkeypatch):
+    tokens, labels = examples("bert", 8)
+    rows, fast = np.arange(len(tokens)), meter("bert", precision="tf32")
+    during = []
+    group = Meter._group
+
+    def watched(*arguments):
+        during.append(torch.get_float32_matmul_precision())
+        group(*arguments)
+
+    monkeypatch.setattr(Meter, "_group", watched)
+    fast.measure(tokens, labels, rows, 1000)
+    fast.measure(tokens, labels, rows, 1000, "fp32")
+    assert during == ["high", "highest"]
+    monkeypatch.setattr(Meter, "_group", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fast.measure(tokens, labels, rows, 1000)
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_bf16_ranks_nearly_as_fp32_and_the_check_stays_in_fp32():
     tokens, labels = examples("bert", 60)
     rows, fast = np.arange(len(tokens)), meter("bert", precision="bf16")

@@ -157,6 +157,8 @@ def test_dynamics_say_what_they_cannot_give(scored, dataset, tmp_path):
         score(training, "el2n@3", tmp_path)
     with pytest.raises(InputError, match="split=test needs checkpoints"):
         score(training, "el2n", tmp_path, split="test")
+    with pytest.raises(InputError, match="representations=true needs checkpoints, but the import"):
+        score(training, "el2n", tmp_path, representations=True)
 
 
 def test_all_scores_of_dynamics_are_those_that_read_logits(scored, dataset, tmp_path):

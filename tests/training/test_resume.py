@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from influence.config.parameters import TrainStep
 from influence.data.storage import open_saved
+from influence.errors import Terminated
 from influence.models import classifier
+from influence.models.fit import Progress
 from influence.runtime import store
-from influence.training import runs
+from influence.training import resume
 from tests.helpers import steps, tiny
 from tests.helpers.faults import differences
 from tests.helpers.steps import perform
@@ -17,6 +20,12 @@ from tests.helpers.steps import perform
 
 class Killed(Exception):
     pass
+
+
+@pytest.fixture(autouse=True)
+def at_every_stop(monkeypatch):
+    """Write every state: these trainings take less than a second."""
+    monkeypatch.setattr(resume, "EVERY", 0)
 
 
 def config(root: Path, **parameters) -> TrainStep:
@@ -31,14 +40,14 @@ def trained(asked: TrainStep) -> Path:
     return perform(steps.train, asked)
 
 
-def kill_at(monkeypatch, place, name: str, call: int) -> list:
+def kill_at(monkeypatch, place, name: str, call: int, how: type[BaseException] = Killed) -> list:
     """Let the `call`-th call of a function be the last that is begun; return what was called."""
     plain, calls = getattr(place, name), []
 
     def until(*arguments, **named):
         calls.append(arguments)
         if len(calls) == call:
-            raise Killed
+            raise how
         return plain(*arguments, **named)
 
     monkeypatch.setattr(place, name, until)
@@ -62,6 +71,60 @@ def test_a_run_goes_on_from_its_last_checkpoint(undisturbed, tmp_path, monkeypat
     assert not (directory / store.UNFINISHED).exists()
 
 
+@pytest.mark.parametrize("how", [KeyboardInterrupt, Terminated])
+def test_a_run_that_is_interrupted_leaves_its_last_state(undisturbed, tmp_path, monkeypatch, how):
+    monkeypatch.setattr(resume, "EVERY", 1e9)
+    asked = config(tmp_path, runs=2)
+    saved = kill_at(monkeypatch, classifier, "save", 3, how)
+    with pytest.raises(how):
+        trained(asked)
+    (state,) = (tmp_path / "work").glob("train-*/unfinished/runs/0/run.safetensors")
+    kept, noted = resume.read(state, None)
+    assert kept is not None and kept.step == noted["checkpoints"][-1]["step"]
+    assert not differences(undisturbed, trained(asked))
+    assert len(saved) == 7
+
+
+def test_a_kill_costs_no_more_than_the_time_since_the_last_state(
+    undisturbed, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(resume, "EVERY", 1e9)
+    asked = config(tmp_path, runs=2)
+    saved = kill_at(monkeypatch, classifier, "save", 3)
+    with pytest.raises(Killed):
+        trained(asked)
+    assert not list((tmp_path / "work").glob("train-*/unfinished/runs/0/run.safetensors"))
+    assert not differences(undisturbed, trained(asked))
+    assert len(saved) == 3 + 6  # run 0 begins again
+
+
+def test_states_are_written_at_most_so_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "EVERY", 60)
+    now = iter([0, 20, 59, 61, 61, 90, 120, 125, 125, 180])  # twice for each that is written
+    monkeypatch.setattr(resume.time, "monotonic", lambda: next(now))
+    steps, weights = [], torch.zeros(2)
+    monkeypatch.setattr(
+        resume, "write", lambda path, tensors, metadata: steps.append(int(metadata["step"]))
+    )
+    with pytest.raises(Terminated), resume.kept(tmp_path / "state") as keep:
+        for step in range(1, 8):
+            keep(Progress(step, 0.0, 0.0, 0.0, lambda: {"weights": weights}), None)
+        raise Terminated
+    assert steps == [3, 6, 7]
+
+
+def test_a_state_that_waits_is_not_changed_by_the_steps_after_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "EVERY", 60)
+    weights = torch.zeros(2)
+    with pytest.raises(Terminated), resume.kept(tmp_path / "state") as keep:
+        keep(Progress(1, 0.0, 0.0, 0.0, lambda: {"weights": weights}), ["noted"])
+        weights += 1
+        raise Terminated
+    state, noted = resume.read(tmp_path / "state", None)
+    assert state is not None and (state.step, noted) == (1, ["noted"])
+    assert state.tensors["weights"].tolist() == [0, 0]
+
+
 def test_a_null_model_goes_on_from_the_end_of_its_last_epoch(undisturbed, tmp_path, monkeypatch):
     asked = config(tmp_path, runs=2)
     read = kill_at(monkeypatch, classifier, "predict", 8)  # 4 observations, 2 epochs, 2 of null
@@ -75,7 +138,7 @@ def test_a_null_model_goes_on_from_the_end_of_its_last_epoch(undisturbed, tmp_pa
 def test_folds_go_on_from_the_end_of_their_last_epoch(tmp_path, monkeypatch):
     parameters = {"folds": 2, "null_model": False, "observe_every": 0}
     whole = trained(config(tmp_path / "whole", **parameters))
-    kept = kill_at(monkeypatch, runs.resume, "keep", 6)  # 4 of the run, 2 of each fold
+    kept = kill_at(monkeypatch, resume, "write", 6)  # 4 of the run, 2 of each fold
     asked = config(tmp_path / "half", **parameters)
     with pytest.raises(Killed):
         trained(asked)

@@ -19,6 +19,7 @@ from influence.models.fitting.casting import Linears
 from influence.models.fitting.course import Course, Part
 from influence.models.fitting.graphs import Graphs, Replay, repeatable
 from influence.models.fitting.masks import mask_of
+from influence.models.fitting.predicting import Predictor
 from influence.models.fitting.rows import Rows, width_of
 from influence.models.tokens import read, sent
 from influence.runtime.workers import stopping
@@ -48,6 +49,8 @@ class Captured:
             with self.linears or nullcontext():
                 self.mask = mask_of(self.model, course.examples.tokens, kind)
             self.model = self.model.to(device)
+            takes = self.mask is not None
+            self.predictor = Predictor(self.model, graphs, self.longest, self.linears, takes)
             self.weights = list(self.model.parameters())
             self.buffers = list(self.model.buffers())
             ids, pad = course.examples.tokens.ids, course.examples.tokens.pad

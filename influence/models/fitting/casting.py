@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class Linears:
     """The linear layers of a model that autocast runs in bf16.
 
-    Entered, it counts their calls: the gradients of a layer that is used twice are added in fp32,
-    so that autocast keeps those. Without a call no layer is cast.
+    Entered, it counts their calls in each forward: the gradients of a layer that is used twice are
+    added in fp32, so that autocast keeps those. Without a call no layer is cast.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -26,13 +26,16 @@ class Linears:
             for name, module in model.named_modules()
             if type(module) is nn.Linear and all(uses[id(p)] == 1 for p in module.parameters())
         }
-        self.calls: Counter[str] = Counter()
+        self.model = model
+        self.calls: Counter[str] = Counter()  # the most in one forward
+        self.within: Counter[str] = Counter()  # in the forward that runs
         self.hooks: list = []
 
     def __enter__(self) -> "Linears":
         """Count calls from now on."""
+        self.hooks = [self.model.register_forward_pre_hook(lambda *_: self.within.clear())]
         for name, layer in self.layers.items():
-            hook = layer.register_forward_pre_hook(lambda *_, name=name: self.calls.update([name]))
+            hook = layer.register_forward_pre_hook(lambda *_, name=name: self._count(name))
             self.hooks.append(hook)
         return self
 
@@ -40,6 +43,10 @@ class Linears:
         """Stop counting."""
         while self.hooks:
             self.hooks.pop().remove()
+
+    def _count(self, name: str) -> None:
+        self.within[name] += 1
+        self.calls[name] = max(self.calls[name], self.within[name])
 
     def cast(self) -> dict[str, Tensor]:
         """Return the weights of the layers that one forward calls once, in bf16, by name."""

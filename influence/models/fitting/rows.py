@@ -37,23 +37,38 @@ class Rows:
         zeros and ones; a type, what is added to attention scores, which a model takes as it is
         instead of asking whether anything is padded.
         """
+        at, real = self._places(self.starts[rows], self.lengths[rows], width)
+        inputs = self._inputs(at, real)
+        if mask is not None:
+            inputs["attention_mask"] = added(inputs["attention_mask"], mask)
+        return inputs, None if tags is None else tags[at]
+
+    def gather(self, starts: Tensor, lengths: Tensor, width: int) -> dict[str, Tensor]:
+        """Return the model's inputs, as `collate` does, for sequences anywhere among the tokens."""
+        return self._inputs(*self._places(starts, lengths, width))
+
+    def _places(self, starts: Tensor, lengths: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        """Return where each token of a batch (rows, width) lies, and which are no padding."""
         places = torch.arange(width, device=self.device)
-        real = places < self.lengths[rows][:, None]
-        at = torch.where(real, self.starts[rows][:, None] + places, self.nowhere)
+        real = places < lengths[:, None]
+        return torch.where(real, starts[:, None] + places, self.nowhere), real
+
+    def _inputs(self, at: Tensor, real: Tensor) -> dict[str, Tensor]:
         inputs = {"input_ids": self.ids[at].long()}
         if self.types is not None:
             inputs["token_type_ids"] = self.types[at].long()
-        if mask is None:
-            inputs["attention_mask"] = real.long()
-        else:
-            added = torch.zeros(real.shape, dtype=mask, device=self.device)
-            added = added.masked_fill(~real, MASKED)[:, None, None, :]
-            inputs["attention_mask"] = added.expand(-1, 1, width, -1)
-        return inputs, None if tags is None else tags[at]
+        return inputs | {"attention_mask": real.long()}
 
     def with_ignored(self, targets: np.ndarray) -> Tensor:
         """Return targets on the device, and one more that counts for nothing."""
         return torch.from_numpy(np.append(targets.astype(np.int64), IGNORED)).to(self.device)
+
+
+def added(real: Tensor, kind: torch.dtype) -> Tensor:
+    """Return what is added to attention scores for a mask of zeros and ones (rows, width)."""
+    scores = torch.zeros(real.shape, dtype=kind, device=real.device)
+    scores = scores.masked_fill(real == 0, MASKED)[:, None, None, :]
+    return scores.expand(-1, 1, real.shape[1], -1)
 
 
 def width_of(length: int, longest: int) -> int:

@@ -6,24 +6,25 @@ one training at a time: there all share one stream of random numbers.
 """
 
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from influence.errors import Terminated, first_line
-from influence.models import fit
+from influence.models import classifier, fit
 from influence.models.fit import Progress
 from influence.models.fitting import graphs
 from influence.models.fitting.captured import Captured, start_of
 from influence.models.fitting.course import IGNORED, Course, Part
 from influence.models.fitting.rows import Rows
-from influence.models.tokens import pad_values, sent
+from influence.models.fitting.speed import Speed, work_of
+from influence.models.tokens import Tokens, pad_values, read, sent
 from influence.runtime.devices import free_memory
 from influence.runtime.engine import keep
 from influence.runtime.step import say
@@ -32,22 +33,27 @@ from influence.runtime.workers import stopping
 Kind = Callable[[torch.device], graphs.Graphs]
 
 STARTS = 16  # starting weights that are kept: those of as many seeds
-EVERY = 60  # seconds between two reports of the speed
 SPARE = 0.1  # share of the memory that is left to scoring, predicting and others
+SPLITS = 4  # whose tokens stay on the device beside those of train
+
+
+class Training(NamedTuple):
+    """A training that runs as its stops are asked for; at each its model is whole."""
+
+    model: nn.Module
+    stops: Iterator[Progress]
+    predict: Callable[[Tokens], np.ndarray]  # as `classifier.predict`, in the course's precision
 
 
 @contextmanager
-def trained(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Progress]]]:
-    """Give a model, and the stops of a training of it, which runs as they are asked for.
-
-    The model is whole at every stop. It may be another training's once the context is left.
-    """
+def trained(course: Course, part: Part) -> Iterator[Training]:
+    """Give a training; its model may be another one's once the context is left."""
     kind = graphs.kind_on(torch.device(course.device))
     if kind is None:
         with _plain(course, part) as given:
             yield given
         return
-    trainers: Trainers = keep("trainers", Trainers)
+    trainers: Trainers = keep("trainers", Trainers, Trainers.end)
     with trainers.borrowed(course, part, kind) as captured:
         if captured is None:
             with trainers.alone, _plain(course, part) as given:
@@ -55,12 +61,12 @@ def trained(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pr
             return
         start = trainers.start(course, part.seed)
         with captured.graphs.entered(), closing(captured.run(course, part, start)) as stops:
-            yield captured.model, stops
-        trainers.count((max(part.stops) - part.first) * course.config.batch_size)
+            yield Training(captured.model, stops, partial(trainers.predict, captured, course))
+        trainers.count(course, part, captured)
 
 
 @contextmanager
-def _plain(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Progress]]]:
+def _plain(course: Course, part: Part) -> Iterator[Training]:
     model = course.build(part.seed).to(course.device)
     examples, rows = course.examples, part.rows
     labels = examples.labels[rows]
@@ -77,7 +83,11 @@ def _plain(course: Course, part: Part) -> Iterator[tuple[nn.Module, Iterator[Pro
     tokens = examples.tokens.take(rows)
     given = (course.config, part.seed, part.stops, part.steps, part.begun)
     with closing(fit.loop(model, tokens, objective, *given)) as stops:
-        yield model, stops
+        yield Training(model, stops, partial(_predict, course, model))
+
+
+def _predict(course: Course, model: nn.Module, tokens: Tokens) -> np.ndarray:
+    return classifier.predict(model, tokens, precision=course.config.precision)
 
 
 @dataclass(eq=False)
@@ -86,14 +96,15 @@ class Trainers:
 
     plain: set[Hashable] = field(default_factory=set)  # courses that cannot be recorded
     idle: dict[Hashable, list[Captured]] = field(default_factory=dict)
+    silent: set[Hashable] = field(default_factory=set)  # courses whose forward cannot be
     rows: dict[Hashable, Rows] = field(default_factory=dict)
+    others: list[tuple[Tokens, Rows]] = field(default_factory=list)  # of splits but train
     starts: dict[Hashable, list[Tensor]] = field(default_factory=dict)
     sizes: dict[Hashable, int] = field(default_factory=dict)  # bytes of a model, by course
     alone: threading.RLock = field(default_factory=threading.RLock)  # held by one thread at a time
     changed: threading.Condition = field(default_factory=threading.Condition)
     busy: int = 0
-    examples: int = 0  # trained on since
-    since: float = field(default_factory=time.perf_counter)
+    speed: Speed = field(default_factory=Speed)
 
     @contextmanager
     def borrowed(self, course: Course, part: Part, kind: Kind) -> Iterator[Captured | None]:
@@ -105,9 +116,10 @@ class Trainers:
         sound = False
         try:
             if captured.lacks(course, part):
-                with self.alone:
+                with self.alone, self.speed.of_recording():
                     captured.record(course, part)
-            yield captured
+            with self.speed.of_training(torch.device(course.device)):
+                yield captured
             sound = True
         finally:
             with self.changed:
@@ -116,16 +128,48 @@ class Trainers:
                     self.idle.setdefault(course.name, []).append(captured)
                 self.changed.notify_all()
 
-    def count(self, examples: int) -> None:
-        """Count examples that were trained on, and say now and then how many a second."""
-        with self.changed:
-            self.examples += examples
-            seconds = time.perf_counter() - self.since
-            if seconds < EVERY:
-                return
-            speed, self.examples, self.since = self.examples / seconds, 0, time.perf_counter()
-            at_once = self.busy
-        say(f"train: {speed:,.0f} examples per second, trainings at once: {at_once}")
+    def count(self, course: Course, part: Part, captured: Captured) -> None:
+        """Count what a training was trained on, and say now and then how many a second."""
+        examples = (max(part.stops) - part.first) * course.config.batch_size
+        lengths = read(course.examples.tokens.lengths, part.rows)
+        self.speed.count(examples, examples * work_of(captured.model, lengths))
+
+    def end(self) -> None:
+        """Say how fast all trainings were."""
+        self.speed.end()
+
+    def predict(self, captured: Captured, course: Course, tokens: Tokens) -> np.ndarray:
+        """Return the logits that a model gives now, from tokens that stay on the device."""
+        predictor, model = captured.predictor, captured.model
+        if course.name in self.silent:
+            return _predict(course, model, tokens)
+        rows = self._known(course, tokens)
+        if rows is None or predictor.lacks(tokens):
+            with self.alone:
+                rows = self._known(course, tokens) or self._held(course, tokens)
+                try:
+                    with self.speed.of_recording():
+                        predictor.record(rows, tokens)
+                except (RuntimeError, NotImplementedError) as error:
+                    self.silent.add(course.name)
+                    say(
+                        "train: a prediction of this model cannot be recorded "
+                        f"({first_line(error)[:200]}); it takes longer"
+                    )
+                    return _predict(course, model, tokens)
+        return predictor.logits(rows, tokens)
+
+    def _known(self, course: Course, tokens: Tokens) -> Rows | None:
+        """Return what `tokens` are some of, if it is on the device."""
+        if tokens.ids is course.examples.tokens.ids:
+            return self.rows[course.data]
+        return next((rows for known, rows in self.others if known.ids is tokens.ids), None)
+
+    def _held(self, course: Course, tokens: Tokens) -> Rows:
+        rows = Rows(tokens, torch.device(course.device))
+        _finish(course.device)
+        self.others = [*self.others[1 - SPLITS :], (tokens, rows)]
+        return rows
 
     def start(self, course: Course, seed: int) -> list[Tensor]:
         """Return the weights that the trainings of a seed start from, on the device."""
@@ -201,16 +245,18 @@ class Trainers:
         if course.data not in self.rows:
             self.rows[course.data] = Rows(course.examples.tokens, device)
             _finish(course.device)
-        before, began = free_memory(course.device), time.perf_counter()
+        before, until = free_memory(course.device), self.speed.recording
         usual = fit.steps_per_epoch(len(course.examples), course.config.batch_size)
         capacity = max(part.steps, usual * course.config.epochs)
-        made = Captured(course, self.rows[course.data], capacity, kind(device))
-        made.record(course, part)
-        _finish(course.device)
+        with self.speed.of_recording():
+            made = Captured(course, self.rows[course.data], capacity, kind(device))
+            made.record(course, part)
+            _finish(course.device)
         if course.name not in self.sizes:
             self.sizes[course.name] = max(0, before - free_memory(course.device))
+            seconds = self.speed.recording - until
             say(
-                f"train: a step is recorded as one launch ({time.perf_counter() - began:.1f} s for "
+                f"train: a step is recorded as one launch ({seconds:.1f} s for "
                 f"{len(made.replays)} widths, {self.sizes[course.name] / 2**20:.0f} MiB for each "
                 "training at once)"
             )

@@ -18,7 +18,7 @@ from influence.errors import InputError, Terminated
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches
 from influence.models.fit import State
-from influence.models.fitting import graphs, trainers
+from influence.models.fitting import graphs, speed, trainers
 from influence.models.fitting.course import Course, Examples, Part, of_classifier, part
 from influence.models.fitting.trainers import Trainers, trained
 from influence.nlu import joint
@@ -85,7 +85,7 @@ def without_dropout(build, dropout: float, seed: int) -> nn.Module:
 
 
 def train(one: Course, what: Part) -> tuple[list, np.ndarray]:
-    with trained(one, what) as (model, stops):
+    with trained(one, what) as (model, stops, _):
         progress = [(p.step, p.epoch, p.loss, p.learning_rate) for p in stops]
         return progress, classifier.predict(model, one.examples.tokens)
 
@@ -163,6 +163,14 @@ def test_every_width_is_recorded_once_for_all_trainings(data, device):
         assert (captured.graphs.recorded, captured.graphs.launches) == (3, 36)
 
 
+def test_in_bf16_the_weights_of_all_linear_layers_are_cast_at_once(data, device):
+    one = course(data, device, precision="bf16")
+    train(one, part(one, ROWS, 0))
+    ((captured,),) = keep("trainers", Trainers).idle.values()
+    layers = [name for name, m in captured.model.named_modules() if type(m) is nn.Linear]
+    assert {name.rpartition(".")[0] for name in captured.linears.cast()} == set(layers)
+
+
 class Waits(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +186,7 @@ def test_a_training_waits_at_its_stops_alone(data, monkeypatch):
     let_go()
     one = course(data, "cpu")
     train(one, part(one, ROWS, 0))
-    with Waits() as waits, trained(one, part(one, ROWS, 1, stops=(6, 12))) as (_, stops):
+    with Waits() as waits, trained(one, part(one, ROWS, 1, stops=(6, 12))) as (_, stops, _):
         assert len(list(stops)) == 2
     assert waits.count[torch.ops.aten._local_scalar_dense.default] == 2
     let_go()
@@ -188,7 +196,7 @@ def test_a_training_waits_at_its_stops_alone(data, monkeypatch):
 def test_a_training_resumes_from_its_state_bit_for_bit(data, device, at):
     one = course(data, device, schedule="linear")
     whole = train(one, part(one, ROWS, 3, stops=(at, 12)))
-    with trained(one, part(one, ROWS, 3, stops=(at, 12))) as (_, stops):
+    with trained(one, part(one, ROWS, 3, stops=(at, 12))) as (_, stops, _):
         progress = next(iter(stops))
         state = State(progress.step, {k: v.clone() for k, v in progress.tensors().items()})
     let_go()
@@ -201,11 +209,62 @@ def test_a_training_resumes_from_its_state_bit_for_bit(data, device, at):
 def test_looking_at_the_model_does_not_change_its_training(data, device):
     one = course(data, device)
     plain = train(one, part(one, ROWS, 3))[1]
-    with trained(one, part(one, ROWS, 3, stops=range(1, 13))) as (model, stops):
+    with trained(one, part(one, ROWS, 3, stops=range(1, 13))) as (model, stops, predict):
         for _ in stops:
             classifier.predict(model, one.examples.tokens)
+            predict(one.examples.tokens)
             torch.randn(3)
         np.testing.assert_array_equal(classifier.predict(model, one.examples.tokens), plain)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_recorded_predictions_are_those_of_the_usual_way(data, device, precision):
+    one = course(data, device, precision=precision)
+    tokens = one.examples.tokens
+    others = replace(tokens, ids=tokens.ids[::-1].copy())  # of another split
+    near = {"atol": 2e-2 if (device, precision) == ("cuda", "bf16") else 1e-6, "rtol": 0}
+    with trained(one, part(one, ROWS, 3, stops=(6, 12))) as (model, stops, predict):
+        for _ in stops:
+            for some in (tokens, tokens.take(ROWS[::-3]), others, tokens.take(ROWS[:1])):
+                usual = classifier.predict(model, some, precision=precision)
+                np.testing.assert_allclose(predict(some), usual, **near)
+                np.testing.assert_array_equal(predict(some), predict(some))
+    assert len(keep("trainers", Trainers).others) == 1
+
+
+def test_what_was_predicted_before_does_not_matter(data, device):
+    one = course(data, device)
+    tokens = one.examples.tokens
+    with trained(one, part(one, ROWS, 3)) as (_, stops, predict):
+        list(stops)
+        first = predict(tokens.take(ROWS[:5]))
+        predict(tokens)
+        np.testing.assert_array_equal(predict(tokens.take(ROWS[:5])), first)
+
+
+def test_texts_longer_than_those_of_training_are_predicted(data, device):
+    one = course(data, device)
+    tokens = one.examples.tokens
+    short = np.flatnonzero(tokens.lengths < tokens.lengths.max() - 8)
+    examples = Examples(tokens.take(short), one.examples.labels[short])
+    few = replace(one, name="short", data="short", examples=examples)
+    with trained(few, part(few, None, 3)) as (model, stops, predict):
+        list(stops)
+        expected = classifier.predict(model, tokens)
+        np.testing.assert_allclose(predict(tokens), expected, atol=1e-6)
+
+
+def test_a_prediction_waits_for_none_of_its_batches(data, monkeypatch):
+    monkeypatch.setattr(graphs, "kind_on", lambda device: RecordedGraphs)
+    let_go()
+    one = course(data, "cpu")
+    with trained(one, part(one, ROWS, 0)) as (_, stops, predict):
+        list(stops)
+        predict(one.examples.tokens)
+        with Waits() as waits:
+            predict(one.examples.tokens)
+    assert waits.count[torch.ops.aten._local_scalar_dense.default] == 0
+    let_go()
 
 
 def test_a_training_that_diverges_is_ended(data, device):
@@ -216,7 +275,7 @@ def test_a_training_that_diverges_is_ended(data, device):
 
 def test_threads_end_when_the_command_does(data, device, monkeypatch):
     one = course(data, device)
-    with trained(one, part(one, ROWS, 3, stops=(1, 12))) as (_, stops):
+    with trained(one, part(one, ROWS, 3, stops=(1, 12))) as (_, stops, _):
         next(iter(stops))
         monkeypatch.setattr(workers.stopping, "is_set", lambda: True)
         with pytest.raises(Terminated):
@@ -242,6 +301,28 @@ def test_what_cannot_be_recorded_is_trained_by_the_loop_and_says_so_once(data, m
     let_go()
 
 
+class Unpredicted(RecordedGraphs):
+    def capture(self, step):
+        if step.func.__name__ == "_forward":
+            raise RuntimeError("no such forward")
+        return super().capture(step)
+
+
+def test_a_forward_that_cannot_be_recorded_is_run_plainly_and_says_so_once(
+    data, monkeypatch, capsys
+):
+    monkeypatch.setattr(graphs, "kind_on", lambda device: Unpredicted)
+    let_go()
+    one = course(data, "cpu")
+    for seed in range(2):
+        with trained(one, part(one, ROWS, seed)) as (model, stops, predict):
+            list(stops)
+            usual = classifier.predict(model, one.examples.tokens)
+            np.testing.assert_array_equal(predict(one.examples.tokens), usual)
+    assert capsys.readouterr().err.count("cannot be recorded (no such forward)") == 1
+    let_go()
+
+
 def test_where_memory_has_room_for_one_model_trainings_take_turns(data, device, monkeypatch):
     monkeypatch.setattr(trainers, "_fits", lambda needed, device: not needed)
     one = course(data, device)
@@ -264,11 +345,19 @@ def test_a_model_of_another_course_makes_room(data, device, monkeypatch):
 
 
 def test_the_log_says_how_fast_it_trains(data, device, monkeypatch, capsys):
-    monkeypatch.setattr(trainers, "EVERY", 0)
+    monkeypatch.setattr(speed, "EVERY", 0)
+    monkeypatch.setattr(speed, "name_of", lambda device: "a device nobody knows")
     one = course(data, device)
     train(one, part(one, ROWS, 0))
     said = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"train: [\d,]+ examples per second, trainings at once: 1", said[-1])
+    let_go()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"train: [\d,]+ examples per second in 1 trainings, at most 1 at once; recording took "
+        r"[\d.]+ s",
+        said,
+    )
 
 
 def test_a_joint_model_is_trained_as_by_the_loop(data, device, monkeypatch):
@@ -286,7 +375,7 @@ def test_a_joint_model_is_trained_as_by_the_loop(data, device, monkeypatch):
     what = part(one, rows, 0)
 
     def weights() -> torch.Tensor:
-        with trained(one, what) as (model, stops):
+        with trained(one, what) as (model, stops, _):
             list(stops)
             return torch.cat([p.detach().flatten().cpu() for p in model.parameters()])
 

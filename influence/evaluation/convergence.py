@@ -1,0 +1,67 @@
+"""Whether the models behind a comparison had converged; if not, it says little about the data.
+
+A model that is still learning stops at a random place, and each pruned example is a lost step.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+LAST = 0.25  # share of the training in which a converged model gains nothing
+GAIN = 0.01  # of accuracy on validation in that part
+APART = 0.015  # standard deviation of accuracy over seeds, on the full train set
+BEHIND = 0.05  # accuracy on validation that steps alone still bring
+
+
+def reasons(history: pd.DataFrame, points: pd.DataFrame, metric: str) -> list[str]:
+    """Return what shows that the model had not converged on the full train set, and what to change.
+
+    `history`: run, step, epoch and validation/accuracy of the training that was scored, empty where
+    another model is retrained; `points`: see `verdict.verdict`.
+    """
+    found = []
+    ends = _ends(history)
+    if len(ends) > 1:
+        whole = ends.index[-1]
+        before = ends[ends.index <= (1 - LAST) * whole]
+        gain = ends.iloc[-1] - (before.iloc[-1] if len(before) else 0.0)
+        if gain > GAIN:
+            epochs = round(float(history["epoch"].max()))
+            found.append(
+                f"in the last quarter of the training accuracy on validation still rose by "
+                f"{100 * gain:.1f} points; train with epochs={2 * epochs}"
+            )
+    full = points[(points["arm"] == "random") & (points["percent_pruned"] == 0)][metric]
+    if len(full) > 1 and full.std(ddof=1) > APART:
+        found.append(
+            f"trained on the full train set, accuracy differs by {100 * full.std(ddof=1):.1f} "
+            "points (standard deviation) from seed to seed; train for more epochs, or with a lower "
+            "learning_rate"
+        )
+    return found
+
+
+def short_of_steps(history: pd.DataFrame, percents: Sequence[float]) -> list[str]:
+    """Say from which fraction on a retraining has too few steps to tell what data are worth.
+
+    It is the smallest at which the model on the full train set was clearly behind after as many.
+    """
+    ends = _ends(history)
+    for percent in sorted(percents) if len(ends) > 1 else ():
+        reached = ends[ends.index <= (1 - percent / 100) * ends.index[-1]]
+        if percent > 0 and len(reached) and ends.iloc[-1] - reached.max() > BEHIND:
+            return [
+                f"From {percent:g} % pruned on, part of the loss may come from fewer steps: after "
+                f"as many, the model was {100 * (ends.iloc[-1] - reached.max()):.0f} points short "
+                "of its accuracy on validation on the full train set as well. equal_steps=true "
+                "tells them apart."
+            ]
+    return []
+
+
+def _ends(history: pd.DataFrame) -> pd.Series:
+    """Return the first run's accuracy on validation by step, at the ends of its epochs."""
+    if "validation/accuracy" not in history:
+        return pd.Series(dtype=float)
+    first = history[history["run"] == 0].set_index("step")
+    return first["validation/accuracy"].dropna().sort_index()
