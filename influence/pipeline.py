@@ -334,7 +334,7 @@ def _search(
     if request is None:
         scores = Scores(run.resolve(config.scores))
     else:
-        keeping = searching.keeping(config, len(request[0].dataset.train))
+        keeping = searching.keeping(config, request[0].dataset)
         _, scores = _train_and_score(request[0], keeping, engine, request[1])
     scored = searching.open_scored(config, scores)
     study = searching.open_study(config, scored)

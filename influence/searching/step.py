@@ -131,11 +131,11 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
     return Scored(scores, choice, config.seed)
 
 
-def keeping(config: SearchStep, examples: int) -> SearchStep:
+def keeping(config: SearchStep, dataset: Dataset) -> SearchStep:
     """Return the config of a search that trains, with the representations that its rules read."""
     searched = names(config.rules) or rules.REGISTRY
     read = any("representations" in rules.REGISTRY[name].needs for name in searched)
-    has_weights = expected(config, examples)[0].measurable is None
+    has_weights = expected(config, dataset)[0].measurable is None
     return replace(config, representations=config.representations or (read and has_weights))
 
 
