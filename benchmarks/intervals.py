@@ -1,6 +1,6 @@
 """Intervals and claims of a comparison on simulated retrainings, beside Student's t.
 
-Run: python -m benchmarks.intervals [--repeats 1000]
+Run: python -m benchmarks.intervals [--repeats 300]
 Twelve arms and fractions of three to ten seeds, whose standard deviations are equal, differ, grow
 where more is pruned, or grow where an arm collapses; all arms of a fraction share random's luck, so
 they are correlated. One gains a point. Writes benchmarks/intervals.json and
@@ -122,7 +122,7 @@ def draw(table: pd.DataFrame) -> None:
 def main() -> None:
     """Simulate every setting, write the facts and draw them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=300)
     repeats = parser.parse_args().repeats
     rows = [row for kind in KINDS for seeds in SEEDS for row in measured(kind, seeds, repeats)]
     measuring.write(__file__, {"repeats": repeats, "comparisons": COMPARISONS, "rows": rows})

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,13 @@ class Paired:
         columns = (self.arms, self.percents, self.means, low, high, self.seeds, p_values, clear)
         return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
+    @cached_property
+    def _middle(self) -> int:
+        """The comparison whose interval is in the middle by its width."""
+        assert self.shared is not None
+        widths = self.shared.half_widths(self.seeds, self.of_test)
+        return int(np.argsort(widths, kind="stable")[len(widths) // 2])
+
     def detectable(self, seeds: int) -> float:
         """Return the difference that `seeds` show in 8 of 10 repetitions.
 
@@ -133,13 +141,11 @@ class Paired:
         method asks it for 5 % / comparisons.
         """
         assert self.shared is not None
-        count = np.full(len(self.arms), seeds)
-        at = self.shared.with_seeds(count - self.seeds)
-        halves = [
-            at.half_widths(count, self.of_test, level)
-            for level in (level_of(self.looks * len(self.arms)), 2 * SHOWN - 1)
-        ]
-        return float(np.median(sum(halves)))
+        more = np.array([seeds - self.seeds[self._middle]])
+        at = self.shared.only(self._middle).with_seeds(more)
+        of_test = self.of_test[[self._middle]]
+        levels = (level_of(self.looks * len(self.arms)), 2 * SHOWN - 1)
+        return sum(float(at.half_widths(np.array([seeds]), of_test, own)[0]) for own in levels)
 
 
 def differences(measured: Retrainings, baseline: str = "random") -> pd.DataFrame:

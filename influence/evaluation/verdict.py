@@ -4,6 +4,7 @@ With many comparisons, some look significant by chance. So an arm counts as clea
 only if it is so by Holm's method for all comparisons; intervals are those of one comparison.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -133,9 +134,10 @@ def power(measured: Retrainings) -> list[str]:
         f"{seeds} seeds would have shown a difference from random of {100 * smallest:.1f} points "
         "or more (8 times in 10)"
     )
-    more = [n for n in range(seeds + 1, MANY_SEEDS + 1) if compared.detectable(n) <= smallest / 2]
-    if more:
-        return [f"{said}; half of that takes seeds={more[0]}."]
+    counts = range(seeds + 1, MANY_SEEDS + 1)
+    needed = bisect_left(counts, -smallest / 2, key=lambda count: -compared.detectable(count))
+    if needed < len(counts):
+        return [f"{said}; half of that takes seeds={counts[needed]}."]
     return [f"{said}; half of that takes more test examples, not only more seeds."]
 
 

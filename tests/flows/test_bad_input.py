@@ -313,7 +313,11 @@ def test_a_device_that_is_not_there(refused, made, step):
         ("main", {"arms": "vog:easiest"}, ("unknown rule 'easiest'", "easy")),
         ("main", {"arms": "vog:easy:klass"}, ("unknown normalize 'klass'", "class, dataset, none")),
         ("main", {"arms": "vog:random"}, ("takes no score", "'vog:random'")),
-        ("main", {"observe_every": 50, "arms": "forgetting:easy"}, ("observe_every between 1 and",)),
+        (
+            "main",
+            {"observe_every": 50, "arms": "forgetting:easy"},
+            ("observe_every between 1 and",),
+        ),
         ("main", {"arms": "el2n@x:easy"}, ("unknown window 'x'", "el2n@2")),
         ("main", {"score": "wog"}, ("unknown score 'wog'", "vog")),
         ("main", {"score": "el2n@9", "epochs": 2}, ("epoch 9", "ends after epoch 2")),
