@@ -54,7 +54,8 @@ def page(
     return _render(
         title=f"Which of the {len(dataset.train):,} examples of {scores.dataset_name} are needed?",
         facts=[size, _data(dataset)],
-        verdicts=[verdict, *compared.notes],
+        verdicts=[verdict],
+        notes=compared.notes,
         warnings=warnings,
         parts=[part for part in parts if part is not None],
     )
@@ -126,4 +127,6 @@ def _render(**values: Any) -> str:
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = True
     environment.filters["whole"] = lambda text: text.replace(" %", "\u00a0%")
-    return environment.get_template(TEMPLATE).render(library=charts.library(), **values)
+    return environment.get_template(TEMPLATE).render(
+        **{"library": charts.library(), "notes": []} | values
+    )
