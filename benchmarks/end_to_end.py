@@ -20,6 +20,10 @@ import pandas as pd
 from benchmarks.measuring import bars, machine, write
 from influence.evaluation.result import Curve
 
+RECIPE = ["--epochs", "3", "--schedule", "constant", "--warmup", "0"]
+SCORES = ["--score", "vog,el2n,forgetting"]
+ARMS = ["--arms", "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy"]
+
 
 def main() -> None:
     """Measure and write the result."""
@@ -48,10 +52,11 @@ def run(dataset: str) -> dict[str, float]:
     """Return the seconds of every step, and the number of points."""
     with tempfile.TemporaryDirectory() as folder:
         common = ["--workdir", folder, "--track", "False"]
-        seconds = {"train": command("train", "--dataset", dataset, *common)}
+        seconds = {"train": command("train", "--dataset", dataset, *RECIPE, *common)}
         (training,) = Path(folder).glob("train-*")
-        seconds["score"] = command("score", "--training", str(training), *common)
-        seconds["sample and retrain"] = command("main", "--dataset", dataset, *common)
+        seconds["score"] = command("score", "--training", str(training), *SCORES, *common)
+        asked = ["--dataset", dataset, *RECIPE, *SCORES, *ARMS]
+        seconds["sample and retrain"] = command("main", *asked, *common)
         points = pd.concat([Curve(path).points for path in Path(folder).glob("evaluate-*")])
         shared = points["percent_pruned"] == 0  # by all arms
         points["arm"] = points["arm"].where(~shared, "")
