@@ -89,12 +89,17 @@ def open_directions(
     """Open what the quantities among PRODUCTS multiply with; on a CPU a map of the files."""
     opened = {}
     if WHOLE in quantities:
-        opened[WHOLE] = Direction([load_file(folder / MEAN, device)])
+        opened[WHOLE] = Direction([_load(folder / MEAN, device)])
     if BY_CLASS in quantities:
         files = [folder / _name(label) for label in range(classes)]
-        known = [load_file(file, device) if file.exists() else {} for file in files]
+        known = [_load(file, device) if file.exists() else {} for file in files]
         opened[BY_CLASS] = Direction(known, by_class=True)
     return opened
+
+
+def _load(file: Path, device: str) -> dict[str, Tensor]:
+    """Open the gradients of a file by parameter; safetensors itself knows few devices."""
+    return {name: gradient.to(device) for name, gradient in load_file(file).items()}
 
 
 def _check_room(wanted: dict[str, Parameter], labels: np.ndarray, folder: Path) -> None:
