@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from influence.evaluation.shared_variance import Shared, error_of_test, holm, share
+from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.order import fraction_of
 from influence.shapes import Bool
 
@@ -82,6 +83,26 @@ class Retrainings:
         correct = np.concatenate([correct for _, correct in by_arm.values()])
         return cls(points, correct=correct, looks=looks)
 
+    @cached_property
+    def to_random(self) -> "Paired":
+        """Each arm minus random at the same percent pruned."""
+        return _paired(self, "random")
+
+    @cached_property
+    def to_full(self) -> "Paired":
+        """Every arm, random too, minus the full train set."""
+        return _paired(self, "")
+
+    @cached_property
+    def arms(self) -> "Retrainings":
+        """Those of the arms, trained for equal epochs."""
+        return self.only((self.points["arm"] != AT_EQUAL_STEPS).to_numpy())
+
+    @cached_property
+    def steps(self) -> "Retrainings":
+        """Those of random pruning, and of the same for as many steps as the full train set."""
+        return self.only(self.points["arm"].isin(("random", AT_EQUAL_STEPS)).to_numpy())
+
     def only(self, rows: np.ndarray) -> "Retrainings":
         """Return those of the rows that are True."""
         correct = None if self.correct is None else self.correct[rows]
@@ -114,8 +135,15 @@ class Paired:
         """The number of seeds of each comparison."""
         return np.array([len(own) for own in self.differences])
 
+    @cached_property
     def table(self) -> pd.DataFrame:
-        """Return one row per comparison, see `differences`."""
+        """One row per comparison.
+
+        Columns: arm, percent_pruned, difference, low, high (95 %), seeds, p (two-sided, Holm's for
+        all rows together) and clear (p below 5 %). Seeds that one of the two lacks are left out,
+        and so is the fraction 0, where all arms are the full train set. With one seed, or if no
+        seed differs from another, there is no interval.
+        """
         low = high = np.full(len(self.arms), np.nan)
         p_values = np.ones(len(self.arms))
         if self.shared is not None:
@@ -148,23 +176,7 @@ class Paired:
         return sum(float(at.half_widths(np.array([seeds]), of_test, own)[0]) for own in levels)
 
 
-def differences(measured: Retrainings, baseline: str = "random") -> pd.DataFrame:
-    """Return each arm minus `baseline`, paired by seed.
-
-    Columns: arm, percent_pruned, difference, low, high (95 %), seeds, p (two-sided, Holm's for all
-    rows together) and clear (p below 5 %). Seeds that one of the two lacks are left out, and so is
-    the fraction 0, where all arms are the full train set. With one seed, or if no seed differs from
-    another, there is no interval.
-    """
-    return paired(measured, baseline).table()
-
-
-def losses(measured: Retrainings) -> pd.DataFrame:
-    """Return every arm, random too, minus the full train set; otherwise as `differences`."""
-    return paired(measured, "").table()
-
-
-def paired(measured: Retrainings, baseline: str = "random") -> Paired:
+def _paired(measured: Retrainings, baseline: str) -> Paired:
     """Return each arm minus `baseline` at the same percent pruned; "": minus the full train set."""
     points, correct = measured.points, measured.correct
     values = points[measured.metric].to_numpy(dtype=np.float64)

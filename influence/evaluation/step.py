@@ -1,6 +1,6 @@
 """evaluate: retrain on what is left, at every fraction and seed, into one curve."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def evaluate(config: EvaluateStep, sample: Sample, engine: Engine) -> Steps:
 def begin(config: EvaluateStep, sample: Sample, engine: Engine) -> None:
     """Let the retrainings of `evaluate` begin, unless it is finished."""
     if not store.is_finished(_task(config, sample).directory(config.workdir)):
-        engine.begin(retrain_point, [job for _, job in _jobs(config, sample, engine)])
+        engine.begin(retrain_point, _jobs(config, sample, engine))
 
 
 def measure(
@@ -59,12 +59,10 @@ def measure(
 
     Nothing is left but the retrainings themselves, so that `evaluate` then takes no time.
     """
-    labels = sample.data.array("test", "label")
-    percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
-    kept, points, correct = jobs[0][0].kept, [], {}
-    for position, point in engine.run(retrain_point, jobs, f"measure {sample.arm}"):
-        points.append(replace(point, percent_pruned=percents[position]))
-        correct[percents[position], point.seed] = _right(kept, point, labels)
+    points, correct = [], {}
+    for point, right in _retrained(_jobs(config, sample, engine), sample, engine, "measure"):
+        points.append(point)
+        correct[point.percent_pruned, point.seed] = right
     return _in_order(points, correct, sample.arm)
 
 
@@ -73,48 +71,48 @@ def _task(config: EvaluateStep, sample: Sample) -> Task:
     return Task("evaluate", config.parameters(EvaluateConfig), inputs, CODE)
 
 
-def _jobs(
-    config: EvaluateStep, sample: Sample, engine: Engine
-) -> list[tuple[float, tuple[Place, float, int]]]:
-    """Return the percent pruned of every retraining, and its job."""
+def _jobs(config: EvaluateStep, sample: Sample, engine: Engine) -> list[tuple[Place, float, int]]:
+    """Return a job for every percent pruned and seed."""
     place = retraining.place(config, sample, "test", engine)
     percents = sorted({0.0, *sample.percents})
     wanted = [(percent, number) for percent in percents for number in range(config.seeds)]
     _forecast(place).expect(sample.arm, config.budget, wanted)
-    return [(percent, (place, percent, number)) for percent, number in wanted]
+    return [(place, percent, number) for percent, number in wanted]
+
+
+def _retrained(
+    jobs: list[tuple[Place, float, int]], sample: Sample, engine: Engine, what: str
+) -> Iterator[tuple[Point, np.ndarray]]:
+    """Yield each retraining once it is done, and which test examples it classifies correctly."""
+    labels, (place, _, _) = sample.data.array("test", "label"), jobs[0]
+    for _, point in engine.run(retrain_point, jobs, f"{what} {sample.arm}"):
+        _forecast(place).first(point, place.fit.epochs, engine.workers)
+        yield point, retraining.predictions(place, point) == labels
 
 
 def _evaluate(
     config: EvaluateStep, sample: Sample, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     sample.verify()
-    labels = sample.data.array("test", "label")
     groups = groups_of(sample.data.read("test", sample.groups), "test", sample.groups)
-    percents, jobs = zip(*_jobs(config, sample, engine), strict=True)
-    place = jobs[0][0]
-    kept = place.kept
+    jobs = _jobs(config, sample, engine)
     is_nlu = sample.task == "nlu"
     shown = SHOWN + RATES if is_nlu else SHOWN
-    points: dict[float, list[Point]] = {percent: [] for percent in percents}
+    points: dict[float, list[Point]] = {percent: [] for _, percent, _ in jobs}
     correct: dict[tuple[float, int], np.ndarray] = {}
-    for position, point in engine.run(retrain_point, jobs, f"evaluate {sample.arm}"):
-        _forecast(place).first(point, place.fit.epochs, engine.workers)
-        right = _right(kept, point, labels)
+    for point, right in _retrained(jobs, sample, engine, "evaluate"):
         metrics = {**point.metrics, **by_group(right, groups)}
-        points[percents[position]].append(replace(point, metrics=metrics))
-        correct[percents[position], point.seed] = right
+        points[point.percent_pruned].append(replace(point, metrics=metrics))
+        correct[point.percent_pruned, point.seed] = right
         if len(points[point.percent_pruned]) == config.seeds:
             yield _record(points[point.percent_pruned], shown)
     everyone = [point for some in points.values() for point in some]
     table, known = _in_order(everyone, correct, sample.arm)
     curves = [intervals.summarise(table, f"test/{name}").assign(metric=name) for name in shown]
-    outcomes = pd.concat([_outcomes(kept, point) for point in everyone]) if is_nlu else None
+    outcomes = (
+        pd.concat([_outcomes(jobs[0][0].kept, point) for point in everyone]) if is_nlu else None
+    )
     return result.write(sample, table, known, pd.concat(curves), outcomes, directory)
-
-
-def _right(kept: Path, point: Point, labels: np.ndarray) -> np.ndarray:
-    """Tell which examples a retraining classifies correctly."""
-    return np.load(kept / point.key / retraining.PREDICTIONS) == labels
 
 
 def _in_order(

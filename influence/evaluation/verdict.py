@@ -7,6 +7,7 @@ only if it is so by Holm's method for all comparisons; intervals are those of on
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,8 @@ from influence.evaluation import convergence
 from influence.evaluation.by_class import by_class, warnings
 from influence.evaluation.intervals import (
     Retrainings,
-    differences,
     in_points,
     interval,
-    losses,
-    paired,
     shown,
     summarise,
 )
@@ -46,17 +44,25 @@ class Verdict:
     notes: list[str]
 
 
+class Flaws(NamedTuple):
+    """What may be wrong with a train set."""
+
+    suspected: float  # share of the labels that look wrong
+    repeated: float  # share of the texts that repeat another
+
+
 def compare(
     measured: Retrainings,
     shares: Mapping[str, pd.DataFrame],
     guessing: float,
     history: pd.DataFrame | None = None,
+    flaws: Flaws | None = None,
 ) -> Verdict:
     """Compare the arms of all retrainings; `shares`: see `by_class`.
 
     `guessing`: the accuracy of always guessing the most frequent class of test; `history`: how the
-    scored model learned, see `convergence.reasons`. The verdict on models that had not converged is
-    called provisional.
+    scored model learned, see `convergence.reasons`; `flaws`: see `background`. The verdict on
+    models that had not converged is called provisional.
     """
     points, metric = measured.points, measured.metric
     history = pd.DataFrame() if history is None else history
@@ -66,10 +72,11 @@ def compare(
         told = f"Provisional, the model had not converged: {told[0].lower()}{told[1:]}"
     hindered = [f"Not converged: {reason}" for reason in moving]
     said = [told, *hindered, *untrained(points, guessing, metric), *warnings(classes)]
-    notes = [*power(measured), *equal_steps(measured)]
+    behind = [] if flaws is None else background(measured, flaws)
+    notes = [*behind, *power(measured), *equal_steps(measured)]
     if AT_EQUAL_STEPS not in set(points["arm"]):
         notes += convergence.short_of_steps(history, points["percent_pruned"].unique().tolist())
-    beside = pd.concat([differences(_arms(measured)), differences(_steps(measured))])
+    beside = pd.concat([measured.arms.to_random.table, measured.steps.to_random.table])
     return Verdict(points, summarise(points, metric), beside, classes, said, notes)
 
 
@@ -82,9 +89,9 @@ def verdict(measured: Retrainings) -> str:
     seeds = int(measured.points["seed"].nunique())
     if seeds < 2:
         return "One seed cannot tell a difference from chance; run again with seeds=3 or more."
-    lost = losses(measured)
+    lost = measured.to_full.table
     random = _of_random(lost[lost["arm"] == "random"], seeds)
-    arms = _of_arms(differences(_arms(measured)), seeds)
+    arms = _of_arms(measured.arms.to_random.table, seeds)
     return "; ".join(filter(None, [arms, random])) + "."
 
 
@@ -93,22 +100,18 @@ def decided(measured: Retrainings) -> bool:
 
     None can be if no interval leaves room for a gain that matters.
     """
-    beside = differences(_arms(measured)).dropna()
+    beside = measured.arms.to_random.table.dropna()
     clear = beside["clear"] & (beside["difference"] > 0)
     return bool(len(beside) and (clear.any() or (beside["high"] < MATTERS).all()))
 
 
-def background(measured: Retrainings, suspected: float, repeated: float) -> list[str]:
-    """Say what in the data may be behind a verdict: wrong labels, repeats, what half of it loses.
-
-    `suspected`: share of the train labels that look wrong; `repeated`: share of the train texts
-    that repeat another.
-    """
+def background(measured: Retrainings, flaws: Flaws) -> list[str]:
+    """Say what in the data may be behind a verdict: labels, repeats, what half of it loses."""
     said = (
-        f"About {100 * suspected:.1f} % of the train labels look wrong, and {100 * repeated:.1f} % "
-        "of the train texts repeat another"
+        f"About {100 * flaws.suspected:.1f} % of the train labels look wrong, and "
+        f"{100 * flaws.repeated:.1f} % of the train texts repeat another"
     )
-    random = losses(measured)
+    random = measured.to_full.table
     random = random[random["arm"] == "random"].reset_index(drop=True)
     if not len(random):
         return [f"{said}."]
@@ -125,7 +128,7 @@ def power(measured: Retrainings) -> list[str]:
     Shown means: clear by Holm's method as the largest of all, in 8 of 10 repetitions, for the
     comparison in the middle. Nothing is said without intervals.
     """
-    compared = paired(_arms(measured))
+    compared = measured.arms.to_random
     if compared.shared is None:
         return []
     seeds = int(np.median(compared.seeds))
@@ -141,18 +144,8 @@ def power(measured: Retrainings) -> list[str]:
     return [f"{said}; half of that takes more test examples, not only more seeds."]
 
 
-def _arms(measured: Retrainings) -> Retrainings:
-    """Return the arms that were trained for equal epochs."""
-    return measured.only((measured.points["arm"] != AT_EQUAL_STEPS).to_numpy())
-
-
-def _steps(measured: Retrainings) -> Retrainings:
-    """Return random pruning, and the same for as many steps as the full train set."""
-    return measured.only(measured.points["arm"].isin(("random", AT_EQUAL_STEPS)).to_numpy())
-
-
 def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
-    """Say how the arms did against random pruning; `beside`: see `differences`."""
+    """Say how the arms did against random pruning; `beside`: see `intervals.Paired`."""
     count = len(beside)
     tried = f"{count} comparison{'s' * (count != 1)}"
     if not count:
@@ -171,7 +164,7 @@ def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
 
 
 def _of_random(random: pd.DataFrame, seeds: int) -> str:
-    """Say how random pruning did against the full train set; `random`: see `losses`.
+    """Say how random pruning did against the full train set; `random`: those of `to_full`.
 
     At 95 % for each fraction: a wider interval would claim more, that nothing was lost.
     """
@@ -196,7 +189,7 @@ def equal_steps(measured: Retrainings) -> list[str]:
     At equal epochs a subset is trained for fewer steps, which may be part of what an arm loses.
     Nothing is said where this was not tried, or under one seed.
     """
-    gained = differences(_steps(measured)).dropna()
+    gained = measured.steps.to_random.table.dropna()
     if not len(gained):
         return []
     clear = gained[gained["clear"]]

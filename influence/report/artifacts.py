@@ -125,9 +125,8 @@ def comparison(
     measured = intervals.Retrainings.joined(
         {arm: (curve.points, curve.correct) for arm, curve in curves.items()}, looks
     )
-    compared = verdict.compare(measured, shares, _guessing(scores), history)
-    known = (scores.suspected, repeated(scores.data))
-    compared.notes.insert(0, *verdict.background(measured, *known))
+    flaws = verdict.Flaws(scores.suspected, repeated(scores.data))
+    compared = verdict.compare(measured, shares, _guessing(scores), history, flaws)
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)

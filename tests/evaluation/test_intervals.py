@@ -30,7 +30,7 @@ def curve(arm: str, values: dict[tuple[float, int], float]) -> pd.DataFrame:
 def test_differences_pair_by_seed_and_leave_out_the_full_train_set():
     random = curve("random", {(0, 1): 0.9, (0, 2): 0.9, (30, 1): 0.5, (30, 2): 0.7, (30, 3): 0.1})
     arm = curve("el2n:easy", {(0, 1): 0.9, (0, 2): 0.9, (30, 1): 0.6, (30, 2): 0.8})
-    found = intervals.differences(intervals.Retrainings(pd.concat([random, arm])))
+    found = intervals.Retrainings(pd.concat([random, arm])).to_random.table
     assert found[["arm", "percent_pruned", "seeds"]].values.tolist() == [["el2n:easy", 30, 2]]
     # The seeds differ by 0.2, the arms by 0.1 under each: pairing removes the former.
     assert found.loc[0, "difference"] == pytest.approx(0.1)
@@ -78,9 +78,7 @@ def test_summaries_and_differences_are_those_of_a_loop(values):
     rows = [(*key, value) for key, value in values.items()]
     points = pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", "x"])
     summary = intervals.summarise(points, "x").set_index(["arm", "percent_pruned"])
-    beside = intervals.differences(intervals.Retrainings(points, "x")).set_index(
-        ["arm", "percent_pruned"]
-    )
+    beside = intervals.Retrainings(points, "x").to_random.table.set_index(["arm", "percent_pruned"])
     assert sorted(summary.index) == sorted({key[:2] for key in values})
     expected = set()
     for arm, percent in summary.index:

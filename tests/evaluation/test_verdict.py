@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from influence.evaluation import verdict as verdicts
 from influence.evaluation.by_class import by_class, warnings
-from influence.evaluation.intervals import Retrainings, differences
+from influence.evaluation.intervals import Retrainings
 from influence.evaluation.verdict import compare, decided, untrained
 from influence.sampling.arms import AT_EQUAL_STEPS
 
@@ -247,7 +247,7 @@ def test_any_comparison_says_only_what_its_table_shows(points, guessing):
         assert said.lower().startswith("one seed")
         return
     chosen = points[points["arm"] != AT_EQUAL_STEPS]
-    tried = differences(Retrainings(chosen))
+    tried = Retrainings(chosen).to_random.table
     pairs = chosen[(chosen["arm"] != "random") & (chosen["percent_pruned"] > 0)]
     assert len(tried) == len(pairs.groupby(["arm", "percent_pruned"]))
     clear = tried[tried["clear"]]
@@ -300,7 +300,7 @@ def test_what_is_clear_or_cannot_matter_is_decided():
 
 def test_each_look_allows_for_the_false_claims_of_all():
     table = points((50,), random=(0.80,), a__easy=(0.803,))
-    one, three = (differences(Retrainings(table, looks=looks))["p"] for looks in (1, 3))
+    one, three = (Retrainings(table, looks=looks).to_random.table["p"] for looks in (1, 3))
     assert three.tolist() == pytest.approx((3 * one).tolist())
     assert decided(Retrainings(table)) and not decided(Retrainings(table, looks=3))
 
@@ -312,9 +312,9 @@ def test_what_these_seeds_could_have_shown_is_said_with_what_half_of_it_takes():
     # A gain of that size is then found clear, half of it is not.
     size = float(shown) / 100
     clear = points((50,), random=(0.80,), a__easy=(0.80 + size,), b__easy=(0.80,), seeds=(0, 1, 2))
-    assert differences(Retrainings(clear))["clear"].tolist() == [True, False]
+    assert Retrainings(clear).to_random.table["clear"].tolist() == [True, False]
     half = points((50,), random=(0.8,), a__easy=(0.8 + size / 2,), b__easy=(0.8,), seeds=(0, 1, 2))
-    assert not differences(Retrainings(half))["clear"].any()
+    assert not Retrainings(half).to_random.table["clear"].any()
     assert 3 < int(needed) <= 15
 
 
@@ -325,16 +325,18 @@ def test_few_test_examples_limit_what_seeds_can_show():
     correct = np.stack([right[arm] for arm in table["arm"]])  # whatever the seed
     (said,) = verdicts.power(Retrainings(table, correct=correct))
     assert "half of that takes more test examples" in said
-    plain, known = (differences(Retrainings(table, correct=c)) for c in (None, correct))
+    plain, known = (Retrainings(table, correct=c).to_random.table for c in (None, correct))
     assert (known["high"] - known["low"]).item() > 5 * (plain["high"] - plain["low"]).item()
 
 
 def test_what_is_behind_a_verdict_is_said_with_the_loss_of_half():
     table = points((30, 50, 70), random=(0.9, 0.8, 0.7))
-    (said,) = verdicts.background(Retrainings(table), 0.031, 0.08)
+    (said,) = verdicts.background(Retrainings(table), verdicts.Flaws(0.031, 0.08))
     assert said.startswith(
         "About 3.1 % of the train labels look wrong, and 8.0 % of the train texts"
     )
     assert "without 50 % of the examples, pruned at random, accuracy changes by −10.0 ±" in said
-    (alone,) = verdicts.background(Retrainings(table[table["percent_pruned"] == 0]), 0.0, 0.0)
+    (alone,) = verdicts.background(
+        Retrainings(table[table["percent_pruned"] == 0]), verdicts.Flaws(0.0, 0.0)
+    )
     assert alone.endswith("repeat another.")
