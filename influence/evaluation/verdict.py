@@ -32,13 +32,15 @@ VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 class Verdict:
     """Arms against random pruning: every retraining, and what follows from them.
 
-    summary and differences: as `evaluation.summarise` and `evaluation.differences` give them;
-    classes: as `by_class`; said: the verdict, then the warnings; notes: further remarks.
+    summary: as `intervals.summarise`; differences and lost: to random and to the full train set,
+    as `intervals.Paired.table`; classes: as `by_class`; said: the verdict, then the warnings;
+    notes: further remarks.
     """
 
     points: pd.DataFrame
     summary: pd.DataFrame
     differences: pd.DataFrame
+    lost: pd.DataFrame
     classes: pd.DataFrame
     said: list[str]
     notes: list[str]
@@ -77,7 +79,8 @@ def compare(
     if AT_EQUAL_STEPS not in set(points["arm"]):
         notes += convergence.short_of_steps(history, points["percent_pruned"].unique().tolist())
     beside = pd.concat([measured.arms.to_random.table, measured.steps.to_random.table])
-    return Verdict(points, summarise(points, metric), beside, classes, said, notes)
+    lost = measured.arms.to_full.table
+    return Verdict(points, summarise(points, metric), beside, lost, classes, said, notes)
 
 
 def verdict(measured: Retrainings) -> str:

@@ -54,6 +54,11 @@ class Comparison:
         return self.outcome.differences
 
     @property
+    def lost(self) -> pd.DataFrame:
+        """Mean difference of each arm, random too, from the full train set, as `differences`."""
+        return self.outcome.lost
+
+    @property
     def table(self) -> pd.DataFrame:
         """The test accuracy in percent as text: arms x percent pruned, mean ± half."""
         cells = self.summary.assign(
