@@ -61,7 +61,8 @@ STEPS = {
 }
 # What a notebook shows of these records is drawn when it is asked for: `plots` is above them.
 SHOWN = dict.fromkeys(
-    (f"influence.{room}.result" for room in ("evaluation", "searching", "searching.planning")), "plots"
+    (f"influence.{room}.result" for room in ("evaluation", "searching", "searching.planning")),
+    "plots",
 )
 FLOORS = 13  # of rooms above each other
 LINES, PARAMETERS = 50, 6  # a function stays below these lines, and takes so many parameters

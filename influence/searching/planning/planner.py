@@ -22,6 +22,9 @@ WORTH = 0.4  # percent pruned that a full training has to promise, or nothing mo
 TOGETHER = (1, 2, 4)  # retrainings of a cell whose gain is looked at
 DRAWS = 512
 OUTCOMES = 32  # of a retraining that are imagined
+# An outcome that told the draws apart better than this share of their spread would leave a few
+# of them, which would look like knowing everything.
+SHARPEST = 0.2
 COLLAPSED = 0.05  # behind random: what an arm has no way back from, at this percent and beyond
 LEVEL = 0.95
 REMEMBERED = 2  # sets of measurements whose beliefs are kept
@@ -194,7 +197,7 @@ class Planner:
         for place in np.flatnonzero(useful):
             means, noise = expected[:, place], beliefs.noise[:, place]
             for count in TOGETHER:
-                spread = np.sqrt(noise / count)
+                spread = np.maximum(np.sqrt(noise / count), SHARPEST * means.std())
                 chance = generator.standard_normal(OUTCOMES)
                 outcomes = means[:OUTCOMES] + spread[:OUTCOMES] * chance
                 gained = _gained(outcomes, means[half:], spread[half:], worth[half:, useful])

@@ -248,6 +248,11 @@ def _perform(recommending: Recommending, study) -> Steps:
     from influence.searching.planning import retrainings
 
     known, config = retrainings.measured(study), recommending.config
+    if not any(one.cell == FULL for one in known):
+        raise InputError(
+            f"nothing was retrained within minutes={config.minutes:g} and trainings="
+            f"{config.trainings:g}, of which scoring takes {recommending.scoring:.1f}; allow more"
+        )
     parameters = config.parameters(RecommendConfig)
     parameters = {k: v for k, v in parameters.items() if k not in EXECUTION}
     listed = store.fingerprint("retrainings", {"known": [list(one) for one in known]}, {}, ())
