@@ -63,7 +63,7 @@ class World:
         place = self.landscape.index[cell]
         common = np.random.default_rng([self.seed, number]).standard_normal()
         own = np.random.default_rng([self.seed, number, place]).standard_normal()
-        spread = OVER_SEEDS * np.sqrt(1 + 25 * max(0.0, -self.gains[place]))
+        spread = OVER_SEEDS * (1 + 15 * max(0.0, -self.gains[place]))
         noise = OVER_SEEDS * np.sqrt(0.3) * common + spread * np.sqrt(0.7) * own
         return float(LEVEL + self.gains[place] + self.of_validation[place] + noise)
 
@@ -91,13 +91,14 @@ def world(kind: str, seed: int) -> World:
     exponent = draw.uniform(0.3, 1.0) if kind != "redundant" else draw.uniform(1.0, 1.8)
     wrong = draw.uniform(0.08, 0.2) if kind == "errors" else 0.0
     lead = {"clean": 0.002, "errors": 0.008, "redundant": 0.001, "starving": 0.004}[kind]
+    bends = draw.uniform(0, 6)  # no law holds exactly
     gains = []
     for cell in landscape.cells:
         pruned = cell.percent / 100
         grown = np.expm1(-exponent * np.log(1 - pruned)) / np.expm1(exponent * np.log(2))
-        random = -half * grown
+        random = -half * grown * (1 + 0.2 * np.sin(bends + 2 * np.log(1 - pruned)))
         extra = {
-            "aum:ccs": lead * (1 + 0.5 * np.sin(seed)) * np.sqrt(grown),
+            "aum:ccs": lead * (1 + 0.5 * np.sin(seed)) * np.sqrt(grown) * np.cos(1.2 * pruned),
             "vog:linear:dataset": 0.3 * lead * np.sqrt(grown),
             "forgetting:softmax": -0.003 * np.sqrt(grown),
             # Takes the wrong labels first, and then whole classes.

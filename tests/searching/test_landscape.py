@@ -1,7 +1,5 @@
 """What is known of a landscape is what conditioning on every retraining gives, done by hand."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -10,7 +8,7 @@ from influence.searching.planning import landscape as module
 from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
 
 ARMS, PERCENTS, EXAMPLES = ("random", "aum:ccs"), (30, 60), 400
-ALPHA, DEVIATION, NOISE = 0.8, 0.02, 0.006
+ALPHA, LOST, DEVIATION, NOISE = 0.8, 0.02, 0.02, 0.006
 SEEN = [
     Measured(FULL, 0, 0.91),
     Measured(Cell("aum:ccs", 60), 0, 0.88),
@@ -23,7 +21,8 @@ SEEN = [
 def one_assumption(monkeypatch):
     monkeypatch.setattr(module, "EXPONENTS", (ALPHA,))
     monkeypatch.setattr(module, "DEVIATIONS", (DEVIATION,))
-    monkeypatch.setattr(module, "_ASSUMED", [module._Assumed(ALPHA, DEVIATION, NOISE)])
+    monkeypatch.setattr(module, "LOSSES", (LOST,))
+    monkeypatch.setattr(module, "NOISES", (NOISE,))
 
 
 def grown(percent):
@@ -33,19 +32,26 @@ def grown(percent):
 
 def prior(one, other):
     """The covariance of the gains of two cells."""
-    common = module.LOST_AT_HALF[1] ** 2 * grown(one.percent) * grown(other.percent)
+    common = LOST**2 * grown(one.percent) * grown(other.percent)
     if one.arm != other.arm or FULL in (one, other):
         return common
-    size = DEVIATION * (module.OF_RANDOM if one.arm == "random" else 1)
     apart = np.log(1 - one.percent / 100) - np.log(1 - other.percent / 100)
     near = np.exp(-0.5 * (apart / module.SMOOTH) ** 2)
-    return common + size**2 * np.sqrt(grown(one.percent) * grown(other.percent)) * near
+    return common + size(one) * size(other) * near
+
+
+def size(cell):
+    """The standard deviation of an arm's deviation from the power law."""
+    lost = grown(cell.percent)
+    if cell.arm == "random":
+        return module.OF_RANDOM * LOST * lost
+    return DEVIATION * max(lost, lost**0.5)
 
 
 def noise(one, other):
     """The covariance of two retrainings beyond that of level and gains."""
     errors = 1 - np.mean([each.value for each in SEEN])
-    own = [NOISE * np.sqrt(1 + module.NOISIER * grown(e.cell.percent)) for e in (one, other)]
+    own = [NOISE * (1 + module.NOISIER * grown(e.cell.percent)) for e in (one, other)]
     fixed, by_x = module.DIFFERENT
     sampled = [
         0.0
@@ -66,7 +72,7 @@ def by_hand(cells):
     level, count = module.LEVEL[1] ** 2, len(cells)
     read = level + gains[count:, count:]
     read = read + np.array([[noise(a, b) for b in SEEN] for a in SEEN])
-    mean = np.array([-module.LOST_AT_HALF[0] * grown(cell.percent) for cell in everything])
+    mean = np.array([-LOST * grown(cell.percent) for cell in everything])
     surprise = [one.value - module.LEVEL[0] for one in SEEN] - mean[count:]
     with_level = np.concatenate([np.full((1, len(SEEN)), level), gains[:count, count:]])
     before = np.zeros((count + 1, count + 1))
@@ -93,29 +99,23 @@ def test_draws_have_the_mean_and_covariance_of_conditioning_by_hand(one_assumpti
 
 
 def test_an_assumption_counts_by_the_density_of_what_was_seen():
-    there, seen = (
-        Landscape(ARMS, PERCENTS, EXAMPLES),
-        module._Seen(Landscape(ARMS, PERCENTS, EXAMPLES), SEEN),
-    )
-    found, right = [], []
-    for alpha, deviation, spread in product((0.4, 1.3), (0.01, 0.1), (0.003, 0.024)):
-        fit = module._Fit(there, seen, module._Assumed(alpha, deviation, spread))
-        before = there.before[alpha, deviation]
-        rows = 1 + seen.cells
+    there = Landscape(ARMS, PERCENTS, EXAMPLES)
+    known = module._Known(there, SEEN)
+    rows, right = 1 + known.cells, []
+    for before, of_measuring in zip(known.before, known.of_measuring, strict=True):
         mean = before.mean[0] + before.mean[rows]
         covariance = before.covariance[0, 0] + before.covariance[np.ix_(rows, rows)]
-        covariance = covariance + fit._of_measuring()
-        found.append(fit.likelihood)
-        right.append(multivariate_normal(mean, covariance).logpdf(seen.values))
-    np.testing.assert_allclose(np.diff(found), np.diff(right), rtol=1e-6)
+        right.append(multivariate_normal(mean, covariance + of_measuring).logpdf(known.values))
+    np.testing.assert_allclose(np.diff(known.likelihoods), np.diff(right), atol=1e-4)
+    assert len(right) == len(set(np.round(right, 9))) == 5 * 4 * 4 * 4
 
 
 def test_before_anything_is_seen_only_the_prior_is_known():
     there = Landscape(ARMS, PERCENTS, EXAMPLES)
     drawn = there.beliefs([], 20_000, np.random.default_rng(0))
     assert (drawn.gains[:, 0] == pytest.approx(0, abs=1e-6)) and drawn.level.std() > 0.4
-    half = drawn.gains[:, there.index[Cell("random", 60)]]
-    assert -0.03 < half.mean() < -0.005 and half.std() > 0.02
+    beyond = drawn.gains[:, there.index[Cell("random", 60)]]
+    assert -0.08 < beyond.mean() < -0.02 and beyond.std() > 0.02
 
 
 def test_what_is_measured_of_an_arm_is_known_at_its_other_percents_too():

@@ -97,13 +97,12 @@ def test_the_table_has_a_row_for_every_arm_and_percent(planner):
     assert table["within"].between(0, 1).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_six_trainings_are_enough_to_come_near_the_best(kind):
+def test_five_trainings_are_enough_to_come_near_the_best():
     """To prune nothing is 23 to 81 percent from the best on average."""
-    there = [world(kind, seed) for seed in range(4)]
-    nothing = np.mean([one.regret(FULL) for one in there])
-    after = np.mean([rows[-1] for rows in regrets("planner", kind, 4, 6.0)])
-    assert after < 0.45 * nothing and after < 20
+    nothing = [world(kind, seed).regret(FULL) for kind in KINDS for seed in (0, 1)]
+    after = [rows[-1] for kind in KINDS for rows in regrets("planner", kind, 2, 5.0)]
+    assert np.mean(after) < 0.3 * np.mean(nothing)
+    assert np.median(after) < 12
 
 
 def test_a_plan_spends_no_more_than_it_may():

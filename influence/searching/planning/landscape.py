@@ -15,21 +15,19 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from influence.sampling.order import fraction_of
 from influence.shapes import Float, Int
 
-EXPONENTS = (0.15, 0.4, 0.8, 1.3)  # alpha: from clean labels in plenty to a model that starves
+EXPONENTS = (0.15, 0.4, 0.7, 1.0, 1.4)  # alpha: from clean labels in plenty to scarce ones
+LOSSES = (0.003, 0.01, 0.03, 0.1)  # of random at half: mean and standard deviation
 DEVIATIONS = (0.003, 0.01, 0.03, 0.1)  # of an arm from random at half, standard deviation
-NOISES = (0.0015, 0.003, 0.006, 0.012, 0.024)  # of an accuracy over seeds, standard deviation
-# Lost by random pruning at half: mean and standard deviation before anything is seen.
-LOST_AT_HALF = (0.01, 0.02)
+NOISES = (0.0015, 0.004, 0.009, 0.02)  # of an accuracy over seeds, standard deviation
 LEVEL = (0.7, 0.5)  # accuracy of the full train set, the same
-OF_RANDOM = 0.25  # random's own deviation from the power law, as a share of an arm's
+OF_RANDOM = 0.15  # random's own deviation from the power law, as a share of what it loses
 SMOOTH = 0.8  # distance in x over which a deviation changes: from 50 to 78 % pruned
 PAIRED = 0.3  # share of the variance over seeds that a seed has in common between subsets
-NOISIER = 0.5  # growth of the variance over seeds with what random loses
+NOISIER = 0.35  # growth of the standard deviation over seeds with what random loses
 # Two models are right on different examples, the more so the less they share: the variance of their
 # difference that comes from the validation examples, as a share of errors / examples.
 DIFFERENT = (0.15, 0.2)  # at x = 0, and per x
@@ -70,14 +68,6 @@ class Beliefs:
     noise: Float[np.ndarray, "draws cells"]
 
 
-class _Assumed(NamedTuple):
-    """What is assumed of alpha, the size of deviations and the noise."""
-
-    exponent: float
-    deviation: float
-    noise: float
-
-
 @dataclass(frozen=True, eq=False)
 class Landscape:
     """The cells that can be measured: the full train set, then every arm at every percent.
@@ -105,112 +95,112 @@ class Landscape:
         return np.array([1 - fraction_of(cell.percent) for cell in self.cells])
 
     @cached_property
-    def before(self) -> dict[tuple[float, float], "_Before"]:
-        """What is known before anything is measured, for each exponent and size of deviations."""
-        return {pair: _Before(self, *pair) for pair in product(EXPONENTS, DEVIATIONS)}
+    def before(self) -> list["_Before"]:
+        """What is known before anything is measured, under all that is assumed but the noise."""
+        return [_Before(self, *one) for one in product(EXPONENTS, LOSSES, DEVIATIONS)]
 
     def beliefs(
         self, measured: Sequence[Measured], draws: int, generator: np.random.Generator
     ) -> Beliefs:
         """Return draws of everything, given what was measured so far, if anything."""
-        seen = _Seen(self, measured)
-        fitted = [_Fit(self, seen, _Assumed(*values)) for values in _ASSUMED]
-        weights = np.array([fit.likelihood for fit in fitted])
-        weights = np.exp(weights - weights.max())
+        known = _Known(self, measured)
+        weights = np.exp(known.likelihoods - known.likelihoods.max())
         weights[weights < NEGLIGIBLE] = 0
         counts = generator.multinomial(draws, weights / weights.sum())
-        parts = [
-            fit.draws(count, generator) for fit, count in zip(fitted, counts, strict=True) if count
-        ]
+        parts = [known.draws(one, counts[one], generator) for one in np.flatnonzero(counts)]
         level, gains, noise = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = generator.permutation(draws)
         return Beliefs(level[order], gains[order], noise[order])
 
 
-_ASSUMED = list(product(EXPONENTS, DEVIATIONS, NOISES))
+class _Known:
+    """What follows from retrainings under each assumption, of which there is one for each product.
 
-
-class _Seen:
-    """What was measured, as arrays over retrainings."""
+    Under one, everything is jointly normal. The first unknown is the level of the full train set,
+    then the gain of each cell; a retraining is the sum of two, with its noise.
+    """
 
     def __init__(self, landscape: Landscape, measured: Sequence[Measured]) -> None:
+        count = len(measured)
         self.values = np.array([one.value for one in measured])
         self.cells: Int[np.ndarray, " retrainings"] = np.array(
             [landscape.index[one.cell] for one in measured], dtype=np.int64
         )
         numbers = np.array([one.number for one in measured], dtype=np.int64)
-        self.same_seed = (numbers[:, None] == numbers).astype(np.float64)
-        self.errors = 1 - float(self.values.mean()) if len(measured) else 1 - LEVEL[0]
-
-
-class _Fit:
-    """Everything under one assumption: jointly normal, before and after what was measured.
-
-    The first unknown is the level of the full train set, then the gain of each cell.
-    """
-
-    def __init__(self, landscape: Landscape, seen: _Seen, assumed: _Assumed) -> None:
-        self.seen, before = seen, landscape.before[assumed[:2]]
-        self.mean, self.covariance = before.mean, before.covariance
+        self.same_seed = numbers[:, None] == numbers
+        self.before = [one for one in landscape.before for _ in NOISES]
+        self.noise = np.tile(NOISES, len(landscape.before))[:, None]
         # The variance of one retraining, by cell: over seeds, and of the validation examples.
-        self.own = assumed.noise**2 * (1 + NOISIER * before.grown)
-        different = DIFFERENT[0] + DIFFERENT[1] * before.x
-        self.sampled = seen.errors / landscape.examples * different
+        self.own = (self.noise * (1 + NOISIER * np.array([b.grown for b in self.before]))) ** 2
+        errors = 1 - float(self.values.mean()) if count else 1 - LEVEL[0]
+        different = DIFFERENT[0] - DIFFERENT[1] * np.log(landscape.kept)
+        self.sampled = errors / landscape.examples * different
         self.sampled[0] = 0
-        self._condition()
+        self.of_measuring = self._of_measuring()
+        rows = 1 + self.cells
+        sums = np.array(
+            [b.covariance[0, 0] + b.covariance[np.ix_(rows, rows)] for b in self.before]
+        )
+        self.total = sums + self.of_measuring + JITTER * np.eye(count)
+        self.surprise = self.values - np.array([b.mean[0] + b.mean[rows] for b in self.before])
+        self.likelihoods = self._likelihoods()
 
-    def _condition(self) -> None:
-        cells = self.seen.cells
-        rows = 1 + cells
-        read = self.covariance[0] + self.covariance[rows]  # of level + gain, with each unknown
-        total = read[:, 0][:, None] + read[:, rows] + self._of_measuring()
-        factor = cho_factor(total + JITTER * np.eye(len(cells)), lower=True)
-        surprise = self.seen.values - self.mean[0] - self.mean[rows]
-        solved = cho_solve(factor, surprise)
-        halves = 2 * np.log(np.diag(factor[0])).sum()
-        self.likelihood = -0.5 * (surprise @ solved + halves) if len(cells) else 0.0
-        self.factor, self.read, self.solved = factor, read, solved
-
-    def _of_measuring(self) -> Float[np.ndarray, "retrainings retrainings"]:
-        """The covariance of retrainings beyond what is the same for their cells."""
-        cells, same_seed = self.seen.cells, self.seen.same_seed
-        own = np.sqrt(self.own[cells])
-        by_seed = PAIRED * same_seed * np.outer(own, own)
-        alone = (1 - PAIRED) * np.diag(self.own[cells])
-        sampled = np.sqrt(self.sampled[cells])
+    def _of_measuring(self) -> Float[np.ndarray, "assumptions retrainings retrainings"]:
+        """Return the covariance of retrainings beyond what is the same for their cells."""
+        own = np.sqrt(self.own[:, self.cells])
+        common = PAIRED * self.same_seed + (1 - PAIRED) * np.eye(len(self.cells))
+        sampled = np.sqrt(self.sampled[self.cells])
         # Half of it is the full train set's own part, which all cells have in common.
-        shared = np.outer(sampled, sampled) * (0.5 + 0.5 * (cells[:, None] == cells))
-        return by_seed + alone + shared
+        shared = np.outer(sampled, sampled) * (0.5 + 0.5 * (self.cells[:, None] == self.cells))
+        return own[:, :, None] * own[:, None, :] * common + shared
+
+    def _likelihoods(self) -> Float[np.ndarray, " assumptions"]:
+        """Return the logarithm of each assumption's density of what was measured."""
+        root = np.linalg.cholesky(self.total)
+        solved = np.linalg.solve(root, self.surprise[:, :, None])[:, :, 0]
+        halves = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(1)
+        return -0.5 * (solved**2).sum(1) - halves
 
     def draws(
-        self, count: int, generator: np.random.Generator
+        self, place: int, count: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return levels, gains and variances of one more retraining."""
-        mean, covariance = self.mean, self.covariance
-        if len(self.seen.cells):
-            mean = mean + self.read.T @ self.solved
-            covariance = covariance - self.read.T @ cho_solve(self.factor, self.read)
-        values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        drawn = mean + generator.standard_normal((count, len(mean))) @ root.T
-        noise = np.broadcast_to(self.own + self.sampled, (count, len(self.own)))
+        """Return levels, gains and variances of one more retraining under one assumption.
+
+        They are drawn as they were before, with retrainings of their own, and moved by how far
+        these are from what was measured (Matheron's rule).
+        """
+        before, rows = self.before[place], 1 + self.cells
+        drawn = before.mean + generator.standard_normal((count, len(before.mean))) @ before.root.T
+        noise = np.broadcast_to(self.own[place] + self.sampled, (count, self.own.shape[1]))
+        if len(rows):
+            root = np.linalg.cholesky(self.of_measuring[place] + JITTER * np.eye(len(rows)))
+            chance = generator.standard_normal((count, len(rows))) @ root.T
+            wrong = self.values - (drawn[:, :1] + drawn[:, rows] + chance)
+            read = before.covariance[0] + before.covariance[rows]
+            drawn = drawn + wrong @ np.linalg.solve(self.total[place], read)
         return drawn[:, 0], drawn[:, 1:], noise
 
 
 class _Before:
     """Level and gains before anything is measured: their mean and covariance."""
 
-    def __init__(self, landscape: Landscape, exponent: float, deviation: float) -> None:
+    def __init__(
+        self, landscape: Landscape, exponent: float, lost: float, deviation: float
+    ) -> None:
         self.x = -np.log(landscape.kept)
         # What random loses, in units of what it loses at half.
         self.grown = np.expm1(exponent * self.x) / np.expm1(exponent * HALF)
         arms = np.array([cell.arm for cell in landscape.cells])
-        share = np.where(arms == RANDOM, OF_RANDOM, 1.0)
-        sizes = share * deviation * np.sqrt(self.grown)
+        # Where little is pruned, an arm may gain more than random loses: by the wrong labels that
+        # it prunes, say. Where models starve, all deviations grow with what is lost.
+        early = np.maximum(self.grown, np.sqrt(self.grown))
+        sizes = np.where(arms == RANDOM, OF_RANDOM * lost * self.grown, deviation * early)
         near = np.exp(-0.5 * ((self.x[:, None] - self.x) / SMOOTH) ** 2)
         own = np.outer(sizes, sizes) * near * (arms[:, None] == arms)
-        common = LOST_AT_HALF[1] ** 2 * np.outer(self.grown, self.grown)
-        self.mean = np.concatenate([[LEVEL[0]], -LOST_AT_HALF[0] * self.grown])
+        common = lost**2 * np.outer(self.grown, self.grown)
+        self.mean = np.concatenate([[LEVEL[0]], -lost * self.grown])
         self.covariance = np.zeros((len(self.mean), len(self.mean)))
         self.covariance[0, 0] = LEVEL[1] ** 2
         self.covariance[1:, 1:] = own + common
+        values, vectors = np.linalg.eigh(self.covariance)
+        self.root = vectors * np.sqrt(np.maximum(values, 0))

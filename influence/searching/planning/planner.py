@@ -3,7 +3,7 @@
 A recommendation is worth the percent that it prunes, less a price for every point that it loses
 beyond the tolerance. The next retraining is the one that is expected to raise the worth of the best
 recommendation most for what it costs: the knowledge gradient (Frazier et al. 2009,
-https://doi.org/10.1287/ijoc.1080.0314), also of two or four retrainings at once where a single one
+https://doi.org/10.1287/ijoc.1080.0314), also of four retrainings at once where a single one
 would change nothing.
 """
 
@@ -19,7 +19,8 @@ from influence.shapes import Float
 
 PRICE = 50.0  # percent pruned that one point of accuracy lost beyond the tolerance is worth
 WORTH = 0.4  # percent pruned that a full training has to promise, or nothing more is measured
-TOGETHER = (1, 2, 4)  # retrainings of a cell whose gain is looked at
+LEAST = 0.1  # percent pruned: a smaller gain is within what chance makes of the draws
+TOGETHER = (1, 4)  # retrainings of a cell whose gain is looked at
 DRAWS = 512
 OUTCOMES = 32  # of a retraining that are imagined
 # An outcome that told the draws apart better than this share of their spread would leave a few
@@ -201,7 +202,9 @@ class Planner:
                 chance = generator.standard_normal(OUTCOMES)
                 outcomes = means[:OUTCOMES] + spread[:OUTCOMES] * chance
                 gained = _gained(outcomes, means[half:], spread[half:], worth[half:, useful])
-                promised[place] = max(promised[place], gained / (count * self.costs[place]))
+                if gained >= LEAST:
+                    price = count * self.costs[place]
+                    promised[place] = max(promised[place], gained / price)
         return promised
 
 

@@ -205,12 +205,12 @@ def _retrain(recommending: Recommending, study, engine: Engine) -> Generator[Rec
     submit = partial(_submit, recommending, place, engine)
     ended = retrainings.carry_out(study, recommending.plan, submit, config.grace, engine.workers)
     with tqdm(desc="recommend", total=config.trainings, unit="training") as bar:
-        bar.update(round(recommending.spent(retrainings.measured(study)), 1))
+        _show(bar, recommending.spent(retrainings.measured(study)))
         for _ in ended:
             known = retrainings.measured(study)
             choice = recommending.planner.answer(known)
-            bar.set_postfix_str(_in_short(choice))
-            bar.update(round(recommending.spent(known) - bar.n, 1))
+            bar.set_postfix_str(_in_short(choice), refresh=False)
+            _show(bar, recommending.spent(known))
             yield Record(len(known), _metrics(recommending, known, choice))
 
 
@@ -219,6 +219,11 @@ def _submit(
 ) -> Future:
     rows, metric = recommending.scored.chosen_on, recommending.config.metric
     return engine.submit(measure, place, recommending.kept(cell, number), number, metric, rows)
+
+
+def _show(bar: tqdm, spent: float) -> None:
+    bar.n = round(spent, 1)
+    bar.refresh()
 
 
 def _in_short(choice: Choice) -> str:
