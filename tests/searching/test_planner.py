@@ -1,6 +1,7 @@
 """What the planner measures next, when it stops, and how far it is from the best there is."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.recommend import ARMS, KINDS, SCORING, TOLERANCE, planned, regrets, world
@@ -79,6 +80,15 @@ def test_an_arm_that_collapsed_says_nothing_of_others_and_is_not_tried_there_aga
         cell, number = asked
         assert cell.arm != "aum:hard" or cell.percent < 50
         known.append(Measured(cell, number, 0.88))
+
+
+def test_models_that_guess_say_nothing_of_others_and_are_not_trained_again(planner):
+    sound = sure("", 0, 0.8, 2) + sure("random", 50, 0.78, 2) + sure("aum:ccs", 50, 0.79, 2)
+    guessing = seen(("random", 90, 0, 0.2), ("aum:ccs", 90, 0, 0.25))
+    before, after = planner.table(sound), planner.table(sound + guessing)
+    pd.testing.assert_frame_equal(after, before)
+    asked = planner.next(sound + guessing)
+    assert asked is None or asked[0] not in (Cell("random", 90), Cell("aum:ccs", 90))
 
 
 def test_to_be_surer_costs_more_where_less_is_known_and_cannot_be_bought_with_few_examples(planner):

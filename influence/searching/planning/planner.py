@@ -27,6 +27,7 @@ OUTCOMES = 32  # of a retraining that are imagined
 # of them, which would look like knowing everything.
 SHARPEST = 0.2
 COLLAPSED = 0.05  # behind random: what an arm has no way back from, at this percent and beyond
+STARVED = 0.5  # of the full train set's metric: below, models guess, and no law holds
 LEVEL = 0.95
 REMEMBERED = 2  # sets of measurements whose beliefs are kept
 _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -77,7 +78,7 @@ class Planner:
     known: dict[tuple, Beliefs] = field(default_factory=dict)  # the last ones
 
     def beliefs(self, measured: Sequence[Measured]) -> Beliefs:
-        """Return draws of what is known; an arm that collapsed has nothing to say of others."""
+        """Return draws of what is known; what collapsed or starved says nothing of the rest."""
         if (key := tuple(measured)) not in self.known:
             while len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
@@ -85,9 +86,9 @@ class Planner:
         return self.known[key]
 
     def _believed(self, measured: Sequence[Measured]) -> Beliefs:
-        lost = _collapsed(measured)
+        lost = _lost(measured)
         sound = [one for one in measured if not _is_lost(one.cell, lost)]
-        generator = np.random.default_rng([self.seed, len(measured)])
+        generator = np.random.default_rng([self.seed, len(sound)])
         return self.landscape.beliefs(sound, DRAWS, generator)
 
     @_alone
@@ -180,7 +181,7 @@ class Planner:
         percents = np.array([cell.percent for cell in self.landscape.cells])
         beyond = np.maximum(-beliefs.gains - self.tolerance, 0)
         worth = percents - 100 * PRICE * beyond
-        lost = _collapsed(measured)
+        lost = _lost(measured)
         out = [_is_lost(cell, lost) for cell in self.landscape.cells]
         worth[:, out] = -np.inf
         return worth
@@ -235,21 +236,20 @@ def _next_number(cell: Cell, taken: Sequence[tuple[Cell, int]]) -> int:
     return next(number for number in range(len(used) + 1) if number not in used)
 
 
-def _collapsed(measured: Sequence[Measured]) -> dict[str, int]:
-    """Return the arms that collapsed, with the smallest percent at which they did."""
+def _lost(measured: Sequence[Measured]) -> dict[str, int]:
+    """Return the arms that collapsed or starved, with the smallest percent at which they did."""
     full = [one.value for one in measured if one.cell == FULL]
     if not full:
         return {}
     random = {one.cell.percent: one.value for one in measured if one.cell.arm == RANDOM}
     lost: dict[str, int] = {}
-    for one in measured:
-        if one.cell.arm in ("", RANDOM):
-            continue
+    for (arm, percent), _, value in measured:
         # Where random was not measured, what it loses at more percent is more than at fewer.
-        there = [value for percent, value in random.items() if percent >= one.cell.percent]
+        there = [value for other, value in random.items() if other >= percent]
         base = max(there) if there else max(full) - 2 * COLLAPSED
-        if one.value < base - COLLAPSED:
-            lost[one.cell.arm] = min(lost.get(one.cell.arm, 100), one.cell.percent)
+        collapsed = arm != RANDOM and value < base - COLLAPSED
+        if percent and (collapsed or value < STARVED * max(full)):
+            lost[arm] = min(lost.get(arm, 100), percent)
     return lost
 
 

@@ -45,6 +45,7 @@ class Recommended:
     trainings: float
     scoring: float
     retrainings: int
+    tried: list[str]  # arms other than random that were retrained
     surer: float | None
     break_even: float
     worth: float
@@ -172,7 +173,8 @@ def with_verdict(outcome: Recommended, lowest: int) -> Recommended:
 
 def _verdict(outcome: Recommended, lowest: int) -> str:
     """Say what is recommended in one sentence, with what it loses beside random, and the price."""
-    price = f"{outcome.trainings:.1f} trainings, {outcome.retrainings} retrainings"
+    made = f"{outcome.retrainings} retraining{'s' * (outcome.retrainings != 1)}"
+    price = f"{outcome.trainings:.1f} trainings, {made}"
     if not outcome.percent_pruned:
         points = 100 * outcome.tolerance
         return (
@@ -186,7 +188,8 @@ def _verdict(outcome: Recommended, lowest: int) -> str:
         f"{outcome.metric} against the full train set"
     )
     if outcome.arm == "random":
-        said += ", and no score is expected to allow more"
+        tried = ", ".join(outcome.tried)
+        said += f"; more is not expected of {tried}" if tried else "; no arm was tried yet"
     else:
         said += f", where random pruning has {in_points(**outcome.random)}"
     surer = "takes more validation examples"

@@ -26,7 +26,7 @@ from influence.sampling.step import parse_arms
 from influence.scoring.result import Scores, open_scores
 from influence.searching import space
 from influence.searching.planning import result
-from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
+from influence.searching.planning.landscape import FULL, RANDOM, Cell, Landscape, Measured
 from influence.searching.planning.planner import Choice, Planner
 from influence.searching.result import write_subset
 from influence.searching.scored import (
@@ -305,6 +305,7 @@ def _outcome(
         trainings=spent,
         scoring=recommending.scoring,
         retrainings=len(known),
+        tried=sorted({one.cell.arm for one in known} - {"", RANDOM}),
         surer=recommending.planner.surer(known, choice),
         break_even=spent / saved if saved > 0 else np.inf,
         worth=choice.worth,
