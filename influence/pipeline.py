@@ -193,7 +193,7 @@ def recommend(config: RecommendStep) -> Answer:
         recommending = planning.begin(config, scores)
         study = planning.open_study(recommending)
         answer = Answer(opened.follow(planning.recommend(recommending, study, engine)))
-        search_artifacts.recommendation(opened, answer, scores)
+        search_artifacts.recommendation(opened, answer, scores, again("recommend", config))
     return answer
 
 

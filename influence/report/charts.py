@@ -113,6 +113,34 @@ def landscape(trials: pd.DataFrame, tolerance: float, chosen: int | None) -> str
     return _html(figure)
 
 
+def bands(known: pd.DataFrame, dots: pd.DataFrame, arms: Sequence[str], tolerance: float) -> str:
+    """Return a chart of what each of `arms` gains over the full train set, with its 95 % band.
+
+    `known`: arm, percent_pruned, gain, low, high; `dots`: arm, percent_pruned, gain of single
+    retrainings. Losses of more than WORST points are below the chart.
+    """
+    figure = go.Figure()
+    for arm in sorted(arms, key=place_of):
+        own, look = known[known["arm"] == arm], style(arm)
+        there = {"x": own["percent_pruned"], "mode": "lines", "legendgroup": arm}
+        edge = there | {"line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+        figure.add_scatter(y=100 * own["low"], **edge)
+        figure.add_scatter(y=100 * own["high"], fill="tonexty", opacity=0.5, **edge)
+        figure.data[-1].fillcolor = f"rgba({','.join(map(str, _rgb(look['color'])))},0.15)"
+        line = {"color": look["color"], "width": 2}
+        figure.add_scatter(y=(100 * own["gain"]).round(2), **there | {"name": arm, "line": line})
+        single = dots[dots["arm"] == arm]
+        marks = {"mode": "markers", "legendgroup": arm, "showlegend": False}
+        marks |= {"marker": {"color": look["color"], "size": 6}, "name": arm}
+        gains = (100 * single["gain"]).round(2)
+        figure.add_scatter(x=single["percent_pruned"], y=gains, **marks)
+    figure.add_hline(-100 * tolerance, line={"color": GREY, "dash": "dash"})
+    lowest = max(-WORST, 100 * float(known["low"].min()))
+    figure.update_xaxes(title=PRUNED, range=[0, 100])
+    figure.update_yaxes(title=TO_FULL, range=[1.05 * lowest, 2])
+    return _html(figure)
+
+
 def distributions(scores: pd.DataFrame, label_names: Sequence[str]) -> dict[str, str]:
     """Return a histogram per score, with a line per class where there are few."""
     labels = scores["label"].to_numpy()
@@ -299,6 +327,10 @@ def _bars(middle: pd.Series, low: pd.Series, high: pd.Series, width: int) -> dic
         "width": width,
         "visible": bool(high.notna().any()),
     }
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
 
 
 def _dash(line: Any) -> str:

@@ -15,6 +15,7 @@ from influence.report import charts, comparison, examples, studies
 from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
+from influence.searching.planning.result import Answer
 from influence.searching.result import Recommendation
 
 TEMPLATE = "report.html"
@@ -106,6 +107,29 @@ def search_page(recommendation: Recommendation, scores: Scores, command: str) ->
     facts = (
         f"{len(dataset.train):,} train examples · {len(dataset.label_names)} classes · model "
         f"{scores.fit.model} · {len(recommendation.trials)} trials · goal {outcome.goal}"
+    )
+    return _render(
+        title=f"How much of {scores.dataset_name} can be pruned?",
+        facts=[facts, _data(dataset)],
+        verdicts=[outcome.verdict],
+        warnings=[],
+        parts=parts,
+    )
+
+
+def recommendation_page(answer: Answer, scores: Scores, command: str) -> str:
+    """Return the page of a recommendation that chose by `scores`."""
+    outcome, dataset = answer.outcome, scores.data.dataset()
+    parts = [
+        studies.known(answer),
+        studies.history(answer),
+        examples.examples(scores),
+        examples.distributions(scores),
+        comparison.again(command, scores),
+    ]
+    facts = (
+        f"{len(dataset.train):,} train examples · {len(dataset.label_names)} classes · model "
+        f"{scores.fit.model} · {outcome.retrainings} retrainings"
     )
     return _render(
         title=f"How much of {scores.dataset_name} can be pruned?",

@@ -76,18 +76,20 @@ def search(run: Run, study, result: Recommendation, scores: Scores, command: str
         run.end("FINISHED")
 
 
-def recommendation(run: Run, answer: Answer, scores: Scores) -> None:
+def recommendation(run: Run, answer: Answer, scores: Scores, command: str) -> None:
     """Print the verdict, which describes the run; log `recommendation/` and its pictures."""
     print(f"\n{answer.dataset_name}: {answer.verdict}\n  {answer.command}\n")
     if not run.log_step(answer, "recommendation"):
         return
     from influence.plots import planning
+    from influence.report import page
 
     figures = {"landscape": answer.figure(), "history": planning.history(answer.retrainings)}
     run.log_figures(figures)
     run.log_table(answer.retrainings, "retrainings")
     run.log_table(answer.landscape, "landscape")
     run.log_text(json.dumps(answer.facts, indent=1), "recommendation.json")
+    run.log_text(page.recommendation_page(answer, scores, command), "report.html")
     run.describe(answer.verdict)
     tag_data(run, scores)
 

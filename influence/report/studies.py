@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from influence.evaluation.intervals import in_points
 from influence.evaluation.verdict import Verdict
 from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
 from influence.report.comparison import Part, Table, cell, heads, titled
+from influence.searching.planning.result import Answer
 from influence.searching.result import Outcome, Recommendation
 
 
@@ -97,6 +99,47 @@ def tried(recommendation: Recommendation) -> Part:
     outcome = recommendation.outcome
     chart = report_charts.landscape(trials, outcome.tolerance, outcome.trial)
     return Part("tried", "What was tried", caption, {"": chart}, tables)
+
+
+def known(answer: Answer) -> Part:
+    """Show what a recommendation knows of the arms that were tried, and what it recommends."""
+    outcome, table = answer.outcome, answer.landscape
+    dots = answer.retrainings.assign(gain=answer.retrainings["value"] - outcome.full["mean"])
+    arms = [*outcome.tried, "random"]
+    chart = report_charts.bands(table, dots, arms, outcome.tolerance)
+    columns = heads(**{"on validation": "text", f"{outcome.metric.replace('_', ' ')}, %": "number"})
+    price = [
+        ["scoring", round(outcome.scoring, 1)],
+        [f"{outcome.retrainings} retrainings", round(outcome.trainings - outcome.scoring, 1)],
+        ["uses of the subset until this pays off", _whole(outcome.break_even)],
+    ]
+    spent = heads(**{"it took": "text", "trainings on the full train set": "number"})
+    caption = (
+        "Lines and bands are what is known of each arm in the end, with 95 % intervals that hold "
+        "for other seeds and other validation examples; dots are single retrainings. The dashed "
+        f"line is the tolerance. Losses of more than {report_charts.WORST} points are not drawn."
+    )
+    tables = [
+        Table("known", columns, [list(row) for row in outcome.rows]),
+        Table("price", spent, price),
+    ]
+    return Part("known", "What is known", caption, {"": chart}, tables)
+
+
+def history(answer: Answer) -> Part:
+    """Show every retraining of a recommendation, and what was recommended after it."""
+    rows = [
+        [row.arm or "full train set", row.percent_pruned, row.number, 100 * row.value, row.spent]
+        + [f"{row.recommended_percent} % {row.recommended}" if row.recommended else "everything"]
+        + [in_points(row.gain, row.low, row.high)]
+        for row in answer.retrainings.itertuples()
+    ]
+    numbers = {"pruned, %": "number", "seed": "number", "validation, %": "number"}
+    columns = heads(arm="code", **numbers, **{"spent, trainings": "number"})
+    columns += heads(**{"recommended by then": "code", "expected, points": "number"})
+    caption = "In the order in which they were planned."
+    tables = [Table("retrainings", columns, rows, filter=True)]
+    return Part("retrainings", "How it became known", caption, {}, tables)
 
 
 def _whole(value: float) -> str:

@@ -1,5 +1,6 @@
 """Recommend through its entry point: what it retrains, what it leaves, and what stops it."""
 
+import html
 import json
 from dataclasses import replace
 from inspect import signature
@@ -79,6 +80,10 @@ def test_the_subset_is_what_the_arm_keeps(recommended):
     assert (last["recommended"], last["recommended_percent"]) == (answer.arm, answer.percent_pruned)
 
 
+def _page(path) -> str:
+    return path.read_text(encoding="utf-8").replace("\u00a0", " ")
+
+
 def test_the_run_shows_the_answer_and_how_it_came_about(recommended):
     parent, train, score, *others = recommended.runs
     assert not others
@@ -89,6 +94,7 @@ def test_the_run_shows_the_answer_and_how_it_came_about(recommended):
     folder = logged(parent, "recommendation")
     facts = json.loads((folder / "recommendation.json").read_text())
     assert facts["verdict"] == recommended.answer.verdict
+    assert html.escape(recommended.answer.verdict) in _page(folder.parent / "report.html")
     spent = parent.data.metrics["recommend/trainings"]
     assert spent == pytest.approx(recommended.answer.outcome.trainings)
 
