@@ -265,7 +265,8 @@ def draw(found: dict[str, Any]) -> None:
     with styled():
         figure = Figure(figsize=(9, 6), layout="constrained")
         colours = dict(zip(METHODS, (*COLOURS[:3], DARK), strict=True))
-        for axes, (kind, title) in zip(figure.subplots(2, 2).flat, KINDS.items(), strict=True):
+        panels = figure.subplots(2, 2)
+        for axes, (kind, title) in zip(panels.flat, KINDS.items(), strict=True):
             for method, rows in found[kind].items():
                 low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
                 prices = PRICES[: len(middle)]
@@ -273,7 +274,8 @@ def draw(found: dict[str, Any]) -> None:
                 axes.fill_between(prices, low, high, color=colours[method], alpha=0.12, lw=0)
             axes.set(title=title, ylim=(0, None), xlabel="Cost, in full trainings")
             axes.set_ylabel("Regret, percent pruned")
-        axes.legend()
+        handles = panels[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=len(METHODS))
         measuring.IMAGES.mkdir(parents=True, exist_ok=True)
         figure.savefig(measuring.IMAGES / "recommend.png", dpi=150)
 

@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from influence.searching.planning.landscape import FULL, RANDOM, Beliefs, Cell, Landscape, Measured
-from influence.shapes import Float
+from influence.shapes import Bool, Float
 
 PRICE = 50.0  # percent pruned that one point of accuracy lost beyond the tolerance is worth
 WORTH = 0.4  # percent pruned that a full training has to promise, or nothing more is measured
@@ -26,7 +26,9 @@ OUTCOMES = 32  # of a retraining that are imagined
 # An outcome that told the draws apart better than this share of their spread would leave a few
 # of them, which would look like knowing everything.
 SHARPEST = 0.2
-COLLAPSED = 0.05  # behind random: what an arm has no way back from, at this percent and beyond
+# An arm that is so far behind random, and by so much of what random loses, has emptied classes: how
+# it does there says nothing of the rest, and it is open at half that percent only.
+COLLAPSED, BEHIND = 0.05, 0.5
 STARVED = 0.5  # of the full train set's metric: below, models guess, and no law holds
 LEVEL = 0.95
 REMEMBERED = 2  # sets of measurements whose beliefs are kept
@@ -86,8 +88,8 @@ class Planner:
         return self.known[key]
 
     def _believed(self, measured: Sequence[Measured]) -> Beliefs:
-        lost = _lost(measured)
-        sound = [one for one in measured if not _is_lost(one.cell, lost)]
+        limits = _limits(measured)
+        sound = [one for one in measured if one.cell.percent <= limits.get(one.cell.arm, 100)]
         generator = np.random.default_rng([self.seed, len(sound)])
         return self.landscape.beliefs(sound, DRAWS, generator)
 
@@ -95,7 +97,8 @@ class Planner:
     def answer(self, measured: Sequence[Measured]) -> Choice:
         """Return what to recommend after these retrainings."""
         beliefs = self.beliefs(measured)
-        worth = self._worth(beliefs, measured).mean(0)
+        worth = self._worth(beliefs).mean(0)
+        worth[~self._backed(measured)] = -np.inf
         best = int(worth.argmax())
         cell = self.landscape.cells[best]
         beside = self.landscape.index.get(Cell(RANDOM, cell.percent), 0)
@@ -174,45 +177,54 @@ class Planner:
         place = self.landscape.index[cell]
         return Measured(cell, number, float((beliefs.level + beliefs.gains[:, place]).mean()))
 
-    def _worth(
-        self, beliefs: Beliefs, measured: Sequence[Measured]
-    ) -> Float[np.ndarray, "draws cells"]:
+    def _worth(self, beliefs: Beliefs) -> Float[np.ndarray, "draws cells"]:
         """Return what each recommendation is worth if things are as in each draw."""
         percents = np.array([cell.percent for cell in self.landscape.cells])
         beyond = np.maximum(-beliefs.gains - self.tolerance, 0)
-        worth = percents - 100 * PRICE * beyond
-        lost = _lost(measured)
-        out = [_is_lost(cell, lost) for cell in self.landscape.cells]
-        worth[:, out] = -np.inf
-        return worth
+        return percents - 100 * PRICE * beyond
+
+    def _backed(self, measured: Sequence[Measured]) -> Bool[np.ndarray, " cells"]:
+        """Tell which cells may be recommended: those up to what was measured of their arm."""
+        limits = _limits(measured)
+        most: dict[str, int] = {}
+        for (arm, percent), _, _ in measured:
+            if percent <= limits.get(arm, 100):
+                most[arm] = max(most.get(arm, 0), percent)
+        cells = self.landscape.cells
+        return np.array([cell == FULL or cell.percent <= most.get(cell.arm, 0) for cell in cells])
 
     def _promised(
         self, beliefs: Beliefs, measured: Sequence[Measured]
     ) -> Float[np.ndarray, " cells"]:
         """Return the gain in worth per full training that each cell promises, if retrained."""
         generator = np.random.default_rng([self.seed, len(measured), 1])
-        worth = self._worth(beliefs, measured)
-        useful = np.isfinite(worth).all(0)
+        limits, worth = _limits(measured), self._worth(beliefs)
+        cells, backed = self.landscape.cells, self._backed(measured)
         half = DRAWS // 2
         expected = beliefs.level[:, None] + beliefs.gains
-        promised = np.zeros(len(useful))
-        for place in np.flatnonzero(useful):
+        promised = np.zeros(len(cells))
+        for place, cell in enumerate(cells):
+            if cell.percent > limits.get(cell.arm, 100):
+                continue
+            # Once it is measured, all up to it may be recommended.
+            up_to = [one.arm == cell.arm and one.percent <= cell.percent for one in cells]
             means, noise = expected[:, place], beliefs.noise[:, place]
             for count in TOGETHER:
                 spread = np.maximum(np.sqrt(noise / count), SHARPEST * means.std())
                 chance = generator.standard_normal(OUTCOMES)
                 outcomes = means[:OUTCOMES] + spread[:OUTCOMES] * chance
-                gained = _gained(outcomes, means[half:], spread[half:], worth[half:, useful])
+                weights = _weights(outcomes, means[half:], spread[half:])
+                gained = _gained(weights, worth[half:], backed, backed | up_to)
                 if gained >= LEAST:
                     price = count * self.costs[place]
                     promised[place] = max(promised[place], gained / price)
         return promised
 
 
-def _gained(
-    outcomes: np.ndarray, means: np.ndarray, spread: np.ndarray, worth: np.ndarray
-) -> float:
-    """Return by how much the best worth rises over these outcomes of a retraining, on average.
+def _weights(
+    outcomes: np.ndarray, means: np.ndarray, spread: np.ndarray
+) -> Float[np.ndarray, "outcomes draws"]:
+    """Return how likely each draw is after each outcome of a retraining.
 
     The draws that the outcomes come from are others than those that judge them: a draw that judged
     its own outcome would always find it telling.
@@ -220,9 +232,17 @@ def _gained(
     distance = (outcomes[:, None] - means) / spread
     logs = -0.5 * distance**2 - np.log(spread)
     weights = np.exp(logs - logs.max(1, keepdims=True))
-    weights /= weights.sum(1, keepdims=True)
-    now = weights.mean(0) @ worth  # the same draws, so that chance cancels out
-    return float((weights @ worth).max(1).mean() - now.max())
+    return weights / weights.sum(1, keepdims=True)
+
+
+def _gained(weights: np.ndarray, worth: np.ndarray, now: np.ndarray, then: np.ndarray) -> float:
+    """Return by how much the best worth rises over the outcomes of a retraining, on average.
+
+    `now`, `then`: which cells may be recommended before and after it.
+    """
+    after = weights @ worth
+    before = after.mean(0)  # by the same draws, so that chance cancels out
+    return float(after[:, then].max(1).mean() - before[now].max())
 
 
 def _estimate(values: np.ndarray) -> Estimate:
@@ -236,22 +256,26 @@ def _next_number(cell: Cell, taken: Sequence[tuple[Cell, int]]) -> int:
     return next(number for number in range(len(used) + 1) if number not in used)
 
 
-def _lost(measured: Sequence[Measured]) -> dict[str, int]:
-    """Return the arms that collapsed or starved, with the smallest percent at which they did."""
+def _limits(measured: Sequence[Measured]) -> dict[str, int]:
+    """Return the largest percent that is open of each arm that collapsed or starved beyond it."""
     full = [one.value for one in measured if one.cell == FULL]
     if not full:
         return {}
-    random = {one.cell.percent: one.value for one in measured if one.cell.arm == RANDOM}
-    lost: dict[str, int] = {}
+    random: dict[int, list[float]] = {}
     for (arm, percent), _, value in measured:
-        # Where random was not measured, what it loses at more percent is more than at fewer.
-        there = [value for other, value in random.items() if other >= percent]
-        base = max(there) if there else max(full) - 2 * COLLAPSED
-        collapsed = arm != RANDOM and value < base - COLLAPSED
-        if percent and (collapsed or value < STARVED * max(full)):
-            lost[arm] = min(lost.get(arm, 100), percent)
-    return lost
-
-
-def _is_lost(cell: Cell, lost: dict[str, int]) -> bool:
-    return cell.percent >= lost.get(cell.arm, 101)
+        if arm == RANDOM:
+            random.setdefault(percent, []).append(value)
+    limits: dict[str, int] = {}
+    for (arm, percent), _, value in measured:
+        limit = 100
+        # Where random was not measured, it loses less than where more is pruned.
+        beyond = [other for other in random if other >= percent]
+        if percent and value < STARVED * max(full):
+            limit = percent - 1
+        if percent and arm != RANDOM and beyond:
+            base = float(np.mean(random[min(beyond)]))
+            if value < base - max(COLLAPSED, BEHIND * (max(full) - base)):
+                limit = percent // 2
+        if limit < 100:
+            limits[arm] = min(limits.get(arm, 100), limit)
+    return limits

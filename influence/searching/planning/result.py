@@ -183,6 +183,8 @@ def _verdict(outcome: Recommended, lowest: int) -> str:
     made = f"{outcome.retrainings} retraining{'s' * (outcome.retrainings != 1)}"
     price = f"{outcome.trainings:.1f} trainings, {made}"
     if not outcome.percent_pruned:
+        if outcome.retrainings == 1:
+            return f"Keep everything: no subset was tried yet ({price})."
         points = 100 * outcome.tolerance
         return (
             f"Keep everything: nothing is expected to stay within {points:g} "
