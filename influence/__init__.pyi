@@ -71,6 +71,7 @@ def compare(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
@@ -182,6 +183,8 @@ def compare(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is trained to be scored: the model (none), or a small head on its frozen
+            encoder (probe), for the cost of one forward pass; retrainings train the model
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -284,6 +287,7 @@ def train(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     device: str = "auto",
@@ -359,6 +363,8 @@ def train(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is trained to be scored: the model (none), or a small head on its frozen
+            encoder (probe), for the cost of one forward pass; retrainings train the model
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -580,6 +586,7 @@ def search(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "",
@@ -681,6 +688,8 @@ def search(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is trained to be scored: the model (none), or a small head on its frozen
+            encoder (probe), for the cost of one forward pass; retrainings train the model
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -789,6 +798,7 @@ def study(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
@@ -902,6 +912,8 @@ def study(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is trained to be scored: the model (none), or a small head on its frozen
+            encoder (probe), for the cost of one forward pass; retrainings train the model
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the

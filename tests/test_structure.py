@@ -35,6 +35,7 @@ ORDER = [
         "models.fitting",
         "nlu",
         "trace",
+        "trace.probing",
     ),
     *("training", "scoring", "sampling", "evaluation", "searching", "plots", "tracking", "report"),
     *("pipeline", "flow", "callback", "__main__"),
