@@ -183,8 +183,8 @@ def compare(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
-        proxy: what is trained to be scored: the model (none), or a small head on its frozen
-            encoder (probe), for the cost of one forward pass; retrainings train the model
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -363,8 +363,8 @@ def train(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
-        proxy: what is trained to be scored: the model (none), or a small head on its frozen
-            encoder (probe), for the cost of one forward pass; retrainings train the model
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -688,8 +688,8 @@ def search(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
-        proxy: what is trained to be scored: the model (none), or a small head on its frozen
-            encoder (probe), for the cost of one forward pass; retrainings train the model
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -912,8 +912,8 @@ def study(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
-        proxy: what is trained to be scored: the model (none), or a small head on its frozen
-            encoder (probe), for the cost of one forward pass; retrainings train the model
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the

@@ -227,8 +227,8 @@ class TrainConfig(FitConfig, DataConfig):
     )
     proxy: Literal["none", "probe"] = parameter(
         "none",
-        "what is trained to be scored: the model (none), or a small head on its frozen encoder "
-        "(probe), for the cost of one forward pass; retrainings train the model",
+        "what is scored in place of the trained model: nothing (none), or a head on its frozen "
+        "encoder, in seconds (probe)",
     )
     import_from: str = parameter(
         "",

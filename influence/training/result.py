@@ -34,15 +34,8 @@ OUT_OF_FOLD = "out_of_fold.npy"  # logits (examples, classes) of models that hav
 VECTORS, HEADS, SECONDS = "vectors", "heads.safetensors", "seconds.json"
 PROBED = frozenset(name for name, kind in QUANTITIES.items() if kind not in ("run", "dataset"))
 STACK = "stack"
-COSTS = ("seed", "epochs", "seconds", "null")  # of a run
-KEPT = (
-    *COSTS,
-    "checkpoints",
-    "observations",
-    "weights",
-    "heads",
-    "given",
-)  # of a run, in the manifest
+COSTS = ("seed", "epochs", "seconds", "null", "heads")  # of a run
+KEPT = (*COSTS, "checkpoints", "observations", "weights", "given")  # of a run, in the manifest
 
 
 @dataclass(frozen=True)
@@ -267,7 +260,7 @@ class Training(Result):
 
     @property
     def costs(self) -> list[dict[str, Any]]:
-        """Seed, epochs, seconds and null-model steps of each run."""
+        """Seed, epochs, seconds, null-model steps of each run, and whether it is of heads alone."""
         return [{name: run[name] for name in COSTS} for run in self._manifest["runs"]]
 
     @cached_property

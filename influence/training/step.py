@@ -113,6 +113,9 @@ def request(
     if config.import_from:
         notes += imported.check(config, dataset)
         inputs["imported"] = imported.identity(config)
+    if config.proxy == "probe":
+        own = ("checkpoints", "checkpoint_every", "observe_every", "observe_epochs")
+        notes += imported.ignored(config, own, "a probe is kept and observed after every epoch")
     parameters |= {"dataset": dataset.name, "task": config.task}
     checked = Request(config, dataset, Task("train", parameters, inputs, CODE), tuple(notes))
     if checked.is_finished:

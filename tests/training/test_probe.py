@@ -11,6 +11,7 @@ from scipy.special import softmax
 from influence import pipeline
 from influence.config.parameters import MainStep, ScoreStep, SearchStep, TrainStep
 from influence.errors import InputError
+from influence.evaluation import costs
 from influence.models import classifier
 from influence.models.fitting import probe
 from influence.models.inputs import encode
@@ -214,6 +215,19 @@ def test_what_a_probe_cannot_give_is_refused(given, tmp_path_factory, tmp_path, 
     bare = trained(given, tmp_path, null_model=False)
     with pytest.raises(InputError, match=said):
         scored(bare, tmp_path, **more)
+
+
+def test_parameters_without_effect_are_named(given, tmp_path, capsys):
+    trained(given, tmp_path, observe_every=7, checkpoints=3)
+    said = "checkpoints=3, observe_every=7 has no effect: a probe is kept and observed after every"
+    assert said in capsys.readouterr().err
+
+
+def test_its_cost_is_that_of_a_head(training, scores):
+    rows = costs.scoring(scores.cost)
+    assert rows["what"].tolist()[:2] == [f"head on the frozen encoder, seed {n}" for n in (0, 1)]
+    assert rows["passes"][0] == "3 epochs of the head, after 1 forward for all seeds"
+    assert rows["seconds"][0] >= training.costs[0]["seconds"] > 0
 
 
 def test_scores_are_asked_for_before_the_encoder_runs(given, tmp_path):
