@@ -82,7 +82,7 @@ def test_the_plan_is_what_training_does(count, size, steps):
 
 def test_weights_that_were_written_are_the_head():
     torch.manual_seed(3)
-    head, vectors = probe.Head(6, CLASSES), probe.standardised(examples()[0])
+    head, vectors = probe.Head(6, CLASSES, 8), probe.standardised(examples()[0])
     again = probe.opened(probe.weights_of(head))
     np.testing.assert_array_equal(probe.predict(again, vectors), probe.predict(head, vectors))
     rows = np.array([7, 2])
