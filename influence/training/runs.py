@@ -28,6 +28,7 @@ from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens, empty_inputs
 from influence.runtime import store
+from influence.runtime.engine import one_at_a_time
 from influence.trace.representations import mean_first_max, represent
 from influence.trace.trace import Checkpoint
 from influence.training import result, resume
@@ -193,9 +194,13 @@ def encode_texts(directory: Path, config: TrainConfig, device: str) -> None:
 
 def probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
     """Train the head of one seed into `runs/<run>/`, unless that is finished; return `run`."""
-    final = result.run_folder(directory, run)
-    if result.is_run(final):
-        return run
+    if not result.is_run(result.run_folder(directory, run)):
+        with one_at_a_time:  # dropout draws from a generator that threads share
+            _probe_run(directory, config, run, device)
+    return run
+
+
+def _probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> None:
     began, seed = time.perf_counter(), config.seed + run
     source = open_saved(directory / DATA)
     labels, others = (source.array(split, "label") for split in ("train", "validation"))
@@ -203,8 +208,7 @@ def probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
     validation = train.standardised_alike(result.read_vectors(directory, "validation"))
     rows, classes = np.arange(len(labels)), len(source.label_names)
     history, heads, right, recall = [], {}, [], {}
-    ends = probe.train(train, labels, rows, classes, config.epochs, seed, device)
-    for end, head in ends:
+    for end, head in probe.train(train, labels, rows, classes, config.epochs, seed, device):
         right.append(probe.predict(head, train).argmax(1) == labels)
         shown = {"epoch": float(end.number), "train/accuracy": float(right[-1].mean())}
         shown |= _validated(probe.predict(head, validation), others, source, recall)
@@ -222,12 +226,12 @@ def probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
         heads=True,
     )
     null = dict.fromkeys(heads, _prior(labels, classes)) if config.null_model else {}
+    final = result.run_folder(directory, run)
     final.parent.mkdir(exist_ok=True)
     with store.replacing(final) as at:
         at.mkdir()
         result.write_heads(at, heads)
         result.write_run(at, facts, np.array(right), null)
-    return run
 
 
 def probed(examples: int, epochs: int) -> tuple[Checkpoint, ...]:
@@ -240,9 +244,12 @@ def probed(examples: int, epochs: int) -> tuple[Checkpoint, ...]:
 
 def probe_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> None:
     """Train a head on all but one fold and keep what it says of that, as `train_fold` does."""
-    final = _fold(directory, fold)
-    if (final / FOLD).exists():
-        return
+    if not (_fold(directory, fold) / FOLD).exists():
+        with one_at_a_time:
+            _probe_fold(directory, config, fold, device)
+
+
+def _probe_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> None:
     began, source = time.perf_counter(), open_saved(directory / DATA)
     labels, classes = source.array("train", "label"), len(source.label_names)
     unseen = fit.folds(labels, config.folds, config.seed) == fold
@@ -251,7 +258,7 @@ def probe_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
     ends = probe.train(vectors, labels, rows, classes, config.epochs, config.seed, device)
     *_, (_, head) = ends  # one head, trained on from epoch to epoch
     logits = probe.predict(head, vectors, np.flatnonzero(unseen))
-    _keep_fold(final, logits, time.perf_counter() - began)
+    _keep_fold(_fold(directory, fold), logits, time.perf_counter() - began)
 
 
 def read_fold(directory: Path, fold: int) -> tuple[np.ndarray, float]:

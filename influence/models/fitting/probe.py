@@ -7,7 +7,7 @@ depend less on the length of the training.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -23,6 +23,8 @@ LARGEST_BATCH, FEWEST_STEPS = (
     128,
     32,
 )  # examples; steps of an epoch, where there are examples for it
+
+AT_ONCE = 4096  # examples in memory in 64 bits, or predicted
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +53,10 @@ class Vectors:
 
 def standardised(values: np.ndarray) -> Vectors:
     """Return vectors (examples, width) of mean 0 and variance 1 in each dimension that varies."""
-    centre = values.mean(0, dtype=np.float64).astype(np.float32)
-    scale = values.std(0, dtype=np.float64).astype(np.float32)
-    return Vectors(values, centre, np.where(scale > 0, scale, np.float32(1)))
+    centre = _mean(values)
+    scale = np.sqrt(_mean(values, lambda part: np.square(part - centre)))
+    scale = np.where(scale > 0, scale, 1)
+    return Vectors(values, centre.astype(np.float32), scale.astype(np.float32))
 
 
 class Head(nn.Module):
@@ -150,7 +153,7 @@ def predict(head: Head, vectors: Vectors, rows: np.ndarray | None = None) -> np.
     head.eval()
     rows = np.arange(len(vectors)) if rows is None else rows
     device = head.classifier.weight.device
-    parts = np.array_split(rows, max(1, math.ceil(len(rows) / 4096)))
+    parts = np.array_split(rows, max(1, math.ceil(len(rows) / AT_ONCE)))
     with torch.inference_mode():
         return np.concatenate([head(vectors[some].to(device)).logits.cpu() for some in parts])
 
@@ -166,6 +169,14 @@ def opened(weights: dict[str, np.ndarray], device: str = "cpu") -> Head:
     head = Head(width, len(weights["classifier.bias"]), hidden)
     head.load_state_dict({name: torch.tensor(values) for name, values in weights.items()})
     return head.to(device).eval()
+
+
+def _mean(
+    values: np.ndarray, of: Callable[[np.ndarray], np.ndarray] = lambda part: part
+) -> np.ndarray:
+    """Return the mean over examples in 64 bits, of what `of` makes of a few rows at a time."""
+    parts = (values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE))
+    return sum(of(part.astype(np.float64)).sum(0) for part in parts) / len(values)
 
 
 def _factor(step: int, steps: int) -> float:
