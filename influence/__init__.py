@@ -6,6 +6,7 @@
     sample     choose the examples to keep                        -> Sample
     evaluate   retrain on each subset: the pruned-accuracy curve  -> Curve
     search     how much can be pruned, by which score and rule    -> Recommendation
+    recommend  the same for the price of about ten trainings      -> Answer
     compare    the whole flow: curves against random pruning      -> Comparison
 
 Each step reads what the one before returned, or a path to it:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         evaluate,
         load,
         prune,
+        recommend,
         sample,
         score,
         search,
@@ -44,6 +46,7 @@ __all__ = [
     "sample",
     "evaluate",
     "search",
+    "recommend",
     "compare",
     "study",
     "load",

@@ -18,6 +18,7 @@ from influence.config.commands import COMMANDS, Command, configured
 from influence.config.parameters import (
     EvaluateStep,
     MainStep,
+    RecommendStep,
     SampleStep,
     ScoreStep,
     SearchStep,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from influence.report.compared import Comparison
     from influence.sampling.result import Sample
     from influence.scoring.result import Scores
+    from influence.searching.planning.result import Answer
     from influence.searching.result import Recommendation
     from influence.training.result import Training
 
@@ -119,6 +121,18 @@ def search(config: SearchStep) -> "Recommendation":
 
 
 @command
+def recommend(config: RecommendStep) -> "Answer":
+    """Recommend how much of a train set to prune, and by which arm, at a given price.
+
+    Retrains where that is expected to change the answer most, and stops when nothing is worth its
+    price any more. Returns an Answer, whose `subset` is a dataset to train on.
+    """
+    from influence import pipeline
+
+    return pipeline.recommend(config)
+
+
+@command
 def compare(config: MainStep) -> "Comparison":
     """Train, score, prune by each arm and retrain: curves against random pruning.
 
@@ -138,8 +152,8 @@ def study(config: MainStep) -> "dict[str, Comparison]":
 
 
 def load(
-    directory: "str | Path | Training | Scores | Sample | Curve | Recommendation",
-) -> "Training | Scores | Sample | Curve | Recommendation":
+    directory: "str | Path | Training | Scores | Sample | Curve | Recommendation | Answer",
+) -> "Training | Scores | Sample | Curve | Recommendation | Answer":
     """Open a finished step again: its directory, or `runs:/<id>/<folder>` where MLflow has it.
 
     A record is returned as it is. Raises InputError if there is no such directory, or it is not

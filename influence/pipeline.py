@@ -15,6 +15,7 @@ from influence.config.parameters import (
     EvaluateStep,
     ExecutionConfig,
     MainStep,
+    RecommendStep,
     SampleStep,
     ScoreConfig,
     ScoreStep,
@@ -46,6 +47,8 @@ from influence.scoring.plan import plan
 from influence.scoring.result import Scores
 from influence.scoring.spec import parse_spec
 from influence.searching import step as searching
+from influence.searching.planning import step as planning
+from influence.searching.planning.result import Answer
 from influence.searching.result import Recommendation
 from influence.tracking import run
 from influence.tracking.run import Run
@@ -169,6 +172,32 @@ def search(config: SearchStep) -> dict[str, Recommendation]:
     return recommended
 
 
+def recommend(config: RecommendStep) -> Answer:
+    """Recommend what to prune within a budget, and log the directory as `recommendation`."""
+    arms = sampling.parse_arms(config.arms)
+    name = f"recommend {config.scores or config.dataset}"
+    with _opened(config, name, "How much can be pruned?", "recommend") as (opened, engine):
+        if config.scores:
+            planning.check_recommend(config)
+            scores = Scores(run.resolve(config.scores))
+        else:
+            dataset = training.open_dataset(narrow(config, TrainStep))
+            config = with_epochs(config, len(dataset.train))
+            planning.check_recommend(config, dataset)
+            wanted = scoring.wanted(config.score, arms)
+            training.check_retraining(config, config.retrain_with, dataset)
+            request = checked(narrow(config, TrainStep), dataset, engine, wanted)
+            del dataset
+            kept = config.representations or any(arm.represents for arm in arms)
+            keeping = replace(config, representations=kept)
+            _, scores = _train_and_score(request, keeping, engine, wanted)
+        recommending = planning.begin(config, scores)
+        study = planning.open_study(recommending)
+        answer = Answer(opened.follow(planning.recommend(recommending, study, engine)))
+        search_artifacts.recommendation(opened, answer, scores)
+    return answer
+
+
 def checked(
     config: TrainStep, dataset: Dataset, engine: Engine, scores: str = "", paired: bool = False
 ) -> training.Request:
@@ -219,7 +248,10 @@ def _sampled(opened: Run, steps) -> Sample:
 
 
 def _train_and_score(
-    request: training.Request, config: MainStep | SearchStep, engine: Engine, wanted: str
+    request: training.Request,
+    config: MainStep | SearchStep | RecommendStep,
+    engine: Engine,
+    wanted: str,
 ) -> tuple[Training, Scores]:
     """Do a training that was checked, and compute the scores listed in `wanted`."""
     parameters = narrow(config, TrainStep)
@@ -347,8 +379,8 @@ def _search(
     return recommended
 
 
-def load(reference: str) -> Training | Scores | Sample | Curve | Recommendation:
+def load(reference: str) -> Training | Scores | Sample | Curve | Recommendation | Answer:
     """Open a finished step: a directory, or `runs:/<id>/<folder>`."""
     directory = run.resolve(reference)
-    kinds = {kind.step: kind for kind in (Training, Scores, Sample, Curve, Recommendation)}
+    kinds = {kind.step: kind for kind in (Training, Scores, Sample, Curve, Recommendation, Answer)}
     return kinds[choose("step", store.step_of(directory), kinds)](directory)

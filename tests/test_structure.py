@@ -37,13 +37,14 @@ ORDER = [
         "trace",
         "trace.probing",
     ),
-    *("training", "scoring", "sampling", "evaluation", "searching", "plots", "tracking", "report"),
+    *("training", "scoring", "sampling", "evaluation", "searching", "searching.planning"),
+    *("plots", "tracking", "report"),
     *("pipeline", "flow", "callback", "__main__"),
 ]
 CORE = ORDER[: ORDER.index("searching")]
 DOORS = {
     "mlflow": {"tracking"},
-    "optuna": {"searching"},
+    "optuna": {"searching", "searching.planning"},
     "ray": {"runtime"},
     "datasets": {"data.sources"},
     "matplotlib": {"plots"},
@@ -57,9 +58,13 @@ STEPS = {
     "sample": "sampling",
     "evaluate": "evaluation",
     "search": "searching",
+    "recommend": "searching.planning",
 }
 # What a notebook shows of these records is drawn when it is asked for: `plots` is above them.
-SHOWN = {"influence.evaluation.result": "plots", "influence.searching.result": "plots"}
+SHOWN = dict.fromkeys(
+    (f"influence.{room}.result" for room in ("evaluation", "searching", "searching.planning")),
+    "plots",
+)
 FLOORS = 13  # of rooms above each other
 LINES, PARAMETERS = 50, 6  # a function stays below these lines, and takes so many parameters
 REASON = "Many parameters:"  # begins the line of a docstring that defends more of them

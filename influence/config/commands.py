@@ -10,6 +10,7 @@ from numbers import Number, Real
 from typing import Any
 
 from influence.config.parameters import (
+    ChoiceConfig,
     Config,
     DataConfig,
     EvaluateConfig,
@@ -18,6 +19,9 @@ from influence.config.parameters import (
     FitConfig,
     MainStep,
     ModelConfig,
+    RecommendConfig,
+    RecommendStep,
+    RetrainConfig,
     SampleConfig,
     SampleStep,
     ScoreConfig,
@@ -89,8 +93,11 @@ GROUPS: dict[type, str] = {
     TrainConfig: "training",
     ScoreConfig: "scores",
     SampleConfig: "pruning",
+    RetrainConfig: "retraining",
     EvaluateConfig: "retraining",
+    ChoiceConfig: "choice",
     SearchConfig: "search",
+    RecommendConfig: "recommendation",
     ExecutionConfig: "execution",
 }
 COMMANDS = {
@@ -112,6 +119,12 @@ COMMANDS = {
             SearchStep,
             ("scores",),
             "find how much can be pruned, by which score and rule",
+        ),
+        Command(
+            "recommend",
+            RecommendStep,
+            ("dataset",),
+            "recommend what to prune, for the price of about ten trainings",
         ),
         Command("study", MainStep, ("study",), "run a study file: one comparison per variant"),
     )

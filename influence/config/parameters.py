@@ -332,10 +332,9 @@ class SampleConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(Config):
-    """How a model is retrained on what is left, and measured."""
+class RetrainConfig(Config):
+    """How a model is retrained on what is left."""
 
-    seeds: int = parameter(3, "retrainings per fraction, each with a seed of its own", 1)
     budget: Literal["epochs", "steps"] = parameter(
         "epochs", "train a subset for as many epochs, or as many steps, as the full train set"
     )
@@ -358,15 +357,16 @@ class EvaluateConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(EvaluateConfig):
-    """Which score, rule and fraction a search tries, and what it looks for."""
+class EvaluateConfig(RetrainConfig):
+    """How a model is retrained on what is left, and how often."""
 
-    goal: Literal["prune", "efficiency", "frontier"] = parameter(
-        "prune",
-        "prune: prune most within the tolerance; efficiency: lose least per percent "
-        "pruned; frontier: the best trade-offs",
-    )
-    trials: int = parameter(40, "candidates that the study tries, by all its workers together", 1)
+    seeds: int = parameter(3, "retrainings per fraction, each with a seed of its own", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceConfig(RetrainConfig):
+    """What is chosen by, between which percents, and where the workers of a study meet."""
+
     tolerance: float = parameter(
         0.01,
         "loss of the metric against the full train set that is accepted; 0.01 is one "
@@ -377,18 +377,46 @@ class SearchConfig(EvaluateConfig):
         "accuracy",
         "metric that is compared; frame_accuracy: share of task=nlu requests without any error",
     )
-    rules: str = parameter("", "rules to search over, comma-separated; empty: all")
     lowest: int = parameter(5, "smallest percentage of the train set to prune", 0, 99)
     highest: int = parameter(95, "largest percentage of the train set to prune", 1, 99)
-    test_seeds: int = parameter(
-        5, "retrainings per row of the final test, each with a seed of its own", 1
-    )
     storage: str = parameter(
         "", "SQLAlchemy URL of the study's database; empty: SQLite in the workdir"
     )
     grace: int = parameter(
         60, "seconds without a sign of life after which another worker takes up a trial", 4
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(ChoiceConfig, EvaluateConfig):
+    """Which score, rule and fraction a search tries, and what it looks for."""
+
+    goal: Literal["prune", "efficiency", "frontier"] = parameter(
+        "prune",
+        "prune: prune most within the tolerance; efficiency: lose least per percent "
+        "pruned; frontier: the best trade-offs",
+    )
+    trials: int = parameter(40, "candidates that the study tries, by all its workers together", 1)
+    rules: str = parameter("", "rules to search over, comma-separated; empty: all")
+    test_seeds: int = parameter(
+        5, "retrainings per row of the final test, each with a seed of its own", 1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendConfig(ChoiceConfig):
+    """Which arms a recommendation chooses from, and what it may cost."""
+
+    arms: str = parameter(
+        "aum:ccs,aum:hard",
+        "arms to choose from, comma-separated; random is always among them",
+    )
+    trainings: float = parameter(
+        10.0,
+        "what scoring and all retrainings may cost together, in trainings on the full train set",
+        1,
+    )
+    minutes: float = parameter(0.0, "minutes after which no retraining begins; 0: no limit", 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -472,6 +500,27 @@ class SearchStep(TrainConfig, ScoreConfig, SearchConfig, ExecutionConfig):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecommendStep(TrainConfig, ScoreConfig, RecommendConfig, ExecutionConfig):
+    """Recommend how much of a train set to prune, and by which arm, at a given price."""
+
+    scores: str = parameter(
+        "",
+        "scores directory to choose from: a path or runs:/<id>/scores; empty: train and "
+        "score first",
+    )
+    score: str = parameter("", "scores to compute; empty: those that the arms read")
+    # What only some scores read costs as much as a training: whoever asks for such a score says so.
+    observe_every: int = parameter(
+        0,
+        "optimiser steps between observations of which examples are classified correctly; 0: never",
+        0,
+    )
+    null_model: bool = parameter(
+        False, "whether to train a model on empty inputs as well, which PVI needs"
+    )
+
+
 STEPS: dict[str, type[Config]] = {
     "main": MainStep,
     "train": TrainStep,
@@ -479,6 +528,7 @@ STEPS: dict[str, type[Config]] = {
     "sample": SampleStep,
     "evaluate": EvaluateStep,
     "search": SearchStep,
+    "recommend": RecommendStep,
 }
 
 

@@ -23,6 +23,7 @@ RESULTS = {
     "sample": "Sample",
     "evaluate": "Curve",
     "search": "Recommendation",
+    "recommend": "Answer",
     "study": "dict[str, Comparison]",
 }
 
@@ -43,6 +44,7 @@ from influence.report.compared import Comparison
 from influence.sampling.arrays import prune as prune
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
+from influence.searching.planning.result import Answer
 from influence.searching.result import Recommendation
 from influence.training.result import Training
 
@@ -53,10 +55,10 @@ Folder = str | PathLike[str]
 Names = str | float | Iterable[str] | Iterable[float]
 Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[str, Dataset]
 """
-TAIL = """Record = TypeVar("Record", Training, Scores, Sample, Curve, Recommendation)
+TAIL = """Record = TypeVar("Record", Training, Scores, Sample, Curve, Recommendation, Answer)
 
 @overload
-def load(directory: Folder) -> Training | Scores | Sample | Curve | Recommendation: ...
+def load(directory: Folder) -> Training | Scores | Sample | Curve | Recommendation | Answer: ...
 @overload
 def load(directory: Record) -> Record: ...
 """

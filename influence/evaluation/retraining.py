@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from influence.config.lists import changed
-from influence.config.parameters import EvaluateConfig, FitConfig
+from influence.config.parameters import FitConfig, RetrainConfig
 from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
@@ -56,7 +56,7 @@ class Place:
     kept: Path
 
 
-def place(config: EvaluateConfig, source: Result, split: Split, engine: Engine) -> Place:
+def place(config: RetrainConfig, source: Result, split: Split, engine: Engine) -> Place:
     """Return the place of the retrainings that `config` asks for."""
     kept = Path(config.workdir).absolute() / "retrainings"
     fit = retrained(source, config)
@@ -64,12 +64,12 @@ def place(config: EvaluateConfig, source: Result, split: Split, engine: Engine) 
     return Place(source, split, fit, config.budget, config.threshold, engine.device, kept)
 
 
-def retrained(source: Result, config: EvaluateConfig) -> FitConfig:
+def retrained(source: Result, config: RetrainConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
     return with_epochs(changed(source.fit, config.retrain_with), source.data.count("train"))
 
 
-def check(config: EvaluateConfig, source: Result) -> list[str]:
+def check(config: RetrainConfig, source: Result) -> list[str]:
     """Return what is worth saying of the model that is retrained on what `source` holds.
 
     Raises InputError, before anything is retrained, if it does not belong with its tokenizer and
@@ -86,7 +86,7 @@ def check(config: EvaluateConfig, source: Result) -> list[str]:
     return classifier.started(fit, tokenizer, dataset.label_names, splits)[1]
 
 
-def inputs(config: EvaluateConfig, source: Result) -> dict[str, str]:
+def inputs(config: RetrainConfig, source: Result) -> dict[str, str]:
     """Return digests of the model that is retrained and of the tokenizer that `source` holds.
 
     A tokenizer that comes with another model, or is made from the texts, follows from those.

@@ -12,6 +12,7 @@ from influence.report.artifacts import tag_data
 from influence.runtime.locks import locked
 from influence.runtime.step import Record, say
 from influence.scoring.result import Scores
+from influence.searching.planning.result import Answer
 from influence.searching.result import Recommendation
 from influence.searching.trials import Trial, pack
 from influence.tracking import operations
@@ -73,6 +74,22 @@ def search(run: Run, study, result: Recommendation, scores: Scores, command: str
         tag_data(run, scores)
         run.log_step(result, "search")
         run.end("FINISHED")
+
+
+def recommendation(run: Run, answer: Answer, scores: Scores) -> None:
+    """Print the verdict, which describes the run; log `recommendation/` and its pictures."""
+    print(f"\n{answer.dataset_name}: {answer.verdict}\n  {answer.command}\n")
+    if not run.log_step(answer, "recommendation"):
+        return
+    from influence.plots import planning
+
+    figures = {"landscape": answer.figure(), "history": planning.history(answer.retrainings)}
+    run.log_figures(figures)
+    run.log_table(answer.retrainings, "retrainings")
+    run.log_table(answer.landscape, "landscape")
+    run.log_text(json.dumps(answer.facts, indent=1), "recommendation.json")
+    run.describe(answer.verdict)
+    tag_data(run, scores)
 
 
 def searches(run: Run, searched: Mapping[str, Recommendation]) -> None:

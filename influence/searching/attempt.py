@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +19,16 @@ FIRST_BEAT = "first_beat"  # attribute of a trial
 
 
 @dataclass
-class Attempt:
+class Taken:
     """A trial that this worker is running."""
 
     trial: optuna.Trial
+
+
+@dataclass
+class Attempt(Taken):
+    """The trial of a candidate, under one seed after another."""
+
     candidate: Candidate
     values: list[float] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
@@ -40,7 +46,7 @@ class Attempt:
 
 
 @contextmanager
-def alive(study: Study, grace: int, attempts: dict[int, Attempt]) -> Iterator[None]:
+def alive(study: Study, grace: int, attempts: Mapping[int, Taken]) -> Iterator[None]:
     """Send a heartbeat for each of these trials, four times in `grace` seconds."""
     over = threading.Event()
 

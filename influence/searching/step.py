@@ -1,9 +1,8 @@
 """search: find the score, rule and fraction that prune most before accuracy suffers."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +11,31 @@ from tqdm import tqdm
 
 from influence import scores as registry
 from influence.config.lists import names
-from influence.config.parameters import FitConfig, ScoreConfig, SearchConfig, SearchStep
+from influence.config.parameters import ScoreConfig, SearchConfig, SearchStep
 from influence.data.dataset import Dataset
-from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.evaluation import result as curve
 from influence.evaluation import retraining
-from influence.evaluation.retraining import Place, retrain
-from influence.models.metrics import of_predictions
+from influence.evaluation.retraining import retrain
 from influence.runtime import store
 from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Task, perform, say
 from influence.sampling import rules
 from influence.sampling.arms import Arm
-from influence.sampling.order import Minimum, cut, fraction_of
-from influence.sampling.step import order_of
 from influence.scoring import spec as specs
 from influence.scoring.result import Scores, open_scores
 from influence.scoring.step import possible
 from influence.searching import result, space, trials
 from influence.searching.recommendation import FULL, flat, recommendation
+from influence.searching.scored import (
+    Scored,
+    check_halves,
+    check_metric,
+    command,
+    lacking,
+    measure,
+    score_name,
+)
 from influence.searching.space import Candidate, Space
 from influence.searching.trials import Trial
 from influence.training.step import expected
@@ -44,47 +48,10 @@ Searching = Generator[Trial | Record, None, Path]
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class Searched(Scored):
     """The scores to search, and the space to choose from."""
 
-    scores: Scores
     space: Space
-    seed: int
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """The class number of every train example (examples,)."""
-        return self.scores.data.array("train", "label")
-
-    @property
-    def everything(self) -> np.ndarray:
-        """The rows of the full train set (examples,)."""
-        return np.arange(len(self.labels))
-
-    @cached_property
-    def chosen_on(self) -> np.ndarray | None:
-        """The rows of validation that trials are measured on, None for all.
-
-        Where a score reads the gradients of `reserved` rows, these are the others.
-        """
-        if not _read_validation(self.space.scores):
-            return None
-        rows = self.scores.data.read("validation", ["id", "label"])
-        others = np.setdiff1d(np.arange(len(rows)), reserved(rows))
-        if not len(others):
-            raise InputError(
-                f"value reads the gradients of all {len(rows)} validation examples, one of each "
-                "class, so that none is left to choose on; leave it out of score, or name another "
-                "validation_split"
-            )
-        return others
-
-    def kept(self, candidate: Candidate, number: int) -> np.ndarray:
-        """Return the rows that stay under seed `number`; rules that draw do so anew for each."""
-        minimums = (Minimum(self.labels, candidate.min_per_class),)
-        seed = self.seed + number
-        order = order_of(self.scores, candidate.arm, seed, minimums, candidate.parameters)
-        return cut(order, fraction_of(candidate.percent), minimums)
 
 
 def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
@@ -97,15 +64,15 @@ def check_search(config: SearchStep, dataset: Dataset | None = None) -> None:
     space.check(names(config.rules), config.lowest, config.highest)
     for name in names(config.score):
         specs.parse_spec(name)
-    search_study.open_storage(_storage(config), config.grace, _locks(config))
-    _check_halves(config, names(config.score))
+    search_study.open_storage(search_study.meeting(config))
+    check_halves(config, names(config.score))
     if dataset is not None:
-        _check_metric(config, config.task, "this search trains")
+        check_metric(config, config.task, "this search trains")
         if not config.score:
             _usual_scores(config, dataset)
 
 
-def open_scored(config: SearchStep, scores: Scores) -> Scored:
+def open_scored(config: SearchStep, scores: Scores) -> Searched:
     """Derive the space that `config` allows over these scores.
 
     Raises InputError for scores of a split other than train, for a score that is not among them,
@@ -113,22 +80,22 @@ def open_scored(config: SearchStep, scores: Scores) -> Scored:
     """
     scores = open_scores(scores.directory)
     scores.verify()
-    _check_metric(config, scores.task, f"{scores.directory} scores")
+    check_metric(config, scores.task, f"{scores.directory} scores")
     for note in retraining.check(config, scores):
         say(f"search: {note}")
     columns, named = _columns(config.score, scores), names(config.rules)
-    _check_halves(config, columns)
+    check_halves(config, columns)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
     for name in named:
-        if lacking := _lacking(name, scores):
+        if missing := lacking(name, scores):
             raise InputError(
-                f"rule {name!r} needs {lacking}, which {scores.directory} does not hold; score "
+                f"rule {name!r} needs {missing}, which {scores.directory} does not hold; score "
                 "again with it, or leave the rule out"
             )
-    named = named or tuple(name for name in rules.REGISTRY if not _lacking(name, scores))
+    named = named or tuple(name for name in rules.REGISTRY if not lacking(name, scores))
     choice = space.build(columns, named, config.lowest, config.highest, counts)
-    return Scored(scores, choice, config.seed)
+    return Searched(scores, choice.scores, config.seed, choice)
 
 
 def keeping(config: SearchStep, dataset: Dataset) -> SearchStep:
@@ -139,7 +106,7 @@ def keeping(config: SearchStep, dataset: Dataset) -> SearchStep:
     return replace(config, representations=config.representations or (read and represented))
 
 
-def study_name(config: SearchStep, scored: Scored) -> str:
+def study_name(config: SearchStep, scored: Searched) -> str:
     """Name a study after everything that its trials depend on: another space is another study."""
     parameters = {k: v for k, v in config.parameters(SearchConfig).items() if k not in EXECUTION}
     parameters |= {"space": scored.space.described(), "seed": config.seed}
@@ -150,15 +117,20 @@ def study_name(config: SearchStep, scored: Scored) -> str:
     return f"{dataset}-{model}-{config.goal}-{digest}"
 
 
-def open_study(config: SearchStep, scored: Scored):
+def open_study(config: SearchStep, scored: Searched):
     """Open the study of these scores, in the workdir unless a storage is named."""
     from influence.searching import study as search_study
 
     name = study_name(config, scored)
-    return search_study.open_study(config, _storage(config), name, scored.space, _locks(config))
+    return search_study.open_study(
+        search_study.meeting(config),
+        name,
+        search_study.AXES[config.goal],
+        space.recommended(scored.space)[: config.trials],
+    )
 
 
-def search(config: SearchStep, scored: Scored, study, engine: Engine) -> Searching:
+def search(config: SearchStep, scored: Searched, study, engine: Engine) -> Searching:
     """Search until the study has all its trials, then test the recommendation, in `search-<...>/`.
 
     Yields trials as this worker ends them. The directory holds `trials.csv`, `points.csv` (every
@@ -187,17 +159,6 @@ def score_list(config: SearchStep, dataset: Dataset) -> str:
     return ",".join(_usual_scores(config, dataset, "search: left out"))
 
 
-def measure(
-    place: Place, kept: np.ndarray, number: int, metric: str, rows: np.ndarray | None = None
-) -> float:
-    """Return one metric of one retraining on the split of `place`, or on some rows of it."""
-    point = retrain(place, kept, number)
-    if rows is None:
-        return point.metrics[f"{place.split}/{metric}"]
-    labels = place.source.data.array(place.split, "label")[rows]
-    return of_predictions(retraining.predictions(place, point)[rows], labels)[metric]
-
-
 def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
     own = {name: registry.REGISTRY[name].window for name in USUAL}
@@ -218,56 +179,13 @@ def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> 
     return [str(spec) for spec in given]
 
 
-def _lacking(rule: str, scores: Scores) -> str:
-    """Return what a rule reads besides the score that is searched and `scores` lack, else ""."""
-    needs = rules.REGISTRY[rule].needs
-    if "recall" in needs and scores.recall is None:
-        return "the recall of every class on validation data"
-    if "confidence" in needs and "confidence" not in scores.names:
-        return "the score 'confidence'"
-    if "representations" in needs and scores.representations is None:
-        return "the representation of every example (representations=true)"
-    return ""
-
-
-def _locks(config: SearchStep) -> Path:
-    return Path(config.workdir).absolute() / "studies"
-
-
-def _storage(config: SearchStep) -> str:
-    return config.storage or f"sqlite:///{_locks(config) / 'studies.db'}"
-
-
-def _check_metric(config: SearchStep, task: str, what: str) -> None:
-    if config.metric == "frame_accuracy" and task != "nlu":
-        raise InputError(
-            f"metric=frame_accuracy is for task=nlu, but {what} a classifier; choose accuracy or "
-            "macro_f1"
-        )
-
-
-def _check_halves(config: SearchStep, columns: Sequence[str]) -> None:
-    """Raise InputError for a metric of all of validation where a score reads half of it."""
-    if config.metric == "frame_accuracy" and (reading := _read_validation(columns)):
-        raise InputError(
-            f"metric=frame_accuracy is measured on all of validation, of which {reading[0]} reads "
-            "half; choose accuracy or macro_f1, or leave that score out with score"
-        )
-
-
-def _read_validation(columns: Sequence[str]) -> list[str]:
-    """Return the scores that read gradients of validation examples."""
-    needs = {column: registry.REGISTRY[_name(column)].needs for column in columns}
-    return [column for column in columns if {*needs[column]} & {*registry.PRODUCTS}]
-
-
 def _columns(text: str, scores: Scores) -> list[str]:
     """Return the scores that `text` names: each with all its windows, or with one."""
-    usable = [name for name in scores.names if _name(name) != "random"]
+    usable = [name for name in scores.names if score_name(name) != "random"]
     columns: list[str] = []
     for name in names(text):
         spec = specs.parse_spec(name)
-        own = [c for c in usable if c == name or (not spec.window and _name(c) == name)]
+        own = [c for c in usable if c == name or (not spec.window and score_name(c) == name)]
         if not own:
             raise InputError(
                 f"{scores.directory} holds no score {name!r} to search over; it holds "
@@ -277,12 +195,8 @@ def _columns(text: str, scores: Scores) -> list[str]:
     return list(dict.fromkeys(columns)) or usable
 
 
-def _name(column: str) -> str:
-    return specs.parse_spec(column).name
-
-
 def _choose(
-    config: SearchStep, scored: Scored, study, engine: Engine
+    config: SearchStep, scored: Searched, study, engine: Engine
 ) -> Generator[Trial, None, None]:
     from influence.searching import explore as search
     from influence.searching import study as search_study
@@ -309,7 +223,7 @@ def _choose(
 
 
 def _report(
-    config: SearchStep, scored: Scored, study, engine: Engine, directory: Path
+    config: SearchStep, scored: Searched, study, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     from influence.searching import study as search_study
 
@@ -319,7 +233,7 @@ def _report(
     fit = retraining.retrained(scores, config)
     outcome = recommendation(config, fit, len(scored.labels), ended, points)
     subset = result.write_subset(scores, _recommended(scored, chosen), directory)
-    also = {"study": study.name, "command": _command(subset, scores.task, fit)}
+    also = {"study": study.name, "command": command(subset, scores.task, fit)}
     tables = {
         result.TRIALS: trials.table(ended, config.tolerance),
         result.IMPORTANCES: search_study.importances(study),
@@ -330,7 +244,7 @@ def _report(
     return facts
 
 
-def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:
+def _tested(scored: Searched, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:
     """Return the rows to retrain on, by arm and seed: all, random at the fraction, the choice."""
     arms = {FULL: [scored.everything] * seeds}
     if chosen is not None and chosen.candidate is not None:
@@ -342,7 +256,7 @@ def _tested(scored: Scored, chosen: Trial | None, seeds: int) -> dict[str, list[
 
 
 def _test(
-    config: SearchStep, scored: Scored, arms: dict[str, list[np.ndarray]], engine: Engine
+    config: SearchStep, scored: Searched, arms: dict[str, list[np.ndarray]], engine: Engine
 ) -> pd.DataFrame:
     place = retraining.place(config, scored.scores, "test", engine)
     keys = [(arm, number) for arm, kept in arms.items() for number in range(len(kept))]
@@ -353,17 +267,8 @@ def _test(
     return pd.concat([curve.table(some, arm) for arm, some in points.items()])
 
 
-def _recommended(scored: Scored, chosen: Trial | None) -> np.ndarray:
+def _recommended(scored: Searched, chosen: Trial | None) -> np.ndarray:
     """Return the rows of the recommended subset, ascending; all where nothing is recommended."""
     if chosen is None or chosen.candidate is None:
         return scored.everything
     return np.sort(scored.kept(chosen.candidate, 0))
-
-
-def _command(subset: Path, task: str, fit: FitConfig) -> str:
-    """Return the command that trains on the subset as the study did."""
-    usual = {"task": "classify", **asdict(FitConfig())}
-    own = {"task": task, **asdict(fit)}
-    parameters = "".join(f" -P {name}={own[name]}" for name in own if own[name] != usual[name])
-    whole = " -P stack=true" if task == "nlu" else ""
-    return f"mlflow run . -e train -P dataset={subset}{parameters}{whole}"

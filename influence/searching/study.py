@@ -7,20 +7,19 @@ import math
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from influence.config.parameters import SearchConfig
+from influence.config.parameters import RecommendStep, SearchStep
 from influence.errors import InputError, first_line
 from influence.runtime.locks import Attendance, locked
-from influence.searching.space import Space, recommended
 from influence.searching.storage import PatientStorage
 from influence.searching.trials import Trial, unpack
 
@@ -68,57 +67,73 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def open_storage(url: str, grace: int, locks: Path) -> PatientStorage:
+class Meeting(NamedTuple):
+    """Where the workers of a study meet."""
+
+    url: str  # of the database, as SQLAlchemy has it
+    grace: int  # seconds without a sign of life after which a worker counts as lost
+    locks: Path  # a directory on this machine in which workers wait for each other
+    shared: bool  # whether they may be on other machines
+
+
+def meeting(config: SearchStep | RecommendStep) -> Meeting:
+    """Return where the workers of a study meet: in the workdir unless a storage is named."""
+    locks = Path(config.workdir).absolute() / "studies"
+    url = config.storage or f"sqlite:///{locks / 'studies.db'}"
+    return Meeting(url, config.grace, locks, bool(config.storage))
+
+
+def open_storage(at: Meeting) -> PatientStorage:
     """Open the database of studies, created if missing.
 
-    `locks`: a directory on this machine in which workers that start together wait for each other.
     Raises InputError if the database cannot be reached.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with locked(locks), quietly():
+        with locked(at.locks), quietly():
             return PatientStorage(
-                url,
+                at.url,
                 engine_kwargs={"pool_pre_ping": True},  # notices a restart of the server
-                heartbeat_interval=max(1, grace // 4),
-                grace_period=grace,
+                heartbeat_interval=max(1, at.grace // 4),
+                grace_period=at.grace,
                 heartbeat_stale_trial_callback=retry(),
             )
     except InputError:
         raise
     except (SQLAlchemyError, ImportError, OSError, RuntimeError, ValueError) as error:
         reason = first_line(getattr(error, "orig", None) or error)
-        raise InputError(f"storage {_safe(url)} cannot be used: {reason}") from None
+        raise InputError(f"storage {_safe(at.url)} cannot be used: {reason}") from None
 
 
-def open_study(config: SearchConfig, storage: str, name: str, space: Space, locks: Path) -> Study:
-    """Create the study `name`, with what is recommended queued, or join it.
+def open_study(
+    at: Meeting, name: str, axes: Sequence[str], queue: Sequence[Mapping[str, Any]] = ()
+) -> Study:
+    """Create the study `name`, with `queue` as its first trials, or join it.
 
-    `storage` is an SQLAlchemy URL; see `open_storage`.
+    axes: the names of the values that are maximised.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    measured = AXES[config.goal]
-    kept = open_storage(storage, config.grace, locks)
-    with locked(locks), quietly():
+    kept = open_storage(at)
+    with locked(at.locks), quietly():
         there = name in optuna.get_all_study_names(kept)
-        attended = None if config.storage else Attendance(locks / f"{name}.workers")
+        attended = None if at.shared else Attendance(at.locks / f"{name}.workers")
         alone = attended is not None and attended.is_alone()
         opened = optuna.create_study(
             storage=kept,
             study_name=name,
-            directions=["maximize"] * len(measured),
+            directions=["maximize"] * len(axes),
             load_if_exists=True,
         )
         if QUEUED not in opened.user_attrs:  # set last: its maker may have been killed
-            opened.set_metric_names([*measured])
-            for parameters in recommended(space)[: config.trials]:
-                opened.enqueue_trial(parameters, skip_if_exists=True)
+            opened.set_metric_names([*axes])
+            for parameters in queue:
+                opened.enqueue_trial(dict(parameters), skip_if_exists=True)
             opened.set_user_attr(QUEUED, True)
         fresh = not opened.get_trials(deepcopy=False, states=FINISHED)
         others = bool(opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-        same = alone or (config.storage and not (there and (fresh or others)))
-    study = Study(opened, name, 0 if same else os.getpid(), locks, attended)
+        same = alone or (at.shared and not (there and (fresh or others)))
+    study = Study(opened, name, 0 if same else os.getpid(), at.locks, attended)
     if attended is not None:
         weakref.finalize(study, attended.leave)
     return study

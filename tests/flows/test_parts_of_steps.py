@@ -33,7 +33,8 @@ from influence.scoring.spec import ScoreSpec
 from influence.scoring.step import _Kept
 from influence.searching import space
 from influence.searching.result import write_subset
-from influence.searching.step import Scored, _recommended
+from influence.searching.scored import Scored
+from influence.searching.step import _recommended
 from influence.searching.trials import Trial
 from influence.trace import trace as records
 from influence.training import dynamics
@@ -256,7 +257,7 @@ def test_the_subset_that_a_search_leaves_is_the_one_that_it_chose(size, percent)
     part, rows = size
     with TemporaryDirectory() as name:
         scores = scored(Path(name) / "scored", rows, part)
-        searched = Scored(scores, space.Space((), (), 0, 95, (1,)), 0)
+        searched = Scored(scores, (), 0)
         chosen, kept = None, rows
         if percent is not None:
             candidate = space.Candidate(EASY, percent, 0, {})

@@ -16,7 +16,7 @@ from influence.config.parameters import SearchStep
 from influence.runtime.locks import locked
 from influence.searching import explore
 from influence.searching import study as search_study
-from influence.searching.space import Candidate, Space, build
+from influence.searching.space import Candidate, Space, build, recommended
 from influence.searching.trials import pack
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,8 +43,10 @@ def config(**changes) -> SearchStep:
 
 def open_study(directory: Path, chosen: SearchStep, of: Space | None = None) -> search_study.Study:
     directory.mkdir(parents=True, exist_ok=True)
-    storage = chosen.storage or f"sqlite:///{directory / 'studies.db'}"
-    return search_study.open_study(chosen, storage, "study", of or space(), directory / "locks")
+    url = chosen.storage or f"sqlite:///{directory / 'studies.db'}"
+    at = search_study.Meeting(url, chosen.grace, directory / "locks", bool(chosen.storage))
+    queue = recommended(of or space())[: chosen.trials]
+    return search_study.open_study(at, "study", search_study.AXES[chosen.goal], queue)
 
 
 def done(value: float) -> Future:

@@ -304,7 +304,7 @@ def test_a_claim_holds_until_it_is_of_no_use(tmp_path):
 )
 def test_an_unreachable_storage_is_one_sentence_without_its_password(tmp_path, storage, said):
     with pytest.raises(InputError) as error:
-        search_study.open_study(config(), storage, "study", space(), tmp_path)
+        search_study.open_storage(search_study.Meeting(storage, 4, tmp_path, True))
     message = str(error.value)
     assert said in message and "secret" not in message and "\n" not in message
 

@@ -14,6 +14,7 @@ from influence.evaluation import retraining
 from influence.runtime import engine as cluster
 from influence.scoring.result import Scores
 from influence.searching import step
+from influence.searching.scored import measure
 from influence.training.result import Training
 from tests.helpers import steps, tiny
 from tests.helpers.steps import finish
@@ -53,9 +54,9 @@ def test_the_metric_of_some_rows_is_that_of_their_predictions(scores, metric):
     rows, everything = np.array([1, 2, 5, 7, 11, 12, 20, 29]), np.arange(121)
     with cluster.engine(config) as engine:
         place = retraining.place(config, scores, "validation", engine)
-        whole = step.measure(place, everything, 0, metric)
-        all_rows = step.measure(place, everything, 0, metric, np.arange(30))
-        some = step.measure(place, everything, 0, metric, rows)
+        whole = measure(place, everything, 0, metric)
+        all_rows = measure(place, everything, 0, metric, np.arange(30))
+        some = measure(place, everything, 0, metric, rows)
         point = retraining.retrain(place, everything, 0)
     assert all_rows == whole == point.metrics[f"validation/{metric}"]
     predicted, gold = retraining.predictions(place, point), scores.data.array("validation", "label")
@@ -71,7 +72,7 @@ def test_a_metric_of_all_of_validation_is_refused(scores, monkeypatch):
     with pytest.raises(InputError, match="frame_accuracy .* of which value reads half"):
         step.check_search(both)
     step.check_search(search(scores, metric="frame_accuracy", task="nlu", score="el2n"))
-    monkeypatch.setattr(step, "_check_metric", lambda *given: None)  # as for task nlu
+    monkeypatch.setattr(step, "check_metric", lambda *given: None)  # as for task nlu
     frames = search(scores, metric="frame_accuracy", task="nlu")
     with pytest.raises(InputError, match="frame_accuracy .* of which value reads half"):
         step.open_scored(frames, scores)

@@ -1,0 +1,282 @@
+"""Recommendations on landscapes whose best answer is known, by what they cost.
+
+Run: python -m benchmarks.recommend [--worlds 30] [--trainings 12]
+A landscape says what every arm loses at every percent. A retraining is that, with noise as
+measured: over seeds, and the same for all retrainings of a cell, since a validation split is only
+so large. Beside the planner stand the search of 40 candidates with three seeds each, candidates
+drawn at random, and successive halving, which starts with all arms at many percents. Writes
+benchmarks/recommend.json and docs/images/recommend.png: the regret, by how much less the best
+recommendation so far is worth than the best there is, over the trainings spent.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks import measuring
+from influence.config.parameters import SearchStep
+from influence.plots.style import COLOURS, DARK, styled
+from influence.sampling.arms import parse_arm
+from influence.searching import explore, space, trials
+from influence.searching import study as search_study
+from influence.searching.planning.landscape import FULL, RANDOM, Cell, Landscape, Measured
+from influence.searching.planning.planner import PRICE, Planner
+from influence.searching.space import Candidate
+
+ARMS = (RANDOM, "aum:ccs", "vog:linear:dataset", "forgetting:softmax", "aum:hard")
+PERCENTS = tuple(range(10, 95, 5))
+TOLERANCE, LEVEL = 0.01, 0.9
+OVER_SEEDS = 0.005  # standard deviation of an accuracy, of which a seed shares a part between arms
+EXAMPLES = 2000  # of validation
+SCORING = 1.3  # trainings that scoring costs
+SEEDS = 3
+KINDS = {
+    "clean": "clean labels: scores gain little",
+    "errors": "wrong labels: pruning the hardest gains",
+    "redundant": "redundant: half of it is not needed",
+    "starving": "scarce: every example counts",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A landscape whose truth is known.
+
+    gains: of every cell over the full train set (cells,); of_validation: what the validation split
+    makes of them, by cell; seed: of the noise.
+    """
+
+    landscape: Landscape
+    gains: np.ndarray
+    of_validation: np.ndarray
+    seed: int
+
+    def value(self, cell: Cell, number: int) -> float:
+        """Return the metric of a retraining: the same whenever it is asked for."""
+        place = self.landscape.index[cell]
+        common = np.random.default_rng([self.seed, number]).standard_normal()
+        own = np.random.default_rng([self.seed, number, place]).standard_normal()
+        spread = OVER_SEEDS * (1 + 15 * max(0.0, -self.gains[place]))
+        noise = OVER_SEEDS * np.sqrt(0.3) * common + spread * np.sqrt(0.7) * own
+        return float(LEVEL + self.gains[place] + self.of_validation[place] + noise)
+
+    def cost(self, cell: Cell) -> float:
+        """Return what a retraining costs, in trainings on the full train set."""
+        return float(self.landscape.kept[self.landscape.index[cell]])
+
+    @property
+    def worth(self) -> np.ndarray:
+        """What recommending each cell is worth, in percent pruned."""
+        percents = np.array([cell.percent for cell in self.landscape.cells])
+        return percents - 100 * PRICE * np.maximum(-self.gains - TOLERANCE, 0)
+
+    def regret(self, cell: Cell) -> float:
+        """Return by how much less a recommendation is worth than the best."""
+        return float(self.worth.max() - self.worth[self.landscape.index[cell]])
+
+
+def world(kind: str, seed: int) -> World:
+    """Return a landscape of a kind."""
+    draw = np.random.default_rng([seed, list(KINDS).index(kind)])
+    landscape = Landscape(ARMS, PERCENTS, EXAMPLES)
+    half = {"clean": 0.012, "errors": 0.008, "redundant": 0.002, "starving": 0.04}[kind]
+    half *= np.exp(0.3 * draw.standard_normal())
+    exponent = draw.uniform(0.3, 1.0) if kind != "redundant" else draw.uniform(1.0, 1.8)
+    wrong = draw.uniform(0.08, 0.2) if kind == "errors" else 0.0
+    lead = {"clean": 0.002, "errors": 0.008, "redundant": 0.001, "starving": 0.004}[kind]
+    bends = draw.uniform(0, 6)  # no law holds exactly
+    gains = []
+    for cell in landscape.cells:
+        pruned = cell.percent / 100
+        grown = np.expm1(-exponent * np.log(1 - pruned)) / np.expm1(exponent * np.log(2))
+        random = -half * grown * (1 + 0.2 * np.sin(bends + 2 * np.log(1 - pruned)))
+        extra = {
+            "aum:ccs": lead * (1 + 0.5 * np.sin(seed)) * np.sqrt(grown) * np.cos(1.2 * pruned),
+            "vog:linear:dataset": 0.3 * lead * np.sqrt(grown),
+            "forgetting:softmax": -0.003 * np.sqrt(grown),
+            # Takes the wrong labels first, and then whole classes.
+            "aum:hard": 0.25 * min(pruned, wrong) - 1.2 * max(0.0, pruned - wrong) ** 2,
+        }
+        gains.append(random + extra.get(cell.arm, 0.0))
+    spread = np.sqrt((1 - LEVEL) / EXAMPLES * (0.15 - 0.2 * np.log(landscape.kept)))
+    of_validation = spread * draw.standard_normal(len(spread))
+    of_validation[0] = 0.0
+    return World(landscape, np.array(gains), of_validation, seed)
+
+
+# Each yields what is recommended, and what has been spent, after every retraining.
+Steps = Iterator[tuple[float, Cell]]
+
+
+def planned(there: World, trainings: float) -> Steps:
+    """Follow the planner until it stops."""
+    planner = Planner(there.landscape, TOLERANCE, there.landscape.kept, there.seed)
+    known: list[Measured] = []
+    spent = SCORING
+    while asked := planner.next(known, (), trainings - spent):
+        cell, number = asked
+        known.append(Measured(cell, number, there.value(cell, number)))
+        spent += there.cost(cell)
+        yield spent, planner.answer(known).cell
+
+
+def searched(there: World, trainings: float) -> Steps:
+    """Search as `influence search` does: the largest percent whose mean of three seeds holds."""
+    config = SearchStep(trials=40, seeds=SEEDS, tolerance=TOLERANCE, lowest=10, highest=90)
+    scores = ("aum", "vog", "forgetting")
+    rules = ("ccs", "linear", "softmax", "hard", "random")
+    choice = space.build(scores, rules, 10, 90, (100, 100))
+    spent = SCORING + SEEDS
+    full = [there.value(FULL, number) for number in range(SEEDS)]
+
+    def submit(candidate: Candidate, number: int) -> Future:
+        nonlocal spent
+        cell = _cell(candidate)
+        spent += 1 - candidate.percent / 100
+        future: Future = Future()
+        future.set_result(there.value(cell, number))
+        return future
+
+    with tempfile.TemporaryDirectory() as folder:
+        at = search_study.Meeting(f"sqlite:///{folder}/studies.db", 60, Path(folder), False)
+        queue = space.recommended(choice)
+        study = search_study.open_study(at, "study", search_study.AXES["prune"], queue)
+        for _ in explore.explore(study, choice, config, full, submit):
+            best = trials.recommend(search_study.trials_of(study), TOLERANCE)
+            found = _cell(best.candidate) if best and best.candidate else FULL
+            yield spent, found
+            if spent > trainings:
+                return
+
+
+def _cell(candidate: Candidate) -> Cell:
+    """Return the arm of the landscape that a candidate is nearest to."""
+    arm = candidate.arm
+    name = f"{arm.scores[0].split('@')[0]}:{arm.rule}" if arm.scores else RANDOM
+    known = {":".join(str(parse_arm(one)).split(":")[:2]): one for one in ARMS}
+    other = {"linear": "vog:linear:dataset", "softmax": "forgetting:softmax", "hard": "aum:hard"}
+    return Cell(known.get(name, other.get(arm.rule, "aum:ccs")), candidate.percent)
+
+
+def drawn(there: World, trainings: float) -> Steps:
+    """Try cells at random, three seeds each."""
+    draw = np.random.default_rng([there.seed, 7])
+    yield from _by_means(
+        there,
+        trainings,
+        lambda means: there.landscape.cells[1 + int(draw.integers(len(there.landscape.cells) - 1))],
+    )
+
+
+def halved(there: World, trainings: float) -> Steps:
+    """Halve: one seed for every arm at some percents, then more seeds for the best half."""
+    spent, values = SCORING, {FULL: [there.value(FULL, 0)]}
+    spent += 1.0
+    left = [Cell(arm, percent) for percent in (80, 60, 40, 20) for arm in ARMS]
+    number = 0
+    while left and spent <= trainings:
+        if number:
+            values[FULL].append(there.value(FULL, number))
+            spent += 1.0
+        for cell in left:
+            values.setdefault(cell, []).append(there.value(cell, number))
+            spent += there.cost(cell)
+            yield spent, _best(values)
+            if spent > trainings:
+                return
+        full = np.mean(values[FULL])
+
+        def worth(cell: Cell, full=full) -> float:
+            beyond = max(0.0, full - np.mean(values[cell]) - TOLERANCE)
+            return cell.percent - 100 * PRICE * beyond
+
+        left = sorted(left, key=worth, reverse=True)[: len(left) // 2]
+        number += 1
+
+
+def _by_means(there: World, trainings: float, following: Callable[[dict], Cell]) -> Steps:
+    spent = SCORING + SEEDS
+    values = {FULL: [there.value(FULL, number) for number in range(SEEDS)]}
+    while spent <= trainings:
+        cell = following(values)
+        if cell in values:
+            continue
+        values[cell] = [there.value(cell, number) for number in range(SEEDS)]
+        spent += SEEDS * there.cost(cell)
+        yield spent, _best(values)
+
+
+def _best(values: dict[Cell, list[float]]) -> Cell:
+    """Return the largest percent whose mean is within the tolerance."""
+    full = np.mean(values[FULL])
+    holds = [cell for cell, own in values.items() if np.mean(own) >= full - TOLERANCE]
+    return max(holds, key=lambda cell: (cell.percent, np.mean(values[cell])))
+
+
+METHODS: dict[str, Callable[[World, float], Steps]] = {
+    "planner": planned,
+    "search": searched,
+    "halving": halved,
+    "at random": drawn,
+}
+PRICES = np.arange(2.0, 12.5, 0.5)
+
+
+def regrets(method: str, kind: str, worlds: int, trainings: float) -> list[list[float]]:
+    """Return, for each world, the regret of what is recommended at each of PRICES."""
+    rows = []
+    for seed in range(worlds):
+        there = world(kind, seed)
+        spent, regret = [0.0], [there.regret(FULL)]
+        for cost, cell in METHODS[method](there, trainings):
+            spent.append(cost)
+            regret.append(there.regret(cell))
+        places = np.searchsorted(spent, PRICES[trainings >= PRICES] + 1e-9) - 1
+        rows.append([regret[place] for place in places])
+    return rows
+
+
+def main() -> None:
+    """Measure, write and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", type=int, default=30)
+    parser.add_argument("--trainings", type=float, default=12.0)
+    asked = parser.parse_args()
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        found[kind] = {
+            method: np.round(regrets(method, kind, asked.worlds, asked.trainings), 2).tolist()
+            for method in METHODS
+        }
+        print({m: np.median(rows, 0).round(1).tolist()[::4] for m, rows in found[kind].items()})
+    measuring.write(__file__, {"worlds": asked.worlds, "prices": PRICES.tolist(), "regret": found})
+    draw(found)
+
+
+def draw(found: dict[str, Any]) -> None:
+    """Draw the median regret with its quartiles over what was spent, one panel for each kind."""
+    with styled():
+        figure = Figure(figsize=(9, 6), layout="constrained")
+        colours = dict(zip(METHODS, (*COLOURS[:3], DARK), strict=True))
+        for axes, (kind, title) in zip(figure.subplots(2, 2).flat, KINDS.items(), strict=True):
+            for method, rows in found[kind].items():
+                low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+                prices = PRICES[: len(middle)]
+                axes.plot(prices, middle, color=colours[method], label=method)
+                axes.fill_between(prices, low, high, color=colours[method], alpha=0.12, lw=0)
+            axes.set(title=title, ylim=(0, None), xlabel="Cost, in full trainings")
+            axes.set_ylabel("Regret, percent pruned")
+        axes.legend()
+        measuring.IMAGES.mkdir(parents=True, exist_ok=True)
+        figure.savefig(measuring.IMAGES / "recommend.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()

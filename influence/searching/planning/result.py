@@ -1,0 +1,207 @@
+"""The directory of a recommendation, written and read: what to prune, the evidence, the price."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from influence.data.result import Result, as_image
+from influence.evaluation.intervals import in_points, shown
+from influence.runtime import store
+from influence.scoring.result import Scores
+from influence.searching.result import SUBSET
+
+FACTS, RETRAININGS, LANDSCAPE = "recommendation.json", "retrainings.csv", "landscape.csv"
+INTERVAL = Mapping[str, float]  # mean, low and high
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """What is recommended, and why.
+
+    full, gain, random, over_random: of the metric on validation, its mean with 95 % interval: of
+    the full train set, of the recommendation minus that, of random pruning at the same percent
+    minus that, of one minus the other. trainings: what it cost, in trainings on the full train set,
+    of which `scoring` for the scores; surer: how many more would halve the interval of the gain,
+    None where more validation examples would have to. worth: how many percent pruned it is worth,
+    all told.
+    """
+
+    verdict: str
+    metric: str
+    tolerance: float
+    arm: str  # "" where everything is kept
+    percent_pruned: int
+    kept: int  # train examples
+    full: INTERVAL
+    gain: INTERVAL
+    random: INTERVAL
+    over_random: INTERVAL
+    trainings: float
+    scoring: float
+    retrainings: int
+    tried: list[str]  # arms other than random that were retrained
+    surer: float | None
+    break_even: float
+    worth: float
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What was measured: names, and values with intervals, in percent and points."""
+        if not self.percent_pruned:
+            return [("full train set", shown(**self.full))]
+        return [
+            ("full train set", shown(**self.full)),
+            (f"{self.arm}, minus the full train set", in_points(**self.gain)),
+            ("random at the same percent, minus the full train set", in_points(**self.random)),
+            (f"{self.arm} minus random", in_points(**self.over_random)),
+        ][: 3 if self.arm == "random" else 4]
+
+
+class Answer(Result):
+    """A finished recommendation: how much can be pruned, by which arm, and at what loss."""
+
+    step = "recommend"
+
+    @cached_property
+    def outcome(self) -> Recommended:
+        """What is recommended, with all its numbers."""
+        return Recommended(**{field.name: self.facts[field.name] for field in fields(Recommended)})
+
+    @property
+    def verdict(self) -> str:
+        """The recommendation in one sentence."""
+        return self.outcome.verdict
+
+    @property
+    def arm(self) -> str:
+        """The arm to prune by, "" where everything is kept."""
+        return self.outcome.arm
+
+    @property
+    def percent_pruned(self) -> int:
+        """How much to prune, in percent of the train set."""
+        return self.outcome.percent_pruned
+
+    @property
+    def subset(self) -> Path:
+        """The recommended examples as a dataset, ready to train on."""
+        return self.directory / SUBSET
+
+    @property
+    def command(self) -> str:
+        """The command that trains on the subset."""
+        return self.facts["command"]
+
+    @property
+    def study(self) -> str:
+        """The name of the study, by which other workers join it."""
+        return self.facts["study"]
+
+    @cached_property
+    def retrainings(self) -> pd.DataFrame:
+        """One row per retraining, in order, and what was recommended after it.
+
+        Columns: arm, percent_pruned, number (of the seed), value (the metric), cost and spent (in
+        full trainings), recommended, recommended_percent, gain, low, high (of the recommendation).
+        """
+        return pd.read_csv(self.directory / RETRAININGS, keep_default_na=False)
+
+    @cached_property
+    def landscape(self) -> pd.DataFrame:
+        """What is known in the end: arm, percent_pruned, gain, low, high (95 %), within.
+
+        gain: of the metric over the full train set; within: the probability that what is lost is
+        within the tolerance.
+        """
+        return pd.read_csv(self.directory / LANDSCAPE)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The content of `recommendation.json`."""
+        return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
+
+    def figure(self) -> Any:
+        """Draw what is known of the recommended arm and of random, as a Matplotlib figure."""
+        from influence.plots import planning
+
+        own = self.outcome
+        chosen, level = (own.arm, own.percent_pruned), own.full["mean"]
+        return planning.landscape(self.landscape, self.retrainings, chosen, level, own.tolerance)
+
+    def _facts(self) -> list[str]:
+        return [f"{self.percent_pruned} % by {self.arm}" if self.arm else "everything"]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict, the numbers and the picture."""
+        table = pd.DataFrame(self.outcome.rows, columns=["", f"validation {self.outcome.metric}"])
+        try:
+            image = as_image(self.figure(), "gain over percent pruned")
+        except ImportError:  # Matplotlib is not installed
+            image = ""
+        return f"<p>{escape(self.verdict)}</p>{table.to_html(index=False)}{image}"
+
+
+def write(
+    outcome: Recommended,
+    also: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    scores: Scores,
+    directory: Path,
+) -> dict[str, Any]:
+    """Write `recommendation.json` and the tables; return the entries of the manifest.
+
+    also: study and command; tables: RETRAININGS and LANDSCAPE by file name.
+    """
+    for name, table in tables.items():
+        table.to_csv(directory / name, index=False)
+    handed_on = scores.handed_on
+    facts = {**asdict(outcome), **also, "dataset": handed_on["dataset"]}
+    store.write_json(directory / FACTS, facts)
+    return {"study": also["study"], "verdict": outcome.verdict, **handed_on}
+
+
+def with_verdict(outcome: Recommended, lowest: int) -> Recommended:
+    """Return an outcome with its verdict; `lowest`: the smallest percent that was open."""
+    return replace(outcome, verdict=_verdict(outcome, lowest))
+
+
+def _verdict(outcome: Recommended, lowest: int) -> str:
+    """Say what is recommended in one sentence, with what it loses beside random, and the price."""
+    made = f"{outcome.retrainings} retraining{'s' * (outcome.retrainings != 1)}"
+    price = f"{outcome.trainings:.1f} trainings, {made}"
+    if not outcome.percent_pruned:
+        points = 100 * outcome.tolerance
+        return (
+            f"Keep everything: nothing is expected to stay within {points:g} "
+            f"point{'s' * (points != 1)} of the full train set, not even at {lowest} % pruned "
+            f"({price})."
+        )
+    by = "at random" if outcome.arm == "random" else f"by {outcome.arm}"
+    said = (
+        f"Prune {outcome.percent_pruned} % {by}: {in_points(**outcome.gain)} points of "
+        f"{outcome.metric} against the full train set"
+    )
+    if outcome.arm == "random":
+        tried = ", ".join(outcome.tried)
+        said += f"; more is not expected of {tried}" if tried else "; no arm was tried yet"
+    else:
+        said += f", where random pruning has {in_points(**outcome.random)}"
+    surer = "takes more validation examples"
+    if outcome.surer is not None:
+        surer = f"takes {outcome.surer:.0f} trainings more"
+    return f"{said} ({price}; to halve the interval {surer})."
+
+
+def history(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the table of retrainings, with its columns where there is none."""
+    columns = [
+        *("arm", "percent_pruned", "number", "value", "cost", "spent"),
+        *("recommended", "recommended_percent", "gain", "low", "high"),
+    ]
+    return pd.DataFrame(rows, columns=columns)

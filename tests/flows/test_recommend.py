@@ -1,0 +1,188 @@
+"""Recommend through its entry point: what it retrains, what it leaves, and what stops it."""
+
+import json
+from inspect import signature
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import influence
+from entrypoints import recommend
+from influence.config.parameters import RecommendStep
+from influence.data import storage
+from influence.errors import InputError
+from influence.evaluation import retraining
+from influence.runtime.engine import engine
+from influence.scoring.result import Scores
+from influence.searching.planning import retrainings, step
+from influence.searching.planning.landscape import FULL
+from tests.helpers import tiny
+from tests.helpers.runs import launch, logged
+from tests.helpers.steps import finish
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
+HERE = {"workers": 1, "threads": 1}
+SMALL = {"trainings": 6.0, "tolerance": 0.1, "arms": "aum:ccs"}
+
+
+@pytest.fixture(scope="module")
+def recommended(tracking_store, tmp_path_factory) -> SimpleNamespace:
+    root = tmp_path_factory.mktemp("recommend")
+    data = tiny.write(root / "talk", tiny.frames())
+    quick = tiny.FAST | {"observe_every": 0}
+    where = {"dataset": str(data), "workdir": str(root / "work"), **HERE}
+    config = RecommendStep(**where, **SMALL, **quick)
+    looked, plain = [], retraining.train_and_measure
+
+    def watched(*arguments):
+        named = signature(plain).bind(*arguments).arguments
+        looked.append((len(named["rows"]), tuple(named["splits"])))
+        return plain(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retraining, "train_and_measure", watched)
+        runs = launch(recommend, config)
+    (directory,) = (root / "work").glob("recommend-*")
+    answer = influence.load(directory)
+    return SimpleNamespace(config=config, runs=runs, looked=looked, answer=answer)
+
+
+def test_only_validation_is_looked_at_and_every_retraining_is_in_the_table(recommended):
+    table = recommended.answer.retrainings
+    assert {splits for _, splits in recommended.looked} == {("validation",)}
+    assert len(table) == len(recommended.looked) == recommended.answer.outcome.retrainings
+    assert not table.duplicated(["arm", "percent_pruned", "number"]).any()
+    assert set(table["arm"]) <= {"", "random", "aum:ccs"}
+
+
+def test_the_budget_holds_and_costs_add_up(recommended):
+    table, outcome = recommended.answer.retrainings, recommended.answer.outcome
+    assert table["spent"].iloc[-1] == pytest.approx(outcome.trainings)
+    assert outcome.trainings == pytest.approx(outcome.scoring + table["cost"].sum())
+    assert 1 < outcome.scoring < outcome.trainings <= recommended.config.trainings
+    assert (np.diff(table["spent"]) > 0).all()
+    assert (table.loc[table["arm"] == "", "cost"] == 1).all()
+
+
+def test_the_subset_is_what_the_arm_keeps(recommended):
+    answer, outcome = recommended.answer, recommended.answer.outcome
+    subset = storage.open_saved(answer.subset)
+    assert subset.count("train") == outcome.kept
+    kept = round(121 * (1 - outcome.percent_pruned / 100))
+    assert abs(outcome.kept - kept) <= 1
+    assert str(answer.subset) in answer.command
+    last = answer.retrainings.iloc[-1]
+    assert (last["recommended"], last["recommended_percent"]) == (answer.arm, answer.percent_pruned)
+
+
+def test_the_run_shows_the_answer_and_how_it_came_about(recommended):
+    parent, train, score, *others = recommended.runs
+    assert not others
+    assert [run.data.tags["step"] for run in (parent, train, score)] == [
+        *("recommend", "train", "score")
+    ]
+    assert parent.data.tags["mlflow.note.content"].startswith(recommended.answer.verdict)
+    folder = logged(parent, "recommendation")
+    facts = json.loads((folder / "recommendation.json").read_text())
+    assert facts["verdict"] == recommended.answer.verdict
+    spent = parent.data.metrics["recommend/trainings"]
+    assert spent == pytest.approx(recommended.answer.outcome.trainings)
+
+
+def test_a_notebook_shows_the_verdict_the_numbers_and_the_picture(recommended):
+    shown = recommended.answer._repr_html_()
+    assert recommended.answer.verdict.split("(")[0].strip() in shown.replace("&#x27;", "'")
+    assert "<img" in shown and "full train set" in shown
+
+
+def test_again_it_retrains_nothing_and_with_more_to_spend_it_goes_on(recommended, monkeypatch):
+    made, plain = [], retraining.train_and_measure
+    monkeypatch.setattr(
+        retraining, "train_and_measure", lambda *given: made.append(1) or plain(*given)
+    )
+    config = recommended.config
+    given = {name: getattr(config, name) for name in ("dataset", "workdir")}
+    quick = tiny.FAST | {"observe_every": 0}
+    again = influence.recommend(**given, **HERE, **SMALL, **quick)
+    assert again.directory == recommended.answer.directory and not made
+    more = influence.recommend(**given, **HERE, **(SMALL | {"trainings": 7.5}), **quick)
+    first = recommended.answer.retrainings
+    pd.testing.assert_frame_equal(more.retrainings.iloc[: len(first)], first)
+    assert len(more.retrainings) - len(first) == len(made)
+
+
+def scored(recommended) -> Scores:
+    (directory,) = recommended.answer.directory.parent.glob("score-*")
+    return Scores(directory)
+
+
+def begun(recommended, tmp_path, **more):
+    given = {"scores": str(scored(recommended).directory), "workdir": str(tmp_path)}
+    config = RecommendStep(**given, **HERE, **(SMALL | more))
+    return step.begin(config, scored(recommended))
+
+
+def test_interrupted_it_leaves_what_can_be_recommended_and_goes_on(recommended, tmp_path, capsys):
+    recommending = begun(recommended, tmp_path)
+    study = step.open_study(recommending)
+    with engine(recommending.config) as at:
+        records = step.recommend(recommending, study, at)
+        for _ in range(3):
+            next(records)
+        with pytest.raises(KeyboardInterrupt):
+            records.throw(KeyboardInterrupt)
+            finish(records)
+        (early,) = tmp_path.glob("recommend-*")
+        assert len(influence.load(early).retrainings) == 3
+        assert "The same command goes on" in capsys.readouterr().err
+        last = finish(step.recommend(recommending, step.open_study(recommending), at))
+    whole = influence.load(last).retrainings
+    assert len(whole) > 3 and last != early
+    there = recommended.answer.retrainings
+    pd.testing.assert_frame_equal(whole[["arm", "value"]], there[["arm", "value"]])
+
+
+def test_two_workers_share_a_study_and_its_budget(recommended, tmp_path):
+    recommending, other = begun(recommended, tmp_path), begun(recommended, tmp_path)
+    assert recommending.name == other.name
+    one, two = step.open_study(recommending), step.open_study(other)
+    assert not one.alone
+    with engine(recommending.config) as at:
+        first = step.recommend(recommending, one, at)
+        second = step.recommend(other, two, at)
+        for _ in range(2):
+            next(first), next(second)
+        done = finish(first)
+        assert finish(second) == done
+    known = retrainings.measured(one)
+    assert len({(m.cell, m.number) for m in known}) == len(known)
+    assert recommending.spent(known) <= recommending.config.trainings + 1e-9
+    assert sum(m.cell == FULL for m in known) >= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"arms": "el2n:easy"}, "arm 'el2n:easy' needs the score 'el2n', which"),
+        ({"arms": "aum:d2"}, "needs the representation of every example"),
+        ({"arms": "aum:nonsense"}, "nonsense"),
+        ({"lowest": 96, "highest": 99}, "no multiple of 5 %"),
+        ({"metric": "frame_accuracy"}, "frame_accuracy is for task=nlu"),
+        ({"trainings": 0.5}, "trainings must be at least 1"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(recommended, tmp_path, given, said):
+    with pytest.raises(InputError, match=said):
+        begun(recommended, tmp_path, **given)
+
+
+def test_minutes_that_are_over_begin_nothing(recommended, tmp_path):
+    recommending = begun(recommended, tmp_path, minutes=1e-9)
+    study = step.open_study(recommending)
+    with (
+        engine(recommending.config) as at,
+        pytest.raises(InputError, match="nothing was retrained"),
+    ):
+        finish(step.recommend(recommending, study, at))

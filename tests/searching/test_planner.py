@@ -1,0 +1,122 @@
+"""What the planner measures next, when it stops, and how far it is from the best there is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.recommend import ARMS, KINDS, SCORING, TOLERANCE, planned, regrets, world
+from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
+from influence.searching.planning.planner import COLLAPSED, Planner
+
+PERCENTS = (10, 30, 50, 70, 90)
+
+
+@pytest.fixture
+def planner():
+    there = Landscape(("random", "aum:ccs", "aum:hard"), PERCENTS, 5000)
+    return Planner(there, 0.01, there.kept)
+
+
+def seen(*rows):
+    return [Measured(Cell(arm, percent), number, value) for arm, percent, number, value in rows]
+
+
+def sure(arm, percent, value, seeds=6):
+    spread = np.linspace(-0.001, 0.001, seeds)
+    return seen(*((arm, percent, number, value + own) for number, own in enumerate(spread)))
+
+
+def test_the_full_train_set_comes_first_and_nothing_without_a_budget(planner):
+    assert planner.next([]) == (FULL, 0)
+    assert planner.next([], left=0.5) is None
+    known = seen(("", 0, 0, 0.9))
+    assert planner.next(known, left=0.05) is None
+    cell, _ = planner.next(known, left=0.2)
+    assert cell.percent == 90  # all that is left pays for
+
+
+def test_equal_measurements_give_equal_plans_and_running_ones_are_not_asked_for_again(planner):
+    known = seen(("", 0, 0, 0.9), ("random", 70, 0, 0.88))
+    first = planner.next(known)
+    assert (
+        first
+        == planner.next(list(known))
+        == Planner(planner.landscape, 0.01, planner.costs).next(known)
+    )
+    second = planner.next(known, [first])
+    assert second != first
+    assert len({first, second, planner.next(known, [first, second])}) == 3
+
+
+def test_what_loses_nothing_is_recommended_and_what_loses_is_not(planner):
+    known = sure("", 0, 0.9) + sure("random", 50, 0.87) + sure("random", 90, 0.75)
+    known += sure("aum:ccs", 50, 0.9) + sure("aum:ccs", 70, 0.896) + sure("aum:ccs", 90, 0.8)
+    choice = planner.answer(known)
+    assert choice.cell == Cell("aum:ccs", 70)
+    assert choice.gain.low < choice.gain.mean < choice.gain.high
+    assert choice.gain.mean == pytest.approx(-0.004, abs=0.003)
+    assert choice.of_random.mean == pytest.approx(-0.045, abs=0.02)
+    assert choice.over_random.low > 0.01
+
+
+def test_everything_is_kept_where_everything_loses(planner):
+    known = sure("", 0, 0.9)
+    for arm in ("random", "aum:ccs", "aum:hard"):
+        known += sure(arm, 10, 0.86) + sure(arm, 50, 0.7)
+    choice = planner.answer(known)
+    assert choice.cell == FULL and choice.worth == 0
+    assert (choice.gain.low, choice.gain.high) == pytest.approx((0, 0), abs=1e-6)
+    assert planner.next(known) is None  # no retraining promises anything
+
+
+def test_an_arm_that_collapsed_says_nothing_of_others_and_is_not_tried_there_again(planner):
+    sound = sure("", 0, 0.9, 2) + sure("random", 50, 0.89, 2) + sure("aum:ccs", 50, 0.895, 2)
+    lost = seen(("aum:hard", 50, 0, 0.89 - COLLAPSED - 0.3))
+    assert planner.answer(sound + lost).full.mean == pytest.approx(0.9, abs=0.002)
+    known = list(sound + lost)
+    for _ in range(6):
+        if (asked := planner.next(known)) is None:
+            break
+        cell, number = asked
+        assert cell.arm != "aum:hard" or cell.percent < 50
+        known.append(Measured(cell, number, 0.88))
+
+
+def test_models_that_guess_say_nothing_of_others_and_are_not_trained_again(planner):
+    sound = sure("", 0, 0.8, 2) + sure("random", 50, 0.78, 2) + sure("aum:ccs", 50, 0.79, 2)
+    guessing = seen(("random", 90, 0, 0.2), ("aum:ccs", 90, 0, 0.25))
+    before, after = planner.table(sound), planner.table(sound + guessing)
+    pd.testing.assert_frame_equal(after, before)
+    asked = planner.next(sound + guessing)
+    assert asked is None or asked[0] not in (Cell("random", 90), Cell("aum:ccs", 90))
+
+
+def test_to_be_surer_costs_more_where_less_is_known_and_cannot_be_bought_with_few_examples(planner):
+    known = sure("", 0, 0.9, 3) + sure("aum:ccs", 50, 0.9, 3) + sure("random", 50, 0.88, 3)
+    choice = planner.answer(known)
+    surer = planner.surer(known, choice)
+    assert surer is None or surer >= planner.costs[planner.landscape.index[choice.cell]] + 1
+    few = Planner(Landscape(planner.landscape.arms, PERCENTS, 60), 0.01, planner.costs)
+    assert few.surer(known, few.answer(known)) is None
+
+
+def test_the_table_has_a_row_for_every_arm_and_percent(planner):
+    table = planner.table(sure("", 0, 0.9) + sure("aum:ccs", 50, 0.9))
+    assert len(table) == 15 and set(table["arm"]) == {"random", "aum:ccs", "aum:hard"}
+    assert (table["low"] <= table["gain"]).all() and (table["gain"] <= table["high"]).all()
+    assert table["within"].between(0, 1).all()
+
+
+def test_five_trainings_are_enough_to_come_near_the_best():
+    """To prune nothing is 23 to 81 percent from the best on average."""
+    nothing = [world(kind, seed).regret(FULL) for kind in KINDS for seed in (0, 1)]
+    after = [rows[-1] for kind in KINDS for rows in regrets("planner", kind, 2, 5.0)]
+    assert np.mean(after) < 0.3 * np.mean(nothing)
+    assert np.median(after) < 12
+
+
+def test_a_plan_spends_no_more_than_it_may():
+    for spent, cell in planned(world("clean", 1), 4.0):
+        assert SCORING < spent <= 4.0 + 1e-9
+        assert cell == FULL or (cell.arm in ARMS and cell.percent % 5 == 0)
+    assert TOLERANCE == 0.01
