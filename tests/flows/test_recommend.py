@@ -1,6 +1,7 @@
 """Recommend through its entry point: what it retrains, what it leaves, and what stops it."""
 
 import json
+from dataclasses import replace
 from inspect import signature
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from influence.runtime.engine import engine
 from influence.scoring.result import Scores
 from influence.searching.planning import retrainings, step
 from influence.searching.planning.landscape import FULL
+from influence.searching.planning.result import with_verdict
 from tests.helpers import tiny
 from tests.helpers.runs import launch, logged
 from tests.helpers.steps import finish
@@ -186,3 +188,30 @@ def test_minutes_that_are_over_begin_nothing(recommended, tmp_path):
         pytest.raises(InputError, match="nothing was retrained"),
     ):
         finish(step.recommend(recommending, study, at))
+
+
+def test_a_model_that_guesses_gets_a_provisional_verdict(recommended):
+    outcome, full = recommended.answer.outcome, recommended.answer.outcome.full
+    sure = replace(outcome, guessing=full["low"] - 0.01)
+    assert with_verdict(sure, 5).verdict.startswith("Prune")
+    guessing = replace(outcome, guessing=full["low"] + 0.01)
+    assert with_verdict(guessing, 5).verdict.startswith(
+        "Provisional, the model is not clearly better than always guessing"
+    )
+    assert with_verdict(replace(guessing, metric="macro_f1"), 5).verdict.startswith("Prune")
+
+
+def test_the_verdict_says_what_was_tried_and_what_a_smaller_interval_costs(recommended):
+    outcome = replace(recommended.answer.outcome, guessing=0.0)
+    at_random = replace(outcome, arm="random", tried=["aum:ccs"], surer=3.4, retrainings=1)
+    assert "more is not expected of aum:ccs (" in with_verdict(at_random, 5).verdict
+    assert (
+        "1 retraining; to halve the interval takes 3 trainings"
+        in with_verdict(at_random, 5).verdict
+    )
+    early = replace(at_random, tried=[], surer=None)
+    assert "no arm was tried yet (" in with_verdict(early, 5).verdict
+    assert "takes more validation examples" in with_verdict(early, 5).verdict
+    nothing = replace(outcome, arm="", percent_pruned=0)
+    assert with_verdict(nothing, 10).verdict.startswith("Keep everything: nothing is expected to")
+    assert "not even at 10 % pruned" in with_verdict(nothing, 10).verdict

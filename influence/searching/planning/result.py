@@ -29,7 +29,7 @@ class Recommended:
     minus that, of one minus the other. trainings: what it cost, in trainings on the full train set,
     of which `scoring` for the scores; surer: how many more would halve the interval of the gain,
     None where more validation examples would have to. worth: how many percent pruned it is worth,
-    all told.
+    all told. guessing: the accuracy of always guessing the most frequent class of validation.
     """
 
     verdict: str
@@ -49,6 +49,7 @@ class Recommended:
     surer: float | None
     break_even: float
     worth: float
+    guessing: float
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -168,7 +169,13 @@ def write(
 
 def with_verdict(outcome: Recommended, lowest: int) -> Recommended:
     """Return an outcome with its verdict; `lowest`: the smallest percent that was open."""
-    return replace(outcome, verdict=_verdict(outcome, lowest))
+    said = _verdict(outcome, lowest)
+    if outcome.metric == "accuracy" and outcome.full["low"] <= outcome.guessing:
+        said = (
+            "Provisional, the model is not clearly better than always guessing the most frequent "
+            f"class ({100 * outcome.guessing:.1f} %): {said[0].lower()}{said[1:]}"
+        )
+    return replace(outcome, verdict=said)
 
 
 def _verdict(outcome: Recommended, lowest: int) -> str:

@@ -291,6 +291,7 @@ def _outcome(
 ) -> result.Recommended:
     spent, cell = recommending.spent(known), choice.cell
     saved = 1 - recommending.costs_of([cell])[0]
+    labels = recommending.scored.scores.data.array("validation", "label")
     outcome = result.Recommended(
         verdict="",
         metric=recommending.config.metric,
@@ -309,6 +310,7 @@ def _outcome(
         surer=recommending.planner.surer(known, choice),
         break_even=spent / saved if saved > 0 else np.inf,
         worth=choice.worth,
+        guessing=float(np.bincount(labels).max() / len(labels)),
     )
     lowest = recommending.planner.landscape.percents[0]
     return result.with_verdict(outcome, lowest)
