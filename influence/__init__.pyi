@@ -72,6 +72,7 @@ def compare(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
@@ -183,6 +184,8 @@ def compare(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -285,6 +288,7 @@ def train(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     device: str = "auto",
@@ -360,6 +364,8 @@ def train(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -581,6 +587,7 @@ def search(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "",
@@ -682,6 +689,8 @@ def search(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -787,6 +796,7 @@ def recommend(
     runs: int = 1,
     null_model: bool = False,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "",
@@ -887,6 +897,8 @@ def recommend(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the
@@ -992,6 +1004,7 @@ def study(
     runs: int = 1,
     null_model: bool = True,
     folds: int = 0,
+    proxy: Literal["none", "probe"] = "none",
     import_from: Folder = "",
     stack: bool = False,
     score: Names = "vog,el2n,forgetting,pvi,tracin,aum",
@@ -1105,6 +1118,8 @@ def study(
             forgetting average
         null_model: whether to train a model on empty inputs as well, which PVI needs
         folds: cross-validation folds for out-of-fold predictions of the train set; 0: none
+        proxy: what is scored in place of the trained model: nothing (none), or a head on its
+            frozen encoder, in seconds (probe)
         import_from: folder of checkpoints or training dynamics, or CSV file of scores, made
             elsewhere; empty: train here
         stack: task=nlu: whether to train the models of intents and slots as well and keep the

@@ -132,7 +132,8 @@ def compare(
         asked = _with_seeds(asked, samples, at, plan_of_seeds(config))
         curves = {arm: evaluate(asked[arm], at, arm) for arm in samples}
         done = {arm: (samples[arm], curve) for arm, curve in curves.items()}
-        history = None if config.retrain_with else trained.history
+        retrained = not config.retrain_with and config.proxy == "none"
+        history = trained.history if retrained else None
         command, looks = again("main", config), len(plan_of_seeds(config))
         outcome = artifacts.comparison(opened, scores, done, command, history, looks)
     return Comparison(trained, scores, samples, curves, outcome)

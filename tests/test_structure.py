@@ -35,6 +35,7 @@ ORDER = [
         "models.fitting",
         "nlu",
         "trace",
+        "trace.probing",
     ),
     *("training", "scoring", "sampling", "evaluation", "searching", "searching.planning"),
     *("plots", "tracking", "report"),

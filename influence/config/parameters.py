@@ -225,6 +225,11 @@ class TrainConfig(FitConfig, DataConfig):
     folds: int = parameter(
         0, "cross-validation folds for out-of-fold predictions of the train set; 0: none", 0
     )
+    proxy: Literal["none", "probe"] = parameter(
+        "none",
+        "what is scored in place of the trained model: nothing (none), or a head on its frozen "
+        "encoder, in seconds (probe)",
+    )
     import_from: str = parameter(
         "",
         "folder of checkpoints or training dynamics, or CSV file of scores, made "

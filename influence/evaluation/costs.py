@@ -23,15 +23,7 @@ def scoring(cost: Mapping[str, Any]) -> pd.DataFrame:
 
     Columns: what, seconds, passes (in words, over the train set).
     """
-    rows = [
-        {
-            "what": f"training with checkpoints, seed {run['seed']}",
-            "seconds": run["seconds"],
-            "passes": f"{run['epochs']:g} epochs"
-            + (f", and {len(run['null'])} on empty inputs" if run["null"] else ""),
-        }
-        for run in cost["runs"]
-    ]
+    rows = [_trained(run) for run in cost["runs"]]
     if folds := cost["folds"]:
         rows.append(
             {
@@ -43,6 +35,20 @@ def scoring(cost: Mapping[str, Any]) -> pd.DataFrame:
     passes = f"{cost['forward']} forward, {cost['backward']} backward"
     rows.append({"what": "scoring pass", "seconds": cost["seconds"], "passes": passes})
     return pd.DataFrame(rows)
+
+
+def _trained(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of one run: of the model, or of a head on its frozen encoder."""
+    if run.get("heads"):
+        what = f"head on the frozen encoder, seed {run['seed']}"
+        passes = f"{run['epochs']:g} epochs of the head, after 1 forward for all seeds"
+        return {"what": what, "seconds": run["seconds"], "passes": passes}
+    empty = f", and {len(run['null'])} on empty inputs" if run["null"] else ""
+    return {
+        "what": f"training with checkpoints, seed {run['seed']}",
+        "seconds": run["seconds"],
+        "passes": f"{run['epochs']:g} epochs{empty}",
+    }
 
 
 def retraining(points: pd.DataFrame, scoring_seconds: float) -> pd.DataFrame:

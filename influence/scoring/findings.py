@@ -122,9 +122,13 @@ def write_map(training: Training, split: str, device: str, directory: Path) -> N
     """Write id, row and principal components of a sample of the split, chosen by ids."""
     rows = np.sort(_smallest_ids(training.data, split))
     chosen = training.data.take(split, rows)
-    tokens = encode(training.tokenizer, chosen, training.config)
-    model = classifier.open_checkpoint(training.last_checkpoint).to(device)
-    components = representations.principal(representations.represent(model, tokens))
+    if training.is_probe:
+        vectors = _frozen(training, split)[rows]
+    else:
+        tokens = encode(training.tokenizer, chosen, training.config)
+        model = classifier.open_checkpoint(training.last_checkpoint).to(device)
+        vectors = representations.represent(model, tokens)
+    components = representations.principal(vectors)
     names = [f"component_{number}" for number in range(components.shape[1])]
     table = pd.DataFrame(components, columns=names)
     table.insert(0, "id", chosen["id"].to_numpy())
@@ -133,11 +137,17 @@ def write_map(training: Training, split: str, device: str, directory: Path) -> N
 
 
 def write_representations(training: Training, split: str, device: str, directory: Path) -> None:
-    """Write the vector that the last checkpoint gives each example, of length 1, in float16."""
-    given = (training.tokenizer, training.config, cache_of(directory))
-    tokens = open_tokens(training.data, split, *given)
-    model = classifier.open_checkpoint(training.last_checkpoint).to(device)
-    vectors = representations.represent(model, tokens)
+    """Write the vector that the last checkpoint gives each example, of length 1, in float16.
+
+    Of a probe it is that of the frozen encoder.
+    """
+    if training.is_probe:
+        vectors = np.array(_frozen(training, split))
+    else:
+        given = (training.tokenizer, training.config, cache_of(directory))
+        tokens = open_tokens(training.data, split, *given)
+        model = classifier.open_checkpoint(training.last_checkpoint).to(device)
+        vectors = representations.represent(model, tokens)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # so that none is beyond float16
     with store.replacing(directory / result.REPRESENTATIONS) as at:
         np.save(at, vectors.astype(np.float16))
@@ -166,6 +176,12 @@ def write_aum(source: Saved, split: str, values: np.ndarray, directory: Path) ->
         at.mkdir()
         names = dynamics.names_of(_named(source, split)).tolist()
         dynamics.write_aum(at / dynamics.VALUES, names, values)
+
+
+def _frozen(training: Training, split: str) -> np.ndarray:
+    """Return the mean over tokens that a frozen encoder gives each example: a map of the file."""
+    vectors = training.vectors(split)
+    return vectors[:, : vectors.shape[1] // len(representations.PARTS)]
 
 
 def _named(source: Saved, split: str) -> pd.DataFrame:

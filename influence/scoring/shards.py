@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from influence.data.storage import Saved
 from influence.data.tags import slots
 from influence.errors import InputError
 from influence.models import classifier
+from influence.models.fitting import probe
 from influence.models.inputs import open_tokens
 from influence.runtime import store
 from influence.runtime.devices import free_memory
@@ -28,7 +29,8 @@ from influence.scoring import measurable
 from influence.scoring.plan import RunPlan
 from influence.trace import directions
 from influence.trace.input_gradients import WITHOUT_GRADIENTS
-from influence.trace.meter import Meter, Resident
+from influence.trace.meter import Measured, Meter, Resident
+from influence.trace.probing.quantities import Examples, ProbeMeter, Reading
 from influence.trace.self_check import MISMATCH, rank_correlations, self_check, slowdown
 from influence.trace.trace import RunTrace, Trace
 from influence.training.result import Training
@@ -76,7 +78,7 @@ def with_mean_gradients(work: Pass, engine: Engine) -> tuple[Pass, float]:
         (work, run, step, quantities & {*PRODUCTS})
         for run, plan in enumerate(work.plans)
         for step, quantities in sorted(plan.at.items())
-        if quantities & {*PRODUCTS}
+        if quantities & {*PRODUCTS} and work.training.has_weights
     ]
     for _ in engine.run(measure_mean_gradients, jobs, "validation"):
         pass
@@ -155,20 +157,30 @@ def measure_shard(work: Pass, start: int, end: int) -> Checked | None:
 
 
 def _measure_shard(work: Pass, start: int, end: int) -> Checked | None:
+    if work.training.is_probe:
+        heads = hold(_open_probe, work)
+        _keep_shard(work, start, end, partial(heads.measure, start, end))
+        return Checked(heads.check(work.self_check), {}) if start == 0 else None
     meter, training, labels = hold(_open, work)
     given = (training.tokenizer, training.config, work.cache)
     tokens = open_tokens(training.data, work.split, *given)  # anew: it is a map
     checked = _check(work, meter, tokens, labels) if start == 0 else None
+    rows = np.arange(start, end)
+    _keep_shard(work, start, end, partial(meter.measure, tokens, labels, rows, work.batch_tokens))
+    return checked
+
+
+def _keep_shard(work: Pass, start: int, end: int, measure: Callable[[], Measured]) -> None:
+    """Leave what `measure` returns in the file of a shard, unless that is there."""
     path = _file(work, start, end)
     if not _is_whole(path):
         began = time.perf_counter()
-        measured = meter.measure(tokens, labels, np.arange(start, end), work.batch_tokens)
+        measured = measure()
         spent = {"seconds": str(time.perf_counter() - began)}
         arrays = {f"at/{run}/{name}/{step}": a for (run, name, step), a in measured.at.items()}
         arrays |= {f"over/{run}/{name}/{key}": a for (run, name, key), a in measured.over.items()}
         with store.replacing(path) as temporary:
             save_file(arrays, temporary, metadata=spent)
-    return checked
 
 
 def traces(work: Pass, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Trace]]:
@@ -260,6 +272,24 @@ def _residents(work: Pass, run: int, plan: RunPlan) -> Sequence[Resident]:
     return residents
 
 
+def _open_probe(work: Pass) -> ProbeMeter:
+    """Return the meter of every head that the plans name."""
+    training = work.training
+    vectors = probe.standardised(training.vectors("train"))
+    train = Examples(vectors, training.data.array("train", "label"))
+    rows = reserved(training.data.read("validation", ["id", "label"]))
+    others = vectors.standardised_alike(training.vectors("validation")[rows])
+    validation = Examples(others, training.data.array("validation", "label")[rows])
+    readings = []
+    for run, plan in enumerate(work.plans):
+        windows, read = _windows(plan), sorted({*plan.at, *plan.varied})
+        for step, weights in training.heads(read, run).items():
+            within = tuple(key for key, steps in windows.items() if step in steps)
+            head, quantities = probe.opened(weights, work.device), plan.at.get(step, frozenset())
+            readings.append(Reading(run, step, head, quantities, within))
+    return ProbeMeter(readings, train, validation, work.tracin_layers)
+
+
 def _checkpoints(training: Training, run: int, plan: RunPlan) -> dict[int, Path]:
     """Return the directories that a run's part of the pass reads, by step."""
     if not training.has_weights:
@@ -294,7 +324,7 @@ def _run_trace(work: Pass, number: int, measured: dict, rows: slice) -> RunTrace
     training, plan, whole = work.training, work.plans[number], {}
     if null := training.null_logits(number):
         at["null_logits"] = null
-    if not training.has_weights:
+    if not training.has_weights and not training.is_probe:
         at["logits"] = training.given_logits(plan.at, rows, number)
     if "observations" in plan.whole:
         whole["observations"] = np.array(training.observations(number)[:, rows])

@@ -121,7 +121,7 @@ def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
     exports = {name: EXPORTS[choose("export", name, EXPORTS)] for name in names(config.export)}
     read = [*specs, *(parse_spec(name) for name in exports.values())]
     _check_split(config.split, read, training)
-    if config.representations and not training.has_weights:
+    if config.representations and not training.runs[0].represented:
         raise InputError(
             "representations=true needs checkpoints, but the import has none; import a folder of "
             "checkpoints, or choose arms whose rules read none"
@@ -139,7 +139,8 @@ def _check_split(split: str, specs: Sequence[ScoreSpec], training: Training) -> 
     if split == "train":
         return
     if not training.has_weights:
-        raise InputError(f"split={split} needs checkpoints, but the import has none")
+        whose = "probe" if training.is_probe else "import"
+        raise InputError(f"split={split} needs checkpoints, but the {whose} has none")
     for spec in specs:
         own = {"observations", "out_of_fold_logits"} & set(scores.REGISTRY[spec.name].needs)
         if own:
@@ -180,7 +181,7 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     give_free_memory_back()  # from texts that were read in parts
     detected = findings.write_label_errors(columns, directory)
     issues = findings.write_label_issues(training, directory) if split == "train" else {}
-    if training.has_weights:
+    if training.runs[0].represented:
         findings.write_map(training, split, engine.device, directory)
     if config.representations:
         findings.write_representations(training, split, engine.device, directory)

@@ -102,8 +102,8 @@ def keeping(config: SearchStep, dataset: Dataset) -> SearchStep:
     """Return the config of a search that trains, with the representations that its rules read."""
     searched = names(config.rules) or rules.REGISTRY
     read = any("representations" in rules.REGISTRY[name].needs for name in searched)
-    has_weights = expected(config, dataset)[0].measurable is None
-    return replace(config, representations=config.representations or (read and has_weights))
+    represented = expected(config, dataset)[0].represented
+    return replace(config, representations=config.representations or (read and represented))
 
 
 def study_name(config: SearchStep, scored: Searched) -> str:

@@ -1,20 +1,41 @@
-"""The encoder's vector of each example, for a map of the train set."""
+"""The encoder's vector of each example: for a map of the train set, and for a probe to read."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from influence.models.layers import has_decoder
 from influence.models.tokens import Tokens, budget_batches, collate, usual_tokens
-from influence.shapes import Float
+from influence.shapes import Float, Int
 
 COMPONENTS = 50  # principal components, from which a two-dimensional map is computed
+PARTS = ("mean", "first", "max")  # of a vector of `mean_first_max`, each as wide as the encoder
+Hidden = Float[Tensor, "examples tokens dimensions"]
+Mask = Int[Tensor, "examples tokens"]
+Pooled = Float[Tensor, "examples width"]
+
+
+def mean(hidden: Hidden, mask: Mask) -> Pooled:
+    """Return the mean over real tokens."""
+    real = mask.unsqueeze(-1)
+    return (hidden * real).sum(1) / real.sum(1)
+
+
+def mean_first_max(hidden: Hidden, mask: Mask) -> Pooled:
+    """Return three vectors in one: the mean, that of the first token, the largest over tokens."""
+    largest = hidden.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(1)
+    return torch.cat([mean(hidden, mask), hidden[:, 0], largest], 1)
 
 
 def represent(
-    model: nn.Module, tokens: Tokens, batch_tokens: int = 0
+    model: nn.Module,
+    tokens: Tokens,
+    batch_tokens: int = 0,
+    pool: Callable[[Hidden, Mask], Pooled] = mean,
 ) -> Float[np.ndarray, "examples width"]:
-    """Return the mean over real tokens of the encoder's last hidden states, in evaluation mode.
+    """Return what `pool` makes of the encoder's last hidden states, in evaluation mode.
 
     `batch_tokens` 0: as many tokens at once as usual.
     """
@@ -28,11 +49,10 @@ def represent(
         for part in budget_batches(tokens.lengths, budget):
             inputs = collate(tokens, part, device)
             hidden = encoder(**inputs).last_hidden_state.float()
-            real = inputs["attention_mask"].unsqueeze(-1)
-            means = ((hidden * real).sum(1) / real.sum(1)).cpu().numpy()
+            some = pool(hidden, inputs["attention_mask"]).cpu().numpy()
             if vectors is None:
-                vectors = np.empty((len(tokens), means.shape[1]), dtype=np.float32)
-            vectors[part] = means
+                vectors = np.empty((len(tokens), some.shape[1]), dtype=np.float32)
+            vectors[part] = some
     assert vectors is not None
     return vectors
 

@@ -247,15 +247,19 @@ def _given(
     return logits, scores, [dynamics.matched(columns, column, count, path), *more]
 
 
-def _ignored(config: TrainConfig) -> list[str]:
-    """Say which training parameters have no effect on an imported training."""
+def ignored(config: TrainConfig, names: Sequence[str], why: str) -> list[str]:
+    """Say which of these parameters were given and have no effect, and why."""
     usual = TrainConfig()
-    names = ("runs", "checkpoints", "checkpoint_every")
     other = [name for name in names if getattr(config, name) != getattr(usual, name)]
     if not other:
         return []
     given = ", ".join(f"{name}={getattr(config, name)}" for name in other)
-    return [f"{given} has no effect: import_from takes one finished run as it is"]
+    return [f"{given} has no effect: {why}"]
+
+
+def _ignored(config: TrainConfig) -> list[str]:
+    why = "import_from takes one finished run as it is"
+    return ignored(config, ("runs", "checkpoints", "checkpoint_every"), why)
 
 
 def _open(checkpoint: Path, tokenizer) -> nn.Module:

@@ -21,6 +21,7 @@ from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
 from influence.data.splits import validated
 from influence.runtime import store
+from influence.scores import QUANTITIES
 from influence.trace.trace import Checkpoint
 
 RUN = "run.json"  # facts and history of a run, written last
@@ -29,8 +30,11 @@ OBSERVATIONS = "observations.npy"  # bool (observations, examples): who was clas
 # Of a run that was made elsewhere and left no weights.
 GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
 OUT_OF_FOLD = "out_of_fold.npy"  # logits (examples, classes) of models that have not seen them
+# Of a probe: the frozen vectors of both splits, float32, and the weights of a head at each step.
+VECTORS, HEADS, SECONDS = "vectors", "heads.safetensors", "seconds.json"
+PROBED = frozenset(name for name, kind in QUANTITIES.items() if kind not in ("run", "dataset"))
 STACK = "stack"
-COSTS = ("seed", "epochs", "seconds", "null")  # of a run
+COSTS = ("seed", "epochs", "seconds", "null", "heads")  # of a run
 KEPT = (*COSTS, "checkpoints", "observations", "weights", "given")  # of a run, in the manifest
 
 
@@ -55,6 +59,11 @@ class RunInfo:
     given: frozenset[str] = frozenset()
     validation: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def represented(self) -> bool:
+        """Whether there is an encoder's vector of every example: not where an import left none."""
+        return self.measurable is None or self.measurable == PROBED
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
@@ -62,7 +71,8 @@ class RunFacts:
 
     checkpoints: as `listed` gives them; history: pairs of a step and its metrics; recall: of every
     class on validation, empty where no model was there to be validated; weights: whether there are
-    checkpoints to open; given: the scores that came with an import.
+    checkpoints to open; heads: whether there are those of a probe; given: the scores that came with
+    an import.
     """
 
     seed: int
@@ -72,6 +82,7 @@ class RunFacts:
     epochs: float
     seconds: float = 0.0
     weights: bool = True
+    heads: bool = False
     given: list[str] = field(default_factory=list)
 
 
@@ -128,6 +139,32 @@ def write_given(
     """Leave what an import holds in place of weights: logits by step, scores by name."""
     save_file({str(step): values for step, values in logits.items()}, run / GIVEN_LOGITS)
     save_file(dict(scores), run / GIVEN_SCORES)
+
+
+def read_vectors(directory: Path, split: str) -> np.ndarray:
+    """Return the frozen vectors (examples, width) that a probe reads: a map of the file."""
+    return np.load(directory / VECTORS / f"{split}.npy", mmap_mode="r")
+
+
+def write_vectors(directory: Path, splits: Mapping[str, np.ndarray], seconds: float) -> None:
+    """Leave the frozen vectors (examples, width) of these splits, and how long they took."""
+    with store.replacing(directory / VECTORS) as at:
+        at.mkdir()
+        for split, vectors in splits.items():
+            np.save(at / f"{split}.npy", vectors)
+        store.write_json(at / SECONDS, seconds)
+
+
+def seconds_of_vectors(directory: Path) -> float:
+    """Return how long the frozen vectors took, -1 where there are none."""
+    at = directory / VECTORS / SECONDS
+    return json.loads(at.read_text(encoding="utf-8")) if at.exists() else -1.0
+
+
+def write_heads(run: Path, heads: Mapping[int, Mapping[str, np.ndarray]]) -> None:
+    """Leave the weights of the heads of a probe, by step and name."""
+    every = {f"{step}/{name}": w for step, head in heads.items() for name, w in head.items()}
+    save_file(every, run / HEADS)
 
 
 def write_out_of_fold(logits: np.ndarray, directory: Path) -> None:
@@ -194,7 +231,7 @@ class Training(Result):
                 tuple(run["null"]),
                 self.task == "nlu",
                 bool(self.folds),
-                None if run["weights"] else frozenset({"logits"} if run["checkpoints"] else ()),
+                _measurable(run),
                 frozenset(run["given"]),
                 self._validated,
             )
@@ -217,8 +254,13 @@ class Training(Result):
         return all(run["weights"] for run in self._manifest["runs"])
 
     @property
+    def is_probe(self) -> bool:
+        """Tell whether a head on frozen vectors was trained in place of the model."""
+        return any(run["heads"] for run in self._manifest["runs"])
+
+    @property
     def costs(self) -> list[dict[str, Any]]:
-        """Seed, epochs, seconds and null-model steps of each run."""
+        """Seed, epochs, seconds, null-model steps of each run, and whether it is of heads alone."""
         return [{name: run[name] for name in COSTS} for run in self._manifest["runs"]]
 
     @cached_property
@@ -280,6 +322,20 @@ class Training(Result):
         with safe_open(self._run(run) / GIVEN_LOGITS, framework="np") as file:
             return {step: file.get_slice(str(step))[rows] for step in steps}
 
+    def vectors(self, split: str) -> np.ndarray:
+        """Return the frozen vectors (examples, width) that a probe reads: a map of the file."""
+        return read_vectors(self.directory, split)
+
+    def heads(self, steps: Iterable[int], run: int = 0) -> dict[int, dict[str, np.ndarray]]:
+        """Return the weights of the heads of a probe, by step and name."""
+        wanted: dict[int, dict[str, np.ndarray]] = {step: {} for step in steps}
+        with safe_open(self._run(run) / HEADS, framework="np") as file:
+            for key in file.keys():  # noqa: SIM118
+                step, name = key.split("/")
+                if int(step) in wanted:
+                    wanted[int(step)][name] = file.get_tensor(key)
+        return wanted
+
     @property
     def given_scores(self) -> dict[str, np.ndarray]:
         """Scores (examples,) that came with an import, by name."""
@@ -301,3 +357,12 @@ class Training(Result):
             last = self.history["validation/accuracy"].dropna().iloc[-1]
             facts["validation accuracy"] = f"{last:.4f}"
         return [pd.DataFrame([facts])]
+
+
+def _measurable(run: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the quantities that a run without weights has, None for one with weights."""
+    if run["weights"]:
+        return None
+    if run["heads"]:
+        return PROBED
+    return frozenset({"logits"} if run["checkpoints"] else ())

@@ -21,12 +21,15 @@ from influence.data.storage import Saved, open_saved
 from influence.errors import InputError
 from influence.models import classifier, fit, tokenizers
 from influence.models.fit import Progress, Schedule, steps_per_epoch
+from influence.models.fitting import probe
 from influence.models.fitting.course import Course, Examples, of_classifier, part
 from influence.models.fitting.trainers import trained
 from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens, empty_inputs
 from influence.runtime import store
+from influence.runtime.engine import one_at_a_time
+from influence.trace.representations import mean_first_max, represent
 from influence.trace.trace import Checkpoint
 from influence.training import result, resume
 from influence.training.result import RunFacts
@@ -167,11 +170,95 @@ def train_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> 
         # In fp32, whatever the training is in: examples are ranked by these, and logits in bf16,
         # with three digits, would make many equal.
         logits = classifier.predict(training.model, tokens.take(np.flatnonzero(unseen)))
+    _keep_fold(final, logits, time.perf_counter() - began)
+    state.unlink(missing_ok=True)
+
+
+def encode_texts(directory: Path, config: TrainConfig, device: str) -> None:
+    """Run the texts of train and validation once through the frozen encoder, unless that is done.
+
+    The vectors are what a probe reads: mean, first and largest of the last hidden states.
+    """
+    if result.seconds_of_vectors(directory) >= 0:
+        return
+    began = time.perf_counter()
+    tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
+    names = open_saved(directory / DATA).label_names
+    model = classifier.build(config, tokenizer, names, config.seed, head=False).to(device)
+    splits = {
+        split: represent(model, open_inputs(directory, split, config)[0], pool=mean_first_max)
+        for split in ("train", "validation")
+    }
+    result.write_vectors(directory, splits, time.perf_counter() - began)
+
+
+def probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
+    """Train the head of one seed into `runs/<run>/`, unless that is finished; return `run`."""
+    if not result.is_run(result.run_folder(directory, run)):
+        with one_at_a_time:  # dropout draws from a generator that threads share
+            _probe_run(directory, config, run, device)
+    return run
+
+
+def _probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> None:
+    began, seed = time.perf_counter(), config.seed + run
+    source = open_saved(directory / DATA)
+    labels, others = (source.array(split, "label") for split in ("train", "validation"))
+    train = probe.standardised(result.read_vectors(directory, "train"))
+    validation = train.standardised_alike(result.read_vectors(directory, "validation"))
+    rows, classes = np.arange(len(labels)), len(source.label_names)
+    history, heads, right, recall = [], {}, [], {}
+    for end, head in probe.train(train, labels, rows, classes, config.epochs, seed, device):
+        right.append(probe.predict(head, train).argmax(1) == labels)
+        shown = {"epoch": float(end.number), "train/accuracy": float(right[-1].mean())}
+        shown |= _validated(probe.predict(head, validation), others, source, recall)
+        history.append([end.step, {"train/loss": end.loss, **shown}])
+        heads[end.step] = probe.weights_of(head)
+    encoding = result.seconds_of_vectors(directory) if run == 0 else 0.0
+    facts = RunFacts(
+        seed=seed,
+        checkpoints=[result.listed(one) for one in probed(len(labels), config.epochs)],
+        history=history,
+        recall=recall,
+        epochs=config.epochs,
+        seconds=encoding + time.perf_counter() - began,
+        weights=False,
+        heads=True,
+    )
+    null = dict.fromkeys(heads, _prior(labels, classes)) if config.null_model else {}
+    final = result.run_folder(directory, run)
+    final.parent.mkdir(exist_ok=True)
     with store.replacing(final) as at:
         at.mkdir()
-        np.save(at / LOGITS, logits)
-        store.write_json(at / FOLD, {"seconds": time.perf_counter() - began})
-    state.unlink(missing_ok=True)
+        result.write_heads(at, heads)
+        result.write_run(at, facts, np.array(right), null)
+
+
+def probed(examples: int, epochs: int) -> tuple[Checkpoint, ...]:
+    """Return what a probe's list of checkpoints says: the end of every epoch, in both series."""
+    return tuple(
+        Checkpoint(end.step, float(end.number), frozenset({"epochs", "spread"}), end.learning_rate)
+        for end in probe.plan(examples, epochs)
+    )
+
+
+def probe_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> None:
+    """Train a head on all but one fold and keep what it says of that, as `train_fold` does."""
+    if not (_fold(directory, fold) / FOLD).exists():
+        with one_at_a_time:
+            _probe_fold(directory, config, fold, device)
+
+
+def _probe_fold(directory: Path, config: TrainConfig, fold: int, device: str) -> None:
+    began, source = time.perf_counter(), open_saved(directory / DATA)
+    labels, classes = source.array("train", "label"), len(source.label_names)
+    unseen = fit.folds(labels, config.folds, config.seed) == fold
+    vectors = probe.standardised(result.read_vectors(directory, "train"))
+    rows = np.flatnonzero(~unseen)
+    ends = probe.train(vectors, labels, rows, classes, config.epochs, config.seed, device)
+    *_, (_, head) = ends  # one head, trained on from epoch to epoch
+    logits = probe.predict(head, vectors, np.flatnonzero(unseen))
+    _keep_fold(_fold(directory, fold), logits, time.perf_counter() - began)
 
 
 def read_fold(directory: Path, fold: int) -> tuple[np.ndarray, float]:
@@ -186,6 +273,14 @@ def _open(directory: Path, config: TrainConfig, device: str) -> Inputs:
     return Inputs(
         directory, config, tokenizer, open_saved(directory / DATA), tokens, labels, device
     )
+
+
+def _keep_fold(final: Path, logits: np.ndarray, seconds: float) -> None:
+    """Leave what `read_fold` returns."""
+    with store.replacing(final) as at:
+        at.mkdir()
+        np.save(at / LOGITS, logits)
+        store.write_json(at / FOLD, {"seconds": seconds})
 
 
 def _fold(directory: Path, fold: int) -> Path:
@@ -222,3 +317,12 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
             read.append([progress.step, classifier.predict(training.model, one)[0].tolist()])
             keep(progress, read)
     return dict(read)
+
+
+def _prior(labels: np.ndarray, classes: int) -> list[float]:
+    """Return the logits that a head on one constant vector ends with: the logs of class shares.
+
+    A class without examples counts as half of one.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return np.log(np.maximum(counts, 0.5) / len(labels)).tolist()

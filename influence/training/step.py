@@ -32,9 +32,18 @@ from influence.runtime.devices import has_bf16, settled
 from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.training import imported, result
-from influence.training.runs import checkpoint, read_fold, train_fold, train_run
+from influence.training.runs import (
+    checkpoint,
+    encode_texts,
+    probe_fold,
+    probe_run,
+    probed,
+    read_fold,
+    train_fold,
+    train_run,
+)
 
-CODE = ("data", "models", "nlu", "trace/trace", "training")
+CODE = ("data", "models", "nlu", "trace/representations", "trace/trace", "training")
 Trial = Callable[[Start], list[str]]  # tries a model and returns what to say about it
 
 
@@ -58,6 +67,7 @@ def open_dataset(config: TrainStep) -> Dataset:
 
     Raises InputError if it does not fit the task.
     """
+    _check_proxy(config)
     dataset = load.load(config)
     for sentence in remarks(dataset):
         say(f"train: {sentence}")
@@ -103,12 +113,16 @@ def request(
     if config.import_from:
         notes += imported.check(config, dataset)
         inputs["imported"] = imported.identity(config)
+    if config.proxy == "probe":
+        own = ("checkpoints", "checkpoint_every", "observe_every", "observe_epochs")
+        notes += imported.ignored(config, own, "a probe is kept and observed after every epoch")
     parameters |= {"dataset": dataset.name, "task": config.task}
     checked = Request(config, dataset, Task("train", parameters, inputs, CODE), tuple(notes))
     if checked.is_finished:
         return checked
     start, more = _check_model(config, dataset, paired)
-    tried = [] if start is None else trial(start)
+    # Of a probe only the head is differentiated, which gives every gradient.
+    tried = [] if start is None or config.proxy == "probe" else trial(start)
     return replace(checked, notes=(*notes, *more, *tried))
 
 
@@ -133,6 +147,10 @@ def expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...
     if config.import_from:
         return (replace(imported.expected(config, examples), validation=validation),)
     config, infos = training.with_epochs(config, examples), []
+    if config.proxy == "probe":
+        return tuple(
+            _expected_probe(config, run, examples, validation) for run in range(config.runs)
+        )
     for run in range(config.runs):
         plan = training.schedule(config, examples, first=run == 0)
         epoch = training.steps_per_epoch(examples, config.batch_size)
@@ -146,6 +164,22 @@ def expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...
             result.RunInfo(config.seed + run, checkpoints, observed, null, trails, config.folds > 0)
         )
     return tuple(replace(info, validation=validation) for info in infos)
+
+
+def _expected_probe(
+    config: TrainConfig, run: int, examples: int, validation: dict[str, int]
+) -> result.RunInfo:
+    ends = probed(examples, config.epochs)
+    return result.RunInfo(
+        config.seed + run,
+        ends,
+        observations=True,
+        null=tuple(end.step for end in ends) if config.null_model else (),
+        trails=config.task == "nlu",
+        out_of_fold=config.folds > 0,
+        measurable=result.PROBED,
+        validation=validation,
+    )
 
 
 def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -> None:
@@ -165,6 +199,27 @@ def check_retraining(config: TrainConfig, retrain_with: str, dataset: Dataset) -
         if config.task == "nlu":
             words.check_tokenizer(fit.model, tokenizer)
     started(fit, tokenizer, dataset.label_names, dataset.splits)
+
+
+def _check_proxy(config: TrainConfig) -> None:
+    """Raise InputError for what a probe cannot read or leave."""
+    if config.proxy == "none":
+        return
+    if config.import_from:
+        raise InputError(
+            f"proxy=probe trains a head here, but import_from={config.import_from} takes a "
+            "training made elsewhere; give one of the two"
+        )
+    if config.model in pretrained.SCRATCH:
+        raise InputError(
+            f"proxy=probe reads a pretrained encoder, but model={config.model} is trained from "
+            "scratch; name a pretrained one, such as model=minilm, or give proxy=none"
+        )
+    if config.stack:
+        raise InputError(
+            "stack=true completes the last checkpoint, but proxy=probe leaves none; give "
+            "stack=false or proxy=none"
+        )
 
 
 def _check_model(
@@ -190,8 +245,12 @@ def _train(
     count = 1 if config.import_from else config.runs
     if config.import_from:
         imported.leave_run(directory, config, dataset)
+    is_probe = config.proxy == "probe"
+    if is_probe:
+        for _ in engine.run(encode_texts, [(directory, parameters, engine.device)], "encode"):
+            pass
     jobs = [(directory, parameters, run, engine.device) for run in range(count)]
-    for _, run in engine.run(train_run, jobs, "train"):
+    for _, run in engine.run(probe_run if is_probe else train_run, jobs, "train"):
         history = result.read_run(result.run_folder(directory, run))["history"]
         prefix = "" if run == 0 else f"run-{run}/"
         for step, metrics in history:
@@ -224,7 +283,8 @@ def _train_folds(
 ) -> dict[str, float]:
     """Leave the logits (examples, classes) that models trained on the other folds give."""
     jobs = [(directory, config, fold, engine.device) for fold in range(config.folds)]
-    for _ in engine.run(train_fold, jobs, "folds"):
+    job = probe_fold if config.proxy == "probe" else train_fold
+    for _ in engine.run(job, jobs, "folds"):
         pass
     labels = dataset.train["label"].to_numpy()
     place = training.folds(labels, config.folds, config.seed)

@@ -1,0 +1,1 @@
+"""What scores read of a probe: a small head on frozen representations."""
