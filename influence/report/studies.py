@@ -105,8 +105,7 @@ def known(answer: Answer) -> Part:
     """Show what a recommendation knows of the arms that were tried, and what it recommends."""
     outcome, table = answer.outcome, answer.landscape
     dots = answer.retrainings.assign(gain=answer.retrainings["value"] - outcome.full["mean"])
-    arms = [*outcome.tried, "random"]
-    chart = report_charts.bands(table, dots, arms, outcome.tolerance)
+    chart = report_charts.bands(table, dots, outcome.tried, outcome.tolerance)
     columns = heads(**{"on validation": "text", f"{outcome.metric.replace('_', ' ')}, %": "number"})
     price = [
         ["scoring", round(outcome.scoring, 1)],
@@ -137,7 +136,7 @@ def history(answer: Answer) -> Part:
     numbers = {"pruned, %": "number", "seed": "number", "validation, %": "number"}
     columns = heads(arm="code", **numbers, **{"spent, trainings": "number"})
     columns += heads(**{"recommended by then": "code", "expected, points": "number"})
-    caption = "In the order in which they were planned."
+    caption = "In the order in which they were planned; seed -1 is that of the scored training."
     tables = [Table("retrainings", columns, rows, filter=True)]
     return Part("retrainings", "How it became known", caption, {}, tables)
 

@@ -19,7 +19,6 @@ from influence.evaluation import retraining
 from influence.runtime.engine import engine
 from influence.scoring.result import Scores
 from influence.searching.planning import retrainings, step
-from influence.searching.planning.landscape import FULL
 from influence.searching.planning.result import with_verdict
 from tests.helpers import tiny
 from tests.helpers.runs import launch, logged
@@ -55,7 +54,7 @@ def recommended(tracking_store, tmp_path_factory) -> SimpleNamespace:
 def test_only_validation_is_looked_at_and_every_retraining_is_in_the_table(recommended):
     table = recommended.answer.retrainings
     assert {splits for _, splits in recommended.looked} == {("validation",)}
-    assert len(table) == len(recommended.looked) == recommended.answer.outcome.retrainings
+    assert len(table) - 1 == len(recommended.looked) == recommended.answer.outcome.retrainings
     assert not table.duplicated(["arm", "percent_pruned", "number"]).any()
     assert set(table["arm"]) <= {"", "random", "aum:ccs"}
 
@@ -66,7 +65,8 @@ def test_the_budget_holds_and_costs_add_up(recommended):
     assert outcome.trainings == pytest.approx(outcome.scoring + table["cost"].sum())
     assert 1 < outcome.scoring < outcome.trainings <= recommended.config.trainings
     assert (np.diff(table["spent"]) > 0).all()
-    assert (table.loc[table["arm"] == "", "cost"] == 1).all()
+    full = table[table["arm"] == ""]
+    assert (full["cost"] == np.where(full["number"] == step.SCORED, 0, 1)).all()
 
 
 def test_the_subset_is_what_the_arm_keeps(recommended):
@@ -143,11 +143,11 @@ def test_interrupted_it_leaves_what_can_be_recommended_and_goes_on(recommended, 
             records.throw(KeyboardInterrupt)
             finish(records)
         (early,) = tmp_path.glob("recommend-*")
-        assert len(influence.load(early).retrainings) == 3
+        assert len(influence.load(early).retrainings) == 1 + 3
         assert "The same command goes on" in capsys.readouterr().err
         last = finish(step.recommend(recommending, step.open_study(recommending), at))
     whole = influence.load(last).retrainings
-    assert len(whole) > 3 and last != early
+    assert len(whole) > 4 and last != early
     there = recommended.answer.retrainings
     pd.testing.assert_frame_equal(whole[["arm", "value"]], there[["arm", "value"]])
 
@@ -165,9 +165,25 @@ def test_two_workers_share_a_study_and_its_budget(recommended, tmp_path):
         done = finish(first)
         assert finish(second) == done
     known = retrainings.measured(one)
+    assert len(known) > 3
     assert len({(m.cell, m.number) for m in known}) == len(known)
     assert recommending.spent(known) <= recommending.config.trainings + 1e-9
-    assert sum(m.cell == FULL for m in known) >= 1
+
+
+def test_the_scored_training_is_a_measurement_of_the_full_train_set(recommended):
+    """Its validation accuracy, which it logged, under a seed that no retraining has."""
+    first, *others = recommended.answer.retrainings.to_dict("records")
+    assert (first["arm"], first["percent_pruned"], first["number"]) == ("", 0, step.SCORED)
+    (directory,) = recommended.answer.directory.parent.glob("train-*")
+    history = influence.load(directory).history
+    assert first["value"] == pytest.approx(history["validation/accuracy"].iloc[-1])
+    assert step.SCORED not in {row["number"] for row in others}
+
+
+@pytest.mark.parametrize("more", [{"metric": "macro_f1"}, {"retrain_with": "learning_rate=0.002"}])
+def test_a_scored_training_that_was_no_retraining_is_none(recommended, tmp_path, more):
+    assert len(begun(recommended, tmp_path).given) == 1
+    assert not begun(recommended, tmp_path, **more).given
 
 
 @pytest.mark.parametrize(
@@ -187,13 +203,16 @@ def test_what_cannot_be_is_one_sentence(recommended, tmp_path, given, said):
 
 
 def test_minutes_that_are_over_begin_nothing(recommended, tmp_path):
-    recommending = begun(recommended, tmp_path, minutes=1e-9)
-    study = step.open_study(recommending)
-    with (
-        engine(recommending.config) as at,
-        pytest.raises(InputError, match="nothing was retrained"),
-    ):
-        finish(step.recommend(recommending, study, at))
+    for metric, said in (("accuracy", ""), ("macro_f1", "nothing was retrained")):
+        recommending = begun(recommended, tmp_path, minutes=1e-9, metric=metric)
+        study = step.open_study(recommending)
+        with engine(recommending.config) as at:
+            if not said:
+                answer = influence.load(finish(step.recommend(recommending, study, at)))
+                assert "no subset was tried yet" in answer.verdict
+                continue
+            with pytest.raises(InputError, match=said):
+                finish(step.recommend(recommending, study, at))
 
 
 def test_a_model_that_guesses_gets_a_provisional_verdict(recommended):
@@ -209,15 +228,17 @@ def test_a_model_that_guesses_gets_a_provisional_verdict(recommended):
 
 def test_the_verdict_says_what_was_tried_and_what_a_smaller_interval_costs(recommended):
     outcome = replace(recommended.answer.outcome, guessing=0.0)
-    at_random = replace(outcome, arm="random", tried=["aum:ccs"], surer=3.4, retrainings=1)
+    tried = ["aum:ccs", "random"]
+    at_random = replace(outcome, arm="random", tried=tried, surer=3.4, retrainings=1)
     assert "more is not expected of aum:ccs (" in with_verdict(at_random, 5).verdict
     assert (
         "1 retraining; to halve the interval takes 3 trainings"
         in with_verdict(at_random, 5).verdict
     )
-    early = replace(at_random, tried=[], surer=None)
+    early = replace(at_random, tried=["random"], surer=None)
     assert "no arm was tried yet (" in with_verdict(early, 5).verdict
     assert "takes more validation examples" in with_verdict(early, 5).verdict
-    nothing = replace(outcome, arm="", percent_pruned=0)
+    nothing = replace(outcome, arm="", percent_pruned=0, tried=["random"])
+    assert "no subset was tried" in with_verdict(replace(nothing, tried=[]), 5).verdict
     assert with_verdict(nothing, 10).verdict.startswith("Keep everything: nothing is expected to")
     assert "not even at 10 % pruned" in with_verdict(nothing, 10).verdict

@@ -45,7 +45,7 @@ class Recommended:
     trainings: float
     scoring: float
     retrainings: int
-    tried: list[str]  # arms other than random that were retrained
+    tried: list[str]  # arms that were retrained, random among them
     surer: float | None
     break_even: float
     worth: float
@@ -108,8 +108,9 @@ class Answer(Result):
     def retrainings(self) -> pd.DataFrame:
         """One row per retraining, in order, and what was recommended after it.
 
-        Columns: arm, percent_pruned, number (of the seed), value (the metric), cost and spent (in
-        full trainings), recommended, recommended_percent, gain, low, high (of the recommendation).
+        Columns: arm, percent_pruned, number (of the seed, -1: the scored training), value (the
+        metric), cost and spent (in full trainings), recommended, recommended_percent, gain, low,
+        high (of the recommendation).
         """
         return pd.read_csv(self.directory / RETRAININGS, keep_default_na=False)
 
@@ -183,7 +184,7 @@ def _verdict(outcome: Recommended, lowest: int) -> str:
     made = f"{outcome.retrainings} retraining{'s' * (outcome.retrainings != 1)}"
     price = f"{outcome.trainings:.1f} trainings, {made}"
     if not outcome.percent_pruned:
-        if outcome.retrainings == 1:
+        if not outcome.tried:
             return f"Keep everything: no subset was tried yet ({price})."
         points = 100 * outcome.tolerance
         return (
@@ -197,7 +198,7 @@ def _verdict(outcome: Recommended, lowest: int) -> str:
         f"{outcome.metric} against the full train set"
     )
     if outcome.arm == "random":
-        tried = ", ".join(outcome.tried)
+        tried = ", ".join(arm for arm in outcome.tried if arm != "random")
         said += f"; more is not expected of {tried}" if tried else "; no arm was tried yet"
     else:
         said += f", where random pruning has {in_points(**outcome.random)}"

@@ -1,7 +1,7 @@
 """recommend: how much of a train set to prune, and by which arm, for the price of ten trainings."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from functools import partial
@@ -26,7 +26,7 @@ from influence.sampling.step import parse_arms
 from influence.scoring.result import Scores, open_scores
 from influence.searching import space
 from influence.searching.planning import result
-from influence.searching.planning.landscape import FULL, RANDOM, Cell, Landscape, Measured
+from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
 from influence.searching.planning.planner import Choice, Planner
 from influence.searching.result import write_subset
 from influence.searching.scored import (
@@ -41,6 +41,7 @@ from influence.searching.space import STEP, Candidate
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
 EXECUTION = ("trainings", "minutes", "storage", "grace")  # these do not change a study
+SCORED = -1  # the number of the scored training, whose seed is none of those of retrainings
 AXES = ("metric on validation",)
 
 
@@ -71,6 +72,7 @@ class Recommending:
         costs = np.array([self._cost(cell) for cell in landscape.cells])
         self.planner = Planner(landscape, config.tolerance, costs, config.seed)
         self.scoring = scoring_cost(scored.scores)
+        self.given = self._given()
         self.until = time.monotonic() + 60 * config.minutes if config.minutes else np.inf
 
     @property
@@ -90,17 +92,39 @@ class Recommending:
         """Return the retraining that is worth most now, None if nothing more is to be done."""
         if time.monotonic() > self.until:
             return None
-        under_way = sum(self.costs_of(cell for cell, _ in running))
+        measured = [*self.given, *measured]
+        under_way = sum(self.costs_of(Measured(*one, 0.0) for one in running))
         left = self.config.trainings - self.spent(measured) - under_way
         return self.planner.next(measured, running, left)
 
+    def known(self, study) -> list[Measured]:
+        """Return what is known by now: of the scored training, and of all retrainings."""
+        from influence.searching.planning import retrainings
+
+        return [*self.given, *retrainings.measured(study)]
+
     def spent(self, measured: Sequence[Measured]) -> float:
         """Return what scoring and these retrainings have cost, in full trainings."""
-        return self.scoring + sum(self.costs_of(one.cell for one in measured))
+        return self.scoring + sum(self.costs_of(one for one in measured if one.number != SCORED))
 
-    def costs_of(self, cells) -> list[float]:
-        """Return the cost of a retraining of each cell."""
-        return [float(self.planner.costs[self.planner.landscape.index[cell]]) for cell in cells]
+    def costs_of(self, measured: Iterable[Measured]) -> list[float]:
+        """Return the cost of each retraining."""
+        places = self.planner.landscape.index
+        return [float(self.planner.costs[places[one.cell]]) for one in measured]
+
+    def _given(self) -> list[Measured]:
+        """Return what the scored training says of the full train set, where it was a retraining.
+
+        It was one unless it was imported, or of a probe, or another model is retrained.
+        """
+        scores, (run, *_) = self.scored.scores, self.scored.scores.cost["runs"]
+        alike = run["seconds"] and not run["heads"] and not self.config.retrain_with
+        plain = self.config.metric == "accuracy" and scores.task == "classify"
+        if not (alike and plain) or self.scored.chosen_on is not None or scores.recall is None:
+            return []
+        labels = scores.data.array("validation", "label")
+        right = scores.recall * np.bincount(labels, minlength=len(scores.recall))
+        return [Measured(FULL, SCORED, float(right.sum() / len(labels)))]
 
     def kept(self, cell: Cell, number: int) -> np.ndarray:
         """Return the rows that stay in a cell under seed `number`."""
@@ -167,12 +191,11 @@ def recommend(recommending: Recommending, study, engine: Engine) -> Steps:
     Interrupted, it leaves what can be recommended by then, and the next time goes on from there.
     Only the validation split is read.
     """
-    from influence.searching.planning import retrainings
 
     try:
         yield from _retrain(recommending, study, engine)
     except KeyboardInterrupt:
-        if any(one.cell == FULL for one in retrainings.measured(study)):
+        if any(one.cell == FULL for one in recommending.known(study)):
             directory = yield from _perform(recommending, study)
             verdict = result.Answer(directory).verdict
             say(f"recommend: interrupted; by now: {verdict} The same command goes on.")
@@ -186,6 +209,8 @@ def scoring_cost(scores: Scores) -> float:
     A training step counts as three forward passes of its examples, a backward pass as two.
     """
     cost, epochs = scores.cost, scores.fit.epochs
+    if cost["runs"][0]["heads"]:  # of a probe: these take about as long as its one forward pass
+        return 2 / 3 / epochs
     folds = cost["folds"]
     trained = sum(run["epochs"] for run in cost["runs"])
     if folds:
@@ -205,9 +230,9 @@ def _retrain(recommending: Recommending, study, engine: Engine) -> Generator[Rec
     submit = partial(_submit, recommending, place, engine)
     ended = retrainings.carry_out(study, recommending.plan, submit, config.grace, engine.workers)
     with tqdm(desc="recommend", total=config.trainings, unit="training") as bar:
-        _show(bar, recommending.spent(retrainings.measured(study)))
+        _show(bar, recommending.spent(recommending.known(study)))
         for _ in ended:
-            known = retrainings.measured(study)
+            known = recommending.known(study)
             choice = recommending.planner.answer(known)
             bar.set_postfix_str(_in_short(choice), refresh=False)
             _show(bar, recommending.spent(known))
@@ -250,9 +275,8 @@ def _metrics(
 
 def _perform(recommending: Recommending, study) -> Steps:
     """Leave the recommendation that follows from what was measured."""
-    from influence.searching.planning import retrainings
 
-    known, config = retrainings.measured(study), recommending.config
+    known, config = recommending.known(study), recommending.config
     if not any(one.cell == FULL for one in known):
         raise InputError(
             f"nothing was retrained within minutes={config.minutes:g} and trainings="
@@ -290,7 +314,7 @@ def _outcome(
     recommending: Recommending, known: Sequence[Measured], choice: Choice, kept: int
 ) -> result.Recommended:
     spent, cell = recommending.spent(known), choice.cell
-    saved = 1 - recommending.costs_of([cell])[0]
+    saved = 1 - recommending.costs_of([Measured(cell, 0, 0.0)])[0]
     labels = recommending.scored.scores.data.array("validation", "label")
     outcome = result.Recommended(
         verdict="",
@@ -305,8 +329,8 @@ def _outcome(
         over_random=asdict(choice.over_random),
         trainings=spent,
         scoring=recommending.scoring,
-        retrainings=len(known),
-        tried=sorted({one.cell.arm for one in known} - {"", RANDOM}),
+        retrainings=len(known) - len(recommending.given),
+        tried=sorted({one.cell.arm for one in known} - {""}),
         surer=recommending.planner.surer(known, choice),
         break_even=spent / saved if saved > 0 else np.inf,
         worth=choice.worth,
@@ -318,8 +342,8 @@ def _outcome(
 
 def _history(recommending: Recommending, known: Sequence[Measured]) -> pd.DataFrame:
     rows, spent = [], recommending.scoring
-    costs = recommending.costs_of(one.cell for one in known)
-    for place, (one, cost) in enumerate(zip(known, costs, strict=True), 1):
+    for place, (one, cost) in enumerate(zip(known, recommending.costs_of(known), strict=True), 1):
+        cost = 0.0 if one.number == SCORED else cost  # it is in the cost of the scores
         spent += cost
         choice = recommending.planner.answer(known[:place])
         best, gain = choice.cell, choice.gain
