@@ -102,10 +102,11 @@ def tried(recommendation: Recommendation) -> Part:
 
 
 def known(answer: Answer) -> Part:
-    """Show what a recommendation knows of the arms that were tried, and what it recommends."""
+    """Show what a recommendation knows of its arm and of random, and what it recommends."""
     outcome, table = answer.outcome, answer.landscape
     dots = answer.retrainings.assign(gain=answer.retrainings["value"] - outcome.full["mean"])
-    chart = report_charts.bands(table, dots, outcome.tried, outcome.tolerance)
+    arms = list(dict.fromkeys([outcome.arm or "random", "random"]))
+    chart = report_charts.bands(table, dots, arms, outcome.tolerance)
     columns = heads(**{"on validation": "text", f"{outcome.metric.replace('_', ' ')}, %": "number"})
     price = [
         ["scoring", round(outcome.scoring, 1)],
@@ -114,8 +115,8 @@ def known(answer: Answer) -> Part:
     ]
     spent = heads(**{"it took": "text", "trainings on the full train set": "number"})
     caption = (
-        "Lines and bands are what is known of each arm in the end, with 95 % intervals that hold "
-        "for other seeds and other validation examples; dots are single retrainings. The dashed "
+        "Lines and bands are what is known in the end, with 95 % intervals that hold for other "
+        "seeds and other validation examples; dots are single retrainings. The dashed "
         f"line is the tolerance. Losses of more than {report_charts.WORST} points are not drawn."
     )
     tables = [

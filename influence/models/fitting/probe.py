@@ -19,11 +19,8 @@ from torch.nn import functional
 HIDDEN = 128  # width of the hidden layer
 DROPOUT = 0.3  # of the vectors and of the hidden layer
 RATE, WARMUP = 1e-3, 0.1  # of AdamW: the rate at its highest, and the share of steps to get there
-LARGEST_BATCH, FEWEST_STEPS = (
-    128,
-    32,
-)  # examples; steps of an epoch, where there are examples for it
-
+LARGEST_BATCH = 128  # examples
+FEWEST_STEPS = 32  # of an epoch, where there are examples for so many
 AT_ONCE = 4096  # examples in memory in 64 bits, or predicted
 
 
