@@ -71,6 +71,7 @@ def main() -> None:
             found = facts(compared) | {"seconds": round(time.perf_counter() - began)}
             keep(setting, recipe, found)
             print(f"{setting}, {recipe}: {compared.verdict}", flush=True)
+    print(table(json.loads(RESULT.read_text(encoding="utf-8"))))
 
 
 def _compare(setting: str, recipe: str, asked: argparse.Namespace) -> Comparison:
@@ -141,6 +142,33 @@ def keep(setting: str, recipe: str, found: dict[str, Any]) -> None:
     known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     known[f"{setting}, {recipe}"] = {"versions": versions(), "machine": machine(), **found}
     RESULT.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def table(known: dict[str, dict[str, Any]]) -> str:
+    """Return all that is known as the table of docs/results.md, an arm a row."""
+    percents = [f"{100 * float(fraction):g}" for fraction in FRACTIONS.split(",")]
+    heads = [f"{percent} % pruned" for percent in percents]
+    lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
+    lines.append("| --- " * (len(percents) + 3) + "|")
+    for name, found in known.items():
+        rows = {(row["arm"], f"{row['percent_pruned']:g}"): row for row in found["rows"]}
+        full = _shown(rows["random", "0"]["accuracy"])
+        for arm in dict.fromkeys(("random", *(arm for arm, _ in rows))):
+            kind, what = ("minus_random", "minus random")
+            if arm == "random":
+                kind, what = ("minus_full", "minus everything")
+            cells = [_shown(rows[arm, percent][kind], "+") for percent in percents]
+            shown = (
+                f"{name} | `{arm}` {what} | {full}" if arm == "random" else f"| `{arm}` {what} |"
+            )
+            lines.append(f"| {shown} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shown(value: list[Any], sign: str = "") -> str:
+    """Return a mean with half of its 95 % interval, in bold where it is clear."""
+    text = f"{value[0]:{sign}.1f} ± {(value[2] - value[1]) / 2:.1f}".replace("-", "−")
+    return f"**{text}**" if value[3:] == [True] else text
 
 
 def _parsed() -> argparse.Namespace:
