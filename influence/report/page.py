@@ -16,7 +16,7 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
 from influence.searching.planning.result import Answer
-from influence.searching.result import Recommendation
+from influence.searching.result import Chosen, Recommendation
 
 TEMPLATE = "report.html"
 
@@ -96,47 +96,35 @@ def study_page(
 
 def search_page(recommendation: Recommendation, scores: Scores, command: str) -> str:
     """Return the page of a search over `scores`."""
-    outcome, dataset = recommendation.outcome, scores.data.dataset()
-    parts = [
-        studies.tested(outcome),
-        studies.tried(recommendation),
-        examples.examples(scores),
-        examples.distributions(scores),
-        comparison.again(command, scores),
-    ]
-    facts = (
-        f"{len(dataset.train):,} train examples · {len(dataset.label_names)} classes · model "
-        f"{scores.fit.model} · {len(recommendation.trials)} trials · goal {outcome.goal}"
-    )
-    return _render(
-        title=f"How much of {scores.dataset_name} can be pruned?",
-        facts=[facts, _data(dataset)],
-        verdicts=[outcome.verdict],
-        warnings=[],
-        parts=parts,
-    )
+    outcome = recommendation.outcome
+    counted = f"{len(recommendation.trials)} trials · goal {outcome.goal}"
+    parts = [studies.tested(outcome), studies.tried(recommendation)]
+    return _choice_page(recommendation, scores, command, counted, parts)
 
 
 def recommendation_page(answer: Answer, scores: Scores, command: str) -> str:
     """Return the page of a recommendation that chose by `scores`."""
-    outcome, dataset = answer.outcome, scores.data.dataset()
-    parts = [
-        studies.known(answer),
-        studies.history(answer),
-        examples.examples(scores),
-        examples.distributions(scores),
-        comparison.again(command, scores),
-    ]
+    counted = f"{answer.outcome.retrainings} retrainings"
+    parts = [studies.known(answer), studies.history(answer)]
+    return _choice_page(answer, scores, command, counted, parts)
+
+
+def _choice_page(
+    chosen: Chosen, scores: Scores, command: str, counted: str, parts: Sequence[comparison.Part]
+) -> str:
+    """Return the page of a choice: its evidence in `parts`, then the scores that it chose by."""
+    dataset = scores.data.dataset()
     facts = (
         f"{len(dataset.train):,} train examples · {len(dataset.label_names)} classes · model "
-        f"{scores.fit.model} · {outcome.retrainings} retrainings"
+        f"{scores.fit.model} · {counted}"
     )
+    shared = [examples.examples(scores), examples.distributions(scores)]
     return _render(
         title=f"How much of {scores.dataset_name} can be pruned?",
         facts=[facts, _data(dataset)],
-        verdicts=[outcome.verdict],
+        verdicts=[chosen.verdict],
         warnings=[],
-        parts=parts,
+        parts=[*parts, *shared, comparison.again(command, scores)],
     )
 
 

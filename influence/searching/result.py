@@ -66,7 +66,51 @@ class Outcome:
         ]
 
 
-class Recommendation(Result):
+class Chosen(Result):
+    """What a choice leaves: an outcome, the subset, and the command that trains on it."""
+
+    outcome: Any  # with verdict, arm and percent_pruned
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one sentence."""
+        return self.outcome.verdict
+
+    @property
+    def arm(self) -> str:
+        """The arm to prune by."""
+        return self.outcome.arm
+
+    @property
+    def percent_pruned(self) -> int:
+        """How much of the train set can be pruned, in percent."""
+        return self.outcome.percent_pruned
+
+    @property
+    def study(self) -> str:
+        """The name of the study, by which other workers join it."""
+        return self.facts["study"]
+
+    @property
+    def command(self) -> str:
+        """The command that trains on the subset as the study did."""
+        return self.facts["command"]
+
+    @property
+    def subset(self) -> Path:
+        """The chosen examples as a dataset, ready to train on."""
+        return self.directory / SUBSET
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The content of `recommendation.json`."""
+        return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
+
+    def _facts(self) -> list[str]:
+        return [f"{self.percent_pruned} % by {self.arm}"]
+
+
+class Recommendation(Chosen):
     """A finished search: how much can be pruned, by which arm, at what loss and at what cost."""
 
     step = "search"
@@ -97,21 +141,6 @@ class Recommendation(Result):
         return self.outcome.trial
 
     @property
-    def verdict(self) -> str:
-        """The outcome in one sentence."""
-        return self.outcome.verdict
-
-    @property
-    def arm(self) -> str:
-        """The recommended arm."""
-        return self.outcome.arm
-
-    @property
-    def percent_pruned(self) -> int:
-        """How much of the train set can be pruned, in percent."""
-        return self.outcome.percent_pruned
-
-    @property
     def test(self) -> dict[str, dict[str, float]]:
         """Mean and 95 % interval on test: full, random, recommended, and their differences."""
         return self.outcome.test
@@ -120,21 +149,6 @@ class Recommendation(Result):
     def cost(self) -> dict[str, float]:
         """The cost of the search: retrainings, equivalent full trainings, uses to break even."""
         return self.outcome.cost
-
-    @property
-    def study(self) -> str:
-        """The name of the study, by which other workers join it."""
-        return self.facts["study"]
-
-    @property
-    def command(self) -> str:
-        """The command that trains on the subset as the study did."""
-        return self.facts["command"]
-
-    @property
-    def subset(self) -> Path:
-        """The recommended examples as a dataset, ready to train on."""
-        return self.directory / SUBSET
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -150,14 +164,6 @@ class Recommendation(Result):
     def points(self) -> pd.DataFrame:
         """One row per retraining of the final test."""
         return pd.read_csv(self.directory / POINTS)
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """The content of `recommendation.json`."""
-        return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
-
-    def _facts(self) -> list[str]:
-        return [f"{self.percent_pruned} % by {self.arm}"]
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict and the test results."""
@@ -179,10 +185,16 @@ def write(
     """
     for name, table in tables.items():
         table.to_csv(directory / name, index=False)
+    return write_facts(outcome, also, scores, directory)
+
+
+def write_facts(
+    outcome: Any, also: Mapping[str, Any], scores: Scores, directory: Path
+) -> dict[str, Any]:
+    """Write `recommendation.json`; return the entries of the manifest."""
     inherited = scores.handed_on
-    store.write_json(
-        directory / FACTS, {**asdict(outcome), **also, "dataset": inherited["dataset"]}
-    )
+    facts = {**asdict(outcome), **also, "dataset": inherited["dataset"]}
+    store.write_json(directory / FACTS, facts)
     return {"study": also["study"], "verdict": outcome.verdict, **inherited}
 
 

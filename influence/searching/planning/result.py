@@ -1,8 +1,7 @@
 """The directory of a recommendation, written and read: what to prune, the evidence, the price."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from influence.data.result import Result, as_image
+from influence.data.result import as_image
 from influence.evaluation.intervals import in_points, shown
-from influence.runtime import store
 from influence.scoring.result import Scores
-from influence.searching.result import SUBSET
+from influence.searching.result import Chosen, write_facts
 
-FACTS, RETRAININGS, LANDSCAPE = "recommendation.json", "retrainings.csv", "landscape.csv"
+RETRAININGS, LANDSCAPE = "retrainings.csv", "landscape.csv"
 INTERVAL = Mapping[str, float]  # mean, low and high
 
 
@@ -64,8 +62,8 @@ class Recommended:
         ][: 3 if self.arm == "random" else 4]
 
 
-class Answer(Result):
-    """A finished recommendation: how much can be pruned, by which arm, and at what loss."""
+class Answer(Chosen):
+    """A finished recommendation: how much to prune, by which arm ("" for none), at what loss."""
 
     step = "recommend"
 
@@ -73,36 +71,6 @@ class Answer(Result):
     def outcome(self) -> Recommended:
         """What is recommended, with all its numbers."""
         return Recommended(**{field.name: self.facts[field.name] for field in fields(Recommended)})
-
-    @property
-    def verdict(self) -> str:
-        """The recommendation in one sentence."""
-        return self.outcome.verdict
-
-    @property
-    def arm(self) -> str:
-        """The arm to prune by, "" where everything is kept."""
-        return self.outcome.arm
-
-    @property
-    def percent_pruned(self) -> int:
-        """How much to prune, in percent of the train set."""
-        return self.outcome.percent_pruned
-
-    @property
-    def subset(self) -> Path:
-        """The recommended examples as a dataset, ready to train on."""
-        return self.directory / SUBSET
-
-    @property
-    def command(self) -> str:
-        """The command that trains on the subset."""
-        return self.facts["command"]
-
-    @property
-    def study(self) -> str:
-        """The name of the study, by which other workers join it."""
-        return self.facts["study"]
 
     @cached_property
     def retrainings(self) -> pd.DataFrame:
@@ -122,11 +90,6 @@ class Answer(Result):
         within the tolerance.
         """
         return pd.read_csv(self.directory / LANDSCAPE)
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """The content of `recommendation.json`."""
-        return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
 
     def figure(self) -> Any:
         """Draw what is known of the recommended arm and of random, as a Matplotlib figure."""
@@ -162,10 +125,7 @@ def write(
     """
     for name, table in tables.items():
         table.to_csv(directory / name, index=False)
-    handed_on = scores.handed_on
-    facts = {**asdict(outcome), **also, "dataset": handed_on["dataset"]}
-    store.write_json(directory / FACTS, facts)
-    return {"study": also["study"], "verdict": outcome.verdict, **handed_on}
+    return write_facts(outcome, also, scores, directory)
 
 
 def with_verdict(outcome: Recommended, lowest: int) -> Recommended:
