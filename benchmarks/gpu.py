@@ -33,7 +33,8 @@ import torch
 
 from benchmarks.measuring import machine
 from benchmarks.training import Inputs, by_the_loop
-from influence.config.parameters import DataConfig, FitConfig, MainStep
+from influence.config.parameters import DataConfig, FitConfig
+from influence.config.steps import MainStep
 from influence.data import load
 from influence.models import classifier, fit
 from influence.models.fitting import trainers

@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import measuring
-from influence.config.parameters import SearchStep
+from influence.config.steps import SearchStep
 from influence.plots.style import COLOURS, DARK, styled
 from influence.sampling.arms import parse_arm
 from influence.searching import explore, space, trials

@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from influence import pipeline
-from influence.config.parameters import TrainStep
+from influence.config.steps import TrainStep
 from influence.data import class_order, load
 from influence.data.dataset import Dataset
 from influence.errors import InputError

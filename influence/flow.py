@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from influence.config import signatures
 from influence.config.commands import COMMANDS, Command, configured
-from influence.config.parameters import (
+from influence.config.steps import (
     EvaluateStep,
     MainStep,
     RecommendStep,

@@ -10,20 +10,17 @@ from functools import partial
 
 from influence.config import studies
 from influence.config.lists import fractions, names
-from influence.config.parameters import (
-    DataConfig,
+from influence.config.parameters import DataConfig, ExecutionConfig, ScoreConfig, narrow
+from influence.config.parser import again, expand
+from influence.config.steps import (
     EvaluateStep,
-    ExecutionConfig,
     MainStep,
     RecommendStep,
     SampleStep,
-    ScoreConfig,
     ScoreStep,
     SearchStep,
     TrainStep,
-    narrow,
 )
-from influence.config.parser import again, expand
 from influence.data.dataset import Dataset
 from influence.errors import choose
 from influence.evaluation import step as evaluation

@@ -17,7 +17,7 @@ import torch
 
 import influence
 from influence import pipeline
-from influence.config import parameters, render
+from influence.config import render, steps
 from influence.config.commands import COMMANDS, LISTS, QUERIES
 from influence.errors import InputError
 from tests.helpers import tiny
@@ -285,7 +285,7 @@ def test_lists_paths_mappings_and_numbers_of_numpy_are_read_as_texts():
         "track": np.False_,
     }
     read = configured(COMMANDS["compare"], values)
-    assert read == parameters.MainStep(
+    assert read == steps.MainStep(
         dataset="a/b",
         arms="el2n:easy,random",
         fractions="0.3,0.5",
@@ -329,7 +329,7 @@ def test_the_retrainings_of_an_arm_begin_before_the_next_arm_is_sampled(
     order = []
     config = SimpleNamespace(equal_steps=True, rescore=rescore)
     samples = comparison.samples
-    asked = parameters.EvaluateStep(sample="", track=False)
+    asked = steps.EvaluateStep(sample="", track=False)
     monkeypatch.setattr(
         pipeline, "narrow", lambda config, kind, sample: replace(asked, sample=sample)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from influence import scores
 from influence.config import studies
-from influence.config.parameters import STEPS, MainStep
+from influence.config.steps import STEPS, MainStep
 from influence.sampling import rules
 from tests.test_structure import ORDER
 

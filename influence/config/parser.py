@@ -14,14 +14,8 @@ from urllib.parse import parse_qsl
 
 from influence.config.commands import LISTS, Command, unknown
 from influence.config.lists import names
-from influence.config.parameters import (
-    STEPS,
-    Config,
-    ScoreConfig,
-    SearchStep,
-    TrainConfig,
-    required,
-)
+from influence.config.parameters import Config, ScoreConfig, TrainConfig
+from influence.config.steps import STEPS, SearchStep, required
 from influence.errors import InputError, hide_password
 
 INPUT = "input"  # what is given without a flag

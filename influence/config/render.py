@@ -8,8 +8,8 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from influence.config.parameters import STEPS, required
 from influence.config.signatures import meaning, render_stub
+from influence.config.steps import STEPS, required
 
 FROM = "Rendered from influence/config/parameters.py by `python -m influence.config.render`"
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from influence.config.parameters import Config, MainStep
+from influence.config.parameters import Config
 from influence.config.parser import parse_parameters
+from influence.config.steps import MainStep
 from influence.errors import InputError, first_line
 
 KEYS = ("question", "parameters", "vary", "small")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from influence.config.parameters import EvaluateConfig, EvaluateStep
+from influence.config.parameters import EvaluateConfig
+from influence.config.steps import EvaluateStep
 from influence.evaluation import intervals, result, retraining
 from influence.evaluation.costs import Forecast
 from influence.evaluation.result import OUTCOMES, Point

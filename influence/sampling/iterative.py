@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from influence.config.lists import fractions
-from influence.config.parameters import SampleConfig, SampleStep
+from influence.config.parameters import SampleConfig
+from influence.config.steps import SampleStep
 from influence.runtime.step import Record, Steps, Task, perform
 from influence.sampling.arms import parse_arm
 from influence.sampling.order import kept_count

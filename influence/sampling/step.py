@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from influence.config.lists import fractions, names
-from influence.config.parameters import SampleConfig, SampleStep
+from influence.config.parameters import SampleConfig
+from influence.config.steps import SampleStep
 from influence.data.dataset import Dataset
 from influence.data.storage import Saved
 from influence.errors import InputError

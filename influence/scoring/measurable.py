@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from influence.config.lists import names
-from influence.config.parameters import TrainStep
+from influence.config.steps import TrainStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError, first_line
 from influence.models import compatibility

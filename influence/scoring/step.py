@@ -10,7 +10,8 @@ import pandas as pd
 
 from influence import scores
 from influence.config.lists import names
-from influence.config.parameters import ScoreConfig, ScoreStep
+from influence.config.parameters import ScoreConfig
+from influence.config.steps import ScoreStep
 from influence.errors import InputError, choose, listed
 from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from influence import scores as registry
 from influence.config.lists import names
-from influence.config.parameters import ScoreConfig, SearchConfig, SearchStep
+from influence.config.parameters import ScoreConfig, SearchConfig
+from influence.config.steps import SearchStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import result as curve

@@ -17,7 +17,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from influence.config.parameters import RecommendStep, SearchStep
+from influence.config.steps import RecommendStep, SearchStep
 from influence.errors import InputError, first_line
 from influence.runtime.locks import Attendance, locked
 from influence.searching.storage import PatientStorage

@@ -8,14 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from influence.config.lists import changed
-from influence.config.parameters import (
-    DataConfig,
-    FitConfig,
-    ModelConfig,
-    TrainConfig,
-    TrainStep,
-    narrow,
-)
+from influence.config.parameters import DataConfig, FitConfig, ModelConfig, TrainConfig, narrow
+from influence.config.steps import TrainStep
 from influence.data import load
 from influence.data.dataset import Dataset
 from influence.data.result import DATA, TOKENIZER

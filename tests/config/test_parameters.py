@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from influence.config.parameters import STEPS, SampleConfig
+from influence.config.parameters import SampleConfig
+from influence.config.steps import STEPS
 from influence.sampling.rules import REGISTRY
 
 

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from influence.config import lists, parameters, parser, render
+from influence.config import lists, parameters, parser, render, steps
 from influence.errors import InputError
 from influence.sampling.step import parse_arms
 
@@ -24,16 +24,16 @@ def test_the_page_of_parameters_is_the_rendering_of_the_configs():
 
 def test_mlproject_has_an_entry_point_per_step_with_every_parameter():
     project = yaml.safe_load((ROOT / "MLproject").read_text())
-    assert set(project["entry_points"]) == set(parameters.STEPS)
-    for step, kind in parameters.STEPS.items():
+    assert set(project["entry_points"]) == set(steps.STEPS)
+    for step, kind in steps.STEPS.items():
         assert set(project["entry_points"][step]["parameters"]) == {
             f.name for f in dataclasses.fields(kind)
         }
 
 
-@pytest.mark.parametrize("step", parameters.STEPS)
+@pytest.mark.parametrize("step", steps.STEPS)
 def test_the_defaults_survive_the_command_line_as_mlflow_passes_them(step):
-    kind, needed = parameters.STEPS[step], parameters.required(step)
+    kind, needed = steps.STEPS[step], steps.required(step)
     project = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][step]
     arguments = []
     for name, parameter in project["parameters"].items():
@@ -45,7 +45,7 @@ def test_the_defaults_survive_the_command_line_as_mlflow_passes_them(step):
 def test_a_value_may_begin_with_a_dash_or_be_empty():
     for value in ("-1", "-", "-,-1", "--", "--odd", ""):
         parsed = parser.parse("train", ["--unlabelled", value, "--epochs", "2"])
-        assert parsed == parameters.TrainStep(unlabelled=value, epochs=2)
+        assert parsed == steps.TrainStep(unlabelled=value, epochs=2)
         assert parser.parse("train", [f"--unlabelled={value}"]).unlabelled == value
 
 
@@ -93,13 +93,13 @@ def test_fractions_that_are_the_same_percent_are_one():
 
 
 def test_every_parameter_has_a_line_of_help():
-    for kind in parameters.STEPS.values():
+    for kind in steps.STEPS.values():
         for field in dataclasses.fields(kind):
             assert 10 < len(field.metadata["help"]) < 120, field.name
 
 
 PARAMETERS = sorted(
-    {field.name for kind in parameters.STEPS.values() for field in dataclasses.fields(kind)}
+    {field.name for kind in steps.STEPS.values() for field in dataclasses.fields(kind)}
 )
 NAMES = st.one_of(st.sampled_from([*PARAMETERS, "help"]), st.text(max_size=5))
 TYPED = st.one_of(
@@ -107,9 +107,9 @@ TYPED = st.one_of(
 )
 
 
-@given(st.sampled_from(list(parameters.STEPS)), st.dictionaries(NAMES, TYPED, max_size=4))
+@given(st.sampled_from(list(steps.STEPS)), st.dictionaries(NAMES, TYPED, max_size=4))
 def test_any_values_are_a_config_or_bad_input(step, typed):
-    kind = parameters.STEPS[step]
+    kind = steps.STEPS[step]
     try:
         found = parser.parse_parameters(step, typed)
     except InputError as error:
@@ -125,10 +125,10 @@ def test_any_values_are_a_config_or_bad_input(step, typed):
 def test_any_query_of_a_dataset_is_a_search_or_bad_input(pairs, path):
     query = "&".join(f"{name}={value}" for name, value in pairs)
     try:
-        found = parser.expand(parameters.SearchStep(datasets=f"{path}?{query}"))
+        found = parser.expand(steps.SearchStep(datasets=f"{path}?{query}"))
     except InputError:
         return
-    assert all(isinstance(one, parameters.SearchStep) for one in found.values())
+    assert all(isinstance(one, steps.SearchStep) for one in found.values())
 
 
 @given(st.one_of(st.text(), st.lists(TYPED).map(",".join)))
@@ -148,12 +148,12 @@ def test_any_list_is_read_or_bad_input(text):
 
 def test_a_dataset_that_names_another_is_refused():
     with pytest.raises(InputError, match="before the \\?; leave out dataset="):
-        parser.expand(parameters.SearchStep(datasets="here?dataset=there"))
+        parser.expand(steps.SearchStep(datasets="here?dataset=there"))
 
 
 def test_help_is_for_the_command_line_alone(capsys):
     with pytest.raises(InputError, match="no parameter 'help'"):
-        parser.expand(parameters.SearchStep(datasets="somewhere?help=1"))
+        parser.expand(steps.SearchStep(datasets="somewhere?help=1"))
     with pytest.raises(SystemExit):
         parser.parse("train", ["--help"])
     assert "--epochs" in capsys.readouterr().out

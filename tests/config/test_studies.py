@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from entrypoints import main
 from influence.config import studies
 from influence.config.lists import changed
-from influence.config.parameters import FitConfig, MainStep
+from influence.config.parameters import FitConfig
+from influence.config.steps import MainStep
 from influence.errors import InputError
 from influence.sampling.step import parse_arms
 from tests.helpers import notes, tiny

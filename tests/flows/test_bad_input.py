@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 from influence import __main__ as command
-from influence.config.parameters import ModelConfig, SampleStep, ScoreStep, TrainStep
+from influence.config.parameters import ModelConfig
+from influence.config.steps import SampleStep, ScoreStep, TrainStep
 from influence.models import classifier, tokenizers
 from influence.runtime import store
 from tests.helpers import architectures, project, tiny

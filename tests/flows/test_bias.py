@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.config.parameters import SampleStep
+from influence.config.steps import SampleStep
 from influence.errors import InputError
 from influence.sampling.result import Sample
 from influence.sampling.step import check_sample

@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from entrypoints import evaluate, main, sample, score, train
 from influence import scores
-from influence.config.parameters import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
+from influence.config.steps import EvaluateStep, MainStep, SampleStep, ScoreStep, TrainStep
 from influence.data import storage
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from entrypoints import main
-from influence.config.parameters import MainStep
+from influence.config.steps import MainStep
 from influence.tracking import operations
 from influence.tracking import run as tracking
 from tests.conftest import new_experiment

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from entrypoints import main
-from influence.config.parameters import MainStep
+from influence.config.steps import MainStep
 from influence.data import storage
 from influence.data.dataset import digest_of
 from influence.runtime import store

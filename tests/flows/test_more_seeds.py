@@ -3,7 +3,7 @@
 import pytest
 
 from influence import pipeline
-from influence.config.parameters import MainStep
+from influence.config.steps import MainStep
 from influence.evaluation import verdict
 from tests.helpers import tiny
 

@@ -24,7 +24,8 @@ import requests
 from entrypoints import main
 from influence.__main__ import run
 from influence.config import parser
-from influence.config.parameters import ExecutionConfig, MainStep, SearchStep
+from influence.config.parameters import ExecutionConfig
+from influence.config.steps import MainStep, SearchStep
 from influence.errors import InputError
 from influence.runtime.locks import alive
 from influence.runtime.step import Record

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from influence.config.lists import fractions
-from influence.config.parameters import FitConfig, SampleStep
+from influence.config.parameters import FitConfig
+from influence.config.steps import SampleStep
 from influence.data import storage
 from influence.evaluation.result import Point
 from influence.evaluation.retraining import Place

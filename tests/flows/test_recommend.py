@@ -12,7 +12,7 @@ import pytest
 
 import influence
 from entrypoints import recommend
-from influence.config.parameters import RecommendStep
+from influence.config.steps import RecommendStep
 from influence.data import storage
 from influence.errors import InputError
 from influence.evaluation import retraining

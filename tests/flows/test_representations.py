@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from influence import pipeline
-from influence.config.parameters import MainStep, SearchStep
+from influence.config.steps import MainStep, SearchStep
 from influence.scoring.result import Scores
 from tests.helpers import tiny
 

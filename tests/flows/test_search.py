@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from entrypoints import search
-from influence.config.parameters import SearchStep
+from influence.config.steps import SearchStep
 from influence.data import storage
 from influence.evaluation import retraining
 from influence.scoring.result import Scores

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from entrypoints import main, search, train
-from influence.config.parameters import MainStep, SearchStep, TrainStep
+from influence.config.steps import MainStep, SearchStep, TrainStep
 from influence.errors import InputError
 from influence.nlu import stack, tables
 from tests.helpers import tiny

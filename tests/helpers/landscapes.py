@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from influence.config.parameters import SearchStep
+from influence.config.steps import SearchStep
 from influence.runtime.locks import locked
 from influence.searching import explore
 from influence.searching import study as search_study

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from entrypoints import main
-from influence.config.parameters import MainStep
+from influence.config.steps import MainStep
 from tests.helpers import tiny
 from tests.helpers.runs import launch
 

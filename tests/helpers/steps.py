@@ -4,7 +4,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from influence import pipeline
-from influence.config.parameters import Config, TrainStep
+from influence.config.parameters import Config
+from influence.config.steps import TrainStep
 from influence.data.result import Result
 from influence.evaluation.step import evaluate
 from influence.runtime.engine import Engine, engine

@@ -19,7 +19,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from influence.config.parameters import ModelConfig, TrainStep
+from influence.config.parameters import ModelConfig
+from influence.config.steps import TrainStep
 from influence.errors import InputError
 from influence.models import classifier, compatibility, tokenizers
 from influence.nlu import joint

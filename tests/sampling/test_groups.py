@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.config.parameters import SampleStep
+from influence.config.steps import SampleStep
 from influence.errors import InputError
 from influence.report.artifacts import _file_name
 from influence.sampling.groups import groups_of

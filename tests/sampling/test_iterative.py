@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from entrypoints import main
-from influence.config.parameters import MainStep
+from influence.config.steps import MainStep
 from influence.data import storage
 from influence.runtime import store
 from tests.helpers import tiny

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from influence.config.parameters import SampleStep
+from influence.config.steps import SampleStep
 from influence.errors import InputError
 from influence.sampling.arms import parse_arm
 from influence.sampling.result import Sample

@@ -12,7 +12,8 @@ from transformers import (
     XLNetConfig,
 )
 
-from influence.config.parameters import ModelConfig, ScoreStep, TrainStep
+from influence.config.parameters import ModelConfig
+from influence.config.steps import ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.models import tokenizers
 from influence.models import tokens as batches

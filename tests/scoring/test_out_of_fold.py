@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from cleanlab.rank import get_label_quality_scores
 
-from influence.config.parameters import ScoreStep, TrainStep
+from influence.config.steps import ScoreStep, TrainStep
 from influence.data import storage
 from influence.errors import InputError
 from influence.models import classifier, fit, tokenizers

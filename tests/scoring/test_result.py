@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.config.parameters import SampleStep, ScoreStep, TrainStep
+from influence.config.steps import SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.inputs import encode

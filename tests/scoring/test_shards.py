@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from influence.config.parameters import ScoreStep, TrainStep
+from influence.config.steps import ScoreStep, TrainStep
 from influence.runtime import devices
 from influence.runtime import engine as cluster
 from influence.scoring import shards

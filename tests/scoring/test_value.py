@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from influence.config.parameters import ScoreStep, TrainStep
+from influence.config.steps import ScoreStep, TrainStep
 from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.models import classifier

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from influence.config.parameters import ScoreStep, SearchStep, TrainStep
+from influence.config.steps import ScoreStep, SearchStep, TrainStep
 from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.evaluation import retraining

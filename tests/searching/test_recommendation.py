@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.config.parameters import FitConfig, SearchStep
+from influence.config.parameters import FitConfig
+from influence.config.steps import SearchStep
 from influence.data.storage import open_saved
 from influence.runtime import store
 from influence.sampling.arms import parse_arm

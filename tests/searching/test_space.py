@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from influence.config.parameters import MainStep, SampleStep, SearchStep
+from influence.config.steps import MainStep, SampleStep, SearchStep
 from influence.errors import InputError
 from influence.sampling import rules
 from influence.sampling.arms import parse_arm

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 
 from entrypoints import train
 from influence.__main__ import run
-from influence.config.parameters import ExecutionConfig, TrainStep
+from influence.config.parameters import ExecutionConfig
+from influence.config.steps import TrainStep
 from influence.errors import InputError
 from influence.runtime import signals
 from influence.runtime.step import Record

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from influence.config.parameters import SampleStep, ScoreStep, TrainStep
+from influence.config.steps import SampleStep, ScoreStep, TrainStep
 from influence.data import storage
 from influence.errors import InputError
 from influence.models import tokenizers

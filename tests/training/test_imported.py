@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import TrainerCallback
 
-from influence.config.parameters import ScoreStep, TrainStep
+from influence.config.steps import ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.models import classifier, tokenizers
 from influence.runtime import engine as cluster

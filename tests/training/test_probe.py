@@ -9,7 +9,7 @@ import torch
 from scipy.special import softmax
 
 from influence import pipeline
-from influence.config.parameters import MainStep, ScoreStep, SearchStep, TrainStep
+from influence.config.steps import MainStep, ScoreStep, SearchStep, TrainStep
 from influence.errors import InputError
 from influence.evaluation import costs
 from influence.models import classifier

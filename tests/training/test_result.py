@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from transformers import pipeline
 
-from influence.config.parameters import TrainStep
+from influence.config.steps import TrainStep
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.inputs import encode

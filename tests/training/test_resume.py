@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from influence.config.parameters import TrainStep
+from influence.config.steps import TrainStep
 from influence.data.storage import open_saved
 from influence.errors import Terminated
 from influence.models import classifier

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from influence.config.parameters import EvaluateStep, SampleStep, ScoreStep, TrainStep
+from influence.config.steps import EvaluateStep, SampleStep, ScoreStep, TrainStep
 from influence.data import class_order
 from influence.errors import InputError
 from influence.models import classifier, tokenizers

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from influence.config.parameters import RecommendConfig, RecommendStep
+from influence.config.parameters import RecommendConfig
+from influence.config.steps import RecommendStep
 from influence.errors import InputError
 from influence.evaluation import retraining
 from influence.models.fit import steps_per_epoch

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from influence.config.parameters import RecommendStep
+from influence.config.steps import RecommendStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import retraining
