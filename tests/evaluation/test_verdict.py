@@ -255,7 +255,7 @@ def test_any_comparison_says_only_what_its_table_shows(points, guessing):
     if not len(tried):
         assert said.lower().startswith("only random pruning was tried")
     elif len(better):
-        arm, percent = re.match(r"(\S+) is clearly better .* at (\S+) %", said).groups()
+        arm, percent = re.match(r"(\S+) is clearly better .*? at (\S+) %", said).groups()
         (own,) = better[(better["arm"] == arm) & (better["percent_pruned"] == float(percent))].index
         assert better.loc[own, "difference"] == better["difference"].max()
     else:

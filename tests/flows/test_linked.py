@@ -55,7 +55,9 @@ def test_main_that_is_killed_six_times_leaves_the_finished_runs_of_one(tracking_
     steps = ["train", "score", *arms, *(f"sample {arm}" for arm in arms)]
     assert finished(runs) == Counter(steps)
     ended = Counter(run.info.status for run in runs if run.data.tags["step"] == "main")
-    assert ended == {"FINISHED": 7 - sum(killed), "KILLED": sum(killed)}
+    assert set(ended) <= {"FINISHED", "KILLED"} and ended.total() == 7
+    # A process may be killed once its run has ended, so that this is the run of a killed one, too.
+    assert 0 < ended["KILLED"] <= sum(killed)
     assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
     (last,) = [run for run in runs if run.data.tags["step"] == "main"][-1:]
     below, linked = operations.steps(last)

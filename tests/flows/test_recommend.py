@@ -26,7 +26,7 @@ from tests.helpers.steps import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 HERE = {"workers": 1, "threads": 1}
-SMALL = {"trainings": 6.0, "tolerance": 0.1, "arms": "aum:ccs"}
+SMALL = {"trainings": 4.0, "tolerance": 0.1, "arms": "aum:ccs"}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_again_it_retrains_nothing_and_with_more_to_spend_it_goes_on(recommended
     quick = tiny.FAST | {"observe_every": 0}
     again = influence.recommend(**given, **HERE, **SMALL, **quick)
     assert again.directory == recommended.answer.directory and not made
-    more = influence.recommend(**given, **HERE, **(SMALL | {"trainings": 7.5}), **quick)
+    more = influence.recommend(**given, **HERE, **(SMALL | {"trainings": 5.0}), **quick)
     first = recommended.answer.retrainings
     pd.testing.assert_frame_equal(more.retrainings.iloc[: len(first)], first)
     assert len(more.retrainings) - len(first) == len(made)
