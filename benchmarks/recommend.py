@@ -1,6 +1,6 @@
 """Recommendations on landscapes whose best answer is known, by what they cost.
 
-Run: python -m benchmarks.recommend [--worlds 30] [--trainings 12]
+Run: python -m benchmarks.recommend [--worlds 16] [--trainings 12]
 A landscape says what every arm loses at every percent. A retraining is that, with noise as
 measured: over seeds, and the same for all retrainings of a cell, since a validation split is only
 so large. Beside the planner stand the search of 40 candidates with three seeds each, candidates
@@ -246,7 +246,7 @@ def regrets(method: str, kind: str, worlds: int, trainings: float) -> list[list[
 def main() -> None:
     """Measure, write and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=30)
+    parser.add_argument("--worlds", type=int, default=16)
     parser.add_argument("--trainings", type=float, default=12.0)
     asked = parser.parse_args()
     found: dict[str, Any] = {}
