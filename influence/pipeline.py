@@ -11,7 +11,7 @@ from functools import partial
 from influence.config import studies
 from influence.config.lists import fractions, names
 from influence.config.parameters import DataConfig, ExecutionConfig, ScoreConfig, narrow
-from influence.config.parser import again, expand
+from influence.config.parser import again, check_scored, expand
 from influence.config.steps import (
     EvaluateStep,
     MainStep,
@@ -175,6 +175,7 @@ def recommend(config: RecommendStep) -> Answer:
     name = f"recommend {config.scores or config.dataset}"
     with _opened(config, name, "How much can be pruned?", "recommend") as (opened, engine):
         if config.scores:
+            check_scored(config)
             planning.check_recommend(config)
             scores = Scores(run.resolve(config.scores))
         else:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from influence.config.commands import LISTS, Command, unknown
 from influence.config.lists import names
 from influence.config.parameters import Config, ScoreConfig, TrainConfig
-from influence.config.steps import STEPS, SearchStep, required
+from influence.config.steps import STEPS, RecommendStep, SearchStep, required
 from influence.errors import InputError, hide_password
 
 INPUT = "input"  # what is given without a flag
@@ -85,7 +85,8 @@ def _parsed(
             raise InputError(f"{known[0]} is given twice, as {first!r} and as {values[known[0]]!r}")
         values[known[0]] = first
     parsed = kind(**values)
-    if needed and not getattr(parsed, needed):
+    scored = needed == "dataset" and getattr(parsed, "scores", "")  # the dataset is theirs
+    if needed and not getattr(parsed, needed) and not scored:
         raise InputError(f"{step} needs {needed}: {_help(kind, needed)}")
     return parsed
 
@@ -110,23 +111,27 @@ def parse_parameters(step: str, parameters: Mapping[str, str]) -> Any:
     return parse(step, [f"--{name}={value}" for name, value in parameters.items()])
 
 
+def check_scored(config: SearchStep | RecommendStep) -> None:
+    """Raise InputError for a parameter that a choice by finished scores cannot follow."""
+    own = {f.name for kind in (TrainConfig, ScoreConfig) for f in fields(kind)}
+    own = (own | {"datasets"}) & {f.name for f in fields(config)} - {"seed", "score"}
+    usual = type(config)()
+    for name in sorted(own):
+        if (value := getattr(config, name)) not in ("", getattr(usual, name)):
+            raise InputError(
+                f"with scores={config.scores} the dataset, the model and the scores are those of "
+                f"that directory, so {name}={value} cannot be followed; leave one of the two out"
+            )
+
+
 def expand(search: SearchStep) -> dict[str, SearchStep]:
     """Return one search per dataset, by name: those of `datasets`, else the one there is.
 
     A dataset may bring parameters of its own, as a query: `massive?label_column=domain&epochs=5`.
     Raises InputError for parameters that a search of finished scores cannot follow.
     """
-    own = {f.name for kind in (TrainConfig, ScoreConfig) for f in fields(kind)}
-    own -= {"seed", "score"}
     if search.scores:
-        usual = SearchStep()
-        named = [n for n in (*sorted(own), "datasets") if getattr(search, n) != getattr(usual, n)]
-        if named:
-            raise InputError(
-                f"with scores={search.scores} the dataset, the model and the scores are those of "
-                f"that directory, so {named[0]}={getattr(search, named[0])} cannot be followed; "
-                "leave one of the two out"
-            )
+        check_scored(search)
         return {search.scores: search}
     found = {}
     for text in names(search.datasets) or (search.dataset,):

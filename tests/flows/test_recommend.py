@@ -12,6 +12,8 @@ import pytest
 
 import influence
 from entrypoints import recommend
+from influence.config.commands import COMMANDS
+from influence.config.parser import parse_command
 from influence.config.steps import RecommendStep
 from influence.data import storage
 from influence.errors import InputError
@@ -242,3 +244,13 @@ def test_the_verdict_says_what_was_tried_and_what_a_smaller_interval_costs(recom
     assert "no subset was tried" in with_verdict(replace(nothing, tried=[]), 5).verdict
     assert with_verdict(nothing, 10).verdict.startswith("Keep everything: nothing is expected to")
     assert "not even at 10 % pruned" in with_verdict(nothing, 10).verdict
+
+
+def test_scores_need_no_dataset_and_refuse_another(recommended, tmp_path):
+    at = str(scored(recommended).directory)
+    given = ["--scores", at, "--workdir", str(tmp_path)]
+    assert parse_command(COMMANDS["recommend"], given).scores == at
+    with pytest.raises(InputError, match="recommend needs dataset"):
+        parse_command(COMMANDS["recommend"], [])
+    with pytest.raises(InputError, match="so epochs=9 cannot be followed; leave one of the two"):
+        influence.recommend(scores=at, epochs=9, workdir=tmp_path)
