@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from typing import TypeVar
 
 from influence.config import studies
 from influence.config.lists import fractions, names
@@ -53,6 +54,7 @@ from influence.training import step as training
 from influence.training.result import Training
 from influence.training.runs import check_folds
 
+Scoring = TypeVar("Scoring", MainStep, RecommendStep)
 # Parameters that made the dataset what it is: a subset of it is taken as it is.
 AS_IT_IS = {f.name: f.default for f in fields(DataConfig) if f.name not in ("dataset", "task")}
 AS_IT_IS["import_from"] = ""  # what is left is trained on, whoever made the first checkpoints
@@ -122,8 +124,7 @@ def compare(
         training.check_retraining(config, config.retrain_with, dataset)
         request = checked(narrow(config, TrainStep), dataset, at, wanted)
         del dataset
-        kept = config.representations or any(arm.represents for arm in arms)
-        keeping = replace(config, representations=kept)
+        keeping = _keeping(config, arms)
         trained, scores = _train_and_score(request, keeping, at, wanted)
         samples, asked = _sample_all(keeping, at, scores, arms)
         asked = _with_seeds(asked, samples, at, plan_of_seeds(config))
@@ -186,9 +187,7 @@ def recommend(config: RecommendStep) -> Answer:
             training.check_retraining(config, config.retrain_with, dataset)
             request = checked(narrow(config, TrainStep), dataset, engine, wanted)
             del dataset
-            kept = config.representations or any(arm.represents for arm in arms)
-            keeping = replace(config, representations=kept)
-            _, scores = _train_and_score(request, keeping, engine, wanted)
+            _, scores = _train_and_score(request, _keeping(config, arms), engine, wanted)
         recommending = planning.begin(config, scores)
         study = planning.open_study(recommending)
         answer = Answer(opened.follow(planning.recommend(recommending, study, engine)))
@@ -218,6 +217,13 @@ def _wanted(config: MainStep, arms: Sequence[Arm], dataset: Dataset) -> str:
     if config.score != ScoreConfig.score:
         return scoring.wanted(config.score, arms)
     return scoring.usual(arms, training.expected(config, dataset))
+
+
+def _keeping(config: Scoring, arms: Sequence[Arm]) -> Scoring:
+    """Return the config with the representations that its arms read."""
+    return replace(
+        config, representations=config.representations or any(arm.represents for arm in arms)
+    )
 
 
 @contextmanager

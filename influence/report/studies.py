@@ -115,8 +115,9 @@ def known(answer: Answer) -> Part:
     ]
     spent = heads(**{"it took": "text", "trainings on the full train set": "number"})
     caption = (
-        "Lines and bands are what is known in the end, with 95 % intervals that hold for other "
-        "seeds and other validation examples; dots are single retrainings. The dashed "
+        "Lines and bands are what is known in the end, with 95 % intervals over other seeds and "
+        "other validation examples, as far as losses follow a power law of the examples kept; dots "
+        "are single retrainings. The dashed "
         f"line is the tolerance. Losses of more than {report_charts.WORST} points are not drawn."
     )
     tables = [

@@ -14,11 +14,12 @@ from influence.errors import InputError
 from influence.evaluation import retraining
 from influence.evaluation.retraining import Place, retrain
 from influence.models.metrics import of_predictions
+from influence.runtime.step import say
 from influence.sampling import rules
 from influence.sampling.order import Minimum, cut, fraction_of
 from influence.sampling.step import order_of
 from influence.scoring import spec as specs
-from influence.scoring.result import Scores
+from influence.scoring.result import Scores, open_scores
 from influence.searching.space import Candidate
 
 
@@ -67,6 +68,20 @@ class Scored:
         seed = self.seed + number
         order = order_of(self.scores, candidate.arm, seed, minimums, candidate.parameters)
         return cut(order, fraction_of(candidate.percent), minimums)
+
+
+def verified(config: ChoiceConfig, scores: Scores, step: str) -> Scores:
+    """Return scores that are byte by byte what was written, and say what `step` will retrain.
+
+    Raises InputError for scores of another split than train, for a metric that they do not allow,
+    and for a model to retrain that does not fit its tokenizer or the texts.
+    """
+    scores = open_scores(scores.directory)
+    scores.verify()
+    check_metric(config, scores.task, f"{scores.directory} scores")
+    for note in retraining.check(config, scores):
+        say(f"{step}: {note}")
+    return scores
 
 
 def measure(

@@ -20,11 +20,11 @@ from influence.evaluation import retraining
 from influence.evaluation.retraining import retrain
 from influence.runtime import store
 from influence.runtime.engine import Engine
-from influence.runtime.step import Record, Task, perform, say
+from influence.runtime.step import Record, Task, perform
 from influence.sampling import rules
 from influence.sampling.arms import Arm
 from influence.scoring import spec as specs
-from influence.scoring.result import Scores, open_scores
+from influence.scoring.result import Scores
 from influence.scoring.step import possible
 from influence.searching import result, space, trials
 from influence.searching.recommendation import FULL, flat, recommendation
@@ -36,6 +36,7 @@ from influence.searching.scored import (
     lacking,
     measure,
     score_name,
+    verified,
 )
 from influence.searching.space import Candidate, Space
 from influence.searching.trials import Trial
@@ -79,11 +80,7 @@ def open_scored(config: SearchStep, scores: Scores) -> Searched:
     Raises InputError for scores of a split other than train, for a score that is not among them,
     for an unknown rule, and for a model to retrain that does not fit its tokenizer or the texts.
     """
-    scores = open_scores(scores.directory)
-    scores.verify()
-    check_metric(config, scores.task, f"{scores.directory} scores")
-    for note in retraining.check(config, scores):
-        say(f"search: {note}")
+    scores = verified(config, scores, "search")
     columns, named = _columns(config.score, scores), names(config.rules)
     check_halves(config, columns)
     labels = scores.data.array("train", "label")

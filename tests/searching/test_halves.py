@@ -13,6 +13,7 @@ from influence.errors import InputError
 from influence.evaluation import retraining
 from influence.runtime import engine as cluster
 from influence.scoring.result import Scores
+from influence.searching import scored as module
 from influence.searching import step
 from influence.searching.scored import measure
 from influence.training.result import Training
@@ -72,7 +73,7 @@ def test_a_metric_of_all_of_validation_is_refused(scores, monkeypatch):
     with pytest.raises(InputError, match="frame_accuracy .* of which value reads half"):
         step.check_search(both)
     step.check_search(search(scores, metric="frame_accuracy", task="nlu", score="el2n"))
-    monkeypatch.setattr(step, "check_metric", lambda *given: None)  # as for task nlu
+    monkeypatch.setattr(module, "check_metric", lambda *given: None)  # as for task nlu
     frames = search(scores, metric="frame_accuracy", task="nlu")
     with pytest.raises(InputError, match="frame_accuracy .* of which value reads half"):
         step.open_scored(frames, scores)

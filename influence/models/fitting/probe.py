@@ -16,9 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from influence.config.parameters import FitConfig
+from influence.models.fit import factor
+
 HIDDEN = 128  # width of the hidden layer
 DROPOUT = 0.3  # of the vectors and of the hidden layer
-RATE, WARMUP = 1e-3, 0.1  # of AdamW: the rate at its highest, and the share of steps to get there
+RATE = 1e-3  # of AdamW at its highest
+SCHEDULE = FitConfig(schedule="linear", warmup=0.1)
 LARGEST_BATCH = 128  # examples
 FEWEST_STEPS = 32  # of an epoch, where there are examples for so many
 AT_ONCE = 4096  # examples in memory in 64 bits, or predicted
@@ -101,7 +105,7 @@ def plan(examples: int, epochs: int) -> tuple[Epoch, ...]:
     """Return the ends of the epochs of a training on so many examples."""
     steps = math.ceil(examples / batch_size(examples))
     ends = range(steps, steps * epochs + 1, steps)
-    rates = [RATE * _factor(end, steps * epochs) for end in ends]
+    rates = [RATE * factor(end, steps * epochs, SCHEDULE) for end in ends]
     return tuple(Epoch(number, *end) for number, end in enumerate(zip(ends, rates, strict=True), 1))
 
 
@@ -133,7 +137,7 @@ def train(
         shuffled, losses = order.permutation(rows), []
         for start in range(0, len(rows), size):
             step += 1
-            optimizer.param_groups[0]["lr"] = RATE * _factor(step, ends[-1].step)
+            optimizer.param_groups[0]["lr"] = RATE * factor(step, ends[-1].step, SCHEDULE)
             some = shuffled[start : start + size]
             gold = torch.from_numpy(labels[some]).to(device)
             loss = functional.cross_entropy(head(vectors[some].to(device)).logits, gold)
@@ -174,9 +178,3 @@ def _mean(
     """Return the mean over examples in 64 bits, of what `of` makes of a few rows at a time."""
     parts = (values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE))
     return sum(of(part.astype(np.float64)).sum(0) for part in parts) / len(values)
-
-
-def _factor(step: int, steps: int) -> float:
-    """Return the share of RATE that step `step` of `steps` takes, from 1."""
-    warm = WARMUP * steps
-    return step / warm if step <= warm else (steps - step + 1) / max(1.0, steps - warm)

@@ -58,9 +58,9 @@ def carry_out(
                     time.sleep(PAUSE)
                     continue
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                    taken = futures.pop(future)
-                    if _tell(study, taken, float(future.result())):
-                        yield Measured(taken.cell, taken.number, float(future.result()))
+                    taken, value = futures.pop(future), float(future.result())
+                    if _tell(study, taken, value):
+                        yield Measured(taken.cell, taken.number, value)
                     del running[taken.trial.number]
         finally:
             _give_up(study, [taken.trial for taken in running.values()])
@@ -99,9 +99,8 @@ def _tell(study: Study, taken: Retraining, value: float) -> bool:
 
 def _give_up(study: Study, trials: Sequence) -> None:
     for trial in trials:
-        number = trial.number
         with quietly():
-            study.optuna.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+            study.optuna.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def _trials(study: Study, state: TrialState) -> list[optuna.trial.FrozenTrial]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from influence.config.lists import names
 from influence.config.steps import RecommendStep
 from influence.data.dataset import Dataset
 from influence.errors import InputError
@@ -18,9 +19,9 @@ from influence.evaluation.retraining import Place
 from influence.runtime import store
 from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, perform, say
-from influence.sampling.arms import Arm
 from influence.sampling.step import parse_arms
-from influence.scoring.result import Scores, open_scores
+from influence.scoring.result import Scores
+from influence.scoring.step import wanted
 from influence.searching import space
 from influence.searching.planning import result
 from influence.searching.planning.landscape import FULL, Cell, Measured
@@ -34,6 +35,7 @@ from influence.searching.scored import (
     command,
     lacking,
     measure,
+    verified,
 )
 
 AXES = ("metric on validation",)
@@ -46,7 +48,7 @@ def check_recommend(config: RecommendStep, dataset: Dataset | None = None) -> No
     space.check((), config.lowest, config.highest)
     arms = parse_arms(config.arms)
     search_study.open_storage(search_study.meeting(config))
-    check_halves(config, _columns(arms))
+    check_halves(config, names(wanted("", arms)))
     if dataset is not None:
         check_metric(config, config.task, "this recommendation trains")
 
@@ -57,11 +59,7 @@ def begin(config: RecommendStep, scores: Scores) -> Recommending:
     Raises InputError for scores that do not hold what the arms read, and for a model to retrain
     that does not fit its tokenizer or the texts.
     """
-    scores = open_scores(scores.directory)
-    scores.verify()
-    check_metric(config, scores.task, f"{scores.directory} scores")
-    for note in retraining.check(config, scores):
-        say(f"recommend: {note}")
+    scores = verified(config, scores, "recommend")
     arms = parse_arms(config.arms)
     for arm in arms:
         missing = [name for name in arm.reads if name not in scores.names]
@@ -70,7 +68,7 @@ def begin(config: RecommendStep, scores: Scores) -> Recommending:
                 f"arm {str(arm)!r} needs {lacked}, which {scores.directory} does not hold; score "
                 "again with it, or leave the arm out"
             )
-    return Recommending(config, Scored(scores, _columns(arms), config.seed))
+    return Recommending(config, Scored(scores, names(wanted("", arms)), config.seed))
 
 
 def open_study(recommending: Recommending):
@@ -90,7 +88,6 @@ def recommend(recommending: Recommending, study, engine: Engine) -> Steps:
     Interrupted, it leaves what can be recommended by then, and the next time goes on from there.
     Only the validation split is read.
     """
-
     try:
         yield from _retrain(recommending, study, engine)
     except KeyboardInterrupt:
@@ -100,10 +97,6 @@ def recommend(recommending: Recommending, study, engine: Engine) -> Steps:
             say(f"recommend: interrupted; by now: {verdict} The same command goes on.")
         raise
     return (yield from _perform(recommending, study))
-
-
-def _columns(arms: Sequence[Arm]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for arm in arms for name in arm.reads))
 
 
 def _retrain(recommending: Recommending, study, engine: Engine) -> Generator[Record, None, None]:
@@ -159,7 +152,6 @@ def _metrics(
 
 def _perform(recommending: Recommending, study) -> Steps:
     """Leave the recommendation that follows from what was measured."""
-
     known, config = recommending.known(study), recommending.config
     if not any(one.cell == FULL for one in known):
         raise InputError(
