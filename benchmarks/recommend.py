@@ -118,7 +118,7 @@ Steps = Iterator[tuple[float, Cell]]
 
 def planner_of(there: World) -> Planner:
     """Return the planner of a landscape."""
-    return Planner(there.landscape, TOLERANCE, there.landscape.kept, there.seed)
+    return Planner(there.landscape, TOLERANCE, there.landscape.kept)
 
 
 def planned(there: World, trainings: float) -> Steps:

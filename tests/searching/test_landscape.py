@@ -83,19 +83,32 @@ def by_hand(cells):
     return after, before - with_level @ np.linalg.solve(read, with_level.T)
 
 
-def test_draws_have_the_mean_and_covariance_of_conditioning_by_hand(one_assumption):
+def test_mean_and_covariance_are_those_of_conditioning_by_hand(one_assumption):
     there = Landscape(ARMS, PERCENTS, EXAMPLES)
-    drawn = there.beliefs(SEEN, 200_000, np.random.default_rng(0))
+    known = there.beliefs(SEEN)
     mean, covariance = by_hand(there.cells)
-    values = np.column_stack([drawn.level, drawn.gains])
-    errors = np.sqrt(np.diag(covariance) / len(values))
-    assert (np.abs(values.mean(0) - mean) <= 4.5 * errors + 1e-9).all()
-    spread = np.sqrt(np.diag(covariance))
-    keep = spread > 1e-6  # the full train set gains nothing over itself
-    right = covariance[np.ix_(keep, keep)] / np.outer(spread[keep], spread[keep])
-    found = np.cov(values[:, keep].T) / np.outer(spread[keep], spread[keep])
-    np.testing.assert_allclose(found, right, atol=0.02)
-    assert keep.sum() == 1 + len(ARMS) * len(PERCENTS)
+    assert known.weights == [1.0]
+    assert known.level[:, 0] == pytest.approx([mean[0], covariance[0, 0]])
+    np.testing.assert_allclose(known.gains[0], mean[1:], atol=1e-7)
+    np.testing.assert_allclose(known.covariance[0], covariance[1:, 1:], atol=1e-9)
+    np.testing.assert_allclose(known.together.variance, np.diag(covariance)[1:], atol=1e-9)
+    assert (np.diag(covariance)[2:] > 1e-6).all()
+
+
+def test_one_more_retraining_tells_what_conditioning_on_it_changes(one_assumption):
+    there = Landscape(ARMS, PERCENTS, EXAMPLES)
+    known, cell = there.beliefs(SEEN), Cell("random", 60)
+    at = there.index[cell]
+    read = known.readings.variance[at]
+    moved = known.telling[:, at] / np.sqrt(read)
+    # A number that none has, and a value that leaves the mean of all, which sets noise, as it is.
+    expected = np.mean([one.value for one in SEEN])
+    after = there.beliefs([*SEEN, Measured(cell, 9, expected)])
+    left = known.together.variance - moved**2
+    np.testing.assert_allclose(after.together.variance, left, atol=1e-9)
+    surprise = (expected - known.expected[0, at]) / np.sqrt(read)
+    np.testing.assert_allclose(after.gains[0], known.gains[0] + moved * surprise, atol=1e-7)
+    assert (moved[1:] ** 2 > 0.01 * known.together.variance[1:]).any()
 
 
 def test_an_assumption_counts_by_the_density_of_what_was_seen():
@@ -112,18 +125,20 @@ def test_an_assumption_counts_by_the_density_of_what_was_seen():
 
 def test_before_anything_is_seen_only_the_prior_is_known():
     there = Landscape(ARMS, PERCENTS, EXAMPLES)
-    drawn = there.beliefs([], 20_000, np.random.default_rng(0))
-    assert (drawn.gains[:, 0] == pytest.approx(0, abs=1e-6)) and drawn.level.std() > 0.4
-    beyond = drawn.gains[:, there.index[Cell("random", 60)]]
-    assert -0.08 < beyond.mean() < -0.02 and beyond.std() > 0.02
+    known = there.beliefs([])
+    assert known.together.mean[0] == known.together.variance[0] == 0
+    assert (known.level == np.array([[0.7], [0.25]])).all()
+    beyond = there.index[Cell("random", 60)]
+    assert -0.08 < known.together.mean[beyond] < -0.02
+    assert known.together.variance[beyond] > 0.02**2
 
 
 def test_what_is_measured_of_an_arm_is_known_at_its_other_percents_too():
     there = Landscape(("random", "aum:ccs"), (30, 50, 70), 5000)
     seen = [Measured(FULL, n, 0.9) for n in range(4)]
     at = there.index[Cell("aum:ccs", 50)]
-    little = there.beliefs(seen, 4000, np.random.default_rng(0)).gains[:, at]
+    little = there.beliefs(seen).together
     seen += [Measured(Cell("aum:ccs", p), n, 0.9 - p / 5000) for p in (30, 70) for n in range(3)]
-    more = there.beliefs(seen, 4000, np.random.default_rng(0)).gains[:, at]
-    assert more.std() < little.std() / 3
-    assert more.mean() == pytest.approx(-0.01, abs=0.004)
+    more = there.beliefs(seen).together
+    assert more.variance[at] < little.variance[at] / 9
+    assert more.mean[at] == pytest.approx(-0.01, abs=0.004)

@@ -24,8 +24,8 @@ LOSSES = (0.003, 0.01, 0.03, 0.1)  # of random at half: mean and standard deviat
 DEVIATIONS = (0.003, 0.01, 0.03, 0.1)  # of an arm from random at half, standard deviation
 NOISES = (0.0015, 0.004, 0.009, 0.02)  # of an accuracy over seeds, standard deviation
 LEVEL = (0.7, 0.5)  # accuracy of the full train set, the same
-OF_RANDOM = 0.15  # random's own deviation from the power law, as a share of what it loses
-SMOOTH = 0.8  # distance in x over which a deviation changes: from 50 to 78 % pruned
+OF_RANDOM = 0.3  # random's own deviation from the power law, as a share of what it loses
+SMOOTH = 0.5  # distance in x over which a deviation changes: from 50 to 70 % pruned
 PAIRED = 0.3  # share of the variance over seeds that a seed has in common between subsets
 NOISIER = 0.35  # growth of the standard deviation over seeds with what random loses
 # Two models are right on different examples, the more so the less they share: the variance of their
@@ -55,17 +55,55 @@ class Measured(NamedTuple):
     value: float
 
 
+class Normal(NamedTuple):
+    """Means and variances, the same under all assumptions taken together."""
+
+    mean: Float[np.ndarray, " cells"]
+    variance: Float[np.ndarray, " cells"]
+
+
 @dataclass(frozen=True, eq=False)
 class Beliefs:
-    """Draws from what is known: row i is one way in which everything may be.
+    """What is known: under each assumption, which counts by its weight, everything is normal.
 
-    level: the metric of the full train set (draws,); gains: of each cell over it, negative where
-    something is lost (draws, cells); noise: variance of one more retraining (draws, cells).
+    level: of the metric of the full train set, mean and variance; gains: of every cell over it,
+    negative where something is lost, and their covariance; expected, read: mean and variance of
+    what one more retraining of every cell reads, without its `noise` over seeds, which is a
+    variance too; told: the covariance of every gain (row) with every reading (column).
     """
 
-    level: Float[np.ndarray, " draws"]
-    gains: Float[np.ndarray, "draws cells"]
-    noise: Float[np.ndarray, "draws cells"]
+    weights: Float[np.ndarray, " assumptions"]
+    level: Float[np.ndarray, "2 assumptions"]
+    gains: Float[np.ndarray, "assumptions cells"]
+    covariance: Float[np.ndarray, "assumptions cells cells"]
+    told: Float[np.ndarray, "assumptions cells cells"]
+    expected: Float[np.ndarray, "assumptions cells"]
+    read: Float[np.ndarray, "assumptions cells"]
+    noise: Float[np.ndarray, "assumptions cells"]
+
+    @cached_property
+    def variance(self) -> Float[np.ndarray, "assumptions cells"]:
+        """Of every cell's gain."""
+        return np.maximum(np.diagonal(self.covariance, axis1=1, axis2=2), 0)
+
+    @cached_property
+    def together(self) -> Normal:
+        """Mean and variance of every cell's gain."""
+        mean = self.weights @ self.gains
+        return Normal(mean, self.weights @ (self.variance + (self.gains - mean) ** 2))
+
+    @cached_property
+    def readings(self) -> Normal:
+        """Mean and variance of what one more retraining of every cell reads, its noise included."""
+        mean = self.weights @ self.expected
+        variance = self.read + self.noise + (self.expected - mean) ** 2
+        return Normal(mean, self.weights @ variance)
+
+    @cached_property
+    def telling(self) -> Float[np.ndarray, "cells cells"]:
+        """The covariance of every gain (row) with every reading (column)."""
+        gains, read = self.gains - self.together.mean, self.expected - self.readings.mean
+        return np.tensordot(self.weights, self.told, 1) + (self.weights[:, None] * gains).T @ read
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +137,9 @@ class Landscape:
         """What is known before anything is measured, under all that is assumed but the noise."""
         return [_Before(self, *one) for one in product(EXPONENTS, LOSSES, DEVIATIONS)]
 
-    def beliefs(
-        self, measured: Sequence[Measured], draws: int, generator: np.random.Generator
-    ) -> Beliefs:
-        """Return draws of everything, given what was measured so far, if anything."""
-        known = _Known(self, measured)
-        weights = np.exp(known.likelihoods - known.likelihoods.max())
-        weights[weights < NEGLIGIBLE] = 0
-        counts = generator.multinomial(draws, weights / weights.sum())
-        parts = [known.draws(one, counts[one], generator) for one in np.flatnonzero(counts)]
-        level, gains, noise = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = generator.permutation(draws)
-        return Beliefs(level[order], gains[order], noise[order])
+    def beliefs(self, measured: Sequence[Measured]) -> Beliefs:
+        """Return what follows from what was measured so far, if anything."""
+        return _Known(self, measured).beliefs()
 
 
 class _Known:
@@ -149,10 +178,13 @@ class _Known:
         """Return the covariance of retrainings beyond what is the same for their cells."""
         own = np.sqrt(self.own[:, self.cells])
         common = PAIRED * self.same_seed + (1 - PAIRED) * np.eye(len(self.cells))
-        sampled = np.sqrt(self.sampled[self.cells])
+        return own[:, :, None] * own[:, None, :] * common + self._shared(self.cells)
+
+    def _shared(self, cells: np.ndarray) -> Float[np.ndarray, "retrainings cells"]:
+        """Return the covariance of what the validation examples do to retrainings and to cells."""
+        ours, theirs = (np.sqrt(self.sampled[some]) for some in (self.cells, cells))
         # Half of it is the full train set's own part, which all cells have in common.
-        shared = np.outer(sampled, sampled) * (0.5 + 0.5 * (self.cells[:, None] == self.cells))
-        return own[:, :, None] * own[:, None, :] * common + shared
+        return np.outer(ours, theirs) * (0.5 + 0.5 * (self.cells[:, None] == cells))
 
     def _likelihoods(self) -> Float[np.ndarray, " assumptions"]:
         """Return the logarithm of each assumption's density of what was measured."""
@@ -161,24 +193,30 @@ class _Known:
         halves = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(1)
         return -0.5 * (solved**2).sum(1) - halves
 
-    def draws(
-        self, place: int, count: int, generator: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return levels, gains and variances of one more retraining under one assumption.
+    def beliefs(self) -> Beliefs:
+        """Return what is known under every assumption that is not negligible."""
+        weights = np.exp(self.likelihoods - self.likelihoods.max())
+        places = np.flatnonzero(weights >= NEGLIGIBLE)
+        parts = zip(*(self._after(place) for place in places), strict=True)
+        level, *rest = (np.array(part) for part in parts)
+        return Beliefs(weights[places] / weights[places].sum(), level.T, *rest)
 
-        They are drawn as they were before, with retrainings of their own, and moved by how far
-        these are from what was measured (Matheron's rule).
-        """
-        before, rows = self.before[place], 1 + self.cells
-        drawn = before.mean + generator.standard_normal((count, len(before.mean))) @ before.root.T
-        noise = np.broadcast_to(self.own[place] + self.sampled, (count, self.own.shape[1]))
-        if len(rows):
-            root = np.linalg.cholesky(self.of_measuring[place] + JITTER * np.eye(len(rows)))
-            chance = generator.standard_normal((count, len(rows))) @ root.T
-            wrong = self.values - (drawn[:, :1] + drawn[:, rows] + chance)
-            read = before.covariance[0] + before.covariance[rows]
-            drawn = drawn + wrong @ np.linalg.solve(self.total[place], read)
-        return drawn[:, 0], drawn[:, 1:], noise
+    def _after(self, place: int) -> tuple[np.ndarray, ...]:
+        """Return the fields of Beliefs under one assumption, by conditioning on what was read."""
+        before = self.before[place]
+        gains = before.covariance[0] + before.covariance[1 + self.cells]
+        # The same examples of validation measure a cell again, and in part every other one.
+        reads = gains[:, :1] + gains[:, 1:] + self._shared(np.arange(len(self.sampled)))
+        solved = np.linalg.solve(self.total[place], np.hstack([gains, reads]))
+        of_gains, of_reads = np.split(solved, [gains.shape[1]], axis=1)
+        mean = before.mean + self.surprise[place] @ of_gains
+        covariance = before.covariance - gains.T @ of_gains
+        told = before.covariance[1:, 1:] - gains[:, 1:].T @ of_reads
+        expected = before.mean[0] + before.mean[1:] + self.surprise[place] @ of_reads
+        variance = before.covariance[0, 0] + np.diag(before.covariance)[1:] + self.sampled
+        read = np.maximum(variance - (reads * of_reads).sum(0), 0)
+        level = mean[0], covariance[0, 0]
+        return level, mean[1:], covariance[1:, 1:], told, expected, read, self.own[place]
 
 
 class _Before:
@@ -202,5 +240,3 @@ class _Before:
         self.covariance = np.zeros((len(self.mean), len(self.mean)))
         self.covariance[0, 0] = LEVEL[1] ** 2
         self.covariance[1:, 1:] = own + common
-        values, vectors = np.linalg.eigh(self.covariance)
-        self.root = vectors * np.sqrt(np.maximum(values, 0))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.polynomial.hermite_e import hermegauss
+from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from influence.searching.planning.landscape import FULL, RANDOM, Beliefs, Cell, Landscape, Measured
@@ -19,20 +21,17 @@ from influence.shapes import Bool, Float
 
 PRICE = 50.0  # percent pruned that one point of accuracy lost beyond the tolerance is worth
 WORTH = 0.4  # percent pruned that a full training has to promise, or nothing more is measured
-LEAST = 0.1  # percent pruned: a smaller gain is within what chance makes of the draws
 TOGETHER = (1, 4)  # retrainings of a cell whose gain is looked at
-DRAWS = 512
-OUTCOMES = 32  # of a retraining that are imagined
-# An outcome that told the draws apart better than this share of their spread would leave a few
-# of them, which would look like knowing everything.
-SHARPEST = 0.2
+OUTCOMES, LIKELY = hermegauss(15)  # of a retraining that are imagined, in standard deviations
 # An arm that is so far behind random, and by so much of what random loses, has emptied classes: how
 # it does there says nothing of the rest, and it is open at half that percent only.
 COLLAPSED, BEHIND = 0.05, 0.5
 STARVED = 0.5  # of the full train set's metric: below, models guess, and no law holds
 LEVEL = 0.95
+TINY = 1e-12  # of a spread, so that what is known exactly divides nothing by zero
 REMEMBERED = 2  # sets of measurements whose beliefs are kept
 _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+HALVINGS = 50  # of the range that an end of an interval is looked for in
 MOST = 64  # more retrainings of a cell that are asked whether they halve an interval
 
 # Beside trainings on all cores, small matrices on several threads take a hundred times as long.
@@ -70,17 +69,16 @@ class Planner:
     """Decides on retrainings of one landscape.
 
     tolerance: accepted loss of the metric; costs: of a retraining of each cell, 1 for the full
-    train set; seed: of all that is drawn, so that equal measurements give equal decisions.
+    train set. Nothing is drawn: equal measurements give equal decisions.
     """
 
     landscape: Landscape
     tolerance: float
     costs: Float[np.ndarray, " cells"]
-    seed: int = 0
     known: dict[tuple, Beliefs] = field(default_factory=dict)  # the last ones
 
     def beliefs(self, measured: Sequence[Measured]) -> Beliefs:
-        """Return draws of what is known; what collapsed or starved says nothing of the rest."""
+        """Return what is known; what collapsed or starved says nothing of the rest."""
         if (key := tuple(measured)) not in self.known:
             while len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
@@ -90,25 +88,30 @@ class Planner:
     def _believed(self, measured: Sequence[Measured]) -> Beliefs:
         limits = _limits(measured)
         sound = [one for one in measured if one.cell.percent <= limits.get(one.cell.arm, 100)]
-        generator = np.random.default_rng([self.seed, len(sound)])
-        return self.landscape.beliefs(sound, DRAWS, generator)
+        return self.landscape.beliefs(sound)
 
     @_alone
     def answer(self, measured: Sequence[Measured]) -> Choice:
         """Return what to recommend after these retrainings."""
         beliefs = self.beliefs(measured)
-        worth = self._worth(beliefs).mean(0)
+        worth = beliefs.weights @ self._worth(beliefs.gains, beliefs.variance)
         worth[~self._backed(measured)] = -np.inf
         best = int(worth.argmax())
         cell = self.landscape.cells[best]
         beside = self.landscape.index.get(Cell(RANDOM, cell.percent), 0)
-        gains, random = beliefs.gains[:, best], beliefs.gains[:, beside]
+        between = np.zeros(len(worth))
+        between[best] += 1
+        between[beside] -= 1
         return Choice(
             cell,
-            _estimate(beliefs.level),
-            _estimate(gains),
-            _estimate(random),
-            _estimate(gains - random),
+            _estimate(beliefs.weights, *beliefs.level),
+            self._gain(beliefs, best),
+            self._gain(beliefs, beside),
+            _estimate(
+                beliefs.weights,
+                beliefs.gains @ between,
+                np.einsum("i,aij,j->a", between, beliefs.covariance, between),
+            ),
             float(worth[best]),
         )
 
@@ -142,11 +145,12 @@ class Planner:
 
         within: the probability that what is lost is within the tolerance.
         """
-        gains = self.beliefs(measured).gains
-        low, high = np.quantile(gains, _ENDS, axis=0)
-        within = (gains >= -self.tolerance).mean(0)
+        beliefs = self.beliefs(measured)
+        weights, gains, spread = beliefs.weights, beliefs.gains, np.sqrt(beliefs.variance)
+        low, high = (_quantile(end, weights, gains, spread) for end in _ENDS)
+        within = 1 - _below(-self.tolerance, weights, gains, spread)
         arms, percents = zip(*self.landscape.cells, strict=True)
-        columns = (arms, percents, gains.mean(0), low, high, within)
+        columns = (arms, percents, beliefs.together.mean, low, high, within)
         names = ("arm", "percent_pruned", "gain", "low", "high", "within")
         return pd.DataFrame(dict(zip(names, columns, strict=True))).iloc[1:]
 
@@ -168,19 +172,25 @@ class Planner:
                 known.append(Measured(cell, _next_number(cell, taken), value))
             if more & (more - 1):  # powers of two tell enough
                 continue
-            gain = _estimate(self.beliefs(known).gains[:, place])
+            gain = self._gain(self.beliefs(known), place)
             if gain.high - gain.low <= half:
                 return float(more * (self.costs[place] + self.costs[0]))
         return None
 
     def _imagined(self, beliefs: Beliefs, cell: Cell, number: int) -> Measured:
         place = self.landscape.index[cell]
-        return Measured(cell, number, float((beliefs.level + beliefs.gains[:, place]).mean()))
+        return Measured(cell, number, float(beliefs.weights @ beliefs.expected[:, place]))
 
-    def _worth(self, beliefs: Beliefs) -> Float[np.ndarray, "draws cells"]:
-        """Return what each recommendation is worth if things are as in each draw."""
+    def _gain(self, beliefs: Beliefs, place: int) -> Estimate:
+        """Return the gain of a cell."""
+        return _estimate(beliefs.weights, beliefs.gains[:, place], beliefs.variance[:, place])
+
+    def _worth(self, gains: np.ndarray, variance: np.ndarray) -> Float[np.ndarray, "... cells"]:
+        """Return what each recommendation is worth on average where its gain is normal."""
         percents = np.array([cell.percent for cell in self.landscape.cells])
-        beyond = np.maximum(-beliefs.gains - self.tolerance, 0)
+        spread = np.sqrt(variance) + TINY
+        far = (-gains - self.tolerance) / spread
+        beyond = spread * (np.exp(-0.5 * far**2) / np.sqrt(2 * np.pi) + far * ndtr(far))
         return percents - 100 * PRICE * beyond
 
     def _backed(self, measured: Sequence[Measured]) -> Bool[np.ndarray, " cells"]:
@@ -197,57 +207,55 @@ class Planner:
         self, beliefs: Beliefs, measured: Sequence[Measured]
     ) -> Float[np.ndarray, " cells"]:
         """Return the gain in worth per full training that each cell promises, if retrained."""
-        generator = np.random.default_rng([self.seed, len(measured), 1])
-        limits, worth = _limits(measured), self._worth(beliefs)
-        cells, backed = self.landscape.cells, self._backed(measured)
-        half = DRAWS // 2
-        expected = beliefs.level[:, None] + beliefs.gains
+        limits, cells, backed = _limits(measured), self.landscape.cells, self._backed(measured)
+        gains, noise = beliefs.together, beliefs.weights @ beliefs.noise
         promised = np.zeros(len(cells))
         for place, cell in enumerate(cells):
             if cell.percent > limits.get(cell.arm, 100):
                 continue
             # Once it is measured, all up to it may be recommended.
             up_to = [one.arm == cell.arm and one.percent <= cell.percent for one in cells]
-            means, noise = expected[:, place], beliefs.noise[:, place]
             for count in TOGETHER:
-                spread = np.maximum(np.sqrt(noise / count), SHARPEST * means.std())
-                chance = generator.standard_normal(OUTCOMES)
-                outcomes = means[:OUTCOMES] + spread[:OUTCOMES] * chance
-                weights = _weights(outcomes, means[half:], spread[half:])
-                gained = _gained(weights, worth[half:], backed, backed | up_to)
-                if gained >= LEAST:
-                    price = count * self.costs[place]
-                    promised[place] = max(promised[place], gained / price)
+                # By how much each gain moves with an outcome, and what is left to chance then.
+                read = beliefs.readings.variance[place] - noise[place] * (1 - 1 / count)
+                moved = beliefs.telling[:, place] / np.sqrt(read)
+                left = np.maximum(gains.variance - moved**2, 0)
+                after = self._worth(gains.mean + OUTCOMES[:, None] * moved, left)
+                gained = _gained(after, backed, backed | up_to)
+                promised[place] = max(promised[place], gained / (count * self.costs[place]))
         return promised
 
 
-def _weights(
-    outcomes: np.ndarray, means: np.ndarray, spread: np.ndarray
-) -> Float[np.ndarray, "outcomes draws"]:
-    """Return how likely each draw is after each outcome of a retraining.
-
-    The draws that the outcomes come from are others than those that judge them: a draw that judged
-    its own outcome would always find it telling.
-    """
-    distance = (outcomes[:, None] - means) / spread
-    logs = -0.5 * distance**2 - np.log(spread)
-    weights = np.exp(logs - logs.max(1, keepdims=True))
-    return weights / weights.sum(1, keepdims=True)
-
-
-def _gained(weights: np.ndarray, worth: np.ndarray, now: np.ndarray, then: np.ndarray) -> float:
+def _gained(after: np.ndarray, now: np.ndarray, then: np.ndarray) -> float:
     """Return by how much the best worth rises over the outcomes of a retraining, on average.
 
-    `now`, `then`: which cells may be recommended before and after it.
+    after: what each cell is worth after each outcome; `now`, `then`: which cells may be recommended
+    before and after it.
     """
-    after = weights @ worth
-    before = after.mean(0)  # by the same draws, so that chance cancels out
-    return float(after[:, then].max(1).mean() - before[now].max())
+    likely = LIKELY / LIKELY.sum()
+    return float(likely @ after[:, then].max(1) - (likely @ after)[now].max())
 
 
-def _estimate(values: np.ndarray) -> Estimate:
-    low, high = np.quantile(values, _ENDS)
-    return Estimate(float(values.mean()), float(low), float(high))
+def _estimate(weights: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> Estimate:
+    """Return mean and interval of what is normal under each assumption."""
+    spread = np.sqrt(np.maximum(variance, 0))
+    low, high = (float(_quantile(end, weights, mean, spread)) for end in _ENDS)
+    return Estimate(float(weights @ mean), low, high)
+
+
+def _below(value, weights: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the probability that things are below a value, by cell."""
+    return np.tensordot(weights, ndtr((value - mean) / (spread + TINY)), 1)
+
+
+def _quantile(share: float, weights: np.ndarray, mean: np.ndarray, spread: np.ndarray):
+    """Return the value that a share of the probability is below, by cell."""
+    low, high = (mean - 8 * spread).min(0), (mean + 8 * spread).max(0)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        under = _below(middle, weights, mean, spread) < share
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return (low + high) / 2
 
 
 def _next_number(cell: Cell, taken: Sequence[tuple[Cell, int]]) -> int:

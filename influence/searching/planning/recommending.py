@@ -51,7 +51,7 @@ class Recommending:
             examples = len(scored.chosen_on)
         landscape = Landscape(tuple(self.arms), tuple(percents), examples)
         costs = np.array([self._cost(cell) for cell in landscape.cells])
-        self.planner = Planner(landscape, config.tolerance, costs, config.seed)
+        self.planner = Planner(landscape, config.tolerance, costs)
         self.scoring = scoring_cost(scored.scores)
         self.given = self._given()
         self.until = time.monotonic() + 60 * config.minutes if config.minutes else np.inf
