@@ -44,7 +44,8 @@ class Place:
     """Where retrainings come from, and where they are kept.
 
     source: a finished step with `data/` and `tokenizer/`, as scores and samples are; split: the
-    only one besides train that is opened; fit: the model that is retrained and how.
+    only one besides train that is opened, unless `sealed`: then a point also holds the metrics on
+    test, for whoever reports once everything is chosen; fit: the model that is retrained and how.
     """
 
     source: Result
@@ -54,14 +55,21 @@ class Place:
     threshold: float  # of confidence, below which a request counts as unrecoverable (task nlu)
     device: str
     kept: Path
+    sealed: bool = False
 
 
-def place(config: RetrainConfig, source: Result, split: Split, engine: Engine) -> Place:
-    """Return the place of the retrainings that `config` asks for."""
+def place(
+    config: RetrainConfig, source: Result, split: Split, engine: Engine, sealed: bool = False
+) -> Place:
+    """Return the place of the retrainings that `config` asks for.
+
+    A voice assistant's are never sealed: its requests would have to be read twice.
+    """
     kept = Path(config.workdir).absolute() / "retrainings"
     fit = retrained(source, config)
     fit = replace(fit, precision=engine.ask(settled, fit.precision, engine.device))
-    return Place(source, split, fit, config.budget, config.threshold, engine.device, kept)
+    sealed = sealed and source.task != "nlu"
+    return Place(source, split, fit, config.budget, config.threshold, engine.device, kept, sealed)
 
 
 def retrained(source: Result, config: RetrainConfig) -> FitConfig:
@@ -105,7 +113,8 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     that wants one that is being made waits for it.
     """
     cache = cache_of(place.kept)
-    opened = hold(_open, place.source, place.split, place.fit, place.device, cache)
+    also = ("test",) if place.sealed else ()
+    opened = hold(_open, place.source, (place.split, *also), place.fit, place.device, cache)
     examples, batch = len(opened.course.examples), opened.fit.batch_size
     counted = examples if place.budget == "steps" else len(kept)
     steps = opened.fit.epochs * steps_per_epoch(counted, batch)
@@ -132,7 +141,7 @@ def predictions(place: Place, point: Point) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A source, tokenised: train, and one other split."""
+    """A source, tokenised: train, and what is measured; the first of these is looked at."""
 
     task: str
     fit: FitConfig
@@ -140,7 +149,7 @@ class _Opened:
     label_names: tuple[str, ...]
     inputs: dict[str, str]  # digests of dataset, model and tokenizer
     course: Course  # of classifiers, on train
-    measured: tuple[Tokens, np.ndarray]
+    measured: dict[str, tuple[Tokens, np.ndarray]]
     requests: "_Requests | None"  # task nlu
 
 
@@ -154,9 +163,11 @@ class _Requests:
     gold: nlu_metrics.Parses
 
 
-def _open(source: Result, split: Split, fit: FitConfig, device: str, cache: Path) -> _Opened:
+def _open(
+    source: Result, measured: tuple[Split, ...], fit: FitConfig, device: str, cache: Path
+) -> _Opened:
     task, dataset, tokenizer = source.task, source.data, _tokenizer(source, fit)
-    splits, names = ("train", split), dataset.label_names
+    splits, names = ("train", *measured), dataset.label_names
     requests = None
     if task == "nlu":
         frames = [dataset.read(name) for name in splits]
@@ -167,13 +178,14 @@ def _open(source: Result, split: Split, fit: FitConfig, device: str, cache: Path
         tokens = (words.tokens, others.tokens)
     else:
         tokens = tuple(open_tokens(dataset, name, tokenizer, fit, cache) for name in splits)
-    labels, others = (dataset.array(name, "label") for name in splits)
+    labels = [dataset.array(name, "label") for name in splits]
     digest = tokenizers.tokenizer_digest(tokenizer)
     inputs = {"dataset": dataset.digest, "model": pretrained.identity(fit), "tokenizer": digest}
     data = (*inputs.values(), fit.max_length)
-    examples = Examples(tokens[0], labels)
+    examples = Examples(tokens[0], labels[0])
+    others = dict(zip(measured, zip(tokens[1:], labels[1:], strict=True), strict=True))
     course = of_classifier(fit, tokenizer, names, examples, data, device)
-    return _Opened(task, fit, tokenizer, names, inputs, course, (tokens[1], others), requests)
+    return _Opened(task, fit, tokenizer, names, inputs, course, others, requests)
 
 
 def _tokenizer(source: Result, fit: FitConfig):
@@ -196,8 +208,8 @@ def _classifier(
     opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int, at: Path
 ) -> tuple[float, dict[str, float], np.ndarray]:
     """Retrain a classifier; return seconds, metrics and logits."""
-    splits = {place.split: opened.measured}
-    seconds, metrics, logits = train_and_measure(opened.course, rows, splits, seed, steps)
+    course, splits = opened.course, opened.measured
+    seconds, metrics, logits = train_and_measure(course, rows, splits, seed, steps)
     return seconds, metrics, logits[place.split]
 
 
@@ -216,7 +228,7 @@ def _stack(
     outcomes["tail"] = nlu_metrics.tail(requests.gold.intents.tolist())
     with store.replacing(at / OUTCOMES) as temporary:
         outcomes.to_parquet(temporary, index=False)
-    metrics = metrics_of(logits, opened.measured[1], opened.label_names)
+    metrics = metrics_of(logits, opened.measured[place.split][1], opened.label_names)
     metrics |= nlu_metrics.rates(outcomes)
     metrics["frame_accuracy"] = 1 - metrics["irer"]
     tail = nlu_metrics.rates(outcomes[outcomes["tail"]])
@@ -240,7 +252,8 @@ def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int)
     Also by the tokenizer: that of an import is another than a training of the same model makes.
     """
     kept = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
-    parameters = {**asdict(opened.fit), "seed": seed, "steps": steps, "split": place.split}
+    parameters = {**asdict(opened.fit), "seed": seed, "steps": steps}
+    parameters["split"] = ",".join(opened.measured)
     if opened.task == "nlu":
         parameters |= {"task": "nlu", "threshold": place.threshold}
     inputs = {**opened.inputs, "kept": kept}

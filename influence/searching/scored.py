@@ -88,11 +88,19 @@ def measure(
     place: Place, kept: np.ndarray, number: int, metric: str, rows: np.ndarray | None = None
 ) -> float:
     """Return one metric of one retraining on the split of `place`, or on some rows of it."""
+    return measured(place, kept, number, metric, rows)[0]
+
+
+def measured(
+    place: Place, kept: np.ndarray, number: int, metric: str, rows: np.ndarray | None = None
+) -> tuple[float, float | None]:
+    """Return the same, and the metric on test of a place that is sealed, None of another."""
     point = retrain(place, kept, number)
+    sealed = point.metrics[f"test/{metric}"] if place.sealed else None
     if rows is None:
-        return point.metrics[f"{place.split}/{metric}"]
+        return point.metrics[f"{place.split}/{metric}"], sealed
     labels = place.source.data.array(place.split, "label")[rows]
-    return of_predictions(retraining.predictions(place, point)[rows], labels)[metric]
+    return of_predictions(retraining.predictions(place, point)[rows], labels)[metric], sealed
 
 
 def lacking(rule: str, scores: Scores) -> str:

@@ -42,8 +42,9 @@ def recommended(tracking_store, tmp_path_factory) -> SimpleNamespace:
 
     def watched(*arguments):
         named = signature(plain).bind(*arguments).arguments
-        looked.append((len(named["rows"]), tuple(named["splits"])))
-        return plain(*arguments)
+        outcome = plain(*arguments)
+        looked.append((len(named["rows"]), outcome[1]))
+        return outcome
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retraining, "train_and_measure", watched)
@@ -53,9 +54,10 @@ def recommended(tracking_store, tmp_path_factory) -> SimpleNamespace:
     return SimpleNamespace(config=config, runs=runs, looked=looked, answer=answer)
 
 
-def test_only_validation_is_looked_at_and_every_retraining_is_in_the_table(recommended):
+def test_every_retraining_is_in_the_table_and_measured_on_both_splits(recommended):
     table = recommended.answer.retrainings
-    assert {splits for _, splits in recommended.looked} == {("validation",)}
+    splits = {tuple(n for n in metrics if "accuracy" in n) for _, metrics in recommended.looked}
+    assert splits == {("validation/accuracy", "test/accuracy")}
     assert len(table) - 1 == len(recommended.looked) == recommended.answer.outcome.retrainings
     assert not table.duplicated(["arm", "percent_pruned", "number"]).any()
     assert set(table["arm"]) <= {"", "random", "aum:ccs"}
@@ -69,6 +71,35 @@ def test_the_budget_holds_and_costs_add_up(recommended):
     assert (np.diff(table["spent"]) > 0).all()
     full = table[table["arm"] == ""]
     assert (full["cost"] == np.where(full["number"] == step.SCORED, 0, 1)).all()
+
+
+def test_what_is_reached_on_test_decides_nothing(recommended, tmp_path, monkeypatch):
+    """Whatever test says, the same is retrained and recommended."""
+    plain = step.measured
+
+    def worse(*arguments):
+        value, sealed = plain(*arguments)
+        return value, (sealed or 0) / 2
+
+    monkeypatch.setattr(step, "measured", worse)
+    recommending = begun(recommended, tmp_path)
+    with engine(recommending.config) as at:
+        study = step.open_study(recommending)
+        other = influence.load(finish(step.recommend(recommending, study, at)))
+    here = recommended.answer
+    pd.testing.assert_frame_equal(other.retrainings, here.retrainings)
+    assert other.outcome.validation == here.outcome.validation
+    ours, theirs = here.outcome.test, other.outcome.test
+    assert ours and theirs and theirs.full["mean"] < 0.6 * ours.full["mean"]
+
+
+def test_what_is_said_of_test_is_what_the_retrainings_reach_there(recommended):
+    outcome, table = recommended.answer.outcome, recommended.answer.retrainings
+    assert (table[table["arm"] == ""]["number"] >= 0).any()
+    reached = [metrics["test/accuracy"] for kept, metrics in recommended.looked if kept == 121]
+    assert outcome.test and outcome.test.full["mean"] == pytest.approx(np.mean(reached), abs=0.02)
+    assert outcome.verdict.count(" on test") == 1
+    assert list(outcome.table) == ["", "validation accuracy", "test accuracy"]
 
 
 def test_the_subset_is_what_the_arm_keeps(recommended):
@@ -218,7 +249,8 @@ def test_minutes_that_are_over_begin_nothing(recommended, tmp_path):
 
 
 def test_a_model_that_guesses_gets_a_provisional_verdict(recommended):
-    outcome, full = recommended.answer.outcome, recommended.answer.outcome.full
+    outcome = recommended.answer.outcome
+    full = outcome.validation.full
     sure = replace(outcome, guessing=full["low"] - 0.01)
     assert with_verdict(sure, 5).verdict.startswith("Prune")
     guessing = replace(outcome, guessing=full["low"] + 0.01)

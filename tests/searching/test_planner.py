@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.recommend import ARMS, KINDS, SCORING, TOLERANCE, planned, regrets, world
+from benchmarks.recommend import ARMS, KINDS, SCORING, TOLERANCE, followed, planned, world
 from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
 from influence.searching.planning.planner import COLLAPSED, Planner
 
@@ -56,7 +56,7 @@ def test_what_loses_nothing_is_recommended_and_what_loses_is_not(planner):
     assert choice.gain.low < choice.gain.mean < choice.gain.high
     assert choice.gain.mean == pytest.approx(-0.004, abs=0.003)
     assert choice.of_random.mean == pytest.approx(-0.045, abs=0.02)
-    assert choice.over_random.low > 0.01
+    assert choice.over_random.low > 0.005  # random was not measured there
 
 
 def test_everything_is_kept_where_everything_loses(planner):
@@ -120,12 +120,33 @@ def test_the_table_has_a_row_for_every_arm_and_percent(planner):
     assert table["within"].between(0, 1).all()
 
 
-def test_five_trainings_are_enough_to_come_near_the_best():
+@pytest.fixture(scope="module")
+def plans():
+    """Plans for five trainings on five landscapes of each kind: where each ends."""
+    found = []
+    for there in (world(kind, seed) for kind in KINDS for seed in range(5)):
+        *_, (_, _, choice) = followed(there, 5.0)
+        found.append((there, choice))
+    return found
+
+
+def test_five_trainings_are_enough_to_come_near_the_best(plans):
     """To prune nothing is 23 to 81 percent from the best on average."""
-    nothing = [world(kind, seed).regret(FULL) for kind in KINDS for seed in (0, 1)]
-    after = [rows[-1] for kind in KINDS for rows in regrets("planner", kind, 2, 5.0)]
-    assert np.mean(after) < 0.3 * np.mean(nothing)
-    assert np.median(after) < 12
+    nothing = [there.regret(FULL) for there, _ in plans]
+    after = [there.regret(choice.cell) for there, choice in plans]
+    assert np.mean(after) < 0.25 * np.mean(nothing)
+    assert np.median(after) < 10
+
+
+def test_intervals_cover_where_no_law_holds_exactly(plans):
+    """In 95 of 100 plans; fewer than 17 of 20 would be by chance once in 60 times."""
+    held = [
+        choice.gain.low <= there.gains[there.landscape.index[choice.cell]] <= choice.gain.high
+        for there, choice in plans
+    ]
+    assert sum(held) >= 17
+    widths = [choice.gain.high - choice.gain.low for _, choice in plans]
+    assert np.median(widths) < 0.03  # they say something
 
 
 def test_a_plan_spends_no_more_than_it_may():

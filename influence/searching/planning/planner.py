@@ -75,7 +75,7 @@ class Planner:
     landscape: Landscape
     tolerance: float
     costs: Float[np.ndarray, " cells"]
-    known: dict[tuple, Beliefs] = field(default_factory=dict)  # the last ones
+    known: dict[tuple, Beliefs] = field(default_factory=dict, repr=False)  # the last ones
 
     def beliefs(self, measured: Sequence[Measured]) -> Beliefs:
         """Return what is known; what collapsed or starved says nothing of the rest."""
@@ -97,23 +97,14 @@ class Planner:
         worth = beliefs.weights @ self._worth(beliefs.gains, beliefs.variance)
         worth[~self._backed(measured)] = -np.inf
         best = int(worth.argmax())
-        cell = self.landscape.cells[best]
-        beside = self.landscape.index.get(Cell(RANDOM, cell.percent), 0)
-        between = np.zeros(len(worth))
-        between[best] += 1
-        between[beside] -= 1
-        return Choice(
-            cell,
-            _estimate(beliefs.weights, *beliefs.level),
-            self._gain(beliefs, best),
-            self._gain(beliefs, beside),
-            _estimate(
-                beliefs.weights,
-                beliefs.gains @ between,
-                np.einsum("i,aij,j->a", between, beliefs.covariance, between),
-            ),
-            float(worth[best]),
-        )
+        return self._choice(beliefs, best, float(worth[best]))
+
+    @_alone
+    def judged(self, measured: Sequence[Measured], cell: Cell) -> Choice:
+        """Return what these retrainings say of a cell that was chosen by others."""
+        beliefs, place = self.beliefs(measured), self.landscape.index[cell]
+        worth = beliefs.weights @ self._worth(beliefs.gains, beliefs.variance)[:, place]
+        return self._choice(beliefs, place, float(worth))
 
     @_alone
     def next(
@@ -176,6 +167,22 @@ class Planner:
             if gain.high - gain.low <= half:
                 return float(more * (self.costs[place] + self.costs[0]))
         return None
+
+    def _choice(self, beliefs: Beliefs, place: int, worth: float) -> Choice:
+        cell, weights = self.landscape.cells[place], beliefs.weights
+        beside = self.landscape.index.get(Cell(RANDOM, cell.percent), 0)
+        between = np.zeros(len(self.costs))
+        between[place] += 1
+        between[beside] -= 1
+        variance = np.einsum("i,aij,j->a", between, beliefs.covariance, between)
+        return Choice(
+            cell,
+            _estimate(weights, *beliefs.level),
+            self._gain(beliefs, place),
+            self._gain(beliefs, beside),
+            _estimate(weights, beliefs.gains @ between, variance),
+            worth,
+        )
 
     def _imagined(self, beliefs: Beliefs, cell: Cell, number: int) -> Measured:
         place = self.landscape.index[cell]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from influence.sampling.step import parse_arms
 from influence.scoring.result import Scores
 from influence.searching import space
 from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
-from influence.searching.planning.planner import Planner
+from influence.searching.planning.planner import Choice, Planner
 from influence.searching.scored import Scored
 from influence.searching.space import STEP, Candidate
 
@@ -80,13 +81,33 @@ class Recommending:
         measured = [*self.given, *measured]
         under_way = sum(self.costs_of(Measured(*one, 0.0) for one in running))
         left = self.config.trainings - self.spent(measured) - under_way
-        return self.planner.next(measured, running, left)
+        if planned := self.planner.next(measured, running, left):
+            return planned
+        # What the scored training reaches on test is unknown, so that one retraining has to tell.
+        whole = [(one.cell, one.number) for one in measured if one.number != SCORED]
+        there = any(cell == FULL for cell, _ in (*whole, *running))
+        return None if there or left < self.planner.costs[0] else (FULL, 0)
 
     def known(self, study) -> list[Measured]:
         """Return what is known by now: of the scored training, and of all retrainings."""
         from influence.searching.planning import retrainings
 
         return [*self.given, *retrainings.measured(study)]
+
+    def on_test(self, study, cell: Cell) -> Choice | None:
+        """Return what the retrainings say of a chosen cell on test, which chose nothing.
+
+        None where the full train set was not retrained, or nothing was measured on test.
+        """
+        from influence.searching.planning import retrainings
+
+        known = retrainings.sealed(study)
+        if not any(one.cell == FULL for one in known):
+            return None
+        examples = self.scored.scores.data.count("test")
+        return replace(
+            self.planner, landscape=replace(self.planner.landscape, examples=examples), known={}
+        ).judged(known, cell)
 
     def spent(self, measured: Sequence[Measured]) -> float:
         """Return what scoring and these retrainings have cost, in full trainings."""

@@ -19,12 +19,25 @@ INTERVAL = Mapping[str, float]  # mean, low and high
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """The metric on one split, means with 95 % intervals.
+
+    Of the full train set; of the recommendation minus that; of random pruning at the same percent
+    minus that; of one minus the other.
+    """
+
+    full: INTERVAL
+    gain: INTERVAL
+    random: INTERVAL
+    over_random: INTERVAL
+
+
+@dataclass(frozen=True)
 class Recommended:
     """What is recommended, and why.
 
-    full, gain, random, over_random: of the metric on validation, its mean with 95 % interval: of
-    the full train set, of the recommendation minus that, of random pruning at the same percent
-    minus that, of one minus the other. trainings: what it cost, in trainings on the full train set,
+    validation: what it was chosen by; test: what the same retrainings say on test, which chose
+    nothing, None where they do not. trainings: what it cost, in trainings on the full train set,
     of which `scoring` for the scores; surer: how many more would halve the interval of the gain,
     None where more validation examples would have to. worth: how many percent pruned it is worth,
     all told. guessing: the accuracy of always guessing the most frequent class of validation.
@@ -36,10 +49,8 @@ class Recommended:
     arm: str  # "" where everything is kept
     percent_pruned: int
     kept: int  # train examples
-    full: INTERVAL
-    gain: INTERVAL
-    random: INTERVAL
-    over_random: INTERVAL
+    validation: Evidence
+    test: Evidence | None
     trainings: float
     scoring: float
     retrainings: int
@@ -50,16 +61,29 @@ class Recommended:
     guessing: float
 
     @property
-    def rows(self) -> list[tuple[str, str]]:
-        """What was measured: names, and values with intervals, in percent and points."""
-        if not self.percent_pruned:
-            return [("full train set", shown(**self.full))]
-        return [
-            ("full train set", shown(**self.full)),
-            (f"{self.arm}, minus the full train set", in_points(**self.gain)),
-            ("random at the same percent, minus the full train set", in_points(**self.random)),
-            (f"{self.arm} minus random", in_points(**self.over_random)),
-        ][: 3 if self.arm == "random" else 4]
+    def table(self) -> pd.DataFrame:
+        """What was measured, a column for each split: with intervals, in percent and points."""
+        names = ["full train set"]
+        if self.percent_pruned:
+            names.append(f"{self.arm}, minus the full train set")
+        if self.arm not in ("", "random"):
+            names += ["random at the same percent, minus the full train set"]
+            names += [f"{self.arm} minus random"]
+        columns = {"": names}
+        for split, own in (("validation", self.validation), ("test", self.test)):
+            if own:
+                points = (in_points(**one) for one in (own.gain, own.random, own.over_random))
+                columns[f"{split} {self.metric}"] = [shown(**own.full), *points][: len(names)]
+        return pd.DataFrame(columns)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Recommended":
+        """Return what `recommendation.json` holds."""
+        values = {field.name: facts[field.name] for field in fields(cls)}
+        splits = {
+            name: values[name] and Evidence(**values[name]) for name in ("validation", "test")
+        }
+        return cls(**values | splits)
 
 
 class Answer(Chosen):
@@ -70,7 +94,7 @@ class Answer(Chosen):
     @cached_property
     def outcome(self) -> Recommended:
         """What is recommended, with all its numbers."""
-        return Recommended(**{field.name: self.facts[field.name] for field in fields(Recommended)})
+        return Recommended.read(self.facts)
 
     @cached_property
     def retrainings(self) -> pd.DataFrame:
@@ -96,7 +120,7 @@ class Answer(Chosen):
         from influence.plots import planning
 
         own = self.outcome
-        chosen, level = (own.arm, own.percent_pruned), own.full["mean"]
+        chosen, level = (own.arm, own.percent_pruned), own.validation.full["mean"]
         return planning.landscape(self.landscape, self.retrainings, chosen, level, own.tolerance)
 
     def _facts(self) -> list[str]:
@@ -104,7 +128,7 @@ class Answer(Chosen):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, the numbers and the picture."""
-        table = pd.DataFrame(self.outcome.rows, columns=["", f"validation {self.outcome.metric}"])
+        table = self.outcome.table
         try:
             image = as_image(self.figure(), "gain over percent pruned")
         except ImportError:  # Matplotlib is not installed
@@ -131,7 +155,7 @@ def write(
 def with_verdict(outcome: Recommended, lowest: int) -> Recommended:
     """Return an outcome with its verdict; `lowest`: the smallest percent that was open."""
     said = _verdict(outcome, lowest)
-    if outcome.metric == "accuracy" and outcome.full["low"] <= outcome.guessing:
+    if outcome.metric == "accuracy" and outcome.validation.full["low"] <= outcome.guessing:
         said = (
             "Provisional, the model is not clearly better than always guessing the most frequent "
             f"class ({100 * outcome.guessing:.1f} %): {said[0].lower()}{said[1:]}"
@@ -153,15 +177,19 @@ def _verdict(outcome: Recommended, lowest: int) -> str:
             f"({price})."
         )
     by = "at random" if outcome.arm == "random" else f"by {outcome.arm}"
+    chosen_by, tested = outcome.validation, outcome.test
     said = (
-        f"Prune {outcome.percent_pruned} % {by}: {in_points(**outcome.gain)} points of "
-        f"{outcome.metric} against the full train set"
+        f"Prune {outcome.percent_pruned} % {by}: {in_points(**chosen_by.gain)} points of "
+        f"{outcome.metric} against the full train set on validation"
     )
+    if tested:
+        said += f", {in_points(**tested.gain)} on test"
     if outcome.arm == "random":
         tried = ", ".join(arm for arm in outcome.tried if arm != "random")
         said += f"; more is not expected of {tried}" if tried else "; no arm was tried yet"
     else:
-        said += f", where random pruning has {in_points(**outcome.random)}"
+        said += f", where random pruning has {in_points(**chosen_by.random)}"
+        said += f" and {in_points(**tested.random)}" if tested else ""
     surer = "takes more validation examples"
     if outcome.surer is not None:
         surer = f"takes {outcome.surer:.0f} trainings more"

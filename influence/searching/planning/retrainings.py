@@ -19,11 +19,13 @@ from influence.searching.planning.landscape import Cell, Measured
 from influence.searching.study import Study, quietly
 
 CELL = "cell"  # attribute of a trial: arm, percent and the number of the seed
+SEALED = "sealed"  # attribute of a trial: the metric on test, which no plan reads
 PAUSE = 0.5  # seconds between looks at a study whose last retrainings other workers run
 
 Running = Sequence[tuple[Cell, int]]
 Plan = Callable[[list[Measured], Running], tuple[Cell, int] | None]
-Submit = Callable[[Cell, int], Future]  # the metric of a cell under seed number 0, 1, ...
+# The metric of a cell under seed number 0, 1, ..., and the same on test or None.
+Submit = Callable[[Cell, int], Future[tuple[float, float | None]]]
 
 
 @dataclass
@@ -58,8 +60,8 @@ def carry_out(
                     time.sleep(PAUSE)
                     continue
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                    taken, value = futures.pop(future), float(future.result())
-                    if _tell(study, taken, value):
+                    taken, (value, sealed) = futures.pop(future), future.result()
+                    if _tell(study, taken, value, sealed):
                         yield Measured(taken.cell, taken.number, value)
                     del running[taken.trial.number]
         finally:
@@ -68,11 +70,21 @@ def carry_out(
 
 def measured(study: Study) -> list[Measured]:
     """Return what all workers have measured, in the order in which it was planned."""
+    return _known(study, lambda trial: trial.values[0])
+
+
+def sealed(study: Study) -> list[Measured]:
+    """Return what the same retrainings reach on test: for reports, once all is decided."""
+    return _known(study, lambda trial: trial.user_attrs.get(SEALED))
+
+
+def _known(study: Study, value: Callable) -> list[Measured]:
+    """Return the retrainings that ended, each once, with a value of their trial, None left out."""
     known = {}
     for trial in _trials(study, TrialState.COMPLETE):
-        cell, number = _read(trial.user_attrs)
-        known.setdefault((cell, number), Measured(cell, number, trial.values[0]))
-    return list(known.values())
+        if (own := value(trial)) is not None:
+            known.setdefault(_read(trial.user_attrs), own)
+    return [Measured(cell, number, own) for (cell, number), own in known.items()]
 
 
 def _take(study: Study, plan: Plan) -> Retraining | None:
@@ -91,10 +103,16 @@ def _take(study: Study, plan: Plan) -> Retraining | None:
     return Retraining(trial, cell, number)
 
 
-def _tell(study: Study, taken: Retraining, value: float) -> bool:
+def _tell(study: Study, taken: Retraining, value: float, sealed: float | None) -> bool:
     """End a trial; tell whether it was still this worker's."""
+
+    def end() -> None:
+        if sealed is not None:
+            taken.trial.set_user_attr(SEALED, sealed)
+        study.optuna.tell(taken.trial, value)
+
     with quietly():
-        return unless_ended(study, taken.trial, lambda: study.optuna.tell(taken.trial, value))
+        return unless_ended(study, taken.trial, end)
 
 
 def _give_up(study: Study, trials: Sequence) -> None:

@@ -34,7 +34,7 @@ from influence.searching.scored import (
     check_metric,
     command,
     lacking,
-    measure,
+    measured,
     verified,
 )
 
@@ -86,7 +86,7 @@ def recommend(recommending: Recommending, study, engine: Engine) -> Steps:
     Yields what is recommended after every retraining. The directory holds `retrainings.csv`,
     `landscape.csv`, `recommendation.json` and `subset/`, the recommended examples as a dataset.
     Interrupted, it leaves what can be recommended by then, and the next time goes on from there.
-    Only the validation split is read.
+    Validation alone is chosen by; what the retrainings reach on test is looked at in the end.
     """
     try:
         yield from _retrain(recommending, study, engine)
@@ -103,7 +103,7 @@ def _retrain(recommending: Recommending, study, engine: Engine) -> Generator[Rec
     from influence.searching.planning import retrainings
 
     config, scored = recommending.config, recommending.scored
-    place = retraining.place(config, scored.scores, "validation", engine)
+    place = retraining.place(config, scored.scores, "validation", engine, sealed=True)
     submit = partial(_submit, recommending, place, engine)
     ended = retrainings.carry_out(study, recommending.plan, submit, config.grace, engine.workers)
     with tqdm(desc="recommend", total=config.trainings, unit="training") as bar:
@@ -120,7 +120,7 @@ def _submit(
     recommending: Recommending, place: Place, engine: Engine, cell: Cell, number: int
 ) -> Future:
     rows, metric = recommending.scored.chosen_on, recommending.config.metric
-    return engine.submit(measure, place, recommending.kept(cell, number), number, metric, rows)
+    return engine.submit(measured, place, recommending.kept(cell, number), number, metric, rows)
 
 
 def _show(bar: tqdm, spent: float) -> None:
@@ -163,21 +163,20 @@ def _perform(recommending: Recommending, study) -> Steps:
         "recommend", recommending.parameters, {"study": study.name, "retrainings": listed}, CODE
     )
     return (
-        yield from perform(
-            task, config.workdir, lambda at: _report(recommending, study.name, known, at)
-        )
+        yield from perform(task, config.workdir, lambda at: _report(recommending, study, known, at))
     )
 
 
 def _report(
-    recommending: Recommending, study: str, known: Sequence[Measured], directory: Path
+    recommending: Recommending, study, known: Sequence[Measured], directory: Path
 ) -> Generator[Record, None, dict]:
     scores, planner = recommending.scored.scores, recommending.planner
     choice = planner.answer(known)
     kept = np.sort(recommending.kept(choice.cell, 0))
-    outcome = _outcome(recommending, known, choice, len(kept))
+    tested = recommending.on_test(study, choice.cell)
+    outcome = _outcome(recommending, known, choice, tested, len(kept))
     subset = write_subset(scores, kept, directory)
-    also = {"study": study, "command": command(subset, scores.task, recommending.fit)}
+    also = {"study": study.name, "command": command(subset, scores.task, recommending.fit)}
     tables = {
         result.RETRAININGS: _history(recommending, known),
         result.LANDSCAPE: planner.table(known),
@@ -187,7 +186,11 @@ def _report(
 
 
 def _outcome(
-    recommending: Recommending, known: Sequence[Measured], choice: Choice, kept: int
+    recommending: Recommending,
+    known: Sequence[Measured],
+    choice: Choice,
+    tested: Choice | None,
+    kept: int,
 ) -> result.Recommended:
     spent, cell = recommending.spent(known), choice.cell
     saved = 1 - recommending.costs_of([Measured(cell, 0, 0.0)])[0]
@@ -199,10 +202,8 @@ def _outcome(
         arm=cell.arm,
         percent_pruned=cell.percent,
         kept=kept,
-        full=asdict(choice.full),
-        gain=asdict(choice.gain),
-        random=asdict(choice.of_random),
-        over_random=asdict(choice.over_random),
+        validation=_evidence(choice),
+        test=_evidence(tested) if tested else None,
         trainings=spent,
         scoring=recommending.scoring,
         retrainings=len(known) - len(recommending.given),
@@ -214,6 +215,15 @@ def _outcome(
     )
     lowest = recommending.planner.landscape.percents[0]
     return result.with_verdict(outcome, lowest)
+
+
+def _evidence(choice: Choice) -> result.Evidence:
+    return result.Evidence(
+        asdict(choice.full),
+        asdict(choice.gain),
+        asdict(choice.of_random),
+        asdict(choice.over_random),
+    )
 
 
 def _history(recommending: Recommending, known: Sequence[Measured]) -> pd.DataFrame:
