@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from influence.config import studies
@@ -190,9 +191,17 @@ def recommend(config: RecommendStep) -> Answer:
             _, scores = _train_and_score(request, _keeping(config, arms), engine, wanted)
         recommending = planning.begin(config, scores)
         study = planning.open_study(recommending)
-        answer = Answer(opened.follow(planning.recommend(recommending, study, engine)))
-        search_artifacts.recommendation(opened, answer, scores, again("recommend", config))
-    return answer
+
+        def log(directory: Path) -> Answer:
+            answer, command = Answer(directory), again("recommend", config)
+            search_artifacts.recommendation(opened, answer, scores, command)
+            return answer
+
+        try:
+            return log(opened.follow(planning.recommend(recommending, study, engine)))
+        except planning.Interrupted as early:
+            log(early.directory)
+            raise
 
 
 def checked(

@@ -120,9 +120,9 @@ def known(answer: Answer) -> Part:
     caption = (
         "Lines and bands are what is known in the end, with 95 % intervals over other seeds and "
         "other validation examples, as far as losses follow a power law of the examples kept; dots "
-        "are single retrainings. All of it is on validation, which it was chosen by; the table says "
-        "also what the same retrainings reach on test, which chose nothing. The dashed line is the "
-        f"tolerance. Losses of more than {report_charts.WORST} points are not drawn."
+        "are single retrainings. All of it is on validation, which it was chosen by; the table "
+        "also says what the same retrainings reach on test, which chose nothing. The dashed line "
+        f"is the tolerance. Losses of more than {report_charts.WORST} points are not drawn."
     )
     tables = [
         Table("known", columns, evidence.to_numpy().tolist()),

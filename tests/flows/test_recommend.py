@@ -23,7 +23,7 @@ from influence.scoring.result import Scores
 from influence.searching.planning import retrainings, step
 from influence.searching.planning.result import with_verdict
 from tests.helpers import tiny
-from tests.helpers.runs import launch, logged
+from tests.helpers.runs import all_runs, launch, logged
 from tests.helpers.steps import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
@@ -183,6 +183,27 @@ def test_interrupted_it_leaves_what_can_be_recommended_and_goes_on(recommended, 
     assert len(whole) > 4 and last != early
     there = recommended.answer.retrainings
     pd.testing.assert_frame_equal(whole[["arm", "value"]], there[["arm", "value"]])
+
+
+def test_an_interrupted_run_logs_what_it_leaves(recommended, tmp_path, monkeypatch):
+    made, plain = [], step.measured
+
+    def stopped(*arguments):
+        made.append(1)
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return plain(*arguments)
+
+    monkeypatch.setattr(step, "measured", stopped)
+    given = {"scores": str(scored(recommended).directory), "workdir": str(tmp_path)}
+    before = {run.info.run_id for run in all_runs()}
+    with pytest.raises(KeyboardInterrupt):
+        recommend.main(RecommendStep(**given, **HERE, **SMALL))
+    (run,) = [run for run in all_runs() if run.info.run_id not in before]
+    assert run.info.status == "KILLED"
+    facts = json.loads((logged(run, "recommendation") / "recommendation.json").read_text())
+    assert facts["retrainings"] == 3
+    assert run.data.tags["mlflow.note.content"].startswith(facts["verdict"])
 
 
 def test_two_workers_share_a_study_and_its_budget(recommended, tmp_path):

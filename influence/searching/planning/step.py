@@ -41,6 +41,15 @@ from influence.searching.scored import (
 AXES = ("metric on validation",)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Raised where a recommendation was interrupted once something could be recommended."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` holds what can be recommended by now."""
+        super().__init__()
+        self.directory = directory
+
+
 def check_recommend(config: RecommendStep, dataset: Dataset | None = None) -> None:
     """Raise InputError for every mistake that can be detected before anything is trained."""
     from influence.searching import study as search_study
@@ -85,7 +94,8 @@ def recommend(recommending: Recommending, study, engine: Engine) -> Steps:
 
     Yields what is recommended after every retraining. The directory holds `retrainings.csv`,
     `landscape.csv`, `recommendation.json` and `subset/`, the recommended examples as a dataset.
-    Interrupted, it leaves what can be recommended by then, and the next time goes on from there.
+    On Ctrl-C it leaves what can be recommended by then and raises Interrupted; the next time goes
+    on from there.
     Validation alone is chosen by; what the retrainings reach on test is looked at in the end.
     """
     try:
@@ -95,6 +105,7 @@ def recommend(recommending: Recommending, study, engine: Engine) -> Steps:
             directory = yield from _perform(recommending, study)
             verdict = result.Answer(directory).verdict
             say(f"recommend: interrupted; by now: {verdict} The same command goes on.")
+            raise Interrupted(directory) from None
         raise
     return (yield from _perform(recommending, study))
 

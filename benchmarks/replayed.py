@@ -1,0 +1,155 @@
+"""What the planner recommends on real datasets, beside the search of 40 trials and the whole table.
+
+Run: python -m benchmarks.replayed [--trainings 10]
+The retrainings were done once (`benchmarks.tabulated`, in benchmarks/tables): what a method asks
+for is looked up. The planner's seed s takes the retrainings of a cell in the order s, s + 1, ...;
+the search takes the first three. Both choose on validation; what they chose is told by its mean
+accuracy on test over all retrainings, against the full train set's. `best` is the largest percent
+whose mean over all retrainings is within the tolerance on validation, which nobody knows who has
+not paid for the table. Writes benchmarks/replayed.json and prints the table of docs/recommend.md.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import measuring
+from benchmarks.recommend import SCORING, TOLERANCE, followed, searched
+from benchmarks.tabulated import ARMS, CELLS, PERCENTS, SETTINGS, read
+from influence.searching.planning.landscape import FULL, Cell, Landscape
+from influence.searching.planning.planner import PRICE
+
+# Examples of validation, which tell how far an accuracy is to be trusted.
+VALIDATION = {
+    "TREC": 545,
+    "MASSIVE domains": 2033,
+    "CLINC150": 3100,
+    "HWU64 intents": 1076,
+    "assistant": 1000,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The retrainings of a dataset, looked up.
+
+    first: the number that is given out first of every cell.
+    """
+
+    setting: str
+    first: int = 0
+
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """Accuracies by cell (rows) and split, then number (columns)."""
+        rows = pd.DataFrame(read(self.setting))
+        whole = rows.groupby("number").filter(lambda some: len(some) == len(CELLS))
+        return whole.pivot_table(
+            index=["arm", "percent_pruned"], columns="number", values=["validation", "test"]
+        )
+
+    @property
+    def numbers(self) -> int:
+        """How often every cell was retrained."""
+        return self.values["test"].shape[1]
+
+    @property
+    def landscape(self) -> Landscape:
+        """What was retrained."""
+        return Landscape(ARMS, PERCENTS, VALIDATION[self.setting])
+
+    def value(self, cell: Cell, number: int) -> float:
+        """Return the accuracy of a retraining on validation."""
+        own = self.values["validation"].loc[tuple(cell)]
+        return float(own.iloc[(self.first + number) % len(own)])
+
+    def cost(self, cell: Cell) -> float:
+        """Return what a retraining costs, in trainings on the full train set."""
+        return float(self.landscape.kept[self.landscape.index[cell]])
+
+    def gains(self, split: str) -> pd.Series:
+        """Return by cell the mean difference to the full train set on a split."""
+        own = self.values[split]
+        return (own - own.loc[tuple(FULL)]).mean(axis=1)
+
+    def best(self, gains: pd.Series) -> Cell:
+        """Return the largest percent that stays within the tolerance, the better arm of two."""
+        held = gains[gains >= -TOLERANCE].reset_index(name="gain")
+        last = held.sort_values(["percent_pruned", "gain"]).iloc[-1]
+        return Cell(last["arm"], int(last["percent_pruned"]))
+
+
+def worth(gain: float, percent: int) -> float:
+    """Return what pruning is worth, in percent pruned."""
+    return percent - 100 * PRICE * max(-gain - TOLERANCE, 0)
+
+
+def measured(setting: str, trainings: float) -> dict[str, Any]:
+    """Return what each method recommends on a dataset, and what that is worth on test."""
+    table = Table(setting)
+    on_test = table.gains("test")
+
+    def told(cell: Cell, cost: float) -> dict[str, Any]:
+        gain = float(on_test.loc[tuple(cell)])
+        facts = {"arm": cell.arm, "percent_pruned": cell.percent, "cost": round(cost, 1)}
+        return facts | {"gain": round(gain, 4), "worth": round(worth(gain, cell.percent), 1)}
+
+    plans = []
+    for first in range(table.numbers):
+        *_, (spent, _, choice) = followed(Table(setting, first), trainings)
+        said = [round(end, 4) for end in (choice.gain.mean, choice.gain.low, choice.gain.high)]
+        plans.append(told(choice.cell, spent) | {"said": said})
+    *_, (spent, cell) = searched(table, np.inf)
+    best = table.best(table.gains("validation"))
+    everything = sum(table.cost(one) for one in CELLS) * table.numbers + SCORING
+    oracle = table.best(on_test)
+    return {
+        "retrained": table.numbers,
+        "planner": plans,
+        "search": told(cell, spent),
+        "best": told(best, everything),
+        "best on test": told(oracle, everything),
+    }
+
+
+def shown(found: dict[str, dict[str, Any]]) -> str:
+    """Return the table of docs/recommend.md."""
+    lines = ["| dataset | method | recommends | on test, points | cost, trainings |"]
+    lines.append("|" + " --- |" * 5)
+    for setting, methods in found.items():
+        plans: Sequence[dict[str, Any]] = methods["planner"]
+        gains, costs = [p["gain"] for p in plans], [p["cost"] for p in plans]
+        names = ", ".join(dict.fromkeys(_named(plan) for plan in plans))
+        rows = [("planner", names, float(np.median(gains)), float(np.median(costs)))]
+        for method in ("search", "best", "best on test"):
+            own = methods[method]
+            rows.append((method, _named(own), own["gain"], own["cost"]))
+        lines += [
+            f"| {setting} | {method} | {name} | {100 * gain:+.1f} | {cost:.1f} |"
+            for method, name, gain, cost in rows
+        ]
+    return "\n".join(lines)
+
+
+def _named(one: dict[str, Any]) -> str:
+    return f"{one['percent_pruned']} % {one['arm']}" if one["percent_pruned"] else "everything"
+
+
+def main() -> None:
+    """Replay, write and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trainings", type=float, default=10.0)
+    asked = parser.parse_args()
+    there = [setting for setting in SETTINGS if read(setting)]
+    found = {setting: measured(setting, asked.trainings) for setting in there}
+    measuring.write(__file__, {"trainings": asked.trainings, "datasets": found})
+    print(shown(found))
+
+
+if __name__ == "__main__":
+    main()
