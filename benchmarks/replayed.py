@@ -30,7 +30,7 @@ VALIDATION = {
     "MASSIVE domains": 2033,
     "CLINC150": 3100,
     "HWU64 intents": 1076,
-    "assistant": 1000,
+    "assistant": 800,
 }
 
 
