@@ -5,12 +5,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from influence.config.parameters import FitConfig, SearchConfig
 from influence.evaluation import intervals
-from influence.evaluation.intervals import in_points
+from influence.evaluation.intervals import Correct, Retrainings, in_points
 from influence.models.fit import steps_per_epoch
 from influence.nlu.metrics import efficiency, relative_change
 from influence.sampling.order import fraction_of, kept_count
@@ -19,6 +18,7 @@ from influence.searching.result import Outcome
 from influence.searching.trials import Trial
 
 FULL = "full train set"
+ENDS = ("mean", "low", "high")
 
 
 def recommendation(
@@ -27,12 +27,13 @@ def recommendation(
     examples: int,
     ended: Sequence[Trial],
     points: pd.DataFrame,
+    correct: Correct | None = None,
 ) -> Outcome:
     """Return the outcome of a search.
 
     `examples`: size of the train set; `ended`: the trials of the study; `points`: one row for each
-    retraining of the final test (full train set, random pruning, recommended arm). Intervals are
-    Student's at 95 % over seeds; differences are paired by seed.
+    retraining of the final test (full train set, random pruning, recommended arm); `correct`: see
+    `intervals.Retrainings`, whose intervals differences have; others have Student's over seeds.
     """
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     candidate = chosen.candidate if chosen else None
@@ -51,7 +52,7 @@ def recommendation(
         kept=int(points[points["arm"] == arm]["kept"].iloc[0]),
         validation_difference=chosen.difference if chosen else 0.0,
         test_seeds=config.test_seeds,
-        test=_test(points, arm, metric),
+        test=_test(points, correct, arm, metric),
         sigma=_sigma(points, arm, metric, percent),
         cost=_cost(config, fit, examples, ended, points, chosen),
         front=[
@@ -105,28 +106,31 @@ def flat(outcome: Outcome) -> dict[str, float]:
     return {**{f"search/{name}": value for name, value in chosen.items()}, **test, **cost}
 
 
-def _test(points: pd.DataFrame, arm: str, metric: str) -> dict[str, dict[str, float]]:
-    full, random, recommended = (
-        points[points["arm"] == name].sort_values("seed")[metric].to_numpy()
-        for name in (FULL, "random", arm)
-    )
-    rows = {"full": full, "recommended": recommended, "recommended_minus_full": recommended - full}
-    if len(random):
-        rows["random"] = random
-    if len(random) and arm != "random":
-        rows["recommended_minus_random"] = recommended - random
-    return {row: _interval(values) for row, values in rows.items()}
+def _test(
+    points: pd.DataFrame, correct: Correct | None, arm: str, metric: str
+) -> dict[str, dict[str, float]]:
+    alone = {"full": FULL, "recommended": arm, "random": "random"}
+    found = {
+        row: dict(zip(ENDS, intervals.interval(values.tolist()), strict=True))
+        for row, name in alone.items()
+        if len(values := points[points["arm"] == name][metric])
+    }
+    # A curve calls the full train set random pruning of nothing.
+    measured = Retrainings(points.replace({"arm": {FULL: "random"}}), metric, correct)
+    for row, compared in (("full", measured.to_full), ("random", measured.to_random)):
+        own = compared.table[compared.table["arm"] == arm]
+        if len(own):
+            ends = own[["difference", "low", "high"]].iloc[0].tolist()
+            found[f"recommended_minus_{row}"] = dict(zip(ENDS, ends, strict=True))
+    if arm == FULL:
+        found["recommended_minus_full"] = dict.fromkeys(ENDS, 0.0)
+    return found
 
 
 def _sigma(points: pd.DataFrame, arm: str, metric: str, percent: int) -> float:
     """Return the data-score efficiency on test: relative change of the error per share pruned."""
     full, own = (points[points["arm"] == name][metric].mean() for name in (FULL, arm))
     return efficiency(relative_change(1 - full, 1 - own), fraction_of(percent))
-
-
-def _interval(values: np.ndarray) -> dict[str, float]:
-    mean, low, high = intervals.interval(values.tolist())
-    return {"mean": mean, "low": low, "high": high}
 
 
 def _cost(

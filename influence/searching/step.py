@@ -227,9 +227,10 @@ def _report(
 
     scores, ended = scored.scores, search_study.trials_of(study)
     chosen = trials.recommend(ended, config.tolerance, config.goal)
-    points = _test(config, scored, _tested(scored, chosen, config.test_seeds), engine)
+    points, correct = _test(config, scored, _tested(scored, chosen, config.test_seeds), engine)
     fit = retraining.retrained(scores, config)
-    outcome = recommendation(config, fit, len(scored.labels), ended, points)
+    correct = correct if config.metric == "accuracy" else None
+    outcome = recommendation(config, fit, len(scored.labels), ended, points, correct)
     subset = result.write_subset(scores, _recommended(scored, chosen), directory)
     also = {"study": study.name, "command": command(subset, scores.task, fit)}
     tables = {
@@ -255,14 +256,21 @@ def _tested(scored: Searched, chosen: Trial | None, seeds: int) -> dict[str, lis
 
 def _test(
     config: SearchStep, scored: Searched, arms: dict[str, list[np.ndarray]], engine: Engine
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a row for each retraining, and which test examples its model gets right."""
     place = retraining.place(config, scored.scores, "test", engine)
     keys = [(arm, number) for arm, kept in arms.items() for number in range(len(kept))]
     jobs = [(place, arms[arm][number], number) for arm, number in keys]
     points: dict[str, list] = {arm: [] for arm in arms}
     for position, point in engine.run(retrain, jobs, "test"):
         points[keys[position][0]].append(point)
-    return pd.concat([curve.table(some, arm) for arm, some in points.items()])
+    labels = scored.scores.data.array("test", "label")
+    tables, correct = [], []
+    for arm, some in points.items():
+        tables.append(curve.table(some, arm))
+        ordered = sorted(some, key=lambda point: point.seed)
+        correct += [retraining.predictions(place, point) == labels for point in ordered]
+    return pd.concat(tables), np.array(correct)
 
 
 def _recommended(scored: Searched, chosen: Trial | None) -> np.ndarray:

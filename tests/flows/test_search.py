@@ -94,9 +94,10 @@ def test_the_test_split_is_opened_once_the_study_is_over(searched):
 def test_what_is_opened_to_choose_on_holds_validation_alone(searched, tmp_path):
     source = Scores(logged(searched.runs[2], "scores"))
     dataset = source.data.dataset()
-    opened = retraining._open(source, "validation", source.fit, "cpu", tmp_path)
-    np.testing.assert_array_equal(opened.measured[1], dataset.validation["label"])
-    read = (opened.measured[1], opened.course.examples.labels)
+    opened = retraining._open(source, ("validation",), source.fit, "cpu", tmp_path)
+    ((_, labels),) = opened.measured.values()
+    np.testing.assert_array_equal(labels, dataset.validation["label"])
+    read = (labels, opened.course.examples.labels)
     assert not {len(value) for value in read} & {len(dataset.test)}
 
 

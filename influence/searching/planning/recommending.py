@@ -81,12 +81,14 @@ class Recommending:
         measured = [*self.given, *measured]
         under_way = sum(self.costs_of(Measured(*one, 0.0) for one in running))
         left = self.config.trainings - self.spent(measured) - under_way
-        if planned := self.planner.next(measured, running, left):
+        # What the scored training reaches on test is unknown: one retraining is kept back to tell.
+        whole = (one.cell for one in measured if one.number != SCORED)
+        if FULL in (*whole, *(cell for cell, _ in running)):
+            return self.planner.next(measured, running, left)
+        full = self.planner.costs[0]
+        if planned := self.planner.next(measured, running, left - full):
             return planned
-        # What the scored training reaches on test is unknown, so that one retraining has to tell.
-        whole = [(one.cell, one.number) for one in measured if one.number != SCORED]
-        there = any(cell == FULL for cell, _ in (*whole, *running))
-        return None if there or left < self.planner.costs[0] else (FULL, 0)
+        return (FULL, 0) if full <= left else None
 
     def known(self, study) -> list[Measured]:
         """Return what is known by now: of the scored training, and of all retrainings."""
