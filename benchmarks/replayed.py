@@ -20,10 +20,11 @@ import pandas as pd
 
 from benchmarks import measuring
 from benchmarks.recommend import SCORING, TOLERANCE, followed, searched
-from benchmarks.tabulated import ARMS, CELLS, PERCENTS, SETTINGS, read
+from benchmarks.tabulated import ARMS, PERCENTS, cells, read
 from influence.searching.planning.landscape import FULL, Cell, Landscape
 from influence.searching.planning.planner import PRICE
 
+CELLS = cells(ARMS, PERCENTS)
 # Examples of validation, which tell how far an accuracy is to be trusted.
 VALIDATION = {
     "TREC": 545,
@@ -47,7 +48,7 @@ class Table:
     @cached_property
     def values(self) -> pd.DataFrame:
         """Accuracies by cell (rows) and split, then number (columns)."""
-        rows = pd.DataFrame(read(self.setting))
+        rows = pd.DataFrame(row for row in read(self.setting) if Cell(*row[:2]) in CELLS)
         whole = rows.groupby("number").filter(lambda some: len(some) == len(CELLS))
         return whole.pivot_table(
             index=["arm", "percent_pruned"], columns="number", values=["validation", "test"]
@@ -145,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trainings", type=float, default=10.0)
     asked = parser.parse_args()
-    there = [setting for setting in SETTINGS if read(setting)]
+    there = [setting for setting in VALIDATION if len(read(setting)) >= len(CELLS)]
     found = {setting: measured(setting, asked.trainings) for setting in there}
     measuring.write(__file__, {"trainings": asked.trainings, "datasets": found})
     print(shown(found))

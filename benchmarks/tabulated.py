@@ -1,22 +1,29 @@
-"""Retrain every arm at every percent once, and keep accuracy on validation and on test.
+"""Retrain every arm at every percent, setting by setting, and keep accuracy on validation and test.
 
-Run: python -m benchmarks.tabulated path/to/data [--settings NAMES] [--numbers 3] [--workdir work]
-path/to/data holds a folder for each dataset: trec, massive, hwu64, clinc150. What a method that
-chooses retrainings would recommend can then be looked up instead of trained: `benchmarks.replayed`
-does. Writes benchmarks/tables/<setting>.csv after every retraining, the first number of all cells
+Run: python -m benchmarks.tabulated path/to/data [--settings NAMES] [--recipe linear]
+         [--arms ARMS] [--percents PERCENTS] [--numbers 3] [--workdir work]
+path/to/data holds a folder for each dataset: massive, hwu64, clinc150, trec, sst2 and snli. What is
+to be known of pruning can then be looked up: `benchmarks.answers` says when scores help, and
+`benchmarks.replayed` what methods that choose retrainings would recommend. Nothing is chosen here.
+
+DATASETS are sets as people have them; CONDITIONS change one thing of one of them: its labels, its
+repeats, its classes, its size or its encoder. An arm as "probe/aum:ccs" is one by the scores of a
+probe. Writes benchmarks/tables/<setting>.csv after every retraining, the first number of all cells
 and settings before the second; a retraining that is there is not done again, so that the command
-goes on where it was stopped, and several may run at once on settings of their own.
+goes on where it was stopped, and several may run at once on settings of their own. Which test
+examples each model gets right is kept in the workdir, for intervals.
 """
 
 import argparse
 import csv
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from torch import set_num_threads
 
 import influence
@@ -33,17 +40,39 @@ from influence.searching.space import Candidate
 TABLES = Path(__file__).with_name("tables")
 ARMS = (RANDOM, "aum:ccs", "aum:hard")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
-CELLS = (FULL, *(Cell(arm, percent) for percent, arm in product(PERCENTS, ARMS)))
 COLUMNS = ("arm", "percent_pruned", "number", "kept", "validation", "test", "seconds")
+PROBE = "probe/"
+RECIPES: dict[str, dict[str, Any]] = {
+    "linear": {"schedule": "linear", "warmup": 0.1},
+    "constant": {"schedule": "constant", "warmup": 0.0},
+}
 # Two layers of a pretrained encoder: a retraining is a matter of a minute and a half on one core.
 MINILM: dict[str, Any] = {"model": "minilm", "layers": 2, "precision": "bf16"}
-SETTINGS: dict[str, dict[str, Any]] = {
+MASSIVE = MINILM | {"dataset": "massive", "label_column": "domain"}
+DATASETS: dict[str, dict[str, Any]] = {
     "TREC": MINILM | {"dataset": "trec"},
-    "MASSIVE domains": MINILM | {"dataset": "massive", "label_column": "domain"},
+    "MASSIVE domains": MASSIVE,
     "CLINC150": MINILM | {"dataset": "clinc150", "label_column": "label"},
     "HWU64 intents": MINILM | {"dataset": "hwu64", "label_column": "label"},
     "assistant": {"dataset": "assistant", "model": "tiny", "epochs": 16},
+    "MASSIVE intents": MINILM | {"dataset": "massive", "label_column": "label"},
+    "SST-2": MINILM | {"dataset": "sst2", "max_train": 10000},
+    "SNLI": MINILM | {"dataset": "snli", "max_train": 10000, "max_test": 3000},
 }
+SOME = MASSIVE | {"max_train": 4000}  # a third of the requests
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "as it is": SOME,
+    "5 % wrong labels": SOME | {"label_noise": 0.05},
+    "10 % wrong labels": SOME | {"label_noise": 0.1},
+    "20 % wrong labels": SOME | {"label_noise": 0.2},
+    "30 % wrong labels": SOME | {"label_noise": 0.3},
+    "half are repeats": SOME | {"repeats": 0.5},
+    "20 times imbalanced": SOME | {"imbalance": 20},
+    "2000 examples": SOME | {"max_train": 2000},
+    "a model from scratch": SOME | {"model": "tiny", "layers": 0},
+    "six layers": SOME | {"layers": 0},
+}
+SETTINGS = DATASETS | CONDITIONS
 
 
 class Row(NamedTuple):
@@ -62,27 +91,41 @@ def main() -> None:
     """Retrain what is missing."""
     asked = _parsed()
     set_num_threads(asked.threads)
+    arms, percents = asked.arms.split(","), [int(one) for one in asked.percents.split(",")]
     opened: dict[str, _Setting] = {}
     for number, setting in product(range(asked.numbers), asked.settings.split(",")):
-        there = {(row.arm, row.percent_pruned, row.number) for row in read(setting)}
-        missing = [cell for cell in CELLS if (*cell, number) not in there]
+        at = table(setting, asked.recipe)
+        there = {(row.arm, row.percent_pruned, row.number) for row in read(setting, asked.recipe)}
+        missing = [cell for cell in cells(arms, percents) if (*cell, number) not in there]
         if missing and setting not in opened:
-            opened[setting] = _Setting(setting, SETTINGS[setting], asked)
+            opened[setting] = _Setting(setting, asked)
         for cell in missing:
             row = opened[setting].retrained(cell, number)
-            _append(setting, row)
+            _append(at, row)
             print(setting, *row, flush=True)
 
 
-def read(setting: str) -> list[Row]:
+def cells(arms: Sequence[str], percents: Sequence[int]) -> list[Cell]:
+    """Return the full train set, then every arm at each percent."""
+    return [FULL, *(Cell(arm, percent) for percent, arm in product(percents, arms))]
+
+
+def read(setting: str, recipe: str = "linear") -> list[Row]:
     """Return what was retrained of a setting so far."""
-    path = table(setting)
+    path = table(setting, recipe)
     return list(_rows(path)) if path.exists() else []
 
 
-def table(setting: str) -> Path:
+def table(setting: str, recipe: str) -> Path:
     """Return where the retrainings of a setting are written."""
-    return TABLES / f"{setting.lower().replace(' ', '-')}.csv"
+    words = setting.lower().replace("%", "percent").replace(",", "").split()
+    return TABLES / f"{'-'.join(words)}{'' if recipe == 'linear' else f'-{recipe}'}.csv"
+
+
+def correct_of(workdir: Path, at: Path, row: Row) -> Path:
+    """Return where it is kept which test examples the model of a row gets right."""
+    arm = row.arm.replace(":", "-").replace("/", "-")
+    return workdir / "correct" / at.stem / f"{arm}-{row.percent_pruned}-{row.number}.npy"
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -92,8 +135,7 @@ def _rows(path: Path) -> Iterator[Row]:
             yield Row(one["arm"], *places, *(float(one[name]) for name in COLUMNS[4:]))
 
 
-def _append(setting: str, row: Row) -> None:
-    path = table(setting)
+def _append(path: Path, row: Row) -> None:
     path.parent.mkdir(exist_ok=True)
     new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -102,30 +144,59 @@ def _append(setting: str, row: Row) -> None:
 
 
 class _Setting:
-    """A scored dataset, ready for retrainings."""
+    """A dataset, trained on and scored as its arms need it, ready for retrainings."""
 
-    def __init__(self, name: str, settings: Mapping[str, Any], asked: argparse.Namespace) -> None:
-        own, here = dict(settings), {"workdir": asked.workdir, "threads": asked.threads}
-        folder = own.pop("dataset")
-        folder = folder if folder == "assistant" else Path(asked.data) / folder
-        trained = influence.train(folder, observe_every=0, **own, **here)
-        scores = influence.score(trained, "aum", **here)
-        self.scored = Scored(scores, ("aum",), scores.fit.seed)
-        self.course, self.splits = _opened(scores)
-        self.correct = Path(asked.workdir) / "correct" / table(name).stem
-        self.correct.mkdir(parents=True, exist_ok=True)
+    def __init__(self, name: str, asked: argparse.Namespace) -> None:
+        self.parameters = RECIPES[asked.recipe] | SETTINGS[name]
+        self.workdir, self.at = Path(asked.workdir), table(name, asked.recipe)
+        self.here = {"workdir": asked.workdir, "threads": asked.threads}
+        folder = self.parameters.pop("dataset")
+        self.folder = folder if folder == "assistant" else Path(asked.data) / folder
+        if share := self.parameters.pop("repeats", 0):
+            count = self.parameters.pop("max_train")
+            self.folder = _repeated(self.folder, count, share, self.workdir)
+        self.by = {"": self._scored()}
+        self.course, self.splits = _opened(self.by[""].scores)
+
+    def _scored(self, **more: Any) -> Scored:
+        trained = influence.train(
+            self.folder, observe_every=0, **self.parameters, **more, **self.here
+        )
+        scores = influence.score(trained, "aum", **self.here)
+        return Scored(scores, ("aum",), scores.fit.seed)
 
     def retrained(self, cell: Cell, number: int) -> Row:
         """Retrain on a cell, under the seed that a search gives to this number."""
-        rows = self.scored.everything
+        rows = self.by[""].everything
         if cell != FULL:
-            rows = self.scored.kept(Candidate(parse_arm(cell.arm), cell.percent, 1, {}), number)
+            by = PROBE if cell.arm.startswith(PROBE) else ""
+            if by not in self.by:
+                self.by[by] = self._scored(proxy="probe")
+            arm = parse_arm(cell.arm.removeprefix(by))
+            rows = self.by[by].kept(Candidate(arm, cell.percent, 1, {}), number)
         seed = self.course.config.seed + FIRST_SEED["validation"] + number
         seconds, metrics, logits = train_and_measure(self.course, np.sort(rows), self.splits, seed)
-        right = logits["test"].argmax(1) == self.splits["test"][1]
-        np.save(self.correct / f"{cell.arm.replace(':', '-')}-{cell.percent}-{number}.npy", right)
         both = (round(metrics[f"{split}/accuracy"], 6) for split in ("validation", "test"))
-        return Row(*cell, number, len(rows), *both, round(seconds, 1))
+        row = Row(*cell, number, len(rows), *both, round(seconds, 1))
+        path = correct_of(self.workdir, self.at, row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, logits["test"].argmax(1) == self.splits["test"][1])
+        return row
+
+
+def _repeated(folder: Path, count: int, share: float, workdir: Path) -> Path:
+    """Write a dataset of `count` train examples of which a share repeats others; return where."""
+    written = workdir / f"{folder.name}-{share:g}-repeats"
+    written.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.parquet"):
+        rows = pd.read_parquet(path)
+        if path.stem == "train":
+            draw = np.random.default_rng(0)
+            some = draw.choice(len(rows), round(count * (1 - share)), replace=False)
+            again = draw.choice(some, count - len(some))
+            rows = rows.iloc[np.concatenate([some, again])]
+        rows.to_parquet(written / path.name, index=False)
+    return written
 
 
 def _opened(scores: Scores) -> tuple[Course, dict[str, tuple[Any, np.ndarray]]]:
@@ -145,6 +216,9 @@ def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("--settings", default=",".join(SETTINGS))
+    parser.add_argument("--recipe", choices=RECIPES, default="linear")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--percents", default=",".join(map(str, PERCENTS)))
     parser.add_argument("--numbers", type=int, default=3, help="seeds of every cell")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workdir", default="work")

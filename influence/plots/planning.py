@@ -18,6 +18,7 @@ from influence.plots.style import (
 )
 
 RANDOM = "random"
+SMALLEST = 0.005  # a tolerance, for what is drawn
 DEEPEST = 8  # tolerances below 0 that are drawn: what collapses would make the rest flat
 
 
@@ -41,7 +42,8 @@ def landscape(
     named = f"tolerance, {100 * tolerance:g}"
     axes.axhline(-tolerance, color=GREY, lw=1, ls="--", label=named)
     for drawn in dict.fromkeys((arm or RANDOM, RANDOM)):
-        own, look = known[known["arm"] == drawn], style(drawn) | {"marker": ""}
+        look = style(drawn) | {"marker": ""}
+        own = in_sight(known[known["arm"] == drawn], DEEPEST * max(tolerance, SMALLEST))
         ends = (own["percent_pruned"], own["low"], own["high"])
         axes.plot(own["percent_pruned"], own["gain"], label=drawn, **look)
         axes.fill_between(*ends, color=look["color"], alpha=0.15, lw=0)
@@ -53,10 +55,18 @@ def landscape(
         reach = [[row.gain - row.low], [row.high - row.gain]]
         look = {"color": DARK, "capsize": 4, "marker": "D", "ms": 7, "zorder": 6}
         axes.errorbar(percent, row.gain, reach, label=f"recommended: {percent} %", **look)
-    lowest = -DEEPEST * max(tolerance, 0.005)
+    lowest = -DEEPEST * max(tolerance, SMALLEST)
     axes.set_ylim(max(axes.get_ylim()[0], lowest), None)
     axes.yaxis.set_major_formatter(FuncFormatter(as_signed_percent))
     return labelled(figure, PRUNED, TO_FULL)
+
+
+def in_sight(known: pd.DataFrame, deepest: float) -> pd.DataFrame:
+    """Return the rows of an arm up to the first that loses more than `deepest`.
+
+    Beyond it nothing may be known: models that guess are left out of what is.
+    """
+    return known[(known["gain"].shift(fill_value=0.0) >= -deepest).cummin()]
 
 
 @styled()

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from influence.plots.planning import in_sight
 from influence.plots.scores import FEW_CLASSES
 from influence.plots.style import (
     COLOURS,
@@ -121,7 +122,7 @@ def bands(known: pd.DataFrame, dots: pd.DataFrame, arms: Sequence[str], toleranc
     """
     figure = go.Figure()
     for arm in sorted(arms, key=place_of):
-        own, look = known[known["arm"] == arm], style(arm)
+        own, look = in_sight(known[known["arm"] == arm], WORST / 100), style(arm)
         there = {"x": own["percent_pruned"], "mode": "lines", "legendgroup": arm}
         edge = there | {"line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
         figure.add_scatter(y=100 * own["low"], **edge)
