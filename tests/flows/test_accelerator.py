@@ -63,10 +63,17 @@ def test_a_training_that_was_killed_goes_on_there(parameters, there, tmp_path):
 
 
 def test_the_stack_of_a_voice_assistant_is_that_of_the_cpu(tmp_path):
-    asked = {"dataset": "assistant:500", "task": "nlu", "stack": True, "head": "mlp"}
+    asked = {
+        "dataset": "assistant:500",
+        "max_train": 150,
+        "task": "nlu",
+        "stack": True,
+        "head": "mlp",
+    }
     short = {"arms": "trail_entropy:hard", "score": "el2n@1", "epochs": 1, "null_model": False}
     given = SHORT | tiny.FAST | asked | short
-    compare(*(end(start(tmp_path, device, given)) for device in ("cpu", NAME)))
+    started = [start(tmp_path, device, given) for device in ("cpu", NAME)]
+    compare(*map(end, started))
 
 
 def compare(one: Path, other: Path, exactly: bool = False) -> None:

@@ -57,9 +57,16 @@ def test_an_interrupted_command_ends_soon_and_is_resumed(parameters, alone, tmp_
 
 
 def test_a_voice_assistant_trains_side_by_side(tmp_path):
-    asked = {"dataset": "assistant:500", "task": "nlu", "stack": True, "arms": "aum:easy"}
+    asked = {
+        "dataset": "assistant:500",
+        "max_train": 150,
+        "task": "nlu",
+        "stack": True,
+        "arms": "aum:easy",
+    }
     given = SHORT | tiny.FAST | asked | {"score": "aum", "null_model": False, "epochs": 1}
-    assert_equal(*(end(start(count, given, tmp_path / str(count))) for count in (1, 3)))
+    started = [start(count, given, tmp_path / str(count)) for count in (1, 3)]
+    assert_equal(*map(end, started))
 
 
 def assert_equal(one: Path, other: Path) -> None:
