@@ -1,7 +1,8 @@
 """Retrain every arm at every percent, setting by setting, and keep accuracy on validation and test.
 
 Run: python -m benchmarks.tabulated path/to/data [--settings NAMES] [--recipe linear]
-         [--arms ARMS] [--percents PERCENTS] [--numbers 3] [--workdir work]
+         [--arms ARMS] [--percents PERCENTS] [--numbers 3] [--workdir work] [--tables DIR]
+         [--model FOLDER] [--workers 12]
 path/to/data holds a folder for each dataset: massive, hwu64, clinc150, trec, sst2 and snli. What is
 to be known of pruning can then be looked up: `benchmarks.answers` says when scores help, and
 `benchmarks.replayed` what methods that choose retrainings would recommend. Nothing is chosen here.
@@ -11,13 +12,16 @@ repeats, its classes, its size or its encoder. An arm as "probe/aum:ccs" is one 
 probe. Writes benchmarks/tables/<setting>.csv after every retraining, the first number of all cells
 and settings before the second; a retraining that is there is not done again, so that the command
 goes on where it was stopped, and several may run at once on settings of their own. Which test
-examples each model gets right is kept in the workdir, for intervals.
+examples each model gets right is kept in the workdir, for intervals. On a GPU so many WORKERS train
+side by side; a bare one has no extra, and finds the encoder in FOLDER.
 """
 
 import argparse
 import csv
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,8 +35,10 @@ from influence.evaluation.retraining import FIRST_SEED, train_and_measure
 from influence.models.fitting.course import Course, Examples, of_classifier
 from influence.models.inputs import cache_of, open_tokens
 from influence.models.tokenizers import open_tokenizer
+from influence.runtime.devices import device_named
 from influence.sampling.arms import parse_arm
 from influence.scoring.result import Scores
+from influence.scoring.step import wanted
 from influence.searching.planning.landscape import FULL, RANDOM, Cell
 from influence.searching.scored import Scored
 from influence.searching.space import Candidate
@@ -93,16 +99,19 @@ def main() -> None:
     set_num_threads(asked.threads)
     arms, percents = asked.arms.split(","), [int(one) for one in asked.percents.split(",")]
     opened: dict[str, _Setting] = {}
-    for number, setting in product(range(asked.numbers), asked.settings.split(",")):
-        at = table(setting, asked.recipe)
-        there = {(row.arm, row.percent_pruned, row.number) for row in read(setting, asked.recipe)}
-        missing = [cell for cell in cells(arms, percents) if (*cell, number) not in there]
-        if missing and setting not in opened:
-            opened[setting] = _Setting(setting, asked)
-        for cell in missing:
-            row = opened[setting].retrained(cell, number)
-            _append(at, row)
-            print(setting, *row, flush=True)
+    # On a CPU all trainings share one stream of random numbers: one at a time.
+    slots = 1 if asked.device == "cpu" else asked.workers
+    with ThreadPoolExecutor(slots) as pool:
+        for number, setting in product(range(asked.numbers), asked.settings.split(",")):
+            at = asked.tables / table(setting, asked.recipe).name
+            there = {(row.arm, row.percent_pruned, row.number) for row in _rows(at)}
+            missing = [cell for cell in cells(arms, percents) if (*cell, number) not in there]
+            if missing and setting not in opened:
+                opened[setting] = _Setting(setting, asked, at)
+            begun = [pool.submit(opened[setting].retrained, cell, number) for cell in missing]
+            for done in as_completed(begun):
+                _append(at, done.result())
+                print(setting, *done.result(), flush=True)
 
 
 def cells(arms: Sequence[str], percents: Sequence[int]) -> list[Cell]:
@@ -112,8 +121,7 @@ def cells(arms: Sequence[str], percents: Sequence[int]) -> list[Cell]:
 
 def read(setting: str, recipe: str = "linear") -> list[Row]:
     """Return what was retrained of a setting so far."""
-    path = table(setting, recipe)
-    return list(_rows(path)) if path.exists() else []
+    return list(_rows(table(setting, recipe)))
 
 
 def table(setting: str, recipe: str) -> Path:
@@ -129,6 +137,8 @@ def correct_of(workdir: Path, at: Path, row: Row) -> Path:
 
 
 def _rows(path: Path) -> Iterator[Row]:
+    if not path.exists():
+        return
     with path.open(encoding="utf-8", newline="") as file:
         for one in csv.DictReader(file):
             places = (int(one[name]) for name in COLUMNS[1:4])
@@ -136,7 +146,7 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _append(path: Path, row: Row) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -146,34 +156,40 @@ def _append(path: Path, row: Row) -> None:
 class _Setting:
     """A dataset, trained on and scored as its arms need it, ready for retrainings."""
 
-    def __init__(self, name: str, asked: argparse.Namespace) -> None:
+    def __init__(self, name: str, asked: argparse.Namespace, at: Path) -> None:
         self.parameters = RECIPES[asked.recipe] | SETTINGS[name]
-        self.workdir, self.at = Path(asked.workdir), table(name, asked.recipe)
-        self.here = {"workdir": asked.workdir, "threads": asked.threads}
+        if self.parameters["model"] == "minilm":
+            self.parameters["model"] = asked.model
+        self.workdir, self.at, self.device = Path(asked.workdir), at, asked.device
+        self.here = {"workdir": asked.workdir, "threads": asked.threads, "device": asked.device}
+        arms = [parse_arm(arm.removeprefix(PROBE)) for arm in asked.arms.split(",")]
+        self.wanted = wanted("aum", arms)
         folder = self.parameters.pop("dataset")
         self.folder = folder if folder == "assistant" else Path(asked.data) / folder
         if share := self.parameters.pop("repeats", 0):
             count = self.parameters.pop("max_train")
             self.folder = _repeated(self.folder, count, share, self.workdir)
-        self.by = {"": self._scored()}
-        self.course, self.splits = _opened(self.by[""].scores)
+        self.scored = self._scored()
+        self.course, self.splits = _opened(self.scored.scores, self.device)
+
+    @cached_property
+    def probed(self) -> Scored:
+        """The same by a probe."""
+        return self._scored(proxy="probe")
 
     def _scored(self, **more: Any) -> Scored:
-        trained = influence.train(
-            self.folder, observe_every=0, **self.parameters, **more, **self.here
-        )
-        scores = influence.score(trained, "aum", **self.here)
-        return Scored(scores, ("aum",), scores.fit.seed)
+        more |= {"observe_every": 100, "null_model": "pvi" in self.wanted}
+        trained = influence.train(self.folder, **self.parameters, **more, **self.here)
+        scores = influence.score(trained, self.wanted, **self.here)
+        return Scored(scores, tuple(self.wanted.split(",")), scores.fit.seed)
 
     def retrained(self, cell: Cell, number: int) -> Row:
         """Retrain on a cell, under the seed that a search gives to this number."""
-        rows = self.by[""].everything
+        rows = self.scored.everything
         if cell != FULL:
-            by = PROBE if cell.arm.startswith(PROBE) else ""
-            if by not in self.by:
-                self.by[by] = self._scored(proxy="probe")
-            arm = parse_arm(cell.arm.removeprefix(by))
-            rows = self.by[by].kept(Candidate(arm, cell.percent, 1, {}), number)
+            scored = self.probed if cell.arm.startswith(PROBE) else self.scored
+            arm = parse_arm(cell.arm.removeprefix(PROBE))
+            rows = scored.kept(Candidate(arm, cell.percent, 1, {}), number)
         seed = self.course.config.seed + FIRST_SEED["validation"] + number
         seconds, metrics, logits = train_and_measure(self.course, np.sort(rows), self.splits, seed)
         both = (round(metrics[f"{split}/accuracy"], 6) for split in ("validation", "test"))
@@ -199,7 +215,7 @@ def _repeated(folder: Path, count: int, share: float, workdir: Path) -> Path:
     return written
 
 
-def _opened(scores: Scores) -> tuple[Course, dict[str, tuple[Any, np.ndarray]]]:
+def _opened(scores: Scores, device: str) -> tuple[Course, dict[str, tuple[Any, np.ndarray]]]:
     """Return what is trained on, and the two splits that are measured."""
     fit, dataset = scores.fit, scores.data
     tokenizer = open_tokenizer(scores.directory / "tokenizer")
@@ -209,7 +225,7 @@ def _opened(scores: Scores) -> tuple[Course, dict[str, tuple[Any, np.ndarray]]]:
         splits[split] = (tokens, np.array(dataset.array(split, "label")))
     data = (dataset.digest, fit.max_length)
     examples = Examples(*splits.pop("train"))
-    return of_classifier(fit, tokenizer, dataset.label_names, examples, data, "cpu"), splits
+    return of_classifier(fit, tokenizer, dataset.label_names, examples, data, device), splits
 
 
 def _parsed() -> argparse.Namespace:
@@ -222,6 +238,10 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--numbers", type=int, default=3, help="seeds of every cell")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workdir", default="work")
+    parser.add_argument("--tables", type=Path, default=TABLES)
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--device", type=device_named, default="auto")
+    parser.add_argument("--workers", type=int, default=12)
     asked = parser.parse_args()
     if unknown := set(asked.settings.split(",")) - set(SETTINGS):
         sys.exit(f"unknown settings {', '.join(sorted(unknown))}; there are {', '.join(SETTINGS)}")
