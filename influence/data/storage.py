@@ -186,14 +186,6 @@ def save_subsets(whole: Saved, kept: Mapping[Path, np.ndarray], part: int = PART
         write_json(directory / "dataset.json", {**facts, "files": _files(directory)})
 
 
-def repeated(saved: Saved) -> float:
-    """Return the share of the train texts that repeat an earlier one, whatever case and spaces."""
-    names = [name for name in ("text", "text_pair") if name in saved.columns("train")]
-    rows = saved.read("train", names)
-    plain = [rows[name].str.casefold().str.split().str.join(" ") for name in names]
-    return float(pd.concat(plain, axis=1).duplicated().mean())
-
-
 def remarks(dataset: Dataset | Saved) -> list[str]:
     """Return what there is to say of a dataset: what was read, left out, cut and decided."""
     dropped = [f"left out {count} {what}" for what, count in dataset.dropped.items()]

@@ -51,6 +51,7 @@ class Flaws(NamedTuple):
 
     suspected: float  # share of the labels that look wrong
     repeated: float  # share of the texts that repeat another
+    varied: float | None = None  # the same with those that differ in one word; if known
 
 
 def compare(
@@ -114,6 +115,8 @@ def background(measured: Retrainings, flaws: Flaws) -> list[str]:
         f"About {100 * flaws.suspected:.1f} % of the train labels look wrong, and "
         f"{100 * flaws.repeated:.1f} % of the train texts repeat another"
     )
+    if flaws.varied is not None:
+        said += f" ({100 * flaws.varied:.1f} % with those that differ in one word)"
     random = measured.to_full.table
     random = random[random["arm"] == "random"].reset_index(drop=True)
     if not len(random):

@@ -10,11 +10,12 @@ import pandas as pd
 
 from influence.config.studies import Study
 from influence.data.result import Result
-from influence.data.storage import remarks, repeated
+from influence.data.storage import remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Verdict
 from influence.nlu import tables as nlu_tables
+from influence.report import repeats
 from influence.report.compared import Comparison
 from influence.runtime.step import Record
 from influence.sampling import arms
@@ -125,7 +126,8 @@ def comparison(
     measured = intervals.Retrainings.joined(
         {arm: (curve.points, curve.correct) for arm, curve in curves.items()}, looks
     )
-    flaws = verdict.Flaws(scores.suspected, repeated(scores.data))
+    again = repeats.repeated(scores.data), repeats.varied(scores.data)
+    flaws = verdict.Flaws(scores.suspected, *again)
     compared = verdict.compare(measured, shares, _guessing(scores), history, flaws)
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]

@@ -92,14 +92,3 @@ def test_a_tokenizer_keeps_its_digest_whatever_it_was_last_asked(whole):
     assert tokenizers.tokenizer_digest(tokenizer) == before
     other = tokenizers.load_tokenizer(config, ["quite other words"])
     assert tokenizers.tokenizer_digest(other) != before
-
-
-def test_a_text_repeats_another_whatever_its_case_and_spaces(tmp_path):
-    splits = tiny.frames()
-    rows = splits["train"]
-    rows.loc[[0, 1, 2, 3], "text"] = ["play it", " Play  it ", "play it now", "PLAY IT"]
-    dataset = load(str(tiny.write(tmp_path / "talk", splits)))
-    plain = [" ".join(text.casefold().split()) for text in dataset.train["text"]]
-    storage.save(dataset, tmp_path / "saved")
-    found = storage.repeated(storage.open_saved(tmp_path / "saved"))
-    assert found == pytest.approx(1 - len(set(plain)) / len(plain)) and found > 0

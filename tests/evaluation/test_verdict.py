@@ -340,3 +340,5 @@ def test_what_is_behind_a_verdict_is_said_with_the_loss_of_half():
         Retrainings(table[table["percent_pruned"] == 0]), verdicts.Flaws(0.0, 0.0)
     )
     assert alone.endswith("repeat another.")
+    (more,) = verdicts.background(Retrainings(table), verdicts.Flaws(0.0, 0.08, 0.2))
+    assert "8.0 % of the train texts repeat another (20.0 % with those that differ in one" in more
