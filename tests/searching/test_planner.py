@@ -101,7 +101,7 @@ def test_models_that_guess_say_nothing_of_others_and_are_not_trained_again(plann
     before, after = planner.table(sound), planner.table(sound + guessing)
     pd.testing.assert_frame_equal(after, before)
     asked = planner.next(sound + guessing)
-    assert asked is None or asked[0] not in (Cell("random", 90), Cell("aum:ccs", 90))
+    assert asked is None or asked[0].percent < 90  # no other arm has more examples there
 
 
 def test_to_be_surer_costs_more_where_less_is_known_and_cannot_be_bought_with_few_examples(planner):

@@ -26,7 +26,9 @@ OUTCOMES, LIKELY = hermegauss(15)  # of a retraining that are imagined, in stand
 # An arm that is so far behind random, and by so much of what random loses, has emptied classes: how
 # it does there says nothing of the rest, and it is open at half that percent only.
 COLLAPSED, BEHIND = 0.05, 0.5
-STARVED = 0.5  # of the full train set's metric: below, models guess, and no law holds
+# Of the full train set's metric: below, models guess, and no law holds; MORE times as many examples
+# are to be kept then.
+STARVED, MORE = 0.5, 1.5
 LEVEL = 0.95
 TINY = 1e-12  # of a spread, so that what is known exactly divides nothing by zero
 REMEMBERED = 2  # sets of measurements whose beliefs are kept
@@ -218,7 +220,8 @@ class Planner:
         gains, noise = beliefs.together, beliefs.weights @ beliefs.noise
         promised = np.zeros(len(cells))
         for place, cell in enumerate(cells):
-            if cell.percent > limits.get(cell.arm, 100):
+            # Where random starves, too few examples are kept, whichever.
+            if cell.percent > min(limits.get(one, 100) for one in (cell.arm, RANDOM)):
                 continue
             # Once it is measured, all up to it may be recommended.
             up_to = [one.arm == cell.arm and one.percent <= cell.percent for one in cells]
@@ -286,7 +289,7 @@ def _limits(measured: Sequence[Measured]) -> dict[str, int]:
         # Where random was not measured, it loses less than where more is pruned.
         beyond = [other for other in random if other >= percent]
         if percent and value < STARVED * max(full):
-            limit = percent - 1
+            limit = int(100 - MORE * (100 - percent))
         if percent and arm != RANDOM and beyond:
             base = float(np.mean(random[min(beyond)]))
             if value < base - max(COLLAPSED, BEHIND * (max(full) - base)):
