@@ -10,6 +10,7 @@ docs/results.md, and draws docs/images/answers.png.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,11 @@ def main() -> None:
             if measured := _measured(setting, recipe, workdir):
                 found = {"versions": versions(), "machine": machine(), **_summary(measured)}
                 known[f"{setting}, {recipe}"] = found
+    if not known:
+        sys.exit(f"no setting has {FEWEST} retrainings of every cell in {workdir} yet")
     RESULT.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     print(shown(known))
-    if known:
-        draw(known)
+    draw(known)
 
 
 def _measured(setting: str, recipe: str, workdir: Path) -> Retrainings | None:
@@ -160,7 +162,7 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
         figure.supxlabel(PRUNED)
         figure.supylabel(TO_RANDOM)
         handles = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=4)
+        figure.legend(*handles, loc="outside upper center", ncols=4)
         IMAGES.mkdir(parents=True, exist_ok=True)
         figure.savefig(IMAGES / "answers.png", dpi=150)
 
