@@ -3,7 +3,8 @@
 Run: python -m benchmarks.answers [--workdir work]
 Reads what `benchmarks.tabulated` retrained, and from its workdir which test examples each model
 gets right. Every difference is on test, paired by seed, with a 95 % interval over seeds and test
-examples; clear by Holm's method over all that a setting compares. Writes benchmarks/answers.json
+examples; clear by Holm's method over all that a setting compares with random, or with the full
+train set. Writes benchmarks/answers.json
 for the settings whose workdir is here (what it holds of others stays), prints the table of
 docs/results.md, and draws docs/images/answers.png.
 """
@@ -19,12 +20,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.measuring import IMAGES, machine
-from benchmarks.tabulated import DATASETS, RECIPES, SETTINGS, Row, correct_of, read, table
+from benchmarks.measuring import IMAGES
+from benchmarks.tabulated import DATASETS, RECIPES, SETTINGS, Row, correct_of, made_by, read, table
 from influence.evaluation.intervals import Retrainings, summarise
 from influence.plots.style import PRUNED, TO_RANDOM, style, styled
 from influence.report.compared import Comparison
-from influence.runtime.step import versions
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -41,8 +41,8 @@ def main() -> None:
     for recipe in RECIPES:
         for setting in SETTINGS:
             if measured := _measured(setting, recipe, workdir):
-                found = {"versions": versions(), "machine": machine(), **_summary(measured)}
-                known[f"{setting}, {recipe}"] = found
+                made = json.loads(made_by(table(setting, recipe)).read_text(encoding="utf-8"))
+                known[f"{setting}, {recipe}"] = made | _summary(measured)
     if not known:
         sys.exit(f"no setting has {FEWEST} retrainings of every cell in {workdir} yet")
     RESULT.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
@@ -141,6 +141,8 @@ def _in_points(value: list[Any], sign: str = "") -> str:
 def draw(known: dict[str, dict[str, Any]]) -> None:
     """Draw what every arm gains over random, a panel for each dataset under linear decay."""
     names = [name for name in DATASETS if f"{name}, linear" in known]
+    if not names:
+        return
     with styled():
         across = min(len(names), 4)
         down = -(-len(names) // across)
@@ -149,7 +151,10 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
         for axes in panels.flat[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels.flat, names, strict=False):
-            rows = pd.DataFrame(known[f"{name}, linear"]["rows"]).dropna(subset="minus_random")
+            every = known[f"{name}, linear"]["rows"]
+            rows = pd.DataFrame([row for row in every if "minus_random" in row])
+            if not len(rows):
+                continue
             axes.axhline(0, color=style("random")["color"], lw=1.5)
             for arm, own in rows.groupby("arm"):
                 mean, low, high = np.array([one[:3] for one in own["minus_random"]], float).T

@@ -2,15 +2,18 @@
 
 Run: python -m benchmarks.replayed [--trainings 10]
 The retrainings were done once (`benchmarks.tabulated`, in benchmarks/tables): what a method asks
-for is looked up. The planner's seed s takes the retrainings of a cell in the order s, s + 1, ...;
-the search takes the first three. Both choose on validation; what they chose is told by its mean
+for is looked up. The planner's seed s takes the retrainings of a cell in the order s, s + 1, ...,
+back at the first after the last, and stops where it asks for more of a cell than there are; the
+search takes the first three. Both choose on validation; what they chose is told by its mean
 accuracy on test over all retrainings, against the full train set's. `best` is the largest percent
 whose mean over all retrainings is within the tolerance on validation, which nobody knows who has
-not paid for the table. Writes benchmarks/replayed.json and prints the table of docs/recommend.md.
+not paid for the table. Writes benchmarks/replayed.json and prints a table. A dataset counts
+once every cell was retrained three times.
 """
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,10 +22,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import measuring
-from benchmarks.recommend import SCORING, TOLERANCE, followed, searched
+from benchmarks.recommend import SCORING, SEEDS, TOLERANCE, followed, searched
 from benchmarks.tabulated import ARMS, PERCENTS, cells, read
 from influence.searching.planning.landscape import FULL, Cell, Landscape
-from influence.searching.planning.planner import PRICE
+from influence.searching.planning.planner import PRICE, Choice
 
 CELLS = cells(ARMS, PERCENTS)
 # Examples of validation, which tell how far an accuracy is to be trusted.
@@ -57,7 +60,7 @@ class Table:
     @property
     def numbers(self) -> int:
         """How often every cell was retrained."""
-        return self.values["test"].shape[1]
+        return self.values.shape[1] // 2
 
     @property
     def landscape(self) -> Landscape:
@@ -67,6 +70,8 @@ class Table:
     def value(self, cell: Cell, number: int) -> float:
         """Return the accuracy of a retraining on validation."""
         own = self.values["validation"].loc[tuple(cell)]
+        if number >= len(own):
+            raise LookupError(f"{cell} was retrained {len(own)} times")
         return float(own.iloc[(self.first + number) % len(own)])
 
     def cost(self, cell: Cell) -> float:
@@ -102,7 +107,7 @@ def measured(setting: str, trainings: float) -> dict[str, Any]:
 
     plans = []
     for first in range(table.numbers):
-        *_, (spent, _, choice) = followed(Table(setting, first), trainings)
+        spent, choice = _ended(Table(setting, first), trainings)
         said = [round(end, 4) for end in (choice.gain.mean, choice.gain.low, choice.gain.high)]
         plans.append(told(choice.cell, spent) | {"said": said})
     *_, (spent, cell) = searched(table, np.inf)
@@ -116,6 +121,16 @@ def measured(setting: str, trainings: float) -> dict[str, Any]:
         "best": told(best, everything),
         "best on test": told(oracle, everything),
     }
+
+
+def _ended(table: Table, trainings: float) -> tuple[float, Choice]:
+    """Return what the planner has spent and recommends in the end."""
+    ended = None
+    with suppress(LookupError):
+        for spent, _, choice in followed(table, trainings):
+            ended = spent, choice
+    assert ended is not None
+    return ended
 
 
 def shown(found: dict[str, dict[str, Any]]) -> str:
@@ -146,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trainings", type=float, default=10.0)
     asked = parser.parse_args()
-    there = [setting for setting in VALIDATION if len(read(setting)) >= len(CELLS)]
+    there = [name for name in VALIDATION if len(read(name)) and Table(name).numbers >= SEEDS]
     found = {setting: measured(setting, asked.trainings) for setting in there}
     measuring.write(__file__, {"trainings": asked.trainings, "datasets": found})
     print(shown(found))

@@ -18,6 +18,7 @@ side by side; a bare one has no extra, and finds the encoder in FOLDER.
 
 import argparse
 import csv
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -31,11 +32,13 @@ import pandas as pd
 from torch import set_num_threads
 
 import influence
+from benchmarks.measuring import machine
 from influence.evaluation.retraining import FIRST_SEED, train_and_measure
 from influence.models.fitting.course import Course, Examples, of_classifier
 from influence.models.inputs import cache_of, open_tokens
 from influence.models.tokenizers import open_tokenizer
 from influence.runtime.devices import device_named
+from influence.runtime.step import versions
 from influence.sampling.arms import parse_arm
 from influence.scoring.result import Scores
 from influence.scoring.step import wanted
@@ -130,6 +133,11 @@ def table(setting: str, recipe: str) -> Path:
     return TABLES / f"{'-'.join(words)}{'' if recipe == 'linear' else f'-{recipe}'}.csv"
 
 
+def made_by(at: Path) -> Path:
+    """Return where it is said on which machine and with which versions a table was made."""
+    return at.with_suffix(".json")
+
+
 def correct_of(workdir: Path, at: Path, row: Row) -> Path:
     """Return where it is kept which test examples the model of a row gets right."""
     arm = row.arm.replace(":", "-").replace("/", "-")
@@ -146,7 +154,6 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _append(path: Path, row: Row) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -164,6 +171,9 @@ class _Setting:
         self.here = {"workdir": asked.workdir, "threads": asked.threads, "device": asked.device}
         arms = [parse_arm(arm.removeprefix(PROBE)) for arm in asked.arms.split(",")]
         self.wanted = wanted("aum", arms)
+        at.parent.mkdir(parents=True, exist_ok=True)
+        made = {"versions": versions(), "machine": machine(device=asked.device)}
+        made_by(at).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
         folder = self.parameters.pop("dataset")
         self.folder = folder if folder == "assistant" else Path(asked.data) / folder
         if share := self.parameters.pop("repeats", 0):

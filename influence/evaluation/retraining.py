@@ -34,8 +34,8 @@ from influence.sampling.order import percent_of
 Split = Literal["validation", "test"]
 CODE = ("data", "models", "nlu", "training", "evaluation/retraining")
 PREDICTIONS = "predictions.npy"  # class numbers (examples of the measured split,)
-# Retrainings share no seed with the runs that were scored, and those that are looked at while
-# choosing share none with those that are reported: luck in choosing is no luck in the report.
+# Retrainings share no seed with the runs that were scored, and those that a search looks at while
+# choosing share none with those that it reports: luck in choosing is no luck in the report.
 FIRST_SEED: dict[Split, int] = {"test": 1000, "validation": 2000}
 
 
@@ -171,11 +171,11 @@ def _open(
     requests = None
     if task == "nlu":
         frames = [dataset.read(name) for name in splits]
-        words, others = (
+        words, measured_words = (
             read_words(tokenizer, frame["text"].tolist(), fit.max_length) for frame in frames
         )
-        requests = _Requests(frames[0], words, others, stack.gold(frames[1], names))
-        tokens = (words.tokens, others.tokens)
+        requests = _Requests(frames[0], words, measured_words, stack.gold(frames[1], names))
+        tokens = (words.tokens, measured_words.tokens)
     else:
         tokens = tuple(open_tokens(dataset, name, tokenizer, fit, cache) for name in splits)
     labels = [dataset.array(name, "label") for name in splits]
@@ -183,9 +183,9 @@ def _open(
     inputs = {"dataset": dataset.digest, "model": pretrained.identity(fit), "tokenizer": digest}
     data = (*inputs.values(), fit.max_length)
     examples = Examples(tokens[0], labels[0])
-    others = dict(zip(measured, zip(tokens[1:], labels[1:], strict=True), strict=True))
+    looked_at = dict(zip(measured, zip(tokens[1:], labels[1:], strict=True), strict=True))
     course = of_classifier(fit, tokenizer, names, examples, data, device)
-    return _Opened(task, fit, tokenizer, names, inputs, course, others, requests)
+    return _Opened(task, fit, tokenizer, names, inputs, course, looked_at, requests)
 
 
 def _tokenizer(source: Result, fit: FitConfig):

@@ -33,7 +33,7 @@ def vary_another(texts: Sequence[str]) -> Bool[np.ndarray, " texts"]:
     rows, keys = [], []
     for row, text in enumerate(texts):
         words = WORD.findall(text)
-        own = {hash(tuple(words))}
+        own = {hash(tuple(words) or text)}
         if len(words) >= FEWEST:
             own |= {hash((*words[:gap], *words[gap + 1 :])) for gap in range(len(words))}
         rows += [row] * len(own)

@@ -122,8 +122,10 @@ def _test(
         if len(own):
             ends = own[["difference", "low", "high"]].iloc[0].tolist()
             found[f"recommended_minus_{row}"] = dict(zip(ENDS, ends, strict=True))
-    if arm == FULL:
-        found["recommended_minus_full"] = dict.fromkeys(ENDS, 0.0)
+    # A subset of everything is the full train set: no curve compares it with itself.
+    alike = ["full"] if arm in (FULL, "random") else ["full", *(["random"] * ("random" in found))]
+    for row in alike:
+        found.setdefault(f"recommended_minus_{row}", dict.fromkeys(ENDS, 0.0))
     return found
 
 

@@ -21,6 +21,7 @@ from influence.evaluation import retraining
 from influence.runtime.engine import engine
 from influence.scoring.result import Scores
 from influence.searching.planning import retrainings, step
+from influence.searching.planning.landscape import FULL, Measured
 from influence.searching.planning.result import with_verdict
 from tests.helpers import tiny
 from tests.helpers.runs import all_runs, launch, logged
@@ -267,6 +268,18 @@ def test_minutes_that_are_over_begin_nothing(recommended, tmp_path):
                 continue
             with pytest.raises(InputError, match=said):
                 finish(step.recommend(recommending, study, at))
+
+
+def test_a_small_budget_is_spent_on_subsets_not_on_test(recommended, tmp_path):
+    recommending = begun(recommended, tmp_path)
+    scarce = begun(recommended, tmp_path, trainings=recommending.scoring + 1.5)
+    planned = scarce.plan([], ())
+    assert planned is not None and planned[0].percent > 0
+    ample = begun(recommended, tmp_path, trainings=recommending.scoring + 2.5)
+    known = []
+    while planned := ample.plan(known, ()):
+        known.append(Measured(*planned, 0.5))
+    assert (FULL, 0) in {(one.cell, one.number) for one in known}
 
 
 def test_a_model_that_guesses_gets_a_provisional_verdict(recommended):

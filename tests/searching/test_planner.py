@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.recommend import ARMS, KINDS, SCORING, TOLERANCE, followed, planned, world
 from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
-from influence.searching.planning.planner import COLLAPSED, Planner
+from influence.searching.planning.planner import COLLAPSED, Planner, sound
 
 PERCENTS = (10, 30, 50, 70, 90)
 
@@ -111,6 +111,30 @@ def test_to_be_surer_costs_more_where_less_is_known_and_cannot_be_bought_with_fe
     assert surer is None or surer >= planner.costs[planner.landscape.index[choice.cell]] + 1
     few = Planner(Landscape(planner.landscape.arms, PERCENTS, 60), 0.01, planner.costs)
     assert few.surer(known, few.answer(known)) is None
+
+
+def test_what_is_bad_on_test_counts_there(planner):
+    """Only what validation shows to have collapsed or starved is left out of the evidence."""
+    at = Cell("aum:ccs", 30)
+    known = sure("", 0, 0.93, 2) + sure("random", 30, 0.91, 3) + sure("aum:ccs", 30, 0.92, 3)
+    assert sound(known) == known
+    tested = sure("", 0, 0.93, 2) + sure("random", 30, 0.91, 3) + sure("aum:ccs", 30, 0.85, 3)
+    assert planner.judged(tested, at).gain.mean == pytest.approx(-0.08, abs=0.01)
+    assert len(sound(tested)) == len(tested) - 3  # as values to choose by they would be left out
+    fine = planner.judged(known, at)
+    assert fine == planner.judged(sound(known), at) and fine.gain.mean > -0.02
+
+
+def test_more_that_is_known_of_random_opens_no_more_of_an_arm_that_starves(planner):
+    starved = sure("", 0, 0.9, 2) + seen(("aum:hard", 30, 0, 0.4))
+    more = starved + sure("random", 30, 0.88, 2)
+    for known in (starved, more):
+        assert not any(one.cell.arm == "aum:hard" for one in sound(known))
+        for _ in range(4):
+            if (asked := planner.next(known)) is None:
+                break
+            assert asked[0].arm != "aum:hard"
+            known = [*known, Measured(*asked, 0.88)]
 
 
 def test_the_table_has_a_row_for_every_arm_and_percent(planner):

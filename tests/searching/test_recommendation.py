@@ -140,6 +140,15 @@ def test_every_number_has_a_name_as_a_metric():
     assert {"test/full", "test/random_low", "test/recommended_minus_random_high"} <= set(named)
 
 
+@pytest.mark.parametrize("arm", ["vog:easy", "random"])
+def test_where_nothing_is_pruned_nothing_differs(arm):
+    ended = [trial(0, arm, 0, 0.0, 0.0)]
+    rows = {FULL: (0, 100, ALIKE), "random": (0, 100, ALIKE), arm: (0, 100, ALIKE)}
+    found = recommendation(CONFIG, FIT, 100, ended, points(**rows))
+    assert found.test["recommended_minus_full"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert "+0.0 ± 0.0 points" in found.verdict
+
+
 def test_a_verdict_is_one_sentence():
     assert verdict(recommended(ALIKE, ALIKE, ALIKE)).count(". ") == 0
 

@@ -48,7 +48,7 @@ RANDOM = "random"
 
 
 class Measured(NamedTuple):
-    """One retraining: its cell, the number of its seed, and its metric on validation."""
+    """One retraining: its cell, the number of its seed, and its metric on one split."""
 
     cell: Cell
     number: int

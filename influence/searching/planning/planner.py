@@ -84,13 +84,8 @@ class Planner:
         if (key := tuple(measured)) not in self.known:
             while len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
-            self.known[key] = self._believed(measured)
+            self.known[key] = self.landscape.beliefs(sound(measured))
         return self.known[key]
-
-    def _believed(self, measured: Sequence[Measured]) -> Beliefs:
-        limits = _limits(measured)
-        sound = [one for one in measured if one.cell.percent <= limits.get(one.cell.arm, 100)]
-        return self.landscape.beliefs(sound)
 
     @_alone
     def answer(self, measured: Sequence[Measured]) -> Choice:
@@ -103,8 +98,8 @@ class Planner:
 
     @_alone
     def judged(self, measured: Sequence[Measured], cell: Cell) -> Choice:
-        """Return what these retrainings say of a cell that was chosen by others."""
-        beliefs, place = self.beliefs(measured), self.landscape.index[cell]
+        """Return what sound retrainings say of a cell, measured on what did not choose it."""
+        beliefs, place = self.landscape.beliefs(measured), self.landscape.index[cell]
         worth = beliefs.weights @ self._worth(beliefs.gains, beliefs.variance)[:, place]
         return self._choice(beliefs, place, float(worth))
 
@@ -215,7 +210,11 @@ class Planner:
     def _promised(
         self, beliefs: Beliefs, measured: Sequence[Measured]
     ) -> Float[np.ndarray, " cells"]:
-        """Return the gain in worth per full training that each cell promises, if retrained."""
+        """Return the gain in worth per full training that each cell promises, if retrained.
+
+        Here what is known is one normal, of the mean and covariance of the mixture, and the seed is
+        taken for a new one: promises are for ranking.
+        """
         limits, cells, backed = _limits(measured), self.landscape.cells, self._backed(measured)
         gains, noise = beliefs.together, beliefs.weights @ beliefs.noise
         promised = np.zeros(len(cells))
@@ -274,6 +273,12 @@ def _next_number(cell: Cell, taken: Sequence[tuple[Cell, int]]) -> int:
     return next(number for number in range(len(used) + 1) if number not in used)
 
 
+def sound(measured: Sequence[Measured]) -> list[Measured]:
+    """Return the retrainings that say something of others: those that neither starved nor fell."""
+    limits = _limits(measured)
+    return [one for one in measured if one.cell.percent <= limits.get(one.cell.arm, 100)]
+
+
 def _limits(measured: Sequence[Measured]) -> dict[str, int]:
     """Return the largest percent that is open of each arm that collapsed or starved beyond it."""
     full = [one.value for one in measured if one.cell == FULL]
@@ -293,7 +298,7 @@ def _limits(measured: Sequence[Measured]) -> dict[str, int]:
         if percent and arm != RANDOM and beyond:
             base = float(np.mean(random[min(beyond)]))
             if value < base - max(COLLAPSED, BEHIND * (max(full) - base)):
-                limit = percent // 2
+                limit = min(limit, percent // 2)
         if limit < 100:
             limits[arm] = min(limits.get(arm, 100), limit)
     return limits

@@ -18,7 +18,7 @@ from influence.sampling.step import parse_arms
 from influence.scoring.result import Scores
 from influence.searching import space
 from influence.searching.planning.landscape import FULL, Cell, Landscape, Measured
-from influence.searching.planning.planner import Choice, Planner
+from influence.searching.planning.planner import Choice, Planner, sound
 from influence.searching.scored import Scored
 from influence.searching.space import STEP, Candidate
 
@@ -86,7 +86,8 @@ class Recommending:
         if FULL in (*whole, *(cell for cell, _ in running)):
             return self.planner.next(measured, running, left)
         full = self.planner.costs[0]
-        if planned := self.planner.next(measured, running, left - full):
+        kept_back = full if left >= 2 * full else 0.0
+        if planned := self.planner.next(measured, running, left - kept_back):
             return planned
         return (FULL, 0) if full <= left else None
 
@@ -96,20 +97,21 @@ class Recommending:
 
         return [*self.given, *retrainings.measured(study)]
 
-    def on_test(self, study, cell: Cell) -> Choice | None:
-        """Return what the retrainings say of a chosen cell on test, which chose nothing.
+    def on_test(self, study, known: Sequence[Measured], cell: Cell) -> Choice | None:
+        """Return what the retrainings `known` say of a chosen cell on test.
 
-        None where the full train set was not retrained, or nothing was measured on test.
+        What is sound is decided on validation: to leave out what was bad on test would be to choose
+        by it. None where the full train set was not retrained, or nothing was measured on test.
         """
         from influence.searching.planning import retrainings
 
-        known = retrainings.sealed(study)
-        if not any(one.cell == FULL for one in known):
+        kept = {(one.cell, one.number) for one in sound(known)}
+        tested = [one for one in retrainings.sealed(study) if (one.cell, one.number) in kept]
+        if not any(one.cell == FULL for one in tested):
             return None
         examples = self.scored.scores.data.count("test")
-        return replace(
-            self.planner, landscape=replace(self.planner.landscape, examples=examples), known={}
-        ).judged(known, cell)
+        landscape = replace(self.planner.landscape, examples=examples)
+        return replace(self.planner, landscape=landscape).judged(tested, cell)
 
     def spent(self, measured: Sequence[Measured]) -> float:
         """Return what scoring and these retrainings have cost, in full trainings."""

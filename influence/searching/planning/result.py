@@ -36,11 +36,12 @@ class Evidence:
 class Recommended:
     """What is recommended, and why.
 
-    validation: what it was chosen by; test: what the same retrainings say on test, which chose
-    nothing, None where they do not. trainings: what it cost, in trainings on the full train set,
-    of which `scoring` for the scores; surer: how many more would halve the interval of the gain,
-    None where more validation examples would have to. worth: how many percent pruned it is worth,
-    all told. guessing: the accuracy of always guessing the most frequent class of validation.
+    validation: what it was chosen by; test: what the same retrainings, with the same seeds, reach
+    on test, by which nothing was chosen; None where that is unknown. trainings: what it cost, in
+    trainings on the full train set, of which `scoring` for the scores; surer: how many more would
+    halve the interval of the gain, None where more validation examples would have to. worth: how
+    many percent pruned it is worth, all told. guessing: the accuracy of always guessing the most
+    frequent class of validation.
     """
 
     verdict: str

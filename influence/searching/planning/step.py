@@ -184,7 +184,7 @@ def _report(
     scores, planner = recommending.scored.scores, recommending.planner
     choice = planner.answer(known)
     kept = np.sort(recommending.kept(choice.cell, 0))
-    tested = recommending.on_test(study, choice.cell)
+    tested = recommending.on_test(study, known, choice.cell)
     outcome = _outcome(recommending, known, choice, tested, len(kept))
     subset = write_subset(scores, kept, directory)
     also = {"study": study.name, "command": command(subset, scores.task, recommending.fit)}
@@ -219,7 +219,7 @@ def _outcome(
         scoring=recommending.scoring,
         retrainings=len(known) - len(recommending.given),
         tried=sorted({one.cell.arm for one in known} - {""}),
-        surer=recommending.planner.surer(known, choice),
+        surer=None if cell == FULL else recommending.planner.surer(known, choice),
         break_even=spent / saved if saved > 0 else np.inf,
         worth=choice.worth,
         guessing=float(np.bincount(labels).max() / len(labels)),
