@@ -160,7 +160,8 @@ def compare(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
+        epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
+            if that is more, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -340,7 +341,8 @@ def train(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
+        epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
+            if that is more, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -665,7 +667,8 @@ def search(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
+        epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
+            if that is more, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -873,7 +876,8 @@ def recommend(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
+        epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
+            if that is more, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -1094,7 +1098,8 @@ def study(
         vocabulary: size in tokens of the WordPiece vocabulary trained for tiny / mini / small
 
     Training:
-        epochs: passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20
+        epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
+            if that is more, at least 3, at most 20
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder

@@ -119,7 +119,7 @@ def compare(
     )
     with _opened(config, name, note, "main", engine) as (opened, at):
         dataset = training.open_dataset(narrow(config, TrainStep))
-        config = with_epochs(config, len(dataset.train))
+        config = with_epochs(config, len(dataset.train), len(dataset.label_names))
         sampling.check_sample(config, dataset, config.task)
         wanted = _wanted(config, arms, dataset)
         training.check_retraining(config, config.retrain_with, dataset)
@@ -182,7 +182,7 @@ def recommend(config: RecommendStep) -> Answer:
             scores = Scores(run.resolve(config.scores))
         else:
             dataset = training.open_dataset(narrow(config, TrainStep))
-            config = with_epochs(config, len(dataset.train))
+            config = with_epochs(config, len(dataset.train), len(dataset.label_names))
             planning.check_recommend(config, dataset)
             wanted = scoring.wanted(config.score, arms)
             training.check_retraining(config, config.retrain_with, dataset)
@@ -366,7 +366,7 @@ def _search_request(config: SearchStep, engine: Engine) -> tuple[training.Reques
         searching.check_search(config)
         return None
     dataset = training.open_dataset(narrow(config, TrainStep))
-    config = with_epochs(config, len(dataset.train))
+    config = with_epochs(config, len(dataset.train), len(dataset.label_names))
     searching.check_search(config, dataset)
     wanted = config.score or searching.score_list(config, dataset)
     training.check_retraining(config, config.retrain_with, dataset)

@@ -167,7 +167,10 @@ class FitConfig(ModelConfig):
     """How a classifier is trained, for its scores and in every retraining."""
 
     epochs: int = parameter(
-        0, "passes over the train set; 0: as many as make 1500 steps, at least 3, at most 20", 0
+        0,
+        "passes over the train set; 0: as many as make 1500 steps, or 30 for each class if that is "
+        "more, at least 3, at most 20",
+        0,
     )
     batch_size: int = parameter(32, "examples per optimiser step", 1)
     learning_rate: float = parameter(

@@ -74,7 +74,8 @@ def place(
 
 def retrained(source: Result, config: RetrainConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
-    return with_epochs(changed(source.fit, config.retrain_with), source.data.count("train"))
+    fit, data = changed(source.fit, config.retrain_with), source.data
+    return with_epochs(fit, data.count("train"), len(data.label_names))
 
 
 def check(config: RetrainConfig, source: Result) -> list[str]:

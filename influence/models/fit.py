@@ -21,7 +21,7 @@ from influence.models.tokens import Tokens, collate, training_batches
 
 Fit = TypeVar("Fit", bound=FitConfig)
 # What epochs=0 means, as the parameter's help says.
-USUAL_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 3, 20
+USUAL_STEPS, STEPS_PER_CLASS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 30, 3, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +67,16 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return math.ceil(examples / batch_size)
 
 
-def with_epochs(config: Fit, examples: int) -> Fit:
+def with_epochs(config: Fit, examples: int, classes: int) -> Fit:
     """Return a config that says how many epochs: its own number, or as many as `examples` take.
 
-    A model that is given as many steps as others have needed to converge is worth comparing.
+    A model that is given as many steps as others have needed to converge is worth comparing. With
+    150 classes (CLINC150) it reaches 83 % on validation in 1,900 steps and 89 % in 3,800.
     """
     if config.epochs:
         return config
-    needed = math.ceil(USUAL_STEPS / steps_per_epoch(examples, config.batch_size))
+    steps = max(USUAL_STEPS, STEPS_PER_CLASS * classes)
+    needed = math.ceil(steps / steps_per_epoch(examples, config.batch_size))
     return replace(config, epochs=min(max(needed, FEWEST_EPOCHS), MOST_EPOCHS))
 
 

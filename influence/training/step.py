@@ -93,7 +93,7 @@ def request(
     training is finished. Raises InputError if dataset, model and what is imported do not belong
     together.
     """
-    config = training.with_epochs(config, len(dataset.train))
+    config = training.with_epochs(config, len(dataset.train), len(dataset.label_names))
     config = replace(config, precision=engine.ask(settled, config.precision, engine.device))
     notes = []
     if config.precision == "bf16" and not engine.ask(has_bf16, engine.device):
@@ -140,7 +140,7 @@ def expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...
     validation = validated(*labels, dataset.label_names)
     if config.import_from:
         return (replace(imported.expected(config, examples), validation=validation),)
-    config, infos = training.with_epochs(config, examples), []
+    config, infos = training.with_epochs(config, examples, len(dataset.label_names)), []
     if config.proxy == "probe":
         return tuple(
             _expected_probe(config, run, examples, validation) for run in range(config.runs)

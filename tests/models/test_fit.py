@@ -208,5 +208,11 @@ def test_a_training_that_had_reached_its_end_takes_no_step_more(data):
     ("examples", "epochs"), [(6000, 8), (11514, 5), (95000, 3), (2000, 20), (5452, 9), (100, 20)]
 )
 def test_small_sets_are_trained_on_for_more_epochs(examples, epochs):
-    assert fit.with_epochs(FitConfig(), examples).epochs == epochs
-    assert fit.with_epochs(FitConfig(epochs=7), examples).epochs == 7
+    for classes in (2, 50):
+        assert fit.with_epochs(FitConfig(), examples, classes).epochs == epochs
+        assert fit.with_epochs(FitConfig(epochs=7), examples, classes).epochs == 7
+
+
+@pytest.mark.parametrize(("classes", "epochs"), [(50, 4), (64, 5), (150, 10), (1000, 20)])
+def test_more_classes_take_more_epochs(classes, epochs):
+    assert fit.with_epochs(FitConfig(), 15100, classes).epochs == epochs
