@@ -104,13 +104,13 @@ def build(
 
 
 def check(named: Sequence[str], lowest: int, highest: int) -> tuple[int, int]:
-    """Return the lowest and highest percent on the grid.
+    """Return the lowest and highest percent on the grid, which begins above 0.
 
     Raises InputError for an unknown rule and for percents without a multiple of five between them.
     """
     for name in named:
         choose("rule", name, rules.REGISTRY)
-    low, high = -(-lowest // STEP) * STEP, highest // STEP * STEP
+    low, high = max(-(-lowest // STEP), 1) * STEP, highest // STEP * STEP
     if low > high:
         raise InputError(
             f"there is no multiple of {STEP} % between lowest={lowest} and highest={highest}"

@@ -82,6 +82,9 @@ def test_floors_that_the_highest_percent_cannot_keep_are_left_out():
 def test_percents_lie_on_the_grid():
     found = everything(lowest=7, highest=93)
     assert (found.lowest, found.highest) == (10, 90)
+    assert everything(lowest=0, highest=93).lowest == 5  # to prune nothing is no candidate
+    with pytest.raises(InputError, match="no multiple of 5 % between lowest=0 and highest=4"):
+        everything(lowest=0, highest=4)
     with pytest.raises(InputError, match="no multiple of 5 % between lowest=46 and highest=49"):
         everything(lowest=46, highest=49)
 

@@ -39,7 +39,7 @@ class Recommending:
         rows = len(scored.labels)
         percents = [
             percent
-            for percent in range(max(low, STEP), high + 1, STEP)
+            for percent in range(low, high + 1, STEP)
             if kept_count(rows, fraction_of(percent)) >= classes
         ]
         if not percents:
