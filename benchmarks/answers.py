@@ -4,9 +4,8 @@ Run: python -m benchmarks.answers [--workdir work]
 Reads what `benchmarks.tabulated` retrained, and from its workdir which test examples each model
 gets right. Every difference is on test, paired by seed, with a 95 % interval over seeds and test
 examples; clear by Holm's method over all that a setting compares with random, or with the full
-train set. Writes benchmarks/answers.json
-for the settings whose workdir is here (what it holds of others stays), prints the table of
-docs/results.md, and draws docs/images/answers.png.
+train set. Writes benchmarks/answers.json for the settings whose workdir is here (what it holds of
+others stays), prints a table for the docs, and draws docs/images/answers.png.
 """
 
 import argparse
@@ -111,7 +110,7 @@ def _rounded(*values: float) -> list[float]:
 
 
 def shown(known: dict[str, dict[str, Any]]) -> str:
-    """Return all that is known as the table of docs/results.md, an arm a row."""
+    """Return all that is known as a table for the docs, an arm a row."""
     heads = [f"{percent} % pruned" for percent in SHOWN]
     lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
     lines.append("| --- " * (len(SHOWN) + 3) + "|")

@@ -3,8 +3,9 @@
 import json
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def settings_named(text: str, settings: Collection[str]) -> list[str]:
+    """Return the settings that a list names; end with a sentence if there is none of a name."""
+    named = text.split(",")
+    if unknown := set(named) - set(settings):
+        sys.exit(f"unknown settings {', '.join(sorted(unknown))}; there are {', '.join(settings)}")
+    return named
 
 
 def medians(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

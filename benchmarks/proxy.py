@@ -14,7 +14,6 @@ fine-tuning's scores and by the probe's, and retrained under so many seeds.
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 import influence
 from benchmarks.answers import facts
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, settings_named
 from influence.models.fit import folds
 from influence.models.fitting import probe
 from influence.runtime.step import versions
@@ -91,7 +90,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Measure every setting, and write after each."""
     asked = _parsed()
-    for setting in asked.settings.split(","):
+    for setting in asked.settings:
         scored = {name: _scored(setting, own, asked) for name, own in CANDIDATES.items()}
         varied = variants(_trained(setting, CANDIDATES["probe"], asked), scored["fine-tuned"])
         keep(setting, compared(scored) | varied | _pruned(setting, asked))
@@ -219,8 +218,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workdir", default="work")
     asked = parser.parse_args()
-    if unknown := set(asked.settings.split(",")) - set(SETTINGS):
-        sys.exit(f"unknown settings {', '.join(sorted(unknown))}; there are {', '.join(SETTINGS)}")
+    asked.settings = settings_named(asked.settings, SETTINGS)
     return asked
 
 

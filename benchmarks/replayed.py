@@ -135,7 +135,7 @@ def _ended(table: Table, trainings: float) -> tuple[float, Choice]:
 
 
 def shown(found: dict[str, dict[str, Any]]) -> str:
-    """Return the table of docs/recommend.md."""
+    """Return all of it as a table for the docs."""
     lines = ["| dataset | method | recommends | on test, points | cost, trainings |"]
     lines.append("|" + " --- |" * 5)
     for setting, methods in found.items():

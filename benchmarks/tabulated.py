@@ -19,7 +19,6 @@ side by side; a bare one has no extra, and finds the encoder in FOLDER.
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
@@ -32,7 +31,7 @@ import pandas as pd
 from torch import set_num_threads
 
 import influence
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, settings_named
 from influence.evaluation.retraining import FIRST_SEED, train_and_measure
 from influence.models.fitting.course import Course, Examples, of_classifier
 from influence.models.inputs import cache_of, open_tokens
@@ -105,7 +104,7 @@ def main() -> None:
     # On a CPU all trainings share one stream of random numbers: one at a time.
     slots = 1 if asked.device == "cpu" else asked.workers
     with ThreadPoolExecutor(slots) as pool:
-        for number, setting in product(range(asked.numbers), asked.settings.split(",")):
+        for number, setting in product(range(asked.numbers), asked.settings):
             at = asked.tables / table(setting, asked.recipe).name
             there = {(row.arm, row.percent_pruned, row.number) for row in _rows(at)}
             missing = [cell for cell in cells(arms, percents) if (*cell, number) not in there]
@@ -129,7 +128,7 @@ def read(setting: str, recipe: str = "linear") -> list[Row]:
 
 def table(setting: str, recipe: str) -> Path:
     """Return where the retrainings of a setting are written."""
-    words = setting.lower().replace("%", "percent").replace(",", "").split()
+    words = setting.lower().replace("%", "percent").split()
     return TABLES / f"{'-'.join(words)}{'' if recipe == 'linear' else f'-{recipe}'}.csv"
 
 
@@ -253,8 +252,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--device", type=device_named, default="auto")
     parser.add_argument("--workers", type=int, default=12)
     asked = parser.parse_args()
-    if unknown := set(asked.settings.split(",")) - set(SETTINGS):
-        sys.exit(f"unknown settings {', '.join(sorted(unknown))}; there are {', '.join(SETTINGS)}")
+    asked.settings = settings_named(asked.settings, SETTINGS)
     return asked
 
 
