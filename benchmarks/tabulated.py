@@ -9,11 +9,12 @@ to be known of pruning can then be looked up: `benchmarks.answers` says when sco
 
 DATASETS are sets as people have them; CONDITIONS change one thing of one of them: its labels, its
 repeats, its classes, its size or its encoder. An arm as "probe/aum:ccs" is one by the scores of a
-probe. Writes benchmarks/tables/<setting>.csv after every retraining, the first number of all cells
-and settings before the second; a retraining that is there is not done again, so that the command
-goes on where it was stopped, and several may run at once on settings of their own. Which test
-examples each model gets right is kept in the workdir, for intervals. On a GPU so many WORKERS train
-side by side; a bare one has no extra, and finds the encoder in FOLDER.
+probe, "epoch/aum:ccs" by those of a fine-tuning for one epoch. Writes
+benchmarks/tables/<setting>.csv after every retraining, the first number of all cells and settings
+before the second; a retraining that is there is not done again, so that the command goes on where
+it was stopped, and several may run at once on settings of their own. Which test examples each
+model gets right is kept in the workdir, for intervals. On a GPU so many WORKERS train side by
+side; a bare one has no extra, and finds the encoder in FOLDER.
 """
 
 import argparse
@@ -21,7 +22,6 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +49,8 @@ TABLES = Path(__file__).with_name("tables")
 ARMS = (RANDOM, "aum:ccs", "aum:hard")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
 COLUMNS = ("arm", "percent_pruned", "number", "kept", "validation", "test", "seconds")
-PROBE = "probe/"
+# By whose scores an arm is, as it begins: those of the model that is retrained, or cheaper ones.
+SCORED: dict[str, dict[str, Any]] = {"": {}, "probe": {"proxy": "probe"}, "epoch": {"epochs": 1}}
 RECIPES: dict[str, dict[str, Any]] = {
     "linear": {"schedule": "linear", "warmup": 0.1},
     "constant": {"schedule": "constant", "warmup": 0.0},
@@ -168,8 +169,9 @@ class _Setting:
             self.parameters["model"] = asked.model
         self.workdir, self.at, self.device = Path(asked.workdir), at, asked.device
         self.here = {"workdir": asked.workdir, "threads": asked.threads, "device": asked.device}
-        arms = [parse_arm(arm.removeprefix(PROBE)) for arm in asked.arms.split(",")]
-        self.wanted = wanted("aum", arms)
+        arms = [_apart(arm) for arm in asked.arms.split(",")]
+        self.wanted = wanted("aum", [parse_arm(arm) for _, arm in arms])
+        ways = {"", *(by for by, _ in arms)}
         at.parent.mkdir(parents=True, exist_ok=True)
         made = {"versions": versions(), "machine": machine(device=asked.device)}
         made_by(at).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
@@ -178,27 +180,22 @@ class _Setting:
         if share := self.parameters.pop("repeats", 0):
             count = self.parameters.pop("max_train")
             self.folder = _repeated(self.folder, count, share, self.workdir)
-        self.scored = self._scored()
-        self.course, self.splits = _opened(self.scored.scores, self.device)
+        self.scored = {by: self._scored(SCORED[by]) for by in sorted(ways)}
+        self.course, self.splits = _opened(self.scored[""].scores, self.device)
 
-    @cached_property
-    def probed(self) -> Scored:
-        """The same by a probe."""
-        return self._scored(proxy="probe")
-
-    def _scored(self, **more: Any) -> Scored:
-        more |= {"observe_every": 100, "null_model": "pvi" in self.wanted}
-        trained = influence.train(self.folder, **self.parameters, **more, **self.here)
+    def _scored(self, way: dict[str, Any]) -> Scored:
+        more = {"observe_every": 100, "null_model": "pvi" in self.wanted} | way
+        trained = influence.train(self.folder, **self.parameters | more, **self.here)
         scores = influence.score(trained, self.wanted, **self.here)
         return Scored(scores, tuple(self.wanted.split(",")), scores.fit.seed)
 
     def retrained(self, cell: Cell, number: int) -> Row:
         """Retrain on a cell, under the seed that a search gives to this number."""
-        rows = self.scored.everything
+        rows = self.scored[""].everything
         if cell != FULL:
-            scored = self.probed if cell.arm.startswith(PROBE) else self.scored
-            arm = parse_arm(cell.arm.removeprefix(PROBE))
-            rows = scored.kept(Candidate(arm, cell.percent, 1, {}), number)
+            by, arm = _apart(cell.arm)
+            candidate = Candidate(parse_arm(arm), cell.percent, 1, {})
+            rows = self.scored[by].kept(candidate, number)
         seed = self.course.config.seed + FIRST_SEED["validation"] + number
         seconds, metrics, logits = train_and_measure(self.course, np.sort(rows), self.splits, seed)
         both = (round(metrics[f"{split}/accuracy"], 6) for split in ("validation", "test"))
@@ -207,6 +204,12 @@ class _Setting:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, logits["test"].argmax(1) == self.splits["test"][1])
         return row
+
+
+def _apart(arm: str) -> tuple[str, str]:
+    """Return by whose scores an arm is, "" for the fine-tuned model's, and the arm."""
+    by, _, own = arm.rpartition("/")
+    return by, own
 
 
 def _repeated(folder: Path, count: int, share: float, workdir: Path) -> Path:
