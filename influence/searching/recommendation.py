@@ -117,15 +117,14 @@ def _test(
     }
     # A curve calls the full train set random pruning of nothing.
     measured = Retrainings(points.replace({"arm": {FULL: "random"}}), metric, correct)
-    for row, compared in (("full", measured.to_full), ("random", measured.to_random)):
+    beside = {"full": measured.to_full}
+    if arm not in (FULL, "random"):
+        beside["random"] = measured.to_random
+    for row, compared in beside.items():
         own = compared.table[compared.table["arm"] == arm]
-        if len(own):
-            ends = own[["difference", "low", "high"]].iloc[0].tolist()
-            found[f"recommended_minus_{row}"] = dict(zip(ENDS, ends, strict=True))
-    # A subset of everything is the full train set: no curve compares it with itself.
-    alike = ["full"] if arm in (FULL, "random") else ["full", *(["random"] * ("random" in found))]
-    for row in alike:
-        found.setdefault(f"recommended_minus_{row}", dict.fromkeys(ENDS, 0.0))
+        # A subset of everything is the full train set: no curve compares it with itself.
+        ends = own[["difference", "low", "high"]].iloc[0].tolist() if len(own) else [0.0] * 3
+        found[f"recommended_minus_{row}"] = dict(zip(ENDS, ends, strict=True))
     return found
 
 

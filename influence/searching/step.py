@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import result as curve
 from influence.evaluation import retraining
+from influence.evaluation.intervals import Correct
 from influence.evaluation.retraining import retrain
 from influence.runtime import store
 from influence.runtime.engine import Engine
@@ -229,7 +231,6 @@ def _report(
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     points, correct = _test(config, scored, _tested(scored, chosen, config.test_seeds), engine)
     fit = retraining.retrained(scores, config)
-    correct = correct if config.metric == "accuracy" else None
     outcome = recommendation(config, fit, len(scored.labels), ended, points, correct)
     subset = result.write_subset(scores, _recommended(scored, chosen), directory)
     also = {"study": study.name, "command": command(subset, scores.task, fit)}
@@ -256,21 +257,21 @@ def _tested(scored: Searched, chosen: Trial | None, seeds: int) -> dict[str, lis
 
 def _test(
     config: SearchStep, scored: Searched, arms: dict[str, list[np.ndarray]], engine: Engine
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row for each retraining, and which test examples its model gets right."""
+) -> tuple[pd.DataFrame, Correct | None]:
+    """Return a row for each retraining; if accuracy counts, also who its model gets right."""
     place = retraining.place(config, scored.scores, "test", engine)
     keys = [(arm, number) for arm, kept in arms.items() for number in range(len(kept))]
     jobs = [(place, arms[arm][number], number) for arm, number in keys]
     points: dict[str, list] = {arm: [] for arm in arms}
     for position, point in engine.run(retrain, jobs, "test"):
         points[keys[position][0]].append(point)
+    table = pd.concat([curve.table(some, arm) for arm, some in points.items()])
+    if config.metric != "accuracy":
+        return table, None
     labels = scored.scores.data.array("test", "label")
-    tables, correct = [], []
-    for arm, some in points.items():
-        tables.append(curve.table(some, arm))
-        ordered = sorted(some, key=lambda point: point.seed)
-        correct += [retraining.predictions(place, point) == labels for point in ordered]
-    return pd.concat(tables), np.array(correct)
+    ordered = [sorted(some, key=lambda point: point.seed) for some in points.values()]
+    right = [retraining.predictions(place, point) == labels for point in chain(*ordered)]
+    return table, np.array(right)
 
 
 def _recommended(scored: Searched, chosen: Trial | None) -> np.ndarray:
