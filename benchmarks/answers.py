@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.measuring import IMAGES
+from benchmarks.measuring import IMAGES, as_json
 from benchmarks.tabulated import DATASETS, RECIPES, SETTINGS, Row, correct_of, made_by, read, table
 from influence.evaluation.intervals import Retrainings, summarise
 from influence.plots.style import PRUNED, TO_RANDOM, style, styled
@@ -45,7 +45,7 @@ def main() -> None:
                 known[f"{setting}, {recipe}"] = made | _summary(measured)
     made = {"machine": "one NVIDIA H200", "examples": 94993}
     known["SNLI in full, constant"] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
-    RESULT.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(as_json(known), encoding="utf-8")
     print(shown(known))
     draw(known)
 

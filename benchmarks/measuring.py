@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import statistics
 import sys
 import time
@@ -55,9 +56,15 @@ def medians(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
 
 def write(benchmark: str, result: Mapping[str, Any]) -> None:
     """Write `<benchmark>.json` beside the benchmark, versions included, and show it."""
-    text = json.dumps({"versions": versions(), **result}, indent=1)
-    Path(benchmark).with_suffix(".json").write_text(text + "\n")
+    text = as_json({"versions": versions(), **result})
+    Path(benchmark).with_suffix(".json").write_text(text, encoding="utf-8")
     print(text)
+
+
+def as_json(result: Mapping[str, Any]) -> str:
+    """Return a result as JSON in which a list of plain values is one line."""
+    text = json.dumps(result, indent=1)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def bars(
