@@ -44,6 +44,7 @@ def compare(
     validation_split: str = "validation",
     test_split: str = "test",
     validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
     data_seed: int = 0,
     max_train: int = 0,
     max_test: int = 0,
@@ -112,8 +113,8 @@ def compare(
 ) -> Comparison:
     """Train, score, sample and evaluate every arm against random pruning.
 
-    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-        assistant[:N], the built-in requests
+    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+        file, or assistant[:N], the built-in requests
     arms: arms to compare, comma-separated; random is always added
 
     Compare:
@@ -138,10 +139,11 @@ def compare(
         slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where the dataset has none
-        test_split: split to report results on
+        test_split: split to report results on; cut from train where the dataset is one table
         validation_fraction: share of train that becomes the validation split where the dataset
             has none
-        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+        test_fraction: share of a dataset that is one table which becomes the test split
+        data_seed: random seed for the splits that are cut, caps, label noise, imbalance and the
             built-in dataset
         max_train: largest number of train examples to use; 0: all
         max_test: largest number of validation examples and of test examples to use; 0: all
@@ -261,6 +263,7 @@ def train(
     validation_split: str = "validation",
     test_split: str = "test",
     validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
     data_seed: int = 0,
     max_train: int = 0,
     max_test: int = 0,
@@ -302,8 +305,8 @@ def train(
 ) -> Training:
     """Fine-tune a classifier and keep its checkpoints and observations.
 
-    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-        assistant[:N], the built-in requests
+    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+        file, or assistant[:N], the built-in requests
 
     Data:
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
@@ -319,10 +322,11 @@ def train(
         slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where the dataset has none
-        test_split: split to report results on
+        test_split: split to report results on; cut from train where the dataset is one table
         validation_fraction: share of train that becomes the validation split where the dataset
             has none
-        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+        test_fraction: share of a dataset that is one table which becomes the test split
+        data_seed: random seed for the splits that are cut, caps, label noise, imbalance and the
             built-in dataset
         max_train: largest number of train examples to use; 0: all
         max_test: largest number of validation examples and of test examples to use; 0: all
@@ -561,6 +565,7 @@ def search(
     validation_split: str = "validation",
     test_split: str = "test",
     validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
     data_seed: int = 0,
     max_train: int = 0,
     max_test: int = 0,
@@ -630,8 +635,8 @@ def search(
         first
 
     Data:
-        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-            assistant[:N], the built-in requests
+        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+            file, or assistant[:N], the built-in requests
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
         text_column: column of the texts; empty: the first with a usual name
         pair_column: column of the second texts of a pair task; empty: the first with a usual
@@ -645,10 +650,11 @@ def search(
         slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where the dataset has none
-        test_split: split to report results on
+        test_split: split to report results on; cut from train where the dataset is one table
         validation_fraction: share of train that becomes the validation split where the dataset
             has none
-        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+        test_fraction: share of a dataset that is one table which becomes the test split
+        data_seed: random seed for the splits that are cut, caps, label noise, imbalance and the
             built-in dataset
         max_train: largest number of train examples to use; 0: all
         max_test: largest number of validation examples and of test examples to use; 0: all
@@ -771,6 +777,7 @@ def recommend(
     validation_split: str = "validation",
     test_split: str = "test",
     validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
     data_seed: int = 0,
     max_train: int = 0,
     max_test: int = 0,
@@ -833,8 +840,8 @@ def recommend(
 ) -> Answer:
     """Recommend how much of a train set to prune, and by which arm, at a given price.
 
-    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-        assistant[:N], the built-in requests
+    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+        file, or assistant[:N], the built-in requests
 
     Recommend:
         scores: scores directory to choose from: a path or runs:/<id>/scores; empty: train and
@@ -854,10 +861,11 @@ def recommend(
         slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where the dataset has none
-        test_split: split to report results on
+        test_split: split to report results on; cut from train where the dataset is one table
         validation_fraction: share of train that becomes the validation split where the dataset
             has none
-        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+        test_fraction: share of a dataset that is one table which becomes the test split
+        data_seed: random seed for the splits that are cut, caps, label noise, imbalance and the
             built-in dataset
         max_train: largest number of train examples to use; 0: all
         max_test: largest number of validation examples and of test examples to use; 0: all
@@ -980,6 +988,7 @@ def study(
     validation_split: str = "validation",
     test_split: str = "test",
     validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
     data_seed: int = 0,
     max_train: int = 0,
     max_test: int = 0,
@@ -1061,8 +1070,8 @@ def study(
             fraction
 
     Data:
-        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or
-            assistant[:N], the built-in requests
+        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+            file, or assistant[:N], the built-in requests
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
         text_column: column of the texts; empty: the first with a usual name
         pair_column: column of the second texts of a pair task; empty: the first with a usual
@@ -1076,10 +1085,11 @@ def study(
         slots_column: task=nlu: column of the BIO tags; empty: the first with a usual name
         train_split: split to train on, score and prune
         validation_split: split to choose on; cut from train where the dataset has none
-        test_split: split to report results on
+        test_split: split to report results on; cut from train where the dataset is one table
         validation_fraction: share of train that becomes the validation split where the dataset
             has none
-        data_seed: random seed for the validation split, caps, label noise, imbalance and the
+        test_fraction: share of a dataset that is one table which becomes the test split
+        data_seed: random seed for the splits that are cut, caps, label noise, imbalance and the
             built-in dataset
         max_train: largest number of train examples to use; 0: all
         max_test: largest number of validation examples and of test examples to use; 0: all

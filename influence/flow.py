@@ -64,9 +64,9 @@ def command(function: Callable[[Any], Any]) -> Callable[..., Any]:
 def train(config: TrainStep) -> "Training":
     """Fine-tune a classifier and keep its checkpoints and observations.
 
-    `dataset` is a folder, a hub id, the built-in assistant, a pandas.DataFrame, a datasets.Dataset,
-    or a mapping of splits to these. From a single table validation and test are cut. Returns a
-    Training. Raises InputError for data or parameters that do not fit.
+    `dataset` is a folder, a file, a hub id, the built-in assistant, a pandas.DataFrame, a
+    datasets.Dataset, or a mapping of splits to these. From a single table validation and test are
+    cut. Returns a Training. Raises InputError for data or parameters that do not fit.
     """
     from influence import pipeline
 
@@ -180,16 +180,4 @@ def _stored(called: Command, values: dict[str, Any]) -> dict[str, Any]:
 
     others = {name: value for name, value in values.items() if name != "dataset"}
     config = configured(called, others)
-    tables = memory.splits(data)
-    if list(tables) == [memory.TRAIN]:
-        tables = memory.with_test(tables, _label_column(config, tables[memory.TRAIN]))
-    return others | {"dataset": str(memory.write(tables, Path(config.workdir)))}
-
-
-def _label_column(config: Any, train: Any) -> str:
-    """Return the column of the labels, as it will be found when the folder is read."""
-    from influence.data import columns
-
-    rows = train.to_pandas(ignore_metadata=True)
-    named = {role: getattr(config, parameter) for role, parameter in columns.NAMED_BY.items()}
-    return columns.find(rows, named, config.task)["label"]
+    return others | {"dataset": str(memory.write(memory.splits(data), Path(config.workdir)))}

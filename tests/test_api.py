@@ -235,7 +235,7 @@ FRAME = pd.DataFrame({"text": ["a"] * 50, "label": ["b"] * 50})
             "train",
             (pd.DataFrame({"text": "a", "label": [1]}),),
             {},
-            "from 1 rows: it takes a fifth",
+            "all 1 train rows have the label '1'",
         ),
         ("train", ("nowhere/at all",), {}, "is not a directory"),
         ("sample", ("here",), {"fractions": [0.3, "x"]}, "must be numbers"),

@@ -65,7 +65,7 @@ class DataConfig(Config):
 
     dataset: str = parameter(
         "assistant",
-        "hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, or "
+        "hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such file, or "
         "assistant[:N], the built-in requests",
     )
     dataset_config: str = parameter(
@@ -95,16 +95,21 @@ class DataConfig(Config):
     validation_split: str = parameter(
         "validation", "split to choose on; cut from train where the dataset has none"
     )
-    test_split: str = parameter("test", "split to report results on")
+    test_split: str = parameter(
+        "test", "split to report results on; cut from train where the dataset is one table"
+    )
     validation_fraction: float = parameter(
         0.1,
         "share of train that becomes the validation split where the dataset has none",
         0.01,
         0.99,
     )
+    test_fraction: float = parameter(
+        0.2, "share of a dataset that is one table which becomes the test split", 0.01, 0.99
+    )
     data_seed: int = parameter(
         0,
-        "random seed for the validation split, caps, label noise, imbalance and the "
+        "random seed for the splits that are cut, caps, label noise, imbalance and the "
         "built-in dataset",
         0,
         SEED,

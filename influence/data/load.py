@@ -21,7 +21,7 @@ AS_SAVED = (  # parameters that say how to read a source: a saved dataset has be
 
 
 def load(config: DataConfig) -> Dataset:
-    """Load `assistant`, `assistant:N`, a directory of {train,validation,test} files or a hub id.
+    """Load `assistant`, `assistant:N`, a file, a directory of such, or a hub id.
 
     An id is 16 hexadecimal characters that depend on text, pair and label as the source has it,
     with -1, -2 ... for repeats inside a split: it survives another row order, file format or
@@ -29,7 +29,8 @@ def load(config: DataConfig) -> Dataset:
     without a label or without text are left out and counted in `dropped`. A missing or blank label
     is none; what else is none follows from evidence, or is listed in `unlabelled`, see `labels`.
     `source` and `notes` say what was read and decided.
-    A validation split that is missing is cut from train, stratified by label, never from test.
+    A validation split that is missing is cut from train, stratified by label, never from test; of a
+    source that is one table the test split is, too.
     `max_test` caps validation and test each; a cap of 0 takes all rows. What is cut and capped
     depends on the ids and `data_seed` only, and no class disappears from a split. A directory that
     `save` wrote, such as a kept subset, is taken as it is, with the ids that it had. With task nlu
@@ -58,7 +59,7 @@ def _read(config: DataConfig) -> Dataset:
         joined = {split: tagging.joined(rows, roles) for split, rows in source.rows.items()}
         source = replace(source, rows=joined)
     usable = cleaning.from_sources(source.rows, roles, config.unlabelled)
-    whole, notes = splits.with_validation(usable.splits, config)
+    whole, notes = splits.whole(usable.splits, config)
     return Dataset(
         "/".join(filter(None, [resolve.name_of(config.dataset), config.dataset_config])),
         **whole,

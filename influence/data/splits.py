@@ -1,4 +1,4 @@
-"""Which rows of a source are used: the validation split that is cut, and the caps, by id."""
+"""Which rows of a source are used: what is cut from train, and the caps, by id."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,34 +8,40 @@ import pandas as pd
 
 from influence.config.parameters import DataConfig
 from influence.data import cleaning
-from influence.data.dataset import Dataset, digest_of
+from influence.data.dataset import SPLITS, Dataset, digest_of
 from influence.errors import InputError
 
 LONGEST = 60  # characters of the name of a class in a sentence
 
 
-def with_validation(
+def whole(
     splits: dict[str, pd.DataFrame], config: DataConfig
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Cut the validation split from train if there is none; no class leaves train.
+    """Cut the splits that are missing from train: test, then validation; no class leaves train.
 
-    Returns the splits and what to say of it.
+    Returns the three splits and what to say of it.
     """
-    if "validation" in splits:
-        return splits, []
-    train = splits["train"]
-    order = _spread(train, config.data_seed)
-    wanted = max(1, round(config.validation_fraction * len(train)))
-    chosen = order.index[~order["is_last"]][:wanted]
+    notes = []
+    for role, share in (("test", config.test_fraction), ("validation", config.validation_fraction)):
+        if role not in splits:
+            train, cut = _cut(splits["train"], role, share, config.data_seed)
+            splits = splits | {"train": train, role: cut}
+            notes.append(f"{len(cut)} {role} rows were cut from train")
+    return {role: splits[role] for role in SPLITS}, notes
+
+
+def _cut(
+    train: pd.DataFrame, role: str, share: float, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    order = _spread(train, seed)
+    chosen = order.index[~order["is_last"]][: max(1, round(share * len(train)))]
     if not len(chosen):
         raise InputError(
-            f"no class of train has two of its {len(train)} rows, so that no validation can be cut"
-            " from it; add examples or name a validation_split"
+            f"no class of train has two of its {len(train)} rows, so that no {role} can be cut"
+            f" from it; add examples, or give a {role} split"
         )
     cut = train.index.isin(chosen)
-    validation, train = (train[rows].reset_index(drop=True) for rows in (cut, ~cut))
-    notes = [f"{len(validation)} validation rows were cut from train"]
-    return {"train": train, "validation": validation, "test": splits["test"]}, notes
+    return tuple(train[rows].reset_index(drop=True) for rows in (~cut, cut))
 
 
 def capped(dataset: Dataset, config: DataConfig) -> Dataset:

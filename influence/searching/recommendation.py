@@ -14,7 +14,7 @@ from influence.models.fit import steps_per_epoch
 from influence.nlu.metrics import efficiency, relative_change
 from influence.sampling.order import fraction_of, kept_count
 from influence.searching import trials
-from influence.searching.result import Outcome
+from influence.searching.result import Outcome, pruned
 from influence.searching.trials import Trial
 
 FULL = "full train set"
@@ -81,7 +81,7 @@ def verdict(outcome: Outcome) -> str:
     else:
         within = f"which leaves open whether it is within {tolerance:g}"
     said = (
-        f"Prune {outcome.percent_pruned} % by {outcome.arm}: {in_points(**full)} points of "
+        f"Prune {pruned(outcome.percent_pruned, outcome.arm)}: {in_points(**full)} points of "
         f"{outcome.metric} against the full train set on test ({outcome.test_seeds} seeds), "
         f"{within}"
     )

@@ -107,7 +107,7 @@ class Chosen(Result):
         return json.loads((self.directory / FACTS).read_text(encoding="utf-8"))
 
     def _facts(self) -> list[str]:
-        return [f"{self.percent_pruned} % by {self.arm}"]
+        return [pruned(self.percent_pruned, self.arm)]
 
 
 class Recommendation(Chosen):
@@ -196,6 +196,11 @@ def write_facts(
     facts = {**asdict(outcome), **also, "dataset": inherited["dataset"]}
     store.write_json(directory / FACTS, facts)
     return {"study": also["study"], "verdict": outcome.verdict, **inherited}
+
+
+def pruned(percent: float, arm: str) -> str:
+    """Return how much is pruned by which arm, as a sentence has it."""
+    return f"{percent} % {'at random' if arm == 'random' else f'by {arm}'}"
 
 
 def write_subset(scores: Scores, kept: np.ndarray, directory: Path) -> Path:

@@ -52,6 +52,48 @@ def test_the_cut_follows_ids_and_seed_and_not_the_order_of_rows(tmp_path):
     assert chosen[path, 0] != chosen[path, 1]
 
 
+def test_one_table_is_cut_into_three_splits_whatever_its_order(tmp_path):
+    rows = examples(50, classes=5)
+    path = write(tmp_path, train=rows)
+    dataset = load(path)
+    assert [len(split) for split in dataset.splits.values()] == [36, 4, 10]
+    assert dataset.notes[:2] == (
+        "10 test rows were cut from train",
+        "4 validation rows were cut from train",
+    )
+    assert set(Counter(dataset.test["label"]).values()) == {2}
+    assert len(load(path, test_fraction=0.4).test) == 20
+    shuffled = load(write(tmp_path / "b", train=rows.sample(frac=1, random_state=1)))
+    assert set(shuffled.test["id"]) == set(dataset.test["id"])
+
+
+def test_a_table_without_two_rows_of_a_class_cannot_be_cut(tmp_path):
+    path = write(tmp_path, train=examples(5, classes=5))
+    assert "so that no test can be cut from it" in load_error(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_a_file_is_a_dataset_as_a_folder_of_it_alone_is(tmp_path, ending):
+    folder = write(tmp_path / "folder", ending, train=examples(30))
+    file = Path(folder) / f"train.{ending}"
+    alone = file.rename(file.with_stem("tickets"))
+    dataset = load(str(alone))
+    alone.rename(file)
+    assert dataset.digest == load(folder).digest
+    assert dataset.name == "tickets" and "tickets." in dataset.source
+
+
+def test_a_file_has_neither_other_splits_nor_a_configuration(tmp_path):
+    write(tmp_path, "csv", train=examples(30))
+    path = str(tmp_path / "train.csv")
+    assert "has no split 'dev', only train" in load_error(path, test_split="dev")
+    assert "has no split 'dev'" in load_error(path, validation_split="dev")
+    assert "is for hub ids only" in load_error(path, dataset_config="en")
+    other = tmp_path / "train.xlsx"
+    other.write_bytes(b"PK")
+    assert "train.xlsx does not end in .parquet" in load_error(str(other))
+
+
 def test_every_class_with_two_rows_keeps_one_in_train(tmp_path):
     rows = pd.DataFrame({"text": list("abcdefg"), "label": list("wwxxyzz")})
     path = write(tmp_path, train=rows, test=rows)

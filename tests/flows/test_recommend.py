@@ -298,7 +298,7 @@ def test_the_verdict_says_what_was_tried_and_what_a_smaller_interval_costs(recom
     outcome = replace(recommended.answer.outcome, guessing=0.0)
     tried = ["aum:ccs", "random"]
     at_random = replace(outcome, arm="random", tried=tried, surer=3.4, retrainings=1)
-    assert "more is not expected of aum:ccs (" in with_verdict(at_random, 5).verdict
+    assert "; aum:ccs is not expected to do better (" in with_verdict(at_random, 5).verdict
     assert (
         "1 retraining; to halve the interval takes 3 trainings"
         in with_verdict(at_random, 5).verdict

@@ -15,8 +15,6 @@ import pyarrow.parquet as pq
 from influence.errors import InputError
 from influence.runtime import store
 
-TEST = 0.2  # share of a single table that becomes test
-TRAIN = "train"
 SPLIT = re.compile(r"\w[\w.-]{0,99}")  # what a split may be called: its file has that name
 TAKEN = "a folder, a pandas.DataFrame, a datasets.Dataset, or a mapping of splits to these"
 
@@ -27,7 +25,7 @@ def splits(data: Any) -> dict[str, pa.Table]:
     A datasets.Dataset keeps the names of its classes. Raises InputError for anything but tables,
     and for columns that Parquet cannot hold.
     """
-    tables = dict(data) if isinstance(data, Mapping) else {TRAIN: data}
+    tables = dict(data) if isinstance(data, Mapping) else {"train": data}
     if not tables:
         raise InputError(f"the dataset is an empty mapping; give {TAKEN}")
     for name in tables:
@@ -36,29 +34,6 @@ def splits(data: Any) -> dict[str, pa.Table]:
                 f"a split cannot be called {str(name)[:40]!r}; name it train, validation or test"
             )
     return {name: _table(name, table) for name, table in tables.items()}
-
-
-def with_test(tables: Mapping[str, pa.Table], label: str) -> dict[str, pa.Table]:
-    """Cut a fifth of a single table off as test, of each class; other splits stay as they are.
-
-    Which rows depends on their content alone, so that equal rows are on the same side. Of every
-    class at least one row stays in train.
-    """
-    (train,) = tables.values()
-    frame = train.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    hashes = pd.util.hash_pandas_object(frame.astype("str"), index=False).to_numpy()
-    order = pd.DataFrame({"label": frame[label].astype("str"), "hash": hashes})
-    size = order.groupby("label")["hash"].transform("size")
-    ranks = order.groupby("label")["hash"].rank
-    chosen = ((ranks(method="min") <= TEST * size) & (ranks(method="max") < size)).to_numpy()
-    if not chosen.any():
-        raise InputError(
-            f"no test split can be cut from {len(frame)} rows: it takes a fifth of each class, and "
-            f"no class of column {label!r} has five rows or more that are not all the same (the "
-            f"largest has {size.max():.0f}); give more of each class, or a mapping with train and "
-            "test"
-        )
-    return {TRAIN: train.filter(pa.array(~chosen)), "test": train.filter(pa.array(chosen))}
 
 
 def write(tables: Mapping[str, pa.Table], workdir: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Where the rows of a dataset come from: a folder of files, the hub, the built-in generator."""
+"""Where the rows of a dataset come from: files, the hub, the built-in generator."""
 
 import os
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from influence.config.parameters import DataConfig
 from influence.data.sources import folders
-from influence.data.sources.files import Rows
+from influence.data.sources.files import FORMATS, Rows, read_file, split_name
 from influence.data.sources.folders import NAMES, Split
 from influence.errors import InputError, listed
 from influence.runtime import environment
 
 POSSIBLE = (
-    "assistant, assistant:N, a hub id, or a directory with"
+    "assistant, assistant:N, a hub id, a file of one table, or a directory with"
     " {train,validation,test}.{parquet,csv,jsonl}"
 )
 
@@ -32,12 +32,13 @@ class Source:
 
 
 def read(config: DataConfig) -> Source:
-    """Return the rows of the splits train, validation (where there is one) and test.
+    """Return the rows of the splits train, validation and test, of the last two if they are there.
 
-    `dataset` is `assistant`, `assistant:N`, a directory or a hub id; `dataset_config` is that of a
-    hub id, `data_seed` that of the assistant; `train_split`, `validation_split` and `test_split`
-    are the splits' own names, of which the usual ones also stand for dev, val and the like. Raises
-    InputError for what is not there or cannot be read.
+    One table alone, which is train, may be all that there is; otherwise test has to be there.
+    `dataset` is `assistant`, `assistant:N`, a file, a directory or a hub id; `dataset_config` is
+    that of a hub id, `data_seed` that of the assistant; `train_split`, `validation_split` and
+    `test_split` are the splits' own names, of which the usual ones also stand for dev, val and the
+    like. Raises InputError for what is not there or cannot be read.
     """
     dataset = os.path.expanduser(config.dataset)
     splits, everything = _splits(
@@ -60,8 +61,10 @@ def notes(source: Source) -> list[str]:
 
 
 def name_of(dataset: str) -> str:
-    """Return the name of a dataset: that of the directory, else as given."""
+    """Return the name of a dataset: that of the directory or file, else as given."""
     path = Path(os.path.expanduser(dataset))
+    if path.is_file():
+        return split_name(path.name)[0]
     return path.resolve().name if path.is_dir() else dataset
 
 
@@ -72,7 +75,8 @@ def _splits(
     name, _, size = dataset.partition(":")
     path = Path(os.path.expanduser(dataset))
     is_directory = bool(dataset) and path.is_dir()
-    if config and (name == "assistant" or is_directory):
+    is_file = path.is_file()
+    if config and (name == "assistant" or is_directory or is_file):
         raise InputError(f"dataset_config={config!r} is for hub ids only, not for {dataset!r}")
     if name == "assistant":
         return _of_rows(_assistant(size, seed))
@@ -80,8 +84,12 @@ def _splits(
         return _of_rows(_saved_to_disk(path.resolve()))
     if is_directory:
         return _directory(path.resolve(), train)
+    if is_file and split_name(path.name)[0]:
+        return {train: Split((path.name,), path.name, lambda: read_file(path))}, [path.name]
     if path.exists() or not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", dataset):
-        given = f"{path.absolute()}{' (a file)' if path.is_file() else ''}" if dataset else "''"
+        given = str(path.absolute()) if dataset else "''"
+        if is_file:
+            raise InputError(f"{given} does not end in {', '.join(FORMATS)}; give {POSSIBLE}")
         raise InputError(f"dataset {given} is not a directory; give {POSSIBLE}")
     return _of_rows(_hub(dataset, config))
 
@@ -180,13 +188,14 @@ def _roles(
         shared = _with_one_affix(dataset, there)
         roles = {role: name or shared.get(wanted[role], "") for role, name in roles.items()}
     shown = ", ".join(there)
-    if not roles["test"]:
+    alone = len(there) == 1
+    if alone and train == "train" and not any(roles.values()):
+        roles["train"] = there[0]
+    if not roles["test"] and not (alone and roles["train"] and test == "test"):
         hint = ""
         if roles["validation"]:
             name = roles["validation"]
             hint = f" (test_split={name} tests on {name} and cuts another one from train)"
-        elif len(there) == 1:
-            hint = "; it has only one split; put train and test rows in separate files"
         raise InputError(
             f"dataset {dataset!r} has no split {test!r}, only {shown}; name one with test_split"
             + hint
@@ -201,9 +210,9 @@ def _roles(
             f"dataset {dataset!r} has {roles['train']!r} for more than one split; name others with "
             "train_split, validation_split and test_split"
         )
-    if roles["validation"] in ("", roles["test"]):
+    if roles["validation"] == roles["test"]:
         del roles["validation"]
-    return roles
+    return {role: name for role, name in roles.items() if name}
 
 
 def _named(dataset: str, role: str, wanted: str, there: Sequence[str]) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from influence.data.result import as_image
+from influence.errors import listed
 from influence.evaluation.intervals import in_points, shown
 from influence.scoring.result import Scores
-from influence.searching.result import Chosen, write_facts
+from influence.searching.result import Chosen, pruned, write_facts
 
 RETRAININGS, LANDSCAPE = "retrainings.csv", "landscape.csv"
 INTERVAL = Mapping[str, float]  # mean, low and high
@@ -125,7 +126,7 @@ class Answer(Chosen):
         return planning.landscape(self.landscape, self.retrainings, chosen, level, own.tolerance)
 
     def _facts(self) -> list[str]:
-        return [f"{self.percent_pruned} % by {self.arm}" if self.arm else "everything"]
+        return [pruned(self.percent_pruned, self.arm) if self.arm else "everything"]
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, the numbers and the picture."""
@@ -177,17 +178,17 @@ def _verdict(outcome: Recommended, lowest: int) -> str:
             f"point{'s' * (points != 1)} of the full train set, not even at {lowest} % pruned "
             f"({price})."
         )
-    by = "at random" if outcome.arm == "random" else f"by {outcome.arm}"
     chosen_by, tested = outcome.validation, outcome.test
     said = (
-        f"Prune {outcome.percent_pruned} % {by}: {in_points(**chosen_by.gain)} points of "
-        f"{outcome.metric} against the full train set on validation"
+        f"Prune {pruned(outcome.percent_pruned, outcome.arm)}: {in_points(**chosen_by.gain)} "
+        f"points of {outcome.metric} against the full train set on validation"
     )
     if tested:
         said += f", {in_points(**tested.gain)} on test"
     if outcome.arm == "random":
-        tried = ", ".join(arm for arm in outcome.tried if arm != "random")
-        said += f"; more is not expected of {tried}" if tried else "; no arm was tried yet"
+        tried = [arm for arm in outcome.tried if arm != "random"]
+        better = f"{listed(tried)} {'is' if len(tried) == 1 else 'are'} not expected to do better"
+        said += f"; {better}" if tried else "; no arm was tried yet"
     else:
         said += f", where random pruning has {in_points(**chosen_by.random)}"
         said += f" and {in_points(**tested.random)}" if tested else ""

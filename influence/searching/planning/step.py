@@ -27,7 +27,7 @@ from influence.searching.planning import result
 from influence.searching.planning.landscape import FULL, Cell, Measured
 from influence.searching.planning.planner import Choice
 from influence.searching.planning.recommending import CODE, SCORED, Recommending
-from influence.searching.result import write_subset
+from influence.searching.result import pruned, write_subset
 from influence.searching.scored import (
     Scored,
     check_halves,
@@ -144,7 +144,7 @@ def _in_short(choice: Choice) -> str:
         return "keep everything"
     spread = 50 * (choice.gain.high - choice.gain.low)
     gained = f"{100 * choice.gain.mean:+.1f} ± {spread:.1f}"
-    return f"{choice.cell.percent} % by {choice.cell.arm}, {gained}"
+    return f"{pruned(choice.cell.percent, choice.cell.arm)}, {gained}"
 
 
 def _metrics(

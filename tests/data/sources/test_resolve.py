@@ -246,7 +246,8 @@ def test_a_missing_test_split_is_an_error_that_shows_the_way_out(tmp_path):
     message = load_error(path)
     assert "'test'" in message and "train, validation" in message
     assert "test_split=validation" in message
-    assert "test_split=validation" not in load_error(write(tmp_path / "b", train=examples(9)))
+    message = load_error(write(tmp_path / "b", train=examples(9), more=examples(9)))
+    assert "has no split 'test', only more, train" in message and "test_split=" not in message
 
 
 def test_named_splits_must_be_there_and_differ_from_train(tmp_path):
@@ -328,7 +329,7 @@ def test_two_splits_for_one_are_ambiguous_unless_one_is_named(tmp_path):
 
 
 def test_a_file_never_serves_as_two_splits(tmp_path):
-    path = write(tmp_path, train_test=examples(9))
+    path = write(tmp_path, train_test=examples(9), more=examples(9))
     assert "has no split 'test'" in load_error(path) or "more than one split" in load_error(path)
     path = write(tmp_path / "b", train=examples(9), dev=examples(4, offset=50))
     found, source = sizes(path, test_split="validation", validation_fraction=0.3)
@@ -483,10 +484,12 @@ def test_parts_may_be_empty_and_objects_may_lack_what_is_missing(tmp_path):
             assert load(str(tmp_path)).train["text"].tolist() == ["a", "b"]
 
 
-def test_one_split_alone_shows_what_is_needed(tmp_path):
-    assert "put train and test rows in separate files" in load_error(
-        write(tmp_path, data=examples(9))
-    )
+def test_one_table_alone_is_train_unless_its_name_says_otherwise(tmp_path):
+    dataset = load(write(tmp_path / "a", data=examples(10)))
+    assert [len(rows) for rows in dataset.splits.values()] == [7, 1, 2]
+    assert "of data.parquet (as train)" in dataset.source
+    assert "has no split 'train'" in load_error(write(tmp_path / "b", test=examples(9)))
+    assert "has no split 'test'" in load_error(write(tmp_path / "c", dev=examples(9)))
 
 
 def test_a_folder_of_folders_with_data_shows_the_way(tmp_path):
@@ -513,7 +516,7 @@ def test_a_folder_of_save_to_disk_is_a_dataset_with_its_class_names(tmp_path, sh
     assert dataset.label_names == ("no", "yes")
     assert "train, dev (as validation) and test" in dataset.source
     splits["train"].save_to_disk(str(tmp_path / "one"))
-    assert "has no split 'test', only train" in load_error(str(tmp_path / "one"))
+    assert [len(rows) for rows in load(str(tmp_path / "one")).splits.values()] == [3, 1, 1]
     for file in (tmp_path / "all/test").glob("*.arrow"):
         file.write_bytes(b"")
     assert "was written by save_to_disk and does not load" in load_error(str(tmp_path / "all"))
