@@ -99,7 +99,7 @@ def compare(
     neighbors: int = 5,
     gamma: float = 1.0,
     similarity: float = 0.98,
-    budget: Literal["epochs", "steps"] = "epochs",
+    budget: Literal["auto", "epochs", "steps"] = "auto",
     retrain_with: str | Mapping[str, object] = "",
     threshold: float = 0.5,
     seeds: int = 3,
@@ -229,7 +229,8 @@ def compare(
         similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
-        budget: train a subset for as many epochs, or as many steps, as the full train set
+        budget: how long a subset is trained: auto, until it has converged, for no more steps
+            than the full train set; epochs or steps: as many as that
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -513,7 +514,7 @@ def sample(
 def evaluate(
     sample: Sample | Folder,
     *,
-    budget: Literal["epochs", "steps"] = "epochs",
+    budget: Literal["auto", "epochs", "steps"] = "auto",
     retrain_with: str | Mapping[str, object] = "",
     threshold: float = 0.5,
     seeds: int = 3,
@@ -530,7 +531,8 @@ def evaluate(
     sample: sample directory to evaluate: a path or runs:/<id>/sample
 
     Retraining:
-        budget: train a subset for as many epochs, or as many steps, as the full train set
+        budget: how long a subset is trained: auto, until it has converged, for no more steps
+            than the full train set; epochs or steps: as many as that
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -606,7 +608,7 @@ def search(
     examples: int = 20,
     export: Names = "",
     representations: bool = False,
-    budget: Literal["epochs", "steps"] = "epochs",
+    budget: Literal["auto", "epochs", "steps"] = "auto",
     retrain_with: str | Mapping[str, object] = "",
     threshold: float = 0.5,
     seeds: int = 3,
@@ -723,7 +725,8 @@ def search(
             and dedup read
 
     Retraining:
-        budget: train a subset for as many epochs, or as many steps, as the full train set
+        budget: how long a subset is trained: auto, until it has converged, for no more steps
+            than the full train set; epochs or steps: as many as that
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -818,7 +821,7 @@ def recommend(
     examples: int = 20,
     export: Names = "",
     representations: bool = False,
-    budget: Literal["epochs", "steps"] = "epochs",
+    budget: Literal["auto", "epochs", "steps"] = "auto",
     retrain_with: str | Mapping[str, object] = "",
     threshold: float = 0.5,
     tolerance: float = 0.01,
@@ -933,7 +936,8 @@ def recommend(
             and dedup read
 
     Retraining:
-        budget: train a subset for as many epochs, or as many steps, as the full train set
+        budget: how long a subset is trained: auto, until it has converged, for no more steps
+            than the full train set; epochs or steps: as many as that
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -1043,7 +1047,7 @@ def study(
     neighbors: int = 5,
     gamma: float = 1.0,
     similarity: float = 0.98,
-    budget: Literal["epochs", "steps"] = "epochs",
+    budget: Literal["auto", "epochs", "steps"] = "auto",
     retrain_with: str | Mapping[str, object] = "",
     threshold: float = 0.5,
     seeds: int = 3,
@@ -1175,7 +1179,8 @@ def study(
         similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
-        budget: train a subset for as many epochs, or as many steps, as the full train set
+        budget: how long a subset is trained: auto, until it has converged, for no more steps
+            than the full train set; epochs or steps: as many as that
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as

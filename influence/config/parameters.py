@@ -13,6 +13,7 @@ from influence.config.lists import changed, fractions
 from influence.errors import InputError, first_line
 
 SEED = 2**31 - 1  # the largest that every library takes
+Budget = Literal["auto", "epochs", "steps"]
 
 
 def parameter(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
@@ -343,8 +344,10 @@ class SampleConfig(Config):
 class RetrainConfig(Config):
     """How a model is retrained on what is left."""
 
-    budget: Literal["epochs", "steps"] = parameter(
-        "epochs", "train a subset for as many epochs, or as many steps, as the full train set"
+    budget: Budget = parameter(
+        "auto",
+        "how long a subset is trained: auto, until it has converged, for no more steps than the "
+        "full train set; epochs or steps: as many as that",
     )
     retrain_with: str = parameter(
         "",

@@ -3,8 +3,6 @@
 A model that is still learning stops at a random place, and each pruned example is a lost step.
 """
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 LAST = 0.25  # share of the training in which a converged model gains nothing
@@ -41,15 +39,16 @@ def reasons(history: pd.DataFrame, points: pd.DataFrame, metric: str) -> list[st
     return found
 
 
-def short_of_steps(history: pd.DataFrame, percents: Sequence[float]) -> list[str]:
+def short_of_steps(history: pd.DataFrame, points: pd.DataFrame) -> list[str]:
     """Say from which fraction on a retraining has too few steps to tell what data are worth.
 
     It is the smallest at which the model on the full train set was clearly behind after as many.
+    `history` and `points`: see `reasons`.
     """
-    ends = _ends(history)
-    for percent in sorted(percents) if len(ends) > 1 else ():
-        reached = ends[ends.index <= (1 - percent / 100) * ends.index[-1]]
-        if percent > 0 and len(reached) and ends.iloc[-1] - reached.max() > BEHIND:
+    ends, taken = _ends(history), points.groupby("percent_pruned")["steps"].max()
+    for percent, steps in taken.items() if len(ends) > 1 else ():
+        reached = ends[ends.index <= steps / taken.iloc[0] * ends.index[-1]]
+        if percent and len(reached) and ends.iloc[-1] - reached.max() > BEHIND:
             return [
                 f"From {percent:g} % pruned on, part of the loss may come from fewer steps: after "
                 f"as many, the model was {100 * (ends.iloc[-1] - reached.max()):.0f} points short "

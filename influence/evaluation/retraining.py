@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from influence.config.lists import changed
-from influence.config.parameters import FitConfig, RetrainConfig
+from influence.config.parameters import Budget, FitConfig, RetrainConfig
 from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
 from influence.models import classifier, pretrained, tokenizers
-from influence.models.fit import steps_per_epoch, with_epochs
+from influence.models.fit import steps_of, steps_per_epoch, with_epochs
 from influence.models.fitting.course import Course, Examples, of_classifier, part
 from influence.models.fitting.trainers import trained
 from influence.models.inputs import cache_of, open_tokens
@@ -51,11 +52,15 @@ class Place:
     source: Result
     split: Split
     fit: FitConfig
-    budget: str
+    budget: Budget
     threshold: float  # of confidence, below which a request counts as unrecoverable (task nlu)
     device: str
     kept: Path
     sealed: bool = False
+
+    def steps(self, kept: int) -> int:
+        """Return the optimiser steps of a retraining on so many examples."""
+        return _steps(self.budget, self.fit, self.source, kept)
 
 
 def place(
@@ -76,6 +81,27 @@ def retrained(source: Result, config: RetrainConfig) -> FitConfig:
     """Return how to retrain: as the scored model was trained, unless `retrain_with` differs."""
     fit, data = changed(source.fit, config.retrain_with), source.data
     return with_epochs(fit, data.count("train"), len(data.label_names))
+
+
+def on_subset(source: Result, config: RetrainConfig, kept: int) -> FitConfig:
+    """Return how a subset of so many examples is retrained: for the epochs that it takes."""
+    fit = retrained(source, config)
+    steps = _steps(config.budget, fit, source, kept)
+    return replace(fit, epochs=math.ceil(steps / steps_per_epoch(kept, fit.batch_size)))
+
+
+def share(source: Result, config: RetrainConfig, kept: int) -> float:
+    """Return the optimiser steps of a retraining as a share of those on the full train set."""
+    fit = retrained(source, config)
+    own, whole = (
+        _steps(config.budget, fit, source, count) for count in (kept, source.data.count("train"))
+    )
+    return own / whole
+
+
+def _steps(budget: Budget, fit: FitConfig, source: Result, kept: int) -> int:
+    data = source.data
+    return steps_of(budget, fit, kept, data.count("train"), len(data.label_names))
 
 
 def check(config: RetrainConfig, source: Result) -> list[str]:
@@ -116,9 +142,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
     cache = cache_of(place.kept)
     also = ("test",) if place.sealed else ()
     opened = hold(_open, place.source, (place.split, *also), place.fit, place.device, cache)
-    examples, batch = len(opened.course.examples), opened.fit.batch_size
-    counted = examples if place.budget == "steps" else len(kept)
-    steps = opened.fit.epochs * steps_per_epoch(counted, batch)
+    steps = place.steps(len(kept))
     seed = opened.fit.seed + FIRST_SEED[place.split] + number
     rows = np.sort(kept)
     key = _key(opened, place, rows, seed, steps)
@@ -131,7 +155,7 @@ def retrain(place: Place, kept: np.ndarray, number: int) -> Point:
                 np.save(f, logits.argmax(1).astype(np.int32))
             point = {"kept": len(rows), "steps": steps, "seconds": seconds, "metrics": metrics}
             store.write_json(path, point)
-    percent = percent_of(1 - len(rows) / examples)
+    percent = percent_of(1 - len(rows) / len(opened.course.examples))
     return Point(percent, seed, **json.loads(path.read_text(encoding="utf-8")), key=key)
 
 

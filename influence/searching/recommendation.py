@@ -2,38 +2,38 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from influence.config.parameters import FitConfig, SearchConfig
+from influence.config.parameters import SearchConfig
 from influence.evaluation import intervals
 from influence.evaluation.intervals import Correct, Retrainings, in_points
-from influence.models.fit import steps_per_epoch
 from influence.nlu.metrics import efficiency, relative_change
-from influence.sampling.order import fraction_of, kept_count
+from influence.sampling.order import fraction_of
 from influence.searching import trials
 from influence.searching.result import Outcome, pruned
 from influence.searching.trials import Trial
 
 FULL = "full train set"
 ENDS = ("mean", "low", "high")
+Share = Callable[[float], float]
 
 
 def recommendation(
     config: SearchConfig,
-    fit: FitConfig,
-    examples: int,
+    share: Share,
     ended: Sequence[Trial],
     points: pd.DataFrame,
     correct: Correct | None = None,
 ) -> Outcome:
     """Return the outcome of a search.
 
-    `examples`: size of the train set; `ended`: the trials of the study; `points`: one row for each
-    retraining of the final test (full train set, random pruning, recommended arm); `correct`: see
-    `intervals.Retrainings`, whose intervals differences have; others have Student's over seeds.
+    `share`: what a retraining costs at a percent pruned, in trainings on the full train set;
+    `ended`: the trials of the study; `points`: one row for each retraining of the final test (full
+    train set, random pruning, recommended arm); `correct`: see `intervals.Retrainings`, whose
+    intervals differences have; others have Student's over seeds.
     """
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     candidate = chosen.candidate if chosen else None
@@ -54,7 +54,7 @@ def recommendation(
         test_seeds=config.test_seeds,
         test=_test(points, correct, arm, metric),
         sigma=_sigma(points, arm, metric, percent),
-        cost=_cost(config, fit, examples, ended, points, chosen),
+        cost=_cost(config, share, ended, points, chosen),
         front=[
             {"arm": str(t.candidate.arm), "percent_pruned": t.percent, "difference": t.difference}
             for t in trials.front(ended)
@@ -136,8 +136,7 @@ def _sigma(points: pd.DataFrame, arm: str, metric: str, percent: int) -> float:
 
 def _cost(
     config: SearchConfig,
-    fit: FitConfig,
-    examples: int,
+    share: Share,
     ended: Sequence[Trial],
     points: pd.DataFrame,
     chosen: Trial | None,
@@ -155,18 +154,10 @@ def _cost(
         for number in range(len(trial.values))
     }
     percents = [*[0] * config.seeds, *tried.values(), *points["percent_pruned"]]
-    whole = sum(_share(config, fit, examples, percent) for percent in percents)
-    saved = 1 - _share(config, fit, examples, chosen.percent) if chosen else 0.0
+    whole = sum(map(share, percents))
+    saved = 1 - share(chosen.percent) if chosen else 0.0
     return {
         "retrainings": float(len(percents)),
         "full_trainings": whole,
         "break_even": whole / saved if saved > 0 else math.inf,
     }
-
-
-def _share(config: SearchConfig, fit: FitConfig, examples: int, percent: float) -> float:
-    """Return the optimiser steps of a retraining as a share of those on the full train set."""
-    if config.budget == "steps":
-        return 1.0
-    kept = kept_count(examples, fraction_of(percent))
-    return steps_per_epoch(kept, fit.batch_size) / steps_per_epoch(examples, fit.batch_size)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from influence import scores as registry
-from influence.config.parameters import ChoiceConfig, FitConfig
+from influence.config.parameters import ChoiceConfig, FitConfig, RetrainConfig
 from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.evaluation import retraining
@@ -16,7 +16,7 @@ from influence.evaluation.retraining import Place, retrain
 from influence.models.metrics import of_predictions
 from influence.runtime.step import say
 from influence.sampling import rules
-from influence.sampling.order import Minimum, cut, fraction_of
+from influence.sampling.order import Minimum, cut, fraction_of, kept_count
 from influence.sampling.step import order_of
 from influence.scoring import spec as specs
 from influence.scoring.result import Scores, open_scores
@@ -68,6 +68,11 @@ class Scored:
         seed = self.seed + number
         order = order_of(self.scores, candidate.arm, seed, minimums, candidate.parameters)
         return cut(order, fraction_of(candidate.percent), minimums)
+
+    def share(self, config: RetrainConfig, percent: float) -> float:
+        """Return what a retraining costs at a percent pruned, in ones on the full train set."""
+        kept = kept_count(len(self.labels), fraction_of(percent))
+        return retraining.share(self.scores, config, kept)
 
 
 def verified(config: ChoiceConfig, scores: Scores, step: str) -> Scores:

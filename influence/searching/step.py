@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -230,9 +231,10 @@ def _report(
     scores, ended = scored.scores, search_study.trials_of(study)
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     points, correct = _test(config, scored, _tested(scored, chosen, config.test_seeds), engine)
-    fit = retraining.retrained(scores, config)
-    outcome = recommendation(config, fit, len(scored.labels), ended, points, correct)
-    subset = result.write_subset(scores, _recommended(scored, chosen), directory)
+    outcome = recommendation(config, partial(scored.share, config), ended, points, correct)
+    kept = _recommended(scored, chosen)
+    subset = result.write_subset(scores, kept, directory)
+    fit = retraining.on_subset(scores, config, len(kept))
     also = {"study": study.name, "command": command(subset, scores.task, fit)}
     tables = {
         result.TRIALS: trials.table(ended, config.tolerance),

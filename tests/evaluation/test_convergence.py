@@ -28,7 +28,8 @@ def points(*accuracies: float) -> pd.DataFrame:
         for seed, value in enumerate(accuracies)
         for percent in (0.0, 50.0)
     ]
-    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", METRIC])
+    table = pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", METRIC])
+    return table.assign(steps=100 - table["percent_pruned"])
 
 
 STEADY = points(0.9, 0.902, 0.898)
@@ -74,7 +75,10 @@ def test_the_verdict_on_such_a_model_is_provisional():
 
 def test_a_fraction_whose_steps_did_not_suffice_is_named():
     learned = history(0.5, 0.6, 0.7, 0.85, 0.89, 0.9, 0.9, 0.9, 0.9, 0.9)
-    (said,) = short_of_steps(learned, [0, 30, 50, 70, 90])
+    steps = {0: 200, 30: 140, 50: 100, 70: 60, 90: 20}
+    taken = pd.DataFrame({"percent_pruned": list(steps), "steps": list(steps.values())})
+    (said,) = short_of_steps(learned, taken)
     assert said.startswith("From 70 % pruned on") and "20 points short" in said
-    assert short_of_steps(learned, [0, 30, 50]) == []
-    assert short_of_steps(pd.DataFrame(), [0, 90]) == []
+    assert short_of_steps(learned, taken[:3]) == []
+    assert short_of_steps(pd.DataFrame(), taken) == []
+    assert short_of_steps(learned, taken.assign(steps=200)) == []

@@ -6,6 +6,7 @@ from influence.evaluation.costs import Forecast
 from influence.evaluation.result import Point
 
 FIRST = Point(0.0, 1000, 900, 90, 120.0, {})
+WHOLE, HALF = [(0.0, 0, 90), (0.0, 1, 90)], [(50.0, 0, 45), (50.0, 1, 45)]
 
 
 @pytest.fixture
@@ -13,13 +14,13 @@ def forecast():
     """Two arms at half and none pruned, two seeds: six retrainings, the length of four."""
     made = Forecast()
     for arm in ("aum:easy", "random"):
-        made.expect(arm, "epochs", [(percent, n) for percent in (0.0, 50.0) for n in range(2)])
+        made.expect(arm, "epochs", WHOLE + HALF)
     return made
 
 
 def test_it_follows_from_the_first_and_is_said_once(forecast, capsys):
-    forecast.first(FIRST, 3, at_once=2)
-    forecast.first(FIRST, 3, at_once=2)
+    forecast.first(FIRST, 30, at_once=2)
+    forecast.first(FIRST, 30, at_once=2)
     assert capsys.readouterr().err == (
         "evaluate: 6 retrainings will take about 4 minutes, at 45 examples per second; finished "
         "ones are not repeated\n"
@@ -27,17 +28,17 @@ def test_it_follows_from_the_first_and_is_said_once(forecast, capsys):
 
 
 def test_expecting_a_retraining_twice_makes_it_no_two(forecast, capsys):
-    forecast.expect("random", "epochs", [(50.0, 0), (50.0, 1)])
-    forecast.first(FIRST, 3, at_once=1)
+    forecast.expect("random", "epochs", HALF)
+    forecast.first(FIRST, 30, at_once=1)
     assert "6 retrainings will take about 8 minutes" in capsys.readouterr().err
 
 
 def test_at_equal_steps_a_retraining_on_a_subset_takes_as_long(forecast, capsys):
-    forecast.expect("random", "steps", [(50.0, 0), (50.0, 1)])
-    forecast.first(FIRST, 3, at_once=1)
+    forecast.expect("random", "steps", [(50.0, 0, 90), (50.0, 1, 90)])
+    forecast.first(FIRST, 30, at_once=1)
     assert "8 retrainings will take about 12 minutes" in capsys.readouterr().err
 
 
 def test_nothing_is_said_of_what_takes_seconds(forecast, capsys):
-    forecast.first(Point(0.0, 1000, 900, 90, 10.0, {}), 3, at_once=1)
+    forecast.first(Point(0.0, 1000, 900, 90, 10.0, {}), 30, at_once=1)
     assert capsys.readouterr().err == ""

@@ -35,7 +35,8 @@ def points(percents=(30, 50), full=0.9, seeds=SEEDS, **arms):
                 shift = (1 if arm == "random" else 2 + place % 3) if percent else 0
                 noise = NOISE[(number + shift) % 5]
                 rows.append((arm.replace("__", ":"), percent, seed, value + noise))
-    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", "test/accuracy"])
+    table = pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", "test/accuracy"])
+    return table.assign(steps=100 - table["percent_pruned"])
 
 
 def test_what_is_better_is_named_with_its_gain():
@@ -227,7 +228,7 @@ def curves(draw) -> pd.DataFrame:
         for seed in seeds
     ]
     metrics = ["test/accuracy", "test/recall/x", "test/group/source=a=b"]
-    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", *metrics])
+    return pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", *metrics]).assign(steps=90)
 
 
 SLOW = settings(max_examples=settings().max_examples // 3)  # some milliseconds per table

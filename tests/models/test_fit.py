@@ -216,3 +216,20 @@ def test_small_sets_are_trained_on_for_more_epochs(examples, epochs):
 @pytest.mark.parametrize(("classes", "epochs"), [(50, 4), (64, 5), (150, 10), (1000, 20)])
 def test_more_classes_take_more_epochs(classes, epochs):
     assert fit.with_epochs(FitConfig(), 15100, classes).epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("kept", "steps"),  # by auto, of 8,954 examples of 64 classes that take 7 epochs, 1,960 steps
+    [(8954, 1960), (6268, 1960), (4477, 1960), (2686, 20 * 84), (895, 20 * 28)],
+)
+def test_a_subset_is_trained_until_it_has_converged_but_no_longer_than_all(kept, steps):
+    config = FitConfig(epochs=7)
+    assert fit.steps_of("auto", config, kept, 8954, 64) == steps
+    assert fit.steps_of("steps", config, kept, 8954, 64) == 1960
+    assert fit.steps_of("epochs", config, kept, 8954, 64) == 7 * -(-kept // 32)
+
+
+def test_a_large_subset_is_trained_for_as_many_epochs_as_all():
+    config = FitConfig(epochs=3, batch_size=128)
+    half, tenth = (fit.steps_of("auto", config, kept, 550_000, 3) for kept in (275_000, 55_000))
+    assert half == 3 * 2149 and tenth == 4 * 430

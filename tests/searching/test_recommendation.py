@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.config.parameters import FitConfig
 from influence.config.steps import SearchStep
 from influence.data.storage import open_saved
 from influence.runtime import store
@@ -19,7 +18,10 @@ from influence.searching.trials import Trial
 from tests.helpers import finished
 
 CONFIG = SearchStep(tolerance=0.01, seeds=2, test_seeds=3)
-FIT = FitConfig(batch_size=10)
+
+
+def share(percent):
+    return 1 - percent / 100
 
 
 def trial(number, arm, percent, *differences, state="complete"):
@@ -39,7 +41,7 @@ def points(**arms):
 def recommended(full, random, pruned, arm="vog:easy"):
     ended = [trial(0, arm, 50, 0.0, 0.0)]
     rows = {FULL: (0, 100, full), "random": (50, 50, random), arm: (50, 50, pruned)}
-    return recommendation(CONFIG, FIT, 100, ended, points(**rows))
+    return recommendation(CONFIG, share, ended, points(**rows))
 
 
 ALIKE = (0.90, 0.91, 0.92)
@@ -73,14 +75,14 @@ def test_one_seed_decides_nothing():
 def test_random_is_not_compared_with_itself():
     ended = [trial(0, "random", 50, 0.0, 0.0)]
     rows = points(**{FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE)})
-    found = recommendation(CONFIG, FIT, 100, ended, rows)
+    found = recommendation(CONFIG, share, ended, rows)
     assert found.verdict.endswith("no score did better than pruning at random.")
     assert "random" in found.test and "recommended_minus_random" not in found.test
 
 
 def test_where_nothing_holds_everything_is_kept():
     ended = [trial(0, "vog:easy", 50, -0.5, -0.5)]
-    found = recommendation(CONFIG, FIT, 100, ended, points(**{FULL: (0, 100, ALIKE)}))
+    found = recommendation(CONFIG, share, ended, points(**{FULL: (0, 100, ALIKE)}))
     assert found.verdict.startswith("Keep everything: no candidate stayed within 1 point of")
     assert (found.trial, found.percent_pruned, found.kept) == (None, 0, 100)
     assert found.cost["break_even"] == math.inf
@@ -96,17 +98,16 @@ def test_the_cost_counts_steps_in_trainings_on_everything():
 
 
 def test_with_equal_steps_nothing_is_saved():
-    config = SearchStep(tolerance=0.01, seeds=2, test_seeds=3, budget="steps")
     rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
-    cost = recommendation(config, FIT, 100, ended, points(**rows)).cost
+    cost = recommendation(CONFIG, lambda percent: 1.0, ended, points(**rows)).cost
     assert cost["break_even"] == math.inf and cost["full_trainings"] == cost["retrainings"]
 
 
 def test_a_candidate_tried_twice_is_retrained_once():
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0), trial(1, "vog:easy", 50, 0.0, state="pruned")]
     rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
-    cost = recommendation(CONFIG, FIT, 100, ended, points(**rows)).cost
+    cost = recommendation(CONFIG, share, ended, points(**rows)).cost
     assert cost["retrainings"] == 2 + 2 + 9
 
 
@@ -128,7 +129,7 @@ def test_differences_share_what_they_vary_by_and_the_error_of_the_test_split():
     correct = np.stack([draw.random(200) < value for value in (*full, *random, *pruned)])
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
     rows = {FULL: (0, 100, full), "random": (50, 50, random), "vog:easy": (50, 50, pruned)}
-    found = recommendation(CONFIG, FIT, 100, ended, points(**rows), correct).test
+    found = recommendation(CONFIG, share, ended, points(**rows), correct).test
     wide = found["recommended_minus_full"]
     assert wide["mean"] == seeds["mean"]
     assert wide["high"] - wide["low"] > 1.2 * (seeds["high"] - seeds["low"])
@@ -144,7 +145,7 @@ def test_every_number_has_a_name_as_a_metric():
 def test_where_nothing_is_pruned_nothing_differs(arm):
     ended = [trial(0, arm, 0, 0.0, 0.0)]
     rows = {FULL: (0, 100, ALIKE), "random": (0, 100, ALIKE), arm: (0, 100, ALIKE)}
-    found = recommendation(CONFIG, FIT, 100, ended, points(**rows))
+    found = recommendation(CONFIG, share, ended, points(**rows))
     assert found.test["recommended_minus_full"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert "+0.0 ± 0.0 points" in found.verdict
 
@@ -157,7 +158,7 @@ def test_sigma_is_the_relative_change_of_the_error_per_share_pruned():
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
     values = {FULL: (0.8, 1.0), "random": (0.8, 0.9), "vog:easy": (0.8, 0.98)}
     rows = {arm: (0 if arm == FULL else 50, 50, those) for arm, those in values.items()}
-    found = recommendation(CONFIG, FIT, 100, ended, points(**rows))
+    found = recommendation(CONFIG, share, ended, points(**rows))
     assert found.sigma == pytest.approx(0.1 / 0.5)  # the error rises from 0.10 to 0.11
 
 

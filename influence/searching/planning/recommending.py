@@ -11,7 +11,6 @@ from influence.config.parameters import RecommendConfig
 from influence.config.steps import RecommendStep
 from influence.errors import InputError
 from influence.evaluation import retraining
-from influence.models.fit import steps_per_epoch
 from influence.runtime import store
 from influence.sampling.order import fraction_of, kept_count
 from influence.sampling.step import parse_arms
@@ -33,7 +32,6 @@ class Recommending:
     def __init__(self, config: RecommendStep, scored: Scored) -> None:
         """Lay out every arm at every percent that leaves an example of each class."""
         self.config, self.scored = config, scored
-        self.fit = retraining.retrained(scored.scores, config)
         low, high = space.check((), config.lowest, config.highest)
         classes = len(np.unique(scored.labels))
         rows = len(scored.labels)
@@ -51,7 +49,7 @@ class Recommending:
         if scored.chosen_on is not None:
             examples = len(scored.chosen_on)
         landscape = Landscape(tuple(self.arms), tuple(percents), examples)
-        costs = np.array([self._cost(cell) for cell in landscape.cells])
+        costs = np.array([scored.share(config, cell.percent) for cell in landscape.cells])
         self.planner = Planner(landscape, config.tolerance, costs)
         self.scoring = scoring_cost(scored.scores)
         self.given = self._given()
@@ -141,13 +139,6 @@ class Recommending:
         if cell == FULL:
             return self.scored.everything
         return self.scored.kept(Candidate(self.arms[cell.arm], cell.percent, 1, {}), number)
-
-    def _cost(self, cell: Cell) -> float:
-        if self.config.budget == "steps":
-            return 1.0
-        rows, batch = len(self.scored.labels), self.fit.batch_size
-        kept = kept_count(rows, fraction_of(cell.percent))
-        return steps_per_epoch(kept, batch) / steps_per_epoch(rows, batch)
 
 
 def scoring_cost(scores: Scores) -> float:

@@ -187,7 +187,8 @@ def _report(
     tested = recommending.on_test(study, known, choice.cell)
     outcome = _outcome(recommending, known, choice, tested, len(kept))
     subset = write_subset(scores, kept, directory)
-    also = {"study": study.name, "command": command(subset, scores.task, recommending.fit)}
+    fit = retraining.on_subset(scores, recommending.config, len(kept))
+    also = {"study": study.name, "command": command(subset, scores.task, fit)}
     tables = {
         result.RETRAININGS: _history(recommending, known),
         result.LANDSCAPE: planner.table(known),
