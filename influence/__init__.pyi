@@ -229,8 +229,8 @@ def compare(
         similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged, for no more steps
-            than the full train set; epochs or steps: as many as that
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
+            as many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -531,8 +531,8 @@ def evaluate(
     sample: sample directory to evaluate: a path or runs:/<id>/sample
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged, for no more steps
-            than the full train set; epochs or steps: as many as that
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
+            as many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -725,8 +725,8 @@ def search(
             and dedup read
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged, for no more steps
-            than the full train set; epochs or steps: as many as that
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
+            as many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -936,8 +936,8 @@ def recommend(
             and dedup read
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged, for no more steps
-            than the full train set; epochs or steps: as many as that
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
+            as many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -1179,8 +1179,8 @@ def study(
         similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged, for no more steps
-            than the full train set; epochs or steps: as many as that
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
+            as many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as

@@ -346,8 +346,8 @@ class RetrainConfig(Config):
 
     budget: Budget = parameter(
         "auto",
-        "how long a subset is trained: auto, until it has converged, for no more steps than the "
-        "full train set; epochs or steps: as many as that",
+        "how long a subset is trained: auto, until it has converged; epochs or steps: for as many as "
+        "the full train set",
     )
     retrain_with: str = parameter(
         "",
