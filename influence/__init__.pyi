@@ -113,8 +113,8 @@ def compare(
 ) -> Comparison:
     """Train, score, sample and evaluate every arm against random pruning.
 
-    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
-        file, or assistant[:N], the built-in requests
+    dataset: hub id, folder of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such file,
+        or assistant[:N], the built-in one
     arms: arms to compare, comma-separated; random is always added
 
     Compare:
@@ -229,8 +229,8 @@ def compare(
         similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
-            as many as the full train set
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps, as
+            many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -306,8 +306,8 @@ def train(
 ) -> Training:
     """Fine-tune a classifier and keep its checkpoints and observations.
 
-    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
-        file, or assistant[:N], the built-in requests
+    dataset: hub id, folder of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such file,
+        or assistant[:N], the built-in one
 
     Data:
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
@@ -531,8 +531,8 @@ def evaluate(
     sample: sample directory to evaluate: a path or runs:/<id>/sample
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
-            as many as the full train set
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps, as
+            many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -637,8 +637,8 @@ def search(
         first
 
     Data:
-        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
-            file, or assistant[:N], the built-in requests
+        dataset: hub id, folder of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+            file, or assistant[:N], the built-in one
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
         text_column: column of the texts; empty: the first with a usual name
         pair_column: column of the second texts of a pair task; empty: the first with a usual
@@ -725,8 +725,8 @@ def search(
             and dedup read
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
-            as many as the full train set
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps, as
+            many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -843,8 +843,8 @@ def recommend(
 ) -> Answer:
     """Recommend how much of a train set to prune, and by which arm, at a given price.
 
-    dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
-        file, or assistant[:N], the built-in requests
+    dataset: hub id, folder of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such file,
+        or assistant[:N], the built-in one
 
     Recommend:
         scores: scores directory to choose from: a path or runs:/<id>/scores; empty: train and
@@ -936,8 +936,8 @@ def recommend(
             and dedup read
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
-            as many as the full train set
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps, as
+            many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as
@@ -1074,8 +1074,8 @@ def study(
             fraction
 
     Data:
-        dataset: hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
-            file, or assistant[:N], the built-in requests
+        dataset: hub id, folder of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such
+            file, or assistant[:N], the built-in one
         dataset_config: configuration of a hub dataset, such as sst2 of nyu-mll/glue
         text_column: column of the texts; empty: the first with a usual name
         pair_column: column of the second texts of a pair task; empty: the first with a usual
@@ -1179,8 +1179,8 @@ def study(
         similarity: similarity above which rule dedup takes an example for a near duplicate
 
     Retraining:
-        budget: how long a subset is trained: auto, until it has converged; epochs or steps: for
-            as many as the full train set
+        budget: how long a subset is trained: auto, until it has converged; epochs or steps, as
+            many as the full train set
         retrain_with: parameters of another model to retrain, such as
             model=minilm&layers=3&learning_rate=3e-4; empty: the scored one
         threshold: task=nlu: confidence of the domain below which a request counts as

@@ -342,7 +342,7 @@ def test_the_retrainings_of_an_arm_begin_before_the_next_arm_is_sampled(
         lambda asked, kept, engine: order.append((asked.budget, kept.arm)),
     )
     _, asked_by_arm = pipeline._sample_all(config, None, comparison.scores, list(samples))
-    once, twice = ("epochs", "random"), ("epochs", "el2n:easy")
+    once, twice = ("auto", "random"), ("auto", "el2n:easy")
     again = [once, twice, ("steps", "random")]
     assert list(asked_by_arm) == ["random", "el2n:easy", pipeline.AT_EQUAL_STEPS]
     assert order == (["sample"] * 2 if rescore else ["sample", once, "sample", twice]) + again

@@ -66,8 +66,8 @@ class DataConfig(Config):
 
     dataset: str = parameter(
         "assistant",
-        "hub id, directory of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such file, or "
-        "assistant[:N], the built-in requests",
+        "hub id, folder of {train,validation,test}.{parquet,csv,tsv,jsonl}, one such file, or "
+        "assistant[:N], the built-in one",
     )
     dataset_config: str = parameter(
         "", "configuration of a hub dataset, such as sst2 of nyu-mll/glue"
@@ -346,7 +346,7 @@ class RetrainConfig(Config):
 
     budget: Budget = parameter(
         "auto",
-        "how long a subset is trained: auto, until it has converged; epochs or steps: for as many as "
+        "how long a subset is trained: auto, until it has converged; epochs or steps, as many as "
         "the full train set",
     )
     retrain_with: str = parameter(

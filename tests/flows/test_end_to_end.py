@@ -363,16 +363,16 @@ def test_a_model_trains_on_a_kept_subset(chain, tmp_path):
     assert len(storage.open_saved(training / "data").dataset().train) == KEPT[60]
 
 
-def test_equal_steps_are_a_budget_as_equal_epochs_are(chain):
+def test_equal_epochs_are_fewer_steps_where_a_subset_is_not_trained_until_it_converges(chain):
     sampled = f"runs:/{chain.sample.info.run_id}/sample"
-    config = EvaluateStep(sample=sampled, seeds=1, budget="steps", **chain.here)
+    config = EvaluateStep(sample=sampled, seeds=1, budget="epochs", **chain.here)
     (run,) = launch(evaluate, config)
-    steps = [
+    equal, converged = (
         untimed_points(found).set_index("percent_pruned")["steps"]
         for found in (run, chain.evaluate)
-    ]
-    assert set(steps[0]) == {steps[1][0]}
-    assert steps[1][0] > steps[1][30] > steps[1][60]
+    )
+    assert converged[0] == equal[0] > equal[30] > equal[60]
+    assert set(converged) == {equal[0]}
 
 
 # other data and other heads

@@ -29,7 +29,7 @@ from tests.helpers.steps import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow")
 HERE = {"workers": 1, "threads": 1}
-SMALL = {"trainings": 4.0, "tolerance": 0.1, "arms": "aum:ccs"}
+SMALL = {"trainings": 4.0, "tolerance": 0.1, "arms": "aum:ccs", "budget": "epochs"}
 
 
 @pytest.fixture(scope="module")
