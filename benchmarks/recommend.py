@@ -137,7 +137,8 @@ Steps = Iterator[tuple[float, Cell]]
 
 def followed(there: Known, trainings: float) -> Iterator[tuple[float, list[Measured], Choice]]:
     """Follow the planner until it stops: what is spent, known and recommended after each step."""
-    planner = Planner(there.landscape, TOLERANCE, there.landscape.kept)
+    costs = np.array([there.cost(cell) for cell in there.landscape.cells])
+    planner = Planner(there.landscape, TOLERANCE, costs)
     known: list[Measured] = []
     spent = SCORING
     while asked := planner.next(known, (), trainings - spent):

@@ -77,7 +77,14 @@ class Table:
 
     def cost(self, cell: Cell) -> float:
         """Return what a retraining costs, in trainings on the full train set."""
-        return float(self.landscape.kept[self.landscape.index[cell]])
+        steps = self.steps
+        return float(steps.loc[tuple(cell)] / steps.loc[tuple(FULL)])
+
+    @cached_property
+    def steps(self) -> pd.Series:
+        """The optimiser steps of a retraining, by cell."""
+        rows = pd.DataFrame(read(self.setting))
+        return rows.groupby(["arm", "percent_pruned"])["steps"].first()
 
     def gains(self, split: str) -> pd.Series:
         """Return by cell the mean difference to the full train set on a split."""

@@ -32,7 +32,9 @@ from torch import set_num_threads
 
 import influence
 from benchmarks.measuring import machine, settings_named
+from influence.config.parameters import Budget
 from influence.evaluation.retraining import FIRST_SEED, train_and_measure
+from influence.models.fit import steps_of
 from influence.models.fitting.course import Course, Examples, of_classifier
 from influence.models.inputs import cache_of, open_tokens
 from influence.models.tokenizers import open_tokenizer
@@ -46,15 +48,17 @@ from influence.searching.scored import Scored
 from influence.searching.space import Candidate
 
 TABLES = Path(__file__).with_name("tables")
-ARMS = (RANDOM, "aum:ccs", "aum:hard")
+ARMS = (RANDOM, "aum:ccs")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
-COLUMNS = ("arm", "percent_pruned", "number", "kept", "validation", "test", "seconds")
+COLUMNS = ("arm", "percent_pruned", "number", "kept", "steps", "validation", "test", "seconds")
 # By whose scores an arm is, as it begins: those of the model that is retrained, or cheaper ones.
 SCORED: dict[str, dict[str, Any]] = {"": {}, "probe": {"proxy": "probe"}, "epoch": {"epochs": 1}}
+# How people fine-tune, each subset until it has converged; and the paper's, at equal epochs.
 RECIPES: dict[str, dict[str, Any]] = {
     "linear": {"schedule": "linear", "warmup": 0.1},
     "constant": {"schedule": "constant", "warmup": 0.0},
 }
+BUDGETS: dict[str, Budget] = {"linear": "auto", "constant": "epochs"}
 # Two layers of a pretrained encoder: a retraining is a matter of a minute and a half on one core.
 MINILM: dict[str, Any] = {"model": "minilm", "layers": 2, "precision": "bf16"}
 MASSIVE = MINILM | {"dataset": "massive", "label_column": "domain"}
@@ -63,7 +67,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     "MASSIVE domains": MASSIVE,
     "CLINC150": MINILM | {"dataset": "clinc150", "label_column": "label"},
     "HWU64 intents": MINILM | {"dataset": "hwu64", "label_column": "label"},
-    "assistant": {"dataset": "assistant", "model": "tiny", "epochs": 16},
+    "assistant": {"dataset": "assistant", "model": "tiny"},
     "MASSIVE intents": MINILM | {"dataset": "massive", "label_column": "label"},
     "SST-2": MINILM | {"dataset": "sst2", "max_train": 10000},
     "SNLI": MINILM | {"dataset": "snli", "max_train": 10000, "max_test": 3000},
@@ -91,6 +95,7 @@ class Row(NamedTuple):
     percent_pruned: int
     number: int
     kept: int
+    steps: int
     validation: float
     test: float
     seconds: float
@@ -149,8 +154,8 @@ def _rows(path: Path) -> Iterator[Row]:
         return
     with path.open(encoding="utf-8", newline="") as file:
         for one in csv.DictReader(file):
-            places = (int(one[name]) for name in COLUMNS[1:4])
-            yield Row(one["arm"], *places, *(float(one[name]) for name in COLUMNS[4:]))
+            whole = (int(one[name]) for name in COLUMNS[1:5])
+            yield Row(one["arm"], *whole, *(float(one[name]) for name in COLUMNS[5:]))
 
 
 def _append(path: Path, row: Row) -> None:
@@ -168,6 +173,7 @@ class _Setting:
         if self.parameters["model"] == "minilm":
             self.parameters["model"] = asked.model
         self.workdir, self.at, self.device = Path(asked.workdir), at, asked.device
+        self.budget = BUDGETS[asked.recipe]
         self.here = {"workdir": asked.workdir, "threads": asked.threads, "device": asked.device}
         arms = [_apart(arm) for arm in asked.arms.split(",")]
         self.wanted = wanted("aum", [parse_arm(arm) for _, arm in arms])
@@ -197,9 +203,14 @@ class _Setting:
             candidate = Candidate(parse_arm(arm), cell.percent, 1, {})
             rows = self.scored[by].kept(candidate, number)
         seed = self.course.config.seed + FIRST_SEED["validation"] + number
-        seconds, metrics, logits = train_and_measure(self.course, np.sort(rows), self.splits, seed)
+        classes = len(self.scored[""].scores.label_names)
+        sizes = (len(rows), len(self.course.examples), classes)
+        steps = steps_of(self.budget, self.course.config, *sizes)
+        seconds, metrics, logits = train_and_measure(
+            self.course, np.sort(rows), self.splits, seed, steps
+        )
         both = (round(metrics[f"{split}/accuracy"], 6) for split in ("validation", "test"))
-        row = Row(*cell, number, len(rows), *both, round(seconds, 1))
+        row = Row(*cell, number, len(rows), steps, *both, round(seconds, 1))
         path = correct_of(self.workdir, self.at, row)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, logits["test"].argmax(1) == self.splits["test"][1])
