@@ -20,7 +20,7 @@ import pandas as pd
 from benchmarks.measuring import bars, machine, write
 from influence.evaluation.result import Curve
 
-RECIPE = ["--epochs", "3", "--schedule", "constant", "--warmup", "0"]
+RECIPE = ["--epochs", "3", "--schedule", "constant", "--warmup", "0", "--budget", "epochs"]
 SCORES = ["--score", "vog,el2n,forgetting"]
 ARMS = ["--arms", "vog:easy:class,vog:linear:dataset,el2n:easy,forgetting:easy"]
 

@@ -168,6 +168,7 @@ def study(setting: Setting) -> Iterator[tuple[str, Any]]:
             max_train=min(setting.asked.train, STUDY),
             max_test=2000,
             epochs=2,
+            budget="epochs",
             batch_size=128,
             arms="aum:ccs,el2n:easy",
             score="aum,el2n",

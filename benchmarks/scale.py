@@ -78,7 +78,8 @@ def run(size: int, root: Path) -> list[dict[str, float | int | str]]:
         rounds.append(command("sample", "--scores", str(scores), *arm, *work))
     found["sample"] = tuple(map(statistics.median, zip(*rounds, strict=True)))
     (sample,) = (root / "work").glob("sample-*")
-    found["evaluate"] = command("evaluate", "--sample", str(sample), "--seeds", "1", *work)
+    curve = ["--sample", str(sample), "--seeds", "1", "--budget", "epochs"]
+    found["evaluate"] = command("evaluate", *curve, *work)
     shutil.rmtree(root)
     return [
         {"examples": size, "step": step, "seconds": round(seconds, 1), "peak_mib": round(peak)}
