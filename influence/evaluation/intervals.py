@@ -95,7 +95,7 @@ class Retrainings:
 
     @cached_property
     def arms(self) -> "Retrainings":
-        """Those of the arms, trained for equal epochs."""
+        """Those of the arms, trained as `budget` says."""
         return self.only((self.points["arm"] != AT_EQUAL_STEPS).to_numpy())
 
     @cached_property

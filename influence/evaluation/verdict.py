@@ -192,7 +192,7 @@ def _of_random(random: pd.DataFrame, seeds: int) -> str:
 def equal_steps(measured: Retrainings) -> list[str]:
     """Say what random pruning gains if trained for as many steps as the full train set.
 
-    At equal epochs a subset is trained for fewer steps, which may be part of what an arm loses.
+    Where a subset is trained for fewer steps, these may be part of what an arm loses.
     Nothing is said where this was not tried, or under one seed.
     """
     gained = measured.steps.to_random.table.dropna()
@@ -202,9 +202,8 @@ def equal_steps(measured: Retrainings) -> list[str]:
     if not len(clear):
         most = gained.iloc[-1]
         return [
-            "Trained for as many steps as the full train set, random pruning is neither better "
-            f"nor worse than at equal epochs ({_points(most)} points at "
-            f"{most['percent_pruned']:g} % pruned)."
+            "Trained for as many steps as the full train set, random pruning does neither better "
+            f"nor worse ({_points(most)} points at {most['percent_pruned']:g} % pruned)."
         ]
     most = clear.sort_values("difference").iloc[-1 if clear["difference"].max() > 0 else 0]
     better, meaning = "worse", "fewer training steps do not explain its loss"

@@ -117,7 +117,7 @@ def place_of(arm: str) -> tuple:
 def grouped(arms: Iterable[str]) -> dict[str, list[str]]:
     """Return the arms of each panel by its title: one panel, or one per score for many arms.
 
-    Random, at equal epochs or at equal steps, comes last in every panel.
+    Random, also at equal steps, comes last in every panel.
     """
     ordered = sorted(set(arms), key=place_of)
     others = [arm for arm in ordered if arm not in BASELINES]

@@ -9,7 +9,7 @@ from influence.scoring.spec import parse_spec
 
 CLASS = "class"  # the group of classes, beside those of other columns
 
-AT_EQUAL_STEPS = "random at equal steps"  # a second baseline beside random at equal epochs
+AT_EQUAL_STEPS = "random at equal steps"  # a second baseline beside random
 
 Normalize = Literal["none", "class", "dataset"]
 

@@ -50,6 +50,7 @@ def grouped(root: Path) -> SimpleNamespace:
         _grouping,
         groups=",".join(("speaker", *ODD)),
         equal_steps=True,
+        budget="epochs",
         score="el2n",
         arms="el2n:easy",
         fractions="0.5",
