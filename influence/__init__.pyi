@@ -830,7 +830,7 @@ def recommend(
     highest: int = 95,
     storage: str = "",
     grace: int = 60,
-    arms: Names = "aum:ccs,aum:hard",
+    arms: Names = "aum:ccs",
     trainings: float = 10.0,
     minutes: float = 0.0,
     device: str = "auto",

@@ -419,7 +419,7 @@ class RecommendConfig(ChoiceConfig):
     """Which arms a recommendation chooses from, and what it may cost."""
 
     arms: str = parameter(
-        "aum:ccs,aum:hard",
+        "aum:ccs",
         "arms to choose from, comma-separated; random is always among them",
     )
     trainings: float = parameter(

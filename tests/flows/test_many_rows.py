@@ -48,6 +48,7 @@ def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys)
             vocabulary=500,
             epochs=1,
             batch_size=512,
+            budget="epochs",
             seeds=1,
             score="loss",
             null_model=False,
