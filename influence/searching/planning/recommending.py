@@ -84,7 +84,7 @@ class Recommending:
         if FULL in (*whole, *(cell for cell, _ in running)):
             return self.planner.next(measured, running, left)
         full = self.planner.costs[0]
-        kept_back = full if left >= 2 * full else 0.0
+        kept_back = full if self.config.trainings - self.scoring >= 2 * full else 0.0
         if planned := self.planner.next(measured, running, left - kept_back):
             return planned
         return (FULL, 0) if full <= left else None
