@@ -29,6 +29,7 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the table in the docs
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
+SNLI = "SNLI in full, constant"
 FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 
@@ -44,7 +45,7 @@ def main() -> None:
                 made = json.loads(made_by(table(setting, recipe)).read_text(encoding="utf-8"))
                 known[f"{setting}, {recipe}"] = made | _summary(measured)
     made = {"machine": "one NVIDIA H200", "examples": 94993}
-    known["SNLI in full, constant"] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
+    known[SNLI] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
     RESULT.write_text(as_json(known), encoding="utf-8")
     print(shown(known))
     draw(known)
@@ -139,10 +140,11 @@ def _in_points(value: list[Any], sign: str = "") -> str:
 
 
 def draw(known: dict[str, dict[str, Any]]) -> None:
-    """Draw what every arm gains over random, a panel for each dataset under linear decay."""
-    names = [name for name in DATASETS if f"{name}, linear" in known]
-    if not names:
-        return
+    """Draw what every arm gains over random: a panel for each dataset under linear decay, and SNLI.
+
+    Arms that lose more than is drawn leave their panel.
+    """
+    names = [name for name in (*(f"{name}, linear" for name in DATASETS), SNLI) if name in known]
     with styled():
         across = min(len(names), 4)
         down = -(-len(names) // across)
@@ -151,7 +153,7 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
         for axes in panels.flat[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels.flat, names, strict=False):
-            every = known[f"{name}, linear"]["rows"]
+            every = known[name]["rows"]
             rows = pd.DataFrame([row for row in every if "minus_random" in row])
             if not len(rows):
                 continue
@@ -163,11 +165,15 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
                 axes.fill_between(
                     own["percent_pruned"], low, high, color=look["color"], alpha=0.15, lw=0
                 )
-            axes.set(title=name, ylim=(-8, 4))
+            axes.set(title=name, ylim=(-8, 8))
         figure.supxlabel(PRUNED)
         figure.supylabel(TO_RANDOM)
-        handles = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=4)
+        lines = {
+            label: line
+            for axes in panels.flat
+            for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(lines.values(), lines, loc="outside upper center", ncols=4)
         IMAGES.mkdir(parents=True, exist_ok=True)
         figure.savefig(IMAGES / "answers.png", dpi=150)
 
