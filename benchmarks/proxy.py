@@ -198,6 +198,7 @@ def _pruned(setting: str, asked: argparse.Namespace) -> dict[str, Any]:
     parameters = MODEL | SETTINGS[setting]
     folder = Path(asked.data) / parameters.pop("dataset")
     shared = {"score": "aum", "fractions": asked.fractions, "threads": asked.threads}
+    shared |= {"budget": "epochs"}
     shared |= {"seeds": asked.seeds, "draws": asked.seeds, "workdir": asked.workdir, **parameters}
     return {
         f"pruned by {name}": facts(influence.compare(folder, ARM, proxy=proxy, **shared))

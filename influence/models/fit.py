@@ -85,8 +85,8 @@ def steps_of(budget: Budget, config: FitConfig, kept: int, examples: int, classe
 
     By "auto" it takes as many as a train set of its size by itself would, see `with_epochs`, but at
     least `epochs` and at most as many steps as all examples: a subset that stops while it is still
-    learning says little about the examples that were left out. With 50 % of HWU64's intents pruned
-    at random accuracy falls by 8.5 points in as many epochs, and by 2.3 so.
+    learning says little about the examples that were left out. With half of HWU64's requests pruned
+    at random, accuracy on intents falls by 8.5 points at equal epochs and by 2.3 this way.
     """
     whole = config.epochs * steps_per_epoch(examples, config.batch_size)
     epochs = config.epochs
