@@ -33,14 +33,20 @@ def whole(
 def _cut(
     train: pd.DataFrame, role: str, share: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return train without a stratified share of it, and that share; repeats stay together."""
     order = _spread(train, seed)
-    chosen = order.index[~order["is_last"]][: max(1, round(share * len(train)))]
-    if not len(chosen):
+    repeats = order.groupby("key").agg(
+        size=("key", "size"), position=("position", "max"), is_last=("is_last", "any")
+    )
+    whole = repeats[~repeats["is_last"]].sort_values(["position", "key"])
+    if whole.empty:
         raise InputError(
-            f"no class of train has two of its {len(train)} rows, so that no {role} can be cut"
-            f" from it; add examples, or give a {role} split"
+            f"no class of train has two of its {len(train)} rows that differ, so that no {role} can"
+            f" be cut from it; add examples, or give a {role} split"
         )
-    cut = train.index.isin(chosen)
+    fit = (whole["size"].cumsum() <= round(share * len(train))).sum()
+    keys = order["key"].loc[train.index]
+    cut = keys.isin(whole.index[: max(1, fit)]).to_numpy()
     return tuple(train[rows].reset_index(drop=True) for rows in (~cut, cut))
 
 
@@ -86,9 +92,8 @@ def validated(train: pd.Series, validation: pd.Series, names: Sequence[str]) -> 
 
 
 def _spread(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Rank the rows of each class in a seeded order of their ids.
+    """Rank the rows of each class in a seeded order of their ids; repeats share a `key`.
 
-    Repeats share a key and so stay neighbours: hardly any is in both train and validation.
     `position` in (0, 1) is the rank relative to the class size: the rows below a threshold are
     a stratified sample.
     """
