@@ -4,8 +4,9 @@ Run: python -m benchmarks.environment; .venv-peers/bin/python -m benchmarks.peer
 Writes benchmarks/peers.json and docs/images/peers.png. BERT L4 H256 with random weights, a batch of
 32 examples of 32 tokens without padding, one thread. Every library gets the same weights and the
 same batch; a slow one gets fewer examples. Times are per example, divided by that of a forward pass
-in the same run; errors are the largest relative ones of the norm, against a backward pass of one
-example over all parameters. Where a library needs help to run at all, the adapter says so.
+by transformers in the same run; errors are the largest relative ones of the norm, against a
+backward pass of one example over all parameters. Where a library needs help to run at all, the
+adapter says so.
 """
 
 import argparse
@@ -24,12 +25,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.fused_pass import BATCH, batch, model
 from benchmarks.measuring import bars, machine, medians, write
 from influence.models.layers import parameter_group
+from influence.models.shortcuts.first_token import read_first_token
 from influence.runtime.memory import keep_freed_memory
 from influence.trace.gradient_norms import NormRecorder, loop_norms
 from influence.trace.meter import measure
 
 LENGTH = 32
-OURS = ("influence",)
+OURS = ("influence", "influence, whole last layer")
 Work = Callable[[], Tensor]  # norms (examples,)
 
 
@@ -101,8 +103,9 @@ def _forward(inputs: dict[str, Tensor]) -> Callable[[], object]:
 
 
 @contextmanager
-def _influence(ids: Tensor, gold: Tensor) -> Iterator[Work]:
+def _influence(ids: Tensor, gold: Tensor, whole: bool = False) -> Iterator[Work]:
     net, inputs = model(), {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    net = net if whole else read_first_token(net)
     with NormRecorder(net, {"all": parameter_group(net, "all")}) as recorder:
         yield lambda: measure(net, inputs, gold, False, recorder)[2]["all"]
 
@@ -223,6 +226,12 @@ def _dattri(ids: Tensor, gold: Tensor) -> Iterator[Work]:
 
 PEERS = {
     "influence": ("influence", _influence, BATCH, "all parameters"),
+    "influence, whole last layer": (
+        "influence",
+        lambda ids, gold: _influence(ids, gold, whole=True),
+        BATCH,
+        "all parameters",
+    ),
     "opacus, ghost clipping": ("opacus", _opacus, BATCH, "all parameters"),
     "one example at a time": ("torch", _loop, 8, "all parameters"),
     "torch.func, vmap": ("torch", _vmap, 8, "all parameters"),

@@ -31,6 +31,7 @@ ORDER = [
         "data.sources",
         "data.tags",
         "data",
+        "models.shortcuts",
         "models",
         "models.fitting",
         "nlu",

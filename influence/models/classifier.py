@@ -22,6 +22,7 @@ from influence.models import compatibility
 from influence.models import tokens as batches
 from influence.models.layers import classifier
 from influence.models.pretrained import SCRATCH, open_pretrained, quiet, shortened, source_of
+from influence.models.shortcuts.first_token import read_first_token
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers")  # what configs call their number
 UNREADABLE = (OSError, ValueError, SafetensorError)  # what damaged or absent files raise
@@ -112,7 +113,7 @@ def open_checkpoint(directory: Path) -> nn.Module:
         raise InputError(
             f"{directory} is not a checkpoint of a whole classifier: {wrong[0]} is missing in it"
         )
-    return model.eval()
+    return read_first_token(model.eval())
 
 
 def learning_rates(config: FitConfig) -> tuple[float, float]:
@@ -188,7 +189,7 @@ def _built(
         _replace_head(model, config.head_size)
     elif head and own is not None:
         note = _order_head(f"model {config.model!r}", model, own, label_names)
-    return model.eval(), note
+    return read_first_token(model.eval()), note
 
 
 def _from_scratch(config: ModelConfig, tokenizer, labels: dict) -> nn.Module:
@@ -331,4 +332,4 @@ def _open_with_mlp(config, directory: Path) -> nn.Module:
     model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     _replace_head(model, config.influence_head_size)
     model.load_state_dict(load_file(directory / "model.safetensors"))
-    return model.eval()
+    return read_first_token(model.eval())

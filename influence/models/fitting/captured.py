@@ -15,12 +15,12 @@ from torch.func import functional_call
 from influence.errors import InputError, Terminated
 from influence.models import classifier, embeddings, fit
 from influence.models.fit import Progress, steps_per_epoch
-from influence.models.fitting.casting import Linears
 from influence.models.fitting.course import Course, Part
 from influence.models.fitting.graphs import Graphs, Replay, repeatable
 from influence.models.fitting.masks import mask_of
 from influence.models.fitting.predicting import Predictor
 from influence.models.fitting.rows import Rows, width_of
+from influence.models.shortcuts.casting import Linears
 from influence.models.tokens import read, sent
 from influence.runtime.workers import stopping
 

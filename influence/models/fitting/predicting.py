@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from influence.models import classifier
-from influence.models.fitting.casting import Linears
 from influence.models.fitting.graphs import Graphs, repeatable
 from influence.models.fitting.rows import Rows, added, width_of
+from influence.models.shortcuts.casting import Linears
 from influence.models.tokens import Tokens, read, sent, usual_tokens
 
 

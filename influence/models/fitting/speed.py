@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from influence.models.classifier import LAYERS
+from influence.models.shortcuts.first_token import seen_once
 from influence.runtime.step import say
 
 EVERY = 60  # seconds between two reports
@@ -100,18 +101,21 @@ class Speed:
 def work_of(model: nn.Module, lengths: np.ndarray) -> float:
     """Return the floating-point operations of training on examples of these lengths, on average.
 
-    Six for each token and parameter but those of embeddings, and for attention twelve for each
-    layer, dimension and pair of tokens; padding is not counted.
+    Six for each parameter, but those of embeddings, and each token that it sees; for attention
+    twelve for each layer, dimension and pair of tokens. Padding is not counted, nor what a last
+    layer does not compute because only its first token is read.
     """
     embedded = {
         id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
     }
     parameters = sum(p.numel() for p in model.parameters() if id(p) not in embedded)
+    once = sum(weights.numel() for weights in seen_once(model))
     config = model.base_model.config
     layers = next((getattr(config, name) for name in LAYERS if hasattr(config, name)), 0)
-    pairs = 12 * layers * getattr(config, "hidden_size", 0)
+    pair = 12 * getattr(config, "hidden_size", 0)
     tokens = lengths.astype(np.float64)
-    return float(np.mean(6 * parameters * tokens + pairs * tokens**2))
+    looking = (layers - 1) * tokens + (1 if once else tokens)  # in all layers
+    return float(np.mean(6 * ((parameters - once) * tokens + once) + pair * looking * tokens))
 
 
 def name_of(device: torch.device) -> str:

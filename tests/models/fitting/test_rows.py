@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from influence.models.fitting.casting import Linears
 from influence.models.fitting.course import IGNORED
 from influence.models.fitting.masks import mask_of
 from influence.models.fitting.rows import Rows, width_of
+from influence.models.shortcuts.casting import Linears
 from influence.models.tokens import Tokens, collate, starts_of
 from tests.helpers.architectures import ARCHITECTURES, UNUSUAL, build
 

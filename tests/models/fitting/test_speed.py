@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from influence.models.fitting import speed
 from influence.models.fitting.speed import Speed, work_of
+from influence.models.shortcuts.first_token import read_first_token
 from tests.helpers.architectures import build
 
 CPU = torch.device("cpu")
@@ -85,8 +86,10 @@ def test_the_peak_is_known_by_the_name_of_the_device(monkeypatch, clock, capsys,
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "roberta", "electra"])
-def test_work_is_that_of_the_products_of_matrices(name):
+@pytest.mark.parametrize("first", [False, True])
+def test_work_is_that_of_the_products_of_matrices(name, first):
     model, tokens = build(name), 24
+    model = read_first_token(model) if first else model
     # Of the fused kernels of a CPU the counter knows nothing.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         inputs = torch.randint(5, 20, (4, tokens))
