@@ -163,7 +163,7 @@ def compare(
 
     Training:
         epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
-            if that is more, at least 3, at most 20
+            if that is more, at least 3, at most 60
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -347,7 +347,7 @@ def train(
 
     Training:
         epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
-            if that is more, at least 3, at most 20
+            if that is more, at least 3, at most 60
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -676,7 +676,7 @@ def search(
 
     Training:
         epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
-            if that is more, at least 3, at most 20
+            if that is more, at least 3, at most 60
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -888,7 +888,7 @@ def recommend(
 
     Training:
         epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
-            if that is more, at least 3, at most 20
+            if that is more, at least 3, at most 60
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder
@@ -1113,7 +1113,7 @@ def study(
 
     Training:
         epochs: passes over the train set; 0: as many as make 1500 steps, or 30 for each class
-            if that is more, at least 3, at most 20
+            if that is more, at least 3, at most 60
         batch_size: examples per optimiser step
         learning_rate: learning rate of the encoder; 0: 1e-3 from scratch, 1e-4 for a pretrained
             encoder

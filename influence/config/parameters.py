@@ -175,7 +175,7 @@ class FitConfig(ModelConfig):
     epochs: int = parameter(
         0,
         "passes over the train set; 0: as many as make 1500 steps, or 30 for each class if that is "
-        "more, at least 3, at most 20",
+        "more, at least 3, at most 60",
         0,
     )
     batch_size: int = parameter(32, "examples per optimiser step", 1)

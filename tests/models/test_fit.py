@@ -205,7 +205,7 @@ def test_a_training_that_had_reached_its_end_takes_no_step_more(data):
 
 
 @pytest.mark.parametrize(
-    ("examples", "epochs"), [(6000, 8), (11514, 5), (95000, 3), (2000, 20), (5452, 9), (100, 20)]
+    ("examples", "epochs"), [(6000, 8), (11514, 5), (95000, 3), (2000, 24), (5452, 9), (100, 60)]
 )
 def test_small_sets_are_trained_on_for_more_epochs(examples, epochs):
     for classes in (2, 50):
@@ -213,14 +213,14 @@ def test_small_sets_are_trained_on_for_more_epochs(examples, epochs):
         assert fit.with_epochs(FitConfig(epochs=7), examples, classes).epochs == 7
 
 
-@pytest.mark.parametrize(("classes", "epochs"), [(50, 4), (64, 5), (150, 10), (1000, 20)])
+@pytest.mark.parametrize(("classes", "epochs"), [(50, 4), (64, 5), (150, 10), (1000, 60)])
 def test_more_classes_take_more_epochs(classes, epochs):
     assert fit.with_epochs(FitConfig(), 15100, classes).epochs == epochs
 
 
 @pytest.mark.parametrize(
     ("kept", "steps"),  # by auto, of 8,954 examples of 64 classes that take 7 epochs, 1,960 steps
-    [(8954, 1960), (6268, 1960), (4477, 1960), (2686, 20 * 84), (895, 20 * 28)],
+    [(8954, 1960), (6268, 1960), (4477, 1960), (2686, 1960), (895, 60 * 28)],
 )
 def test_a_subset_is_trained_until_it_has_converged_but_no_longer_than_all(kept, steps):
     config = FitConfig(epochs=7)
