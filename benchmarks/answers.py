@@ -23,7 +23,6 @@ from benchmarks.measuring import IMAGES, as_json
 from benchmarks.tabulated import DATASETS, RECIPES, SETTINGS, Row, correct_of, made_by, read, table
 from influence.evaluation.intervals import Retrainings, summarise
 from influence.plots.style import PRUNED, TO_RANDOM, style, styled
-from influence.report.compared import Comparison
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -77,12 +76,6 @@ def retrainings(rows: Sequence[Row], paths: dict[Row, Path]) -> Retrainings:
 def _summary(measured: Retrainings) -> dict[str, Any]:
     summary = summarise(measured.points, measured.metric)
     return {"rows": rows_of(summary, measured.to_random.table, measured.to_full.table)}
-
-
-def facts(compared: Comparison) -> dict[str, Any]:
-    """Return what the docs say of a comparison: its verdict, and a row for each arm and percent."""
-    rows = rows_of(compared.summary, compared.differences, compared.lost)
-    return {"verdict": compared.verdict, "notes": list(compared.notes), "rows": rows}
 
 
 def rows_of(summary: pd.DataFrame, beside: pd.DataFrame, lost: pd.DataFrame) -> list[dict]:

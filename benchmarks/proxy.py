@@ -1,15 +1,14 @@
 """How well cheap scores stand in for those of a full fine-tuning, dataset by dataset.
 
-Run: python -m benchmarks.proxy path/to/data [--settings NAMES] [--seeds 0] [--fractions 0.3,0.7]
-         [--workdir work]
+Run: python -m benchmarks.proxy path/to/data [--settings NAMES] [--workdir work]
 path/to/data holds a folder for each dataset: trec, massive, hwu64, clinc150. Writes
 benchmarks/proxy.json after every setting; what it holds of other settings stays. Compared with the
 scores of a full fine-tuning are those of another one under the next seed (nothing can agree more),
 of a fine-tuning for one epoch, and of a probe: how they rank (Spearman's correlation, overlap of
 the hardest 10 %), how well they detect the planted label errors, and what they cost in seconds.
 
-VARIANTS change one thing of the probe each. With --seeds, each setting is also pruned by the full
-fine-tuning's scores and by the probe's, and retrained under so many seeds.
+VARIANTS change one thing of the probe each. What pruning by such scores does is measured by
+`benchmarks.tabulated`, with arms as probe/aum:ccs.
 """
 
 import argparse
@@ -25,7 +24,6 @@ import numpy as np
 from torch import Tensor, nn
 
 import influence
-from benchmarks.answers import facts
 from benchmarks.measuring import machine, settings_named
 from influence.models.fit import folds
 from influence.models.fitting import probe
@@ -56,7 +54,6 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "probe": {"score": SCORES, "proxy": "probe"},
     "probe, out of fold": {"score": "self_confidence", "proxy": "probe", "folds": 5},
 }
-ARM = "aum:ccs"
 
 
 class OneLayer(nn.Module):
@@ -93,7 +90,7 @@ def main() -> None:
     for setting in asked.settings:
         scored = {name: _scored(setting, own, asked) for name, own in CANDIDATES.items()}
         varied = variants(_trained(setting, CANDIDATES["probe"], asked), scored["fine-tuned"])
-        keep(setting, compared(scored) | varied | _pruned(setting, asked))
+        keep(setting, compared(scored) | varied)
 
 
 def compared(scored: Mapping[str, Scores]) -> dict[str, Any]:
@@ -191,21 +188,6 @@ def _here(asked: argparse.Namespace) -> dict[str, Any]:
     return {"workdir": asked.workdir, "workers": 1, "threads": asked.threads}
 
 
-def _pruned(setting: str, asked: argparse.Namespace) -> dict[str, Any]:
-    """Return what pruning by the scores of the fine-tuned model and of the probe costs."""
-    if not asked.seeds:
-        return {}
-    parameters = MODEL | SETTINGS[setting]
-    folder = Path(asked.data) / parameters.pop("dataset")
-    shared = {"score": "aum", "fractions": asked.fractions, "threads": asked.threads}
-    shared |= {"budget": "epochs"}
-    shared |= {"seeds": asked.seeds, "draws": asked.seeds, "workdir": asked.workdir, **parameters}
-    return {
-        f"pruned by {name}": facts(influence.compare(folder, ARM, proxy=proxy, **shared))
-        for name, proxy in (("fine-tuned", "none"), ("probe", "probe"))
-    }
-
-
 def _wrong(scores: Scores) -> int:
     return 0 if scores.mislabeled is None else int(scores.mislabeled.sum())
 
@@ -214,8 +196,6 @@ def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("--settings", default=",".join(SETTINGS))
-    parser.add_argument("--seeds", type=int, default=0)
-    parser.add_argument("--fractions", default="0.3,0.7")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workdir", default="work")
     asked = parser.parse_args()

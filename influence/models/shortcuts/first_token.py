@@ -43,7 +43,7 @@ def seen_once(model: nn.Module) -> list[nn.Parameter]:
     if not _reads(model):
         return []
     layer, family = _last(model)
-    see_all = {id(weights) for map in family.maps(layer)[1:] for weights in map.parameters()}
+    see_all = {id(weights) for one in family.maps(layer)[1:] for weights in one.parameters()}
     return [weights for weights in layer.parameters() if id(weights) not in see_all]
 
 
