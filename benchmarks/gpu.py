@@ -36,12 +36,12 @@ from benchmarks.training import Inputs, by_the_loop
 from influence.config.parameters import DataConfig, FitConfig
 from influence.config.steps import MainStep
 from influence.data import load
+from influence.jobs.engine import let_go
 from influence.models import classifier, fit
 from influence.models.fitting import trainers
 from influence.models.fitting.course import Course, Examples, of_classifier, part
 from influence.pipeline import compare
 from influence.runtime.devices import device_named, has_bf16
-from influence.runtime.engine import let_go
 from influence.runtime.step import versions
 from influence.trace.meter import Meter, Resident
 
@@ -86,7 +86,7 @@ def main() -> None:
     """Measure the parts that are asked for, and write after each."""
     asked = _parsed()
     device = device_named(asked.device)
-    torch.backends.cuda.enable_cudnn_sdp(False)  # as in every command, see runtime.engine
+    torch.backends.cuda.enable_cudnn_sdp(False)  # as in every command, see jobs.engine
     dataset = load.load(DataConfig(dataset=asked.dataset, max_train=asked.train, max_test=2000))
     precision = "bf16" if has_bf16(device) else "fp32"
     rates = {"learning_rate": 1e-4, "head_learning_rate": 1e-3}

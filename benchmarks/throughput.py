@@ -27,10 +27,10 @@ from benchmarks.measuring import bars, machine, write
 from benchmarks.training import RATE, Inputs, by_the_loop
 from influence.config.parameters import DataConfig, ExecutionConfig, FitConfig
 from influence.data import load
+from influence.jobs.engine import engine
 from influence.models import classifier, fit
 from influence.models.tokens import usual_tokens
 from influence.runtime.devices import device_named, has_bf16
-from influence.runtime.engine import engine
 from influence.runtime.memory import keep_freed_memory
 from influence.trace.meter import Meter, Resident
 

@@ -21,8 +21,8 @@ from influence.config.steps import TrainStep
 from influence.data import class_order, load
 from influence.data.dataset import Dataset
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import compatibility, pretrained, tokenizers
-from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.tracking import run
 from influence.training import step as training

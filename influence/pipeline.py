@@ -29,12 +29,12 @@ from influence.evaluation import step as evaluation
 from influence.evaluation import verdict
 from influence.evaluation.intervals import Retrainings
 from influence.evaluation.result import Curve
+from influence.jobs import engine as engines
+from influence.jobs.engine import Engine
 from influence.models.fit import with_epochs
 from influence.report import artifacts, search_artifacts
 from influence.report.compared import Comparison
-from influence.runtime import engine as engines
 from influence.runtime import store
-from influence.runtime.engine import Engine
 from influence.runtime.step import say
 from influence.sampling import iterative
 from influence.sampling import step as sampling

@@ -28,6 +28,7 @@ ORDER = [
         "scores",
         "config",
         "runtime",
+        "jobs",
         "data.sources",
         "data.tags",
         "data",
@@ -46,7 +47,7 @@ CORE = ORDER[: ORDER.index("searching")]
 DOORS = {
     "mlflow": {"tracking"},
     "optuna": {"searching", "searching.planning"},
-    "ray": {"runtime"},
+    "ray": {"jobs"},
     "datasets": {"data.sources"},
     "matplotlib": {"plots"},
     "plotly": {"report"},
@@ -73,7 +74,7 @@ REASON = "Many parameters:"  # begins the line of a docstring that defends more 
 MANIFESTS = ("influence/runtime/*.py", "influence/*/result.py")
 # What changes no result: errors, parameters (they are in the fingerprint themselves), processes. Of
 # the scores a training reads the names alone.
-NEUTRAL = {"errors", "shapes", "config", "runtime"}
+NEUTRAL = {"errors", "shapes", "config", "runtime", "jobs"}
 OF_TRAIN = {"scores"}
 
 

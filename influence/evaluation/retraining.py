@@ -16,6 +16,7 @@ from influence.config.parameters import Budget, FitConfig, RetrainConfig
 from influence.data.dataset import SPLITS, texts_of
 from influence.data.result import Result
 from influence.evaluation.result import OUTCOMES, Point
+from influence.jobs.engine import Engine, hold
 from influence.models import classifier, pretrained, tokenizers
 from influence.models.fit import steps_of, steps_per_epoch, with_epochs
 from influence.models.fitting.course import Course, Examples, of_classifier, part
@@ -28,7 +29,6 @@ from influence.nlu import stack
 from influence.nlu.words import Words, check_tokenizer, read_words
 from influence.runtime import store
 from influence.runtime.devices import settled
-from influence.runtime.engine import Engine, hold
 from influence.runtime.locks import locked
 from influence.sampling.order import percent_of
 

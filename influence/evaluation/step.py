@@ -13,9 +13,9 @@ from influence.evaluation import intervals, result, retraining
 from influence.evaluation.costs import Forecast
 from influence.evaluation.result import OUTCOMES, Point
 from influence.evaluation.retraining import Place, retrain
+from influence.jobs.engine import Engine, keep
 from influence.models.metrics import by_group
 from influence.runtime import store
-from influence.runtime.engine import Engine, keep
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.sampling.groups import groups_of
 from influence.sampling.order import fraction_of, kept_count

@@ -17,12 +17,12 @@ from influence.data.splits import reserved
 from influence.data.storage import Saved
 from influence.data.tags import slots
 from influence.errors import InputError
+from influence.jobs.engine import Engine, hold, one_at_a_time
 from influence.models import classifier
 from influence.models.fitting import probe
 from influence.models.inputs import open_tokens
 from influence.runtime import store
 from influence.runtime.devices import free_memory
-from influence.runtime.engine import Engine, hold, one_at_a_time
 from influence.runtime.step import say
 from influence.scores import PRODUCTS
 from influence.scoring import measurable

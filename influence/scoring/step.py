@@ -13,11 +13,11 @@ from influence.config.lists import names
 from influence.config.parameters import ScoreConfig
 from influence.config.steps import ScoreStep
 from influence.errors import InputError, choose, listed
+from influence.jobs.engine import Engine, let_go
 from influence.models.inputs import cache_of
 from influence.models.tokens import usual_tokens
 from influence.runtime import store
 from influence.runtime.devices import settled
-from influence.runtime.engine import Engine, let_go
 from influence.runtime.memory import give_free_memory_back
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.scoring import findings, label_errors, plan, result, stability

@@ -21,8 +21,8 @@ from influence.evaluation import result as curve
 from influence.evaluation import retraining
 from influence.evaluation.intervals import Correct
 from influence.evaluation.retraining import retrain
+from influence.jobs.engine import Engine
 from influence.runtime import store
-from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Task, perform
 from influence.sampling import rules
 from influence.sampling.arms import Arm

@@ -19,6 +19,7 @@ from influence.config.parameters import TrainConfig
 from influence.data.result import DATA, TOKENIZER
 from influence.data.storage import Saved, open_saved
 from influence.errors import InputError
+from influence.jobs.engine import one_at_a_time
 from influence.models import classifier, fit, tokenizers
 from influence.models.fit import Progress, Schedule, steps_per_epoch
 from influence.models.fitting import probe
@@ -28,7 +29,6 @@ from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens, empty_inputs
 from influence.runtime import store
-from influence.runtime.engine import one_at_a_time
 from influence.trace.representations import mean_first_max, represent
 from influence.trace.trace import Checkpoint
 from influence.training import result, resume

@@ -16,6 +16,7 @@ from influence.data.result import DATA, TOKENIZER
 from influence.data.splits import validated
 from influence.data.storage import digest_of_rest, remarks, save
 from influence.errors import InputError
+from influence.jobs.engine import Engine
 from influence.models import fit as training
 from influence.models import pretrained, tokenizers
 from influence.models.classifier import Start, open_checkpoint, started
@@ -23,7 +24,6 @@ from influence.nlu import stack as nlu
 from influence.nlu import words
 from influence.runtime import store
 from influence.runtime.devices import has_bf16, settled
-from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.training import imported, result
 from influence.training.runs import (

@@ -50,7 +50,7 @@ import mlflow
 from lasting import job
 from influence import __main__ as command
 from influence.config.parameters import ExecutionConfig
-from influence.runtime import engine as cluster
+from influence.jobs import engine as cluster
 from influence.tracking import run as tracking
 
 def main(config):

@@ -18,7 +18,7 @@ from influence.config.steps import RecommendStep
 from influence.data import storage
 from influence.errors import InputError
 from influence.evaluation import retraining
-from influence.runtime.engine import engine
+from influence.jobs.engine import engine
 from influence.scoring.result import Scores
 from influence.searching.planning import retrainings, step
 from influence.searching.planning.landscape import FULL, Measured

@@ -13,12 +13,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from influence.jobs import engine
+from influence.jobs.engine import keep
+from influence.jobs.gpus import Threads
 from influence.models.fitting import graphs
 from influence.models.fitting.graphs import seed_of
 from influence.models.fitting.trainers import Trainers
-from influence.runtime import engine
-from influence.runtime.engine import keep
-from influence.runtime.workers import Threads
 from tests.helpers.often import write_every_state
 
 WAITING = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)

@@ -8,7 +8,7 @@ from influence.config.parameters import Config
 from influence.config.steps import TrainStep
 from influence.data.result import Result
 from influence.evaluation.step import evaluate
-from influence.runtime.engine import Engine, engine
+from influence.jobs.engine import Engine, engine
 from influence.runtime.step import Steps
 from influence.sampling.step import sample
 from influence.scoring.step import score

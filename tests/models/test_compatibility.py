@@ -22,9 +22,9 @@ from transformers import (
 from influence.config.parameters import ModelConfig
 from influence.config.steps import TrainStep
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import classifier, compatibility, tokenizers
 from influence.nlu import joint
-from influence.runtime import engine as cluster
 from tests.helpers import architectures, steps, tiny
 from tests.helpers.tables import load
 

@@ -11,7 +11,8 @@ import pytest
 
 from influence import __main__ as command
 from influence.errors import InputError
-from influence.runtime import packages, workers
+from influence.jobs.processes import Processes
+from influence.runtime import packages
 from tests.helpers import project
 
 ROOT = Path(__file__).parent.parent.parent
@@ -347,7 +348,7 @@ def ready(threads: int) -> None:
 
 def test_a_worker_tells_of_a_broken_package(here):
     install(here, "fake", "raise RuntimeError('operator does not exist')")
-    pool = workers.Processes(2, ready, 1)
+    pool = Processes(2, ready, 1)
     try:
         with pytest.raises(InputError, match="fake 9.9 cannot be imported .RuntimeError: operator"):
             pool.submit(do, "fake").result()

@@ -15,9 +15,9 @@ from transformers import (
 from influence.config.parameters import ModelConfig
 from influence.config.steps import ScoreStep, TrainStep
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import tokenizers
 from influence.models import tokens as batches
-from influence.runtime import engine as cluster
 from influence.scores import REGISTRY
 from influence.scoring import measurable
 from influence.scoring.spec import parse_spec

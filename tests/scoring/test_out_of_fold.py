@@ -11,9 +11,9 @@ from cleanlab.rank import get_label_quality_scores
 from influence.config.steps import ScoreStep, TrainStep
 from influence.data import storage
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import classifier, fit, tokenizers
 from influence.models.inputs import encode
-from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.scoring import label_errors
 from influence.scoring.label_errors import softmax

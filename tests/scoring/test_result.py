@@ -8,10 +8,10 @@ import pytest
 
 from influence.config.steps import SampleStep, ScoreStep, TrainStep
 from influence.errors import InputError
+from influence.jobs import engine as cluster
+from influence.jobs.engine import Engine
 from influence.models import classifier
 from influence.models.inputs import encode
-from influence.runtime import engine as cluster
-from influence.runtime.engine import Engine
 from influence.sampling.result import Sample
 from influence.scoring import label_errors, stability
 from influence.scoring.result import Scores, open_scores

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from influence.config.steps import ScoreStep, TrainStep
+from influence.jobs import engine as cluster
 from influence.runtime import devices
-from influence.runtime import engine as cluster
 from influence.scoring import shards
 from influence.training.result import Training
 from tests.helpers import steps, tiny

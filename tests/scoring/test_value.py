@@ -12,11 +12,11 @@ from torch.nn.functional import cross_entropy
 from influence.config.steps import ScoreStep, TrainStep
 from influence.data.splits import reserved
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import classifier
 from influence.models.inputs import open_inputs
 from influence.models.layers import parameter_group
 from influence.models.tokens import collate
-from influence.runtime import engine as cluster
 from influence.scoring import shards
 from influence.scoring.result import Scores
 from influence.trace import directions

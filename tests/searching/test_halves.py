@@ -11,7 +11,7 @@ from influence.config.steps import ScoreStep, SearchStep, TrainStep
 from influence.data.splits import reserved
 from influence.errors import InputError
 from influence.evaluation import retraining
-from influence.runtime import engine as cluster
+from influence.jobs import engine as cluster
 from influence.scoring.result import Scores
 from influence.searching import scored as module
 from influence.searching import step

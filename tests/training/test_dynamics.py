@@ -18,8 +18,8 @@ from hypothesis.extra import numpy as arrays
 from influence.config.steps import SampleStep, ScoreStep, TrainStep
 from influence.data import storage
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import tokenizers
-from influence.runtime import engine as cluster
 from influence.runtime import store
 from influence.scoring.result import Scores
 from influence.training import dynamics

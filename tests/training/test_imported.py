@@ -15,8 +15,8 @@ from transformers import TrainerCallback
 
 from influence.config.steps import ScoreStep, TrainStep
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import classifier, tokenizers
-from influence.runtime import engine as cluster
 from influence.training import trainer_output
 from influence.training.result import Training
 from tests.helpers import architectures, steps, tiny

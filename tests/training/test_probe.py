@@ -12,10 +12,10 @@ from influence import pipeline
 from influence.config.steps import MainStep, ScoreStep, SearchStep, TrainStep
 from influence.errors import InputError
 from influence.evaluation import costs
+from influence.jobs import engine as cluster
 from influence.models import classifier
 from influence.models.fitting import probe
 from influence.models.inputs import encode
-from influence.runtime import engine as cluster
 from influence.scoring.result import Scores
 from influence.searching.step import keeping
 from influence.training import step as training_step

@@ -11,9 +11,9 @@ from transformers import pipeline
 
 from influence.config.steps import TrainStep
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import classifier
 from influence.models.inputs import encode
-from influence.runtime import engine as cluster
 from influence.training.result import Training
 from tests.helpers import steps, tiny
 

@@ -14,8 +14,8 @@ import torch
 from influence.config.steps import EvaluateStep, SampleStep, ScoreStep, TrainStep
 from influence.data import class_order
 from influence.errors import InputError
+from influence.jobs import engine as cluster
 from influence.models import classifier, tokenizers
-from influence.runtime import engine as cluster
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
 from influence.training import trainer_output

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from influence.errors import InputError, Terminated
+from influence.jobs.gpus import stopping
 from influence.models import classifier, embeddings, fit
 from influence.models.fit import Progress, steps_per_epoch
 from influence.models.fitting.course import Course, Part
@@ -22,7 +23,6 @@ from influence.models.fitting.predicting import Predictor
 from influence.models.fitting.rows import Rows, width_of
 from influence.models.shortcuts.casting import Linears
 from influence.models.tokens import read, sent
-from influence.runtime.workers import stopping
 
 
 class Captured:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from influence.errors import Terminated, first_line
+from influence.jobs.engine import keep
+from influence.jobs.gpus import stopping
 from influence.models import classifier, fit
 from influence.models.fit import Progress
 from influence.models.fitting import graphs
@@ -26,9 +28,7 @@ from influence.models.fitting.rows import Rows
 from influence.models.fitting.speed import Speed, work_of
 from influence.models.tokens import Tokens, pad_values, read, sent
 from influence.runtime.devices import free_memory
-from influence.runtime.engine import keep
 from influence.runtime.step import say
-from influence.runtime.workers import stopping
 
 Kind = Callable[[torch.device], graphs.Graphs]
 

@@ -16,8 +16,8 @@ from influence.data.dataset import Dataset
 from influence.errors import InputError
 from influence.evaluation import retraining
 from influence.evaluation.retraining import Place
+from influence.jobs.engine import Engine
 from influence.runtime import store
-from influence.runtime.engine import Engine
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.sampling.step import parse_arms
 from influence.scoring.result import Scores

@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from influence.config.parameters import FitConfig
 from influence.errors import InputError, Terminated
+from influence.jobs import gpus
+from influence.jobs.engine import keep, let_go
 from influence.models import classifier, tokenizers
 from influence.models import tokens as batches
 from influence.models.fit import State
@@ -23,8 +25,6 @@ from influence.models.fitting.course import Course, Examples, Part, of_classifie
 from influence.models.fitting.trainers import Trainers, trained
 from influence.nlu import joint
 from influence.nlu.words import Words, read_words
-from influence.runtime import workers
-from influence.runtime.engine import keep, let_go
 from tests.helpers.graphs import RecordedGraphs
 
 WORDS = ["red", "blue", "green", "cat", "dog", "bird"]
@@ -277,7 +277,7 @@ def test_threads_end_when_the_command_does(data, device, monkeypatch):
     one = course(data, device)
     with trained(one, part(one, ROWS, 3, stops=(1, 12))) as (_, stops, _):
         next(iter(stops))
-        monkeypatch.setattr(workers.stopping, "is_set", lambda: True)
+        monkeypatch.setattr(gpus.stopping, "is_set", lambda: True)
         with pytest.raises(Terminated):
             list(stops)
 

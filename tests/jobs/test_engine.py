@@ -15,8 +15,9 @@ import pytest
 
 from influence.config.parameters import ExecutionConfig
 from influence.errors import InputError, Terminated
-from influence.runtime import engine as cluster
-from influence.runtime import workers
+from influence.jobs import engine as cluster
+from influence.jobs.gpus import Gpus, Threads, stopping
+from influence.jobs.workers import CHANCES
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, Terminated])
@@ -69,7 +70,7 @@ def test_where_jobs_are_threads_the_one_that_makes_the_tokens_has_all_cores(
     def chosen() -> str:
         return os.environ["TOKENIZERS_PARALLELISM"]
 
-    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: workers.Threads(count))
+    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: Threads(count))
     config = ExecutionConfig(workers=2, threads=given, device="cpu")
     with cluster.engine(config) as engine:
         assert engine.submit(chosen).result() == parallel
@@ -80,7 +81,7 @@ def test_a_job_that_costs_every_worker_its_life_is_given_up(tmp_path):
     config = ExecutionConfig(workers=2, threads=1, device="cpu")
     with cluster.engine(config) as engine, pytest.raises(BrokenProcessPool):
         engine.submit(_die, tmp_path).result()
-    assert len([*tmp_path.iterdir()]) == workers.CHANCES
+    assert len([*tmp_path.iterdir()]) == CHANCES
 
 
 def test_an_error_of_a_job_is_its_own_and_drops_the_others(tmp_path):
@@ -168,7 +169,7 @@ def _last_a_moment(begun, ended):
 
 
 def test_threads_do_the_jobs_of_a_gpu_and_those_begun_before_they_are_asked_for(monkeypatch):
-    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: workers.Threads(count))
+    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: Threads(count))
     done: list[int] = []
 
     def job(number: int) -> int:
@@ -193,12 +194,12 @@ def test_processes_get_no_job_before_it_is_asked_for(tmp_path):
 
 
 def test_threads_that_train_end_at_once_when_interrupted(monkeypatch):
-    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: workers.Threads(count))
+    monkeypatch.setattr(cluster, "_pool", lambda device, count, threads: Threads(count))
     ended = []
 
     def job() -> None:
-        workers.stopping.wait(60)
-        ended.append(workers.stopping.is_set())
+        stopping.wait(60)
+        ended.append(stopping.is_set())
 
     config = ExecutionConfig(workers=2, threads=1, device="cpu")
     with pytest.raises(KeyboardInterrupt), cluster.engine(config) as engine:
@@ -206,7 +207,7 @@ def test_threads_that_train_end_at_once_when_interrupted(monkeypatch):
         raise KeyboardInterrupt
     assert ended == [True] * len(ended) and any(one.cancelled() for one in running)
     with cluster.engine(config):  # another command of this process
-        assert not workers.stopping.is_set()
+        assert not stopping.is_set()
 
 
 def test_threads_share_what_is_held_for_a_few_kinds_of_jobs():
@@ -216,7 +217,7 @@ def test_threads_share_what_is_held_for_a_few_kinds_of_jobs():
         made.append(name)
         return name.upper()
 
-    pool = workers.Threads(2)
+    pool = Threads(2)
     names = ["a", "b", "a", "b", "c", "a"]
     assert [pool.submit(cluster.hold, load, name).result() for name in names] == list("ABABCA")
     assert made == ["a", "b", "c"]
@@ -228,8 +229,8 @@ def test_threads_share_what_is_held_for_a_few_kinds_of_jobs():
 def gpus(monkeypatch):
     """Pretend two GPUs, each with a process of three threads."""
 
-    def pool(device: str, count: int, threads: int) -> workers.Gpus:
-        return workers.Gpus(2, count, cluster._prepare, threads)
+    def pool(device: str, count: int, threads: int) -> Gpus:
+        return Gpus(2, count, cluster._prepare, threads)
 
     monkeypatch.setattr(cluster, "_pool", pool)
     return ExecutionConfig(workers=3, threads=1, device="cpu")

@@ -14,9 +14,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 from influence.errors import Terminated
+from influence.jobs.cluster import Ray
+from influence.jobs.gpus import Gpus, Threads
+from influence.jobs.processes import Processes
+from influence.jobs.workers import Workers
 from influence.runtime.devices import device_named
 from influence.runtime.memory import give_free_memory_back, keep_freed_memory
-from influence.runtime.workers import Gpus, Processes, Ray, Threads, Workers
 
 # Jobs at once unless `workers` says otherwise, 0: one per core. On a GPU they are threads, each
 # with a model that stays there while memory allows, or else waits for one. On an H200, 12 trained

@@ -1,0 +1,1 @@
+"""Where independent jobs run: here, in processes, side by side on GPUs, or on a cluster."""

@@ -1,0 +1,117 @@
+"""Worker processes on this machine."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
+
+from influence.jobs.workers import CHANCES, hand_over, run_job
+
+
+class Processes:
+    """Freshly spawned worker processes on this machine, without standard input."""
+
+    local, ahead = True, False  # a process that is lost takes along all jobs that it was sent
+
+    def __init__(self, count: int, start: Callable[[int], None], threads: int) -> None:
+        """`start(threads)` prepares each of the `count` processes."""
+        self.count, self.lock, self.closed = count, threading.Lock(), False
+        context = Context()
+        self.make = partial(
+            ProcessPoolExecutor, count, context, initializer=start_worker, initargs=(start, threads)
+        )
+        self.pool = self.make()
+
+    def submit(self, function: Callable[..., Any], *job: Any) -> Future:
+        """Start a job; cancelling its future before it runs drops it."""
+        asked: Future = Future()
+        self._begin(asked, function, job, CHANCES)
+        return asked
+
+    def close(self, now: bool) -> None:
+        """Stop the processes; see Workers."""
+        self.closed = True
+        for child in multiprocessing.active_children() if now else ():
+            child.terminate()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _begin(self, asked: Future, function: Callable, job: tuple, chances: int) -> None:
+        pool = self.pool
+        try:
+            running = pool.submit(run_job, function, *job)
+        except BrokenProcessPool:
+            self._replace(pool)
+            running = self.pool.submit(run_job, function, *job)
+            pool = self.pool
+        asked.add_done_callback(lambda future: future.cancelled() and running.cancel())
+        running.add_done_callback(partial(self._ended, asked, pool, function, job, chances))
+
+    def _ended(self, asked, pool, function, job, chances: int, running: Future) -> None:
+        if asked.cancelled() or running.cancelled():
+            asked.cancel()
+            return
+        lost = isinstance(running.exception(), BrokenProcessPool)
+        if lost and chances > 1 and not self.closed:
+            self._replace(pool)
+            self._begin(asked, function, job, chances - 1)
+        else:
+            hand_over(running, asked)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Replace a broken pool, once, although every job of the broken pool calls this."""
+        with self.lock:
+            if self.pool is broken:
+                print("a worker process was lost; its job is repeated", file=sys.stderr)
+                self.pool = self.make()
+
+
+class _Process(SpawnProcess):
+    """A process that does not import the main script again.
+
+    Python would import it in each worker. A script that calls this package without
+    `if __name__ == "__main__"` would then start over in every worker.
+    """
+
+    @staticmethod
+    def _Popen(process_obj):  # noqa: N802 - the name that multiprocessing calls
+        main = sys.modules["__main__"]
+        with _starting:
+            kept = {
+                name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)
+            }
+            try:
+                vars(main).update(dict.fromkeys(kept))
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                vars(main).update(kept)
+
+
+class Context(SpawnContext):
+    """Spawns processes that do not import the main script again."""
+
+    Process = _Process
+
+
+_starting = threading.Lock()
+
+
+def start_worker(prepare: Callable[[int], None], threads: int) -> None:
+    """Prepare this process for its jobs; it ends when its parent does, and reads no input."""
+    prepare(threads)
+    sys.stdin.close()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """End this worker when its parent has ended, however that happened."""
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
