@@ -79,7 +79,8 @@ def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys)
         assert load(str(subset.directory)).digest == subset.digest
         if arm == "loss:easy":
             lost = scores["loss"].to_numpy()
-            assert lost[rows].min() >= np.delete(lost, rows).max()
+            # One example of each class stays whatever its loss (min_per_class).
+            assert np.sort(lost[rows])[1] >= np.delete(lost, rows).max()
     curves = pd.concat(pd.read_csv(path / "points.csv") for path in work.glob("evaluate-*"))
     points = curves.sort_values(["arm", "percent_pruned"])[["arm", "percent_pruned", "kept"]]
     assert points.values.tolist() == [
