@@ -1,15 +1,14 @@
 """When scores help, and what pruning costs: what benchmarks/tables say, with intervals.
 
-Run: python -m benchmarks.answers [--workdir work]
-Reads what `benchmarks.tabulated` retrained, and from its workdir which test examples each model
-gets right. Every difference is on test, paired by seed, with a 95 % interval over seeds and test
-examples; clear by Holm's method over all that a setting compares with random, or with the full
-train set. Writes benchmarks/answers.json for the settings whose workdir is here (what it holds of
-others stays), prints a table for the docs, and draws docs/images/answers.png. Figure 1 on a GPU,
-of which accuracies alone are kept, has intervals over seeds.
+Run: python -m benchmarks.answers
+Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
+95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
+with random, or with the full train set. Writes benchmarks/answers.json (of a setting whose rows do
+not hold who is right, what is there stays), prints a table for the docs, and draws
+docs/images/answers.png. Figure 1 on a GPU, of which accuracies alone are kept, has intervals over
+seeds.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.measuring import IMAGES, as_json
-from benchmarks.tabulated import DATASETS, RECIPES, SETTINGS, Row, correct_of, made_by, read, table
+from benchmarks.tabulated import (
+    DATASETS,
+    RECIPES,
+    SETTINGS,
+    Row,
+    made_by,
+    read,
+    sizes_of,
+    table,
+    unpacked,
+)
 from influence.evaluation.intervals import Retrainings, summarise
 from influence.plots.style import PRUNED, TO_RANDOM, style, styled
 from influence.sampling.arms import AT_EQUAL_STEPS
@@ -34,13 +43,10 @@ FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 def main() -> None:
     """Summarise every setting that was retrained, write, print and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workdir", default="work")
-    workdir = Path(parser.parse_args().workdir)
     known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     for recipe in RECIPES:
         for setting in SETTINGS:
-            if measured := _measured(setting, recipe, workdir):
+            if measured := _measured(setting, recipe):
                 made = json.loads(made_by(table(setting, recipe)).read_text(encoding="utf-8"))
                 known[f"{setting}, {recipe}"] = made | _summary(measured)
     made = {"machine": "one NVIDIA H200", "examples": 94993}
@@ -50,11 +56,9 @@ def main() -> None:
     draw(known)
 
 
-def _measured(setting: str, recipe: str, workdir: Path) -> Retrainings | None:
+def _measured(setting: str, recipe: str) -> Retrainings | None:
     """Return the retrainings of the seeds that every cell has; None where these are too few."""
-    at, rows = table(setting, recipe), read(setting, recipe)
-    paths = {row: correct_of(workdir, at, row) for row in rows}
-    rows = [row for row in rows if paths[row].exists()]
+    rows = [row for row in read(setting, recipe) if row.right]
     arms = {(row.arm, row.percent_pruned) for row in rows}
     complete = [
         number
@@ -63,14 +67,15 @@ def _measured(setting: str, recipe: str, workdir: Path) -> Retrainings | None:
     ]
     if len(complete) < FEWEST:
         return None
-    return retrainings([row for row in rows if row.number in complete], paths)
+    whole = [row for row in rows if row.number in complete]
+    return retrainings(whole, sizes_of(table(setting, recipe))["test"])
 
 
-def retrainings(rows: Sequence[Row], paths: dict[Row, Path]) -> Retrainings:
+def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:
     """Return rows of a table as a comparison, in which the full train set is random's 0 %."""
     points = pd.DataFrame(rows).rename(columns={"number": "seed", "test": "test/accuracy"})
     points["arm"] = points["arm"].replace("", "random")
-    return Retrainings(points, correct=np.array([np.load(paths[row]) for row in rows]))
+    return Retrainings(points, correct=np.array([unpacked(row.right, examples) for row in rows]))
 
 
 def _summary(measured: Retrainings) -> dict[str, Any]:

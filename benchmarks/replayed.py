@@ -24,19 +24,12 @@ import pandas as pd
 
 from benchmarks import measuring
 from benchmarks.recommend import SCORING, SEEDS, TOLERANCE, followed, searched
-from benchmarks.tabulated import ARMS, PERCENTS, cells, read
+from benchmarks.tabulated import ARMS, PERCENTS, cells, read, sizes_of, table
 from influence.searching.planning.landscape import FULL, Cell, Landscape
 from influence.searching.planning.planner import PRICE, Choice
 
 CELLS = cells(ARMS, PERCENTS)
-# Examples of validation, which tell how far an accuracy is to be trusted.
-VALIDATION = {
-    "TREC": 545,
-    "MASSIVE domains": 2033,
-    "CLINC150": 3100,
-    "HWU64 intents": 1076,
-    "assistant": 800,
-}
+DATASETS = ("TREC", "MASSIVE domains", "CLINC150", "HWU64 intents", "assistant")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +59,7 @@ class Table:
     @property
     def landscape(self) -> Landscape:
         """What was retrained."""
-        return Landscape(ARMS, PERCENTS, VALIDATION[self.setting])
+        return Landscape(ARMS, PERCENTS, sizes_of(table(self.setting, "linear"))["validation"])
 
     def value(self, cell: Cell, number: int) -> float:
         """Return the accuracy of a retraining on validation."""
@@ -169,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trainings", type=float, default=10.0)
     asked = parser.parse_args()
-    there = [name for name in VALIDATION if len(read(name)) and Table(name).numbers >= SEEDS]
+    there = [name for name in DATASETS if len(read(name)) and Table(name).numbers >= SEEDS]
     if not there:
         sys.exit(f"no dataset in benchmarks/tables has {SEEDS} retrainings of every cell yet")
     found = {setting: measured(setting, asked.trainings) for setting in there}

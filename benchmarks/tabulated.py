@@ -12,12 +12,13 @@ repeats, its classes, its size or its encoder. An arm as "probe/aum:ccs" is one 
 probe, "epoch/aum:ccs" by those of a fine-tuning for one epoch. Writes
 benchmarks/tables/<setting>.csv after every retraining, the first number of all cells and settings
 before the second; a retraining that is there is not done again, so that the command goes on where
-it was stopped, and several may run at once on settings of their own. Which test examples each
-model gets right is kept in the workdir, for intervals. On a GPU so many WORKERS train side by
-side; a bare one has no extra, and finds the encoder in FOLDER.
+it was stopped, and several may run at once on settings of their own. A row holds which test
+examples its model gets right, for intervals. On a GPU so many WORKERS train side by side; a bare
+one has no extra, and finds the encoder in FOLDER.
 """
 
 import argparse
+import base64
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,10 @@ from influence.searching.space import Candidate
 TABLES = Path(__file__).with_name("tables")
 ARMS = (RANDOM, "aum:ccs")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
-COLUMNS = ("arm", "percent_pruned", "number", "kept", "steps", "validation", "test", "seconds")
+COLUMNS = (
+    *("arm", "percent_pruned", "number", "kept", "steps"),
+    *("validation", "test", "seconds", "right"),
+)
 # By whose scores an arm is, as it begins: those of the model that is retrained, or cheaper ones.
 SCORED: dict[str, dict[str, Any]] = {"": {}, "probe": {"proxy": "probe"}, "epoch": {"epochs": 1}}
 # How people fine-tune, each subset until it has converged; and the paper's, at equal epochs.
@@ -89,7 +93,10 @@ SETTINGS = DATASETS | CONDITIONS
 
 
 class Row(NamedTuple):
-    """One retraining: its accuracy on both splits, in full, and what it cost."""
+    """One retraining: its accuracy on both splits, in full, and what it cost.
+
+    right: which test examples its model gets right, as `packed` writes them.
+    """
 
     arm: str
     percent_pruned: int
@@ -99,6 +106,7 @@ class Row(NamedTuple):
     validation: float
     test: float
     seconds: float
+    right: str
 
 
 def main() -> None:
@@ -119,7 +127,7 @@ def main() -> None:
             begun = [pool.submit(opened[setting].retrained, cell, number) for cell in missing]
             for done in as_completed(begun):
                 _append(at, done.result())
-                print(setting, *done.result(), flush=True)
+                print(setting, *done.result()[:-1], flush=True)
 
 
 def cells(arms: Sequence[str], percents: Sequence[int]) -> list[Cell]:
@@ -143,10 +151,20 @@ def made_by(at: Path) -> Path:
     return at.with_suffix(".json")
 
 
-def correct_of(workdir: Path, at: Path, row: Row) -> Path:
-    """Return where it is kept which test examples the model of a row gets right."""
-    arm = row.arm.replace(":", "-").replace("/", "-")
-    return workdir / "correct" / at.stem / f"{arm}-{row.percent_pruned}-{row.number}.npy"
+def sizes_of(at: Path) -> dict[str, int]:
+    """Return how many examples validation and test of a table have."""
+    return json.loads(made_by(at).read_text(encoding="utf-8"))["examples"]
+
+
+def packed(right: np.ndarray) -> str:
+    """Return booleans (examples,) as text, six of them a character."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode()
+
+
+def unpacked(text: str, examples: int) -> np.ndarray:
+    """Return the booleans (examples,) that `packed` wrote."""
+    bits = np.frombuffer(base64.b64decode(text), np.uint8)
+    return np.unpackbits(bits, count=examples).astype(bool)
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -155,7 +173,8 @@ def _rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         for one in csv.DictReader(file):
             whole = (int(one[name]) for name in COLUMNS[1:5])
-            yield Row(one["arm"], *whole, *(float(one[name]) for name in COLUMNS[5:]))
+            measured = (float(one[name]) for name in COLUMNS[5:8])
+            yield Row(one["arm"], *whole, *measured, one["right"])
 
 
 def _append(path: Path, row: Row) -> None:
@@ -172,22 +191,24 @@ class _Setting:
         self.parameters = RECIPES[asked.recipe] | SETTINGS[name]
         if self.parameters["model"] == "minilm":
             self.parameters["model"] = asked.model
-        self.workdir, self.at, self.device = Path(asked.workdir), at, asked.device
+        self.device = asked.device
         self.budget = BUDGETS[asked.recipe]
         self.here = {"workdir": asked.workdir, "threads": asked.threads, "device": asked.device}
         arms = [_apart(arm) for arm in asked.arms.split(",")]
         self.wanted = wanted("aum", [parse_arm(arm) for _, arm in arms])
         ways = {"", *(by for by, _ in arms)}
-        at.parent.mkdir(parents=True, exist_ok=True)
-        made = {"versions": versions(), "machine": machine(device=asked.device)}
-        made_by(at).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
         folder = self.parameters.pop("dataset")
         self.folder = folder if folder == "assistant" else Path(asked.data) / folder
         if share := self.parameters.pop("repeats", 0):
             count = self.parameters.pop("max_train")
-            self.folder = _repeated(self.folder, count, share, self.workdir)
+            self.folder = _repeated(self.folder, count, share, Path(asked.workdir))
         self.scored = {by: self._scored(SCORED[by]) for by in sorted(ways)}
         self.course, self.splits = _opened(self.scored[""].scores, self.device)
+        examples = {split: len(labels) for split, (_, labels) in self.splits.items()}
+        made = {"versions": versions(), "machine": machine(device=asked.device)}
+        text = json.dumps(made | {"examples": examples}, indent=1)
+        at.parent.mkdir(parents=True, exist_ok=True)
+        made_by(at).write_text(text + "\n", encoding="utf-8")
 
     def _scored(self, way: dict[str, Any]) -> Scored:
         more = {"observe_every": 100, "null_model": "pvi" in self.wanted} | way
@@ -210,11 +231,8 @@ class _Setting:
             self.course, np.sort(rows), self.splits, seed, steps
         )
         both = (round(metrics[f"{split}/accuracy"], 6) for split in ("validation", "test"))
-        row = Row(*cell, number, len(rows), steps, *both, round(seconds, 1))
-        path = correct_of(self.workdir, self.at, row)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, logits["test"].argmax(1) == self.splits["test"][1])
-        return row
+        right = packed(logits["test"].argmax(1) == self.splits["test"][1])
+        return Row(*cell, number, len(rows), steps, *both, round(seconds, 1), right)
 
 
 def _apart(arm: str) -> tuple[str, str]:
