@@ -221,8 +221,9 @@ def compare(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
-        strata: number of score strata of rules ccs and ccs_class
+        beta: share of the hardest examples that rules ccs, ccs_class, ccs_clean and d2 prune
+            first
+        strata: number of score strata of rules ccs, ccs_class and ccs_clean
         exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
         neighbors: nearest classmates whose scores rule d2 adds to that of an example
         gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
@@ -492,8 +493,9 @@ def sample(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
-        strata: number of score strata of rules ccs and ccs_class
+        beta: share of the hardest examples that rules ccs, ccs_class, ccs_clean and d2 prune
+            first
+        strata: number of score strata of rules ccs, ccs_class and ccs_clean
         exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
         neighbors: nearest classmates whose scores rule d2 adds to that of an example
         gamma: rule d2: how fast an example's claim on its neighbours falls with their distance
@@ -1171,8 +1173,9 @@ def study(
         temperature: temperature of rule softmax: higher is closer to random
         epsilon: smallest sampling weight of rule linear; the largest is 1
         winsorize: share of the scores that rule linear clips at each end
-        beta: share of the hardest examples that rules ccs, ccs_class and d2 prune first
-        strata: number of score strata of rules ccs and ccs_class
+        beta: share of the hardest examples that rules ccs, ccs_class, ccs_clean and d2 prune
+            first
+        strata: number of score strata of rules ccs, ccs_class and ccs_clean
         exponent: exponent of rule adaptive: the larger, the later it turns to easy examples
         neighbors: nearest classmates whose scores rule d2 adds to that of an example
         gamma: rule d2: how fast an example's claim on its neighbours falls with their distance

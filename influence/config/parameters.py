@@ -318,9 +318,12 @@ class SampleConfig(Config):
         0.01, "share of the scores that rule linear clips at each end", 0, 0.49
     )
     beta: float = parameter(
-        0.1, "share of the hardest examples that rules ccs, ccs_class and d2 prune first", 0, 0.99
+        0.1,
+        "share of the hardest examples that rules ccs, ccs_class, ccs_clean and d2 prune first",
+        0,
+        0.99,
     )
-    strata: int = parameter(50, "number of score strata of rules ccs and ccs_class", 1)
+    strata: int = parameter(50, "number of score strata of rules ccs, ccs_class and ccs_clean", 1)
     exponent: float = parameter(
         4.0, "exponent of rule adaptive: the larger, the later it turns to easy examples", 0.1
     )

@@ -39,8 +39,8 @@ MARKS = {
 BELOW = {"marker": "v", "mfc": "white", "mew": 1, "ms": 4.5, "alpha": 1}
 RULES = {
     **{"easy": "o", "hard": "s", "softmax": "^", "linear": "D", "ccs": "P"},
-    **{"ccs_class": "*", "adaptive": "d", "d2": "<"},
-    **{"random": "o", "stratified": "p", "drop": "X", "dedup": ">"},
+    **{"ccs_class": "*", "adaptive": "d", "d2": "<", "ccs_clean": "H"},
+    **{"random": "o", "stratified": "p", "drop": "X", "dedup": ">", "clean": "8"},
 }
 
 

@@ -20,12 +20,18 @@ COLOURS = (
 DARK, GREY, LIGHT = "#222222", "#777777", "#DDDDDD"
 LINES = {"easy": "-", "hard": "--", "softmax": ":", "linear": (0, (1, 2.5)), "ccs": "-."}
 LINES |= {"ccs_class": (0, (5, 1, 1, 1, 1, 1)), "adaptive": (0, (3, 3)), "d2": (0, (8, 2))}
+LINES |= {"ccs_clean": (0, (6, 1.5, 1, 1.5))}
 # How much lighter than its score an arm is where neither line nor marker distinguishes it.
 RULE_LIGHT = {"hard": -0.14, "softmax": 0.14, "linear": 0.24, "ccs": -0.08}
-RULE_LIGHT |= {"ccs_class": 0.05, "adaptive": -0.2, "d2": 0.1}
-RULE_LIGHT |= {"dedup": 0.3, "drop": 0.2, AT_EQUAL_STEPS: 0.15}  # than stratified and random
+RULE_LIGHT |= {"ccs_class": 0.05, "adaptive": -0.2, "d2": 0.1, "ccs_clean": -0.03}
+RULE_LIGHT |= {
+    "dedup": 0.3,
+    "drop": 0.2,
+    "clean": 0.1,
+    AT_EQUAL_STEPS: 0.15,
+}  # than stratified and random
 NORMALIZE_LIGHT = {"class": -0.04, "dataset": 0.04}
-BARE_LINES = {"stratified": "--", "drop": "-.", "dedup": ":"}
+BARE_LINES = {"stratified": "--", "drop": "-.", "dedup": ":", "clean": (0, (6, 1.5, 1, 1.5))}
 NORMALIZED = ("none", "class", "dataset")
 MARKERS = ("os^", "DvP", "X<*")  # one triple per round through the colours, one per normalisation
 WIDTH = 9.0  # inches: text of 9 points is 12 pixels high where the picture is 900 wide

@@ -25,8 +25,7 @@ class Arm:
     @property
     def reads(self) -> tuple[str, ...]:
         """The scores that its order depends on: its own, and what its rule reads besides."""
-        besides = ("confidence",) if "confidence" in REGISTRY[self.rule].needs else ()
-        return tuple(dict.fromkeys((*self.scores, *besides)))
+        return tuple(dict.fromkeys((*self.scores, *REGISTRY[self.rule].besides)))
 
     @property
     def represents(self) -> bool:

@@ -11,9 +11,14 @@ from influence.config.commands import value_of
 from influence.config.parameters import SampleConfig
 from influence.errors import InputError, brief, choose, first_line, listed
 from influence.sampling import arms, order
-from influence.sampling.rules import REGISTRY, Rule
+from influence.sampling.rules import BESIDES, REGISTRY, Rule
 from influence.trace.neighbors import Representations
 
+# What a rule reads besides its values: what that is, its lowest and highest value, and in words.
+SCALES = {
+    "confidence": ("the mean p(label)", 0, 1, "numbers from 0 to 1"),
+    "margins": ("the AUM", -np.inf, np.inf, "numbers"),
+}
 UNREADABLE = (TypeError, ValueError, RuntimeError)  # of what NumPy makes no array
 
 
@@ -29,6 +34,7 @@ def prune(
     recall: Any = None,
     representations: Any = None,
     confidence: Any = None,
+    margins: Any = None,
     **parameters: float | int,
 ) -> np.ndarray:
     """Return the rows to keep when `fraction` is pruned (kept,), ascending.
@@ -44,6 +50,7 @@ def prune(
     recall: for rule drop: the validation recall of each class (classes,), labels sorted.
     representations: for rules d2 and dedup: a vector of each example (examples, width).
     confidence: for rule adaptive: the mean probability of each example's label (examples,).
+    margins: for rules clean and ccs_clean: AUM (examples,), below 0 where a label looks wrong.
     parameters: those of the rule, such as temperature of softmax, or beta and strata of ccs.
 
     Lists and Series are taken by position. Raises InputError for what is missing or unusable.
@@ -57,7 +64,7 @@ def prune(
     minimums = (order.Minimum(groups, _whole("min_per_class", min_per_class)),)
     ordered = order.order(
         arm,
-        named | _confidence(known, confidence, len(groups)),
+        named | _besides(known, {"confidence": confidence, "margins": margins}, len(groups)),
         groups,
         _whole("seed", seed),
         minimums=minimums,
@@ -158,16 +165,18 @@ def _recall(given: Any) -> np.ndarray:
     return recall
 
 
-def _confidence(rule: Rule, given: Any, examples: int) -> dict[str, np.ndarray]:
-    """Return p(label) as the score that a rule reads it from, for which low is hard."""
-    if "confidence" not in rule.needs:
-        return {}
-    if given is None:
-        raise InputError(f"rule {rule.name!r} needs confidence, the mean p(label) of each example")
-    confidence = _numbers("confidence", given, "one per example")
-    if confidence.shape != (examples,) or not np.all((confidence >= 0) & (confidence <= 1)):
-        raise InputError(f"confidence must be {examples} numbers from 0 to 1, one per example")
-    return {"confidence": -confidence}
+def _besides(rule: Rule, given: Mapping[str, Any], examples: int) -> dict[str, np.ndarray]:
+    """Return what a rule reads besides its values, as the scores of that kind, high = hard."""
+    read = {}
+    for name in [name for name in rule.needs if name in BESIDES]:
+        what, low, high, numbers = SCALES[name]
+        if given[name] is None:
+            raise InputError(f"rule {rule.name!r} needs {name}, {what} of each example")
+        values = _numbers(name, given[name], "one per example")
+        if values.shape != (examples,) or not np.all((values >= low) & (values <= high)):
+            raise InputError(f"{name} must be {examples} {numbers}, one per example")
+        read[BESIDES[name]] = -values
+    return read
 
 
 def _representations(rule: Rule, given: Any, labels: np.ndarray) -> Representations | None:

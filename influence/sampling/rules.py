@@ -34,7 +34,9 @@ Range = tuple[float | int, float | int]
 REGISTRY: dict[str, "Rule"] = {}
 # What rules read; all other names are parameters.
 GIVEN = {"hardness", "hardnesses", "labels", "generator", "lots", "recall"}
-GIVEN |= {"representations", "confidence"}
+GIVEN |= {"representations", "confidence", "margins"}
+# Scores that a rule reads whatever its arm's own is, by the name under which it reads them.
+BESIDES = {"confidence": "confidence", "margins": "aum"}
 GUMBEL = "Kool et al. 2019, https://arxiv.org/abs/1903.06059"
 PAPER = "Anand et al. 2023, {}, https://arxiv.org/abs/2311.16298"
 
@@ -58,14 +60,20 @@ class Rule:
     ranges: Mapping[str, Range]
     reference: str
 
+    @property
+    def besides(self) -> tuple[str, ...]:
+        """The scores that it reads whatever its arm's own is."""
+        return tuple(score for name, score in BESIDES.items() if name in self.needs)
+
 
 def rule(*, reference: str, **ranges: Range):
     """Register the decorated function as a rule: larger priority = kept first.
 
     What it reads, by name: hardness (examples,) or hardnesses (scores, examples), labels,
-    generator, recall (classes,), representations, confidence (examples,), which is the score of
-    that name, and lots, a random number for each example that breaks ties. All other names are its
-    parameters, each with the default that SampleConfig declares and a range to search.
+    generator, recall (classes,), representations, lots, a random number for each example that
+    breaks ties, and two scores, confidence and margins (examples,), which is AUM: low = hard. All
+    other names are its parameters, each with the default that SampleConfig declares and a range to
+    search.
     """
 
     def register(function):
@@ -185,6 +193,41 @@ def ccs(
     priority = np.empty(examples, dtype=np.int64)
     priority[rest] = -places(stratum, generator)
     priority[hardest] = np.arange(len(hardest)) - 2 * examples
+    return priority
+
+
+@rule(reference="AUM below 0, Pleiss et al. 2020, https://arxiv.org/abs/2001.10528, then random")
+def clean(margins: Examples, generator: np.random.Generator) -> Examples:
+    """Prune what looks mislabeled first, then at random.
+
+    A label looks wrong where another class had the larger logit in the mean over the training: its
+    AUM is below 0. The lowest AUM goes first.
+    """
+    return np.where(margins < 0, margins - 1, generator.random(len(margins)))
+
+
+@rule(
+    reference="AUM below 0, Pleiss et al. 2020, https://arxiv.org/abs/2001.10528, then rule ccs",
+    beta=(0.0, 0.5),
+    strata=(5, 100),
+)
+def ccs_clean(
+    hardness: Examples,
+    margins: Examples,
+    generator: np.random.Generator,
+    beta: float = SampleConfig.beta,
+    strata: int = SampleConfig.strata,
+) -> Examples:
+    """Prune what looks mislabeled first, see `clean`, then cover all difficulties of the rest.
+
+    Rule `ccs` alone prunes the hardest `beta` first; where more labels are wrong than that, what is
+    left of them lies in strata of which it keeps almost all.
+    """
+    right = margins >= 0
+    priority = np.empty(len(margins))
+    priority[~right] = margins[~right] - 3.0 * len(margins)  # after all of ccs
+    if right.any():
+        priority[right] = ccs(hardness[right], generator, beta, strata)
     return priority
 
 

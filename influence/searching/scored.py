@@ -113,8 +113,8 @@ def lacking(rule: str, scores: Scores) -> str:
     needs = rules.REGISTRY[rule].needs
     if "recall" in needs and scores.recall is None:
         return "the recall of every class on validation data"
-    if "confidence" in needs and "confidence" not in scores.names:
-        return "the score 'confidence'"
+    if missing := set(rules.REGISTRY[rule].besides) - set(scores.names):
+        return f"the score {missing.pop()!r}"
     if "representations" in needs and scores.representations is None:
         return "the representation of every example (representations=true)"
     return ""

@@ -29,9 +29,10 @@ def make_representations(labels, seed=0):
     return Representations(np.random.default_rng(seed).normal(size=(len(labels), 9)), labels)
 
 
-def make_confidence(examples, seed=0):
-    """Random p(label) of examples."""
-    return np.random.default_rng(seed).random(examples)
+def make_besides(examples, seed=0):
+    """Random p(label) and AUM of examples, the scores that some rules read besides."""
+    generator = np.random.default_rng(seed)
+    return {"confidence": -generator.random(examples), "aum": generator.normal(-1, 1, examples)}
 
 
 def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, **parameters):
@@ -41,7 +42,7 @@ def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, *
     minimums = (Minimum(labels, min_per_class),)
     return order(
         arm,
-        {"el2n": hardness, "confidence": -make_confidence(len(labels))},
+        {"el2n": hardness, **make_besides(len(labels))},
         labels,
         seed,
         minimums=minimums,

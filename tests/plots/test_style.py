@@ -13,7 +13,13 @@ def test_every_arm_of_the_registry_looks_different():
     scores = [name for name in REGISTRY if name != "random"]
     suffixes = [*(f":{rule}" for rule in LINES), ":easy:class", ":easy:dataset"]
     arms = [score + suffix for score in scores for suffix in suffixes]
-    arms += [f"{score}@2:easy" for score in scores] + ["random", "stratified", "drop", "dedup"]
+    arms += [f"{score}@2:easy" for score in scores] + [
+        "random",
+        "stratified",
+        "clean",
+        "drop",
+        "dedup",
+    ]
     arms += ["vog+trail_entropy:linear", "vog+el2n:linear", "vog+el2n:linear:dataset"]
     keys = ("color", "ls", "marker", "mfc", "lw", "fillstyle")
     looks = {tuple(str(style(arm).get(key)) for key in keys) for arm in arms}
@@ -22,7 +28,7 @@ def test_every_arm_of_the_registry_looks_different():
 
 def test_colour_alone_tells_the_arms_of_a_comparison():
     arms = ["random", "random at equal steps", "stratified", "drop", "vog+trail_entropy:linear"]
-    arms += ["dedup"]
+    arms += ["dedup", "clean"]
     arms += [f"{score}:{rule}" for score in REGISTRY if score != "random" for rule in LINES][:40]
     arms += ["vog:easy:class", "vog:linear:dataset", "vog+trail_entropy:linear:dataset"]
     shades = {arm: shade_of(arm) for arm in arms}

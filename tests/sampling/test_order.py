@@ -18,7 +18,7 @@ from influence.trace.neighbors import Representations
 from tests.helpers.orders import (
     RULES,
     make_arm,
-    make_confidence,
+    make_besides,
     make_data,
     make_representations,
     ordered,
@@ -151,7 +151,7 @@ def order_of(rule, scores, labels, seed=0, normalize="none", minimums=()):
     recall = np.linspace(0, 1, 4)[: labels.max() + 1]
     arm, given = (
         make_arm(rule, normalize),
-        {"el2n": scores, "confidence": -make_confidence(len(scores))},
+        {"el2n": scores, **make_besides(len(scores))},
     )
     near = make_representations(labels)
     return order(arm, given, labels, seed, minimums=minimums, recall=recall, representations=near)
@@ -330,7 +330,7 @@ def test_the_printed_arm_is_canonical():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "an arm is empty; write score:rule\\[:normalize\\] or random, stratified, drop"),
+        ("", "an arm is empty; write score:rule\\[:normalize\\] or random, stratified, clean, drop"),
         ("vog", "arm 'vog' names no rule; write vog:rule with easy, hard"),
         ("easy", "rule 'easy' needs a score; write score:easy, such as el2n:easy"),
         ("fog", "unknown score 'fog'; there is aum"),
@@ -374,8 +374,16 @@ def test_representations_that_are_missing_or_unusable_are_bad_input(vectors, mes
 
 
 def test_an_arm_says_all_that_it_reads():
-    reads = {text: parse_arm(text).reads for text in ("dual:adaptive", "dual:ccs", "dedup")}
-    assert reads == {"dual:adaptive": ("dual", "confidence"), "dual:ccs": ("dual",), "dedup": ()}
+    reads = {
+        text: parse_arm(text).reads
+        for text in ("dual:adaptive", "dual:ccs_clean", "dedup", "clean")
+    }
+    assert reads == {
+        "dual:adaptive": ("dual", "confidence"),
+        "dual:ccs_clean": ("dual", "aum"),
+        "dedup": (),
+        "clean": ("aum",),
+    }
     assert parse_arm("confidence:adaptive").reads == ("confidence",)
     represents = [parse_arm(text).represents for text in ("aum:d2", "dedup", "aum:ccs")]
     assert represents == [True, True, False]

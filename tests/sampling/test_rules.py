@@ -11,12 +11,12 @@ from scipy.stats import beta
 from influence.errors import InputError
 from influence.sampling.arms import Arm, parse_arm
 from influence.sampling.order import Minimum, cut, order
-from influence.sampling.rules import REGISTRY, linear_map
+from influence.sampling.rules import BESIDES, REGISTRY, linear_map
 from influence.trace.neighbors import Representations
 from tests.helpers.orders import (
     RECALL,
     RULES,
-    make_confidence,
+    make_besides,
     make_data,
     make_representations,
     ordered,
@@ -38,7 +38,8 @@ def test_a_priority_is_one_finite_value_per_example(rule):
     hardness, labels = make_data()
     given = {"hardness": hardness, "hardnesses": hardness[None], "labels": labels, "recall": RECALL}
     given |= {"generator": np.random.default_rng(0), "lots": np.arange(len(labels))}
-    given["confidence"] = make_confidence(len(labels))
+    besides = make_besides(len(labels))
+    given |= {name: -besides[score] for name, score in BESIDES.items()}
     given["representations"] = make_representations(labels)
     entry = REGISTRY[rule]
     priority = entry.function(**{name: given[name] for name in entry.needs if name in given})
@@ -269,6 +270,44 @@ def test_ccs_chooses_among_ties_for_the_hardest_share():
     first, second = (set(ordered("ccs", hardness, labels, seed, beta=0.3)[70:]) for seed in (0, 1))
     assert len(first) == 30
     assert first != second
+
+
+def test_what_looks_mislabeled_is_pruned_first_the_lowest_margin_before_others():
+    margins = np.array([2.0, -0.5, 0.0, -3.0, 1.0, -1.0])
+    hardness, labels = np.array([5.0, 1.0, 2.0, 0.0, 9.0, 3.0]), np.zeros(6, dtype=int)
+    for arm in (parse_arm("clean"), parse_arm("el2n:ccs_clean")):
+        firsts = set()
+        for seed in range(20):
+            ranked = order(arm, {"el2n": hardness, "aum": -margins}, labels, seed)
+            assert ranked[3:].tolist() == [1, 5, 3]
+            firsts.add(tuple(ranked[:3]))
+        assert len(firsts) > 1, arm
+
+
+def test_clean_draws_the_others_at_random():
+    margins, labels = np.append(np.ones(4), [-1.0]), np.zeros(5, dtype=int)
+    rates = keep_rates(
+        lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 5, 2
+    )
+    np.testing.assert_allclose(rates, [0.5, 0.5, 0.5, 0.5, 0], atol=0.04)
+
+
+def test_clean_coverage_is_ccs_of_what_does_not_look_mislabeled():
+    generator = np.random.default_rng(0)
+    hardness, margins = generator.exponential(size=300), generator.normal(1, 1, 300)
+    labels, right = np.zeros(300, dtype=int), np.flatnonzero(margins >= 0)
+    given = {"el2n": hardness, "aum": -margins}
+    parameters = {"beta": 0.2, "strata": 10}
+    ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3, parameters=parameters)
+    assert set(ranked[: len(right)]) == set(right)
+    hardest = set(right[np.argsort(-hardness[right])[: round(0.2 * len(right))]])
+    assert set(ranked[len(right) - len(hardest) : len(right)]) == hardest
+
+
+def test_where_every_label_looks_wrong_the_lowest_margin_still_goes_first():
+    margins, labels = np.array([-2.0, -1.0, -3.0]), np.zeros(3, dtype=int)
+    for arm in ("clean", "aum:ccs_clean"):
+        assert order(parse_arm(arm), {"aum": -margins}, labels, 0).tolist() == [1, 0, 2]
 
 
 def test_ccs_of_each_class_keeps_class_shares_and_covers_the_strata_of_each():

@@ -90,7 +90,7 @@ def test_percents_lie_on_the_grid():
 
 
 def test_rules_that_need_a_score_are_left_out_where_there_is_none():
-    assert everything(scores=()).rules == ("random", "stratified", "drop", "dedup")
+    assert everything(scores=()).rules == ("random", "stratified", "clean", "drop", "dedup")
     with pytest.raises(InputError, match="easy need a score, and there is none"):
         everything(scores=(), named=("easy",))
     with pytest.raises(InputError, match="unknown rule 'soft'; there is adaptive, ccs"):
@@ -112,12 +112,13 @@ def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp
         "recall": ({"recall": (0.5, 0.5)}, {"drop"}),
         "vectors": ({"vectors": True}, {"d2", "dedup"}),
         "confidence": ({"names": ("el2n", "confidence")}, {"adaptive"}),
+        "AUM": ({"names": ("el2n", "aum")}, {"clean", "ccs_clean"}),
         "nothing": ({}, set()),
     }
     for name, (given, more) in holds.items():
         scores = made(tmp_path / name, **given)
         assert set(open_scored(SearchStep(), scores).space.rules) == usual | more, name
-    for rule in ("drop", "d2", "dedup", "adaptive"):
+    for rule in ("drop", "d2", "dedup", "adaptive", "clean", "ccs_clean"):
         with pytest.raises(InputError, match=f"rule '{rule}' needs the .* does not hold; score ag"):
             open_scored(SearchStep(rules=rule), scores)
 
