@@ -37,6 +37,10 @@ GIVEN = {"hardness", "hardnesses", "labels", "generator", "lots", "recall"}
 GIVEN |= {"representations", "confidence", "margins"}
 # Scores that a rule reads whatever its arm's own is, by the name under which it reads them.
 BESIDES = {"confidence": "confidence", "margins": "aum"}
+# A label looks wrong where another class had the larger logit in the mean over a training: AUM is
+# below 0. Where 4.6, 9.3, 19 and 28 % of MASSIVE's domains were made wrong, 5.9, 9.8, 18 and 25 %
+# are, among them 84 to 86 % of the wrong ones; half as many again hold 95 to 97 % of them.
+MISSED = 1.5
 GUMBEL = "Kool et al. 2019, https://arxiv.org/abs/1903.06059"
 PAPER = "Anand et al. 2023, {}, https://arxiv.org/abs/2311.16298"
 
@@ -184,26 +188,17 @@ def ccs(
     random example until they are empty. The paper removes the hardest altogether; here they come
     last, the very hardest at the end, so that budgets above 1 - beta are exact too.
     """
-    examples = len(hardness)
-    hardest = largest(hardness, _share(beta, examples), generator)
-    rest = np.ones(examples, dtype=bool)
-    rest[hardest] = False
-    unit = to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
-    stratum = np.minimum(unit * strata, strata - 1).astype(int)
-    priority = np.empty(examples, dtype=np.int64)
-    priority[rest] = -places(stratum, generator)
-    priority[hardest] = np.arange(len(hardest)) - 2 * examples
-    return priority
+    hardest = largest(hardness, _share(beta, len(hardness)), generator)
+    return _covered(hardness, hardest, strata, generator)
 
 
 @rule(reference="AUM below 0, Pleiss et al. 2020, https://arxiv.org/abs/2001.10528, then random")
 def clean(margins: Examples, generator: np.random.Generator) -> Examples:
-    """Prune what looks mislabeled first, then at random.
-
-    A label looks wrong where another class had the larger logit in the mean over the training: its
-    AUM is below 0. The lowest AUM goes first.
-    """
-    return np.where(margins < 0, margins - 1, generator.random(len(margins)))
+    """Prune what looks mislabeled first, see MISSED, then at random."""
+    last = largest(-margins, _mislabeled(margins), generator)
+    priority = generator.random(len(margins))
+    priority[last] = np.arange(len(last)) - len(last)
+    return priority
 
 
 @rule(
@@ -217,18 +212,14 @@ def ccs_clean(
     generator: np.random.Generator,
     beta: float = SampleConfig.beta,
     strata: int = SampleConfig.strata,
-) -> Examples:
-    """Prune what looks mislabeled first, see `clean`, then cover all difficulties of the rest.
+) -> Indices:
+    """Prune what looks mislabeled first, see MISSED, at least `beta`; cover the rest as `ccs` does.
 
-    Rule `ccs` alone prunes the hardest `beta` first; where more labels are wrong than that, what is
-    left of them lies in strata of which it keeps almost all.
+    Where more than `beta` of the labels are wrong, `ccs` prunes too few of them, and the others lie
+    in strata of which it keeps almost all.
     """
-    right = margins >= 0
-    priority = np.empty(len(margins))
-    priority[~right] = margins[~right] - 3.0 * len(margins)  # after all of ccs
-    if right.any():
-        priority[right] = ccs(hardness[right], generator, beta, strata)
-    return priority
+    count = max(_mislabeled(margins), _share(beta, len(margins)))
+    return _covered(hardness, largest(-margins, count, generator), strata, generator)
 
 
 @rule(
@@ -382,6 +373,28 @@ def linear_map(
     unit *= 1 - epsilon
     unit += epsilon
     return unit
+
+
+def _covered(
+    hardness: Examples,
+    last: Int[np.ndarray, " last"],
+    strata: int,
+    generator: np.random.Generator,
+) -> Indices:
+    """Return priorities that fill `strata` evenly, all but `last`, whose first one goes first."""
+    rest = np.ones(len(hardness), dtype=bool)
+    rest[last] = False
+    unit = to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
+    stratum = np.minimum(unit * strata, strata - 1).astype(int)
+    priority = np.empty(len(hardness), dtype=np.int64)
+    priority[rest] = -places(stratum, generator)
+    priority[last] = np.arange(len(last)) - 2 * len(hardness)
+    return priority
+
+
+def _mislabeled(margins: Examples) -> int:
+    """Return how many examples of the lowest margins hold almost all that is mislabeled."""
+    return min(round(MISSED * np.count_nonzero(margins < 0)), len(margins) - 1)
 
 
 def _share(beta: float, examples: int) -> int:

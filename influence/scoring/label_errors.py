@@ -15,10 +15,6 @@ from influence.shapes import Bool, Float, Int
 from influence.trace.trace import Trace
 
 COLUMNS = ["row", "predicted", "doubt"]  # of the table of suspects
-# The doubt from which on a label looks wrong. Of the built-in dataset's labels, of which 3.0 % are
-# wrong, 3.3, 3.0 and 1.8 % do after 4, 8 and 16 epochs: a model that learns errors by heart doubts
-# fewer of them.
-LOOKS_WRONG = 0.3
 
 Examples = Float[np.ndarray, " examples"]
 Mislabeled = Bool[np.ndarray, " examples"]
@@ -118,6 +114,10 @@ def suspects(trace: Trace) -> pd.DataFrame:
     class was than the label (cleanlab's normalised margin with its sign turned). The probabilities
     come from models that have not seen the example where there are folds, otherwise they are means
     over all measured checkpoints and runs. Empty where no logits were measured.
+
+    Their share follows that of wrong labels: of 4,000 of MASSIVE's requests 1 % are doubted as they
+    are, and 5.0, 9.0, 16 and 23 % where 4.6, 9.3, 19 and 28 % of the labels were made wrong (two
+    layers of MiniLM, 12 epochs, 16 checkpoints).
     """
     logits = [values for run in trace.runs for values in run.at.get("logits", {}).values()]
     if trace.out_of_fold_logits is not None:

@@ -98,7 +98,7 @@ class Scores(Result):
 
     @property
     def suspected(self) -> float:
-        """The share of the labels that look wrong: another class has far more probability."""
+        """The share of the labels that look wrong: another class has more probability."""
         return self._manifest["suspected"]
 
     @property

@@ -283,7 +283,7 @@ class _Kept:
             whole = self.values.setdefault(str(spec), np.empty(self.total, values.dtype))
             whole[start : start + len(values)] = values
         doubted = label_errors.suspects(trace)
-        self.suspected += int((doubted["doubt"] > label_errors.LOOKS_WRONG).sum())
+        self.suspected += len(doubted)
         doubted = doubted.head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])

@@ -330,7 +330,10 @@ def test_the_printed_arm_is_canonical():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "an arm is empty; write score:rule\\[:normalize\\] or random, stratified, clean, drop"),
+        (
+            "",
+            "an arm is empty; write score:rule\\[:normalize\\] or random, stratified, clean, drop",
+        ),
         ("vog", "arm 'vog' names no rule; write vog:rule with easy, hard"),
         ("easy", "rule 'easy' needs a score; write score:easy, such as el2n:easy"),
         ("fog", "unknown score 'fog'; there is aum"),

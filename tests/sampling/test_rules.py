@@ -272,36 +272,50 @@ def test_ccs_chooses_among_ties_for_the_hardest_share():
     assert first != second
 
 
-def test_what_looks_mislabeled_is_pruned_first_the_lowest_margin_before_others():
-    margins = np.array([2.0, -0.5, 0.0, -3.0, 1.0, -1.0])
-    hardness, labels = np.array([5.0, 1.0, 2.0, 0.0, 9.0, 3.0]), np.zeros(6, dtype=int)
+def test_half_as_many_again_as_look_mislabeled_are_pruned_first_the_lowest_margin_at_the_end():
+    margins = np.array([2.0, -0.5, 0.1, -3.0, 1.0, 4.0, -1.0, 0.0, 3.0, 0.2])  # three below 0
+    hardness, labels = (
+        np.random.default_rng(0).permutation(np.arange(10.0)),
+        np.zeros(10, dtype=int),
+    )
     for arm in (parse_arm("clean"), parse_arm("el2n:ccs_clean")):
         firsts = set()
         for seed in range(20):
             ranked = order(arm, {"el2n": hardness, "aum": -margins}, labels, seed)
-            assert ranked[3:].tolist() == [1, 5, 3]
-            firsts.add(tuple(ranked[:3]))
+            assert ranked[6:].tolist() == [7, 1, 6, 3]
+            firsts.add(tuple(ranked[:6]))
         assert len(firsts) > 1, arm
 
 
 def test_clean_draws_the_others_at_random():
-    margins, labels = np.append(np.ones(4), [-1.0]), np.zeros(5, dtype=int)
-    rates = keep_rates(
-        lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 5, 2
+    margins, labels = np.append(np.ones(4), [-2.0, -1.0]), np.zeros(6, dtype=int)
+    drawn = keep_rates(
+        lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 6, 2
     )
-    np.testing.assert_allclose(rates, [0.5, 0.5, 0.5, 0.5, 0], atol=0.04)
+    assert drawn[4:].tolist() == [0, 0]
+    assert (drawn[:4] > 0).sum() >= 3
 
 
-def test_clean_coverage_is_ccs_of_what_does_not_look_mislabeled():
+def test_clean_coverage_prunes_at_least_beta_by_aum_and_covers_the_rest_by_the_score():
     generator = np.random.default_rng(0)
-    hardness, margins = generator.exponential(size=300), generator.normal(1, 1, 300)
-    labels, right = np.zeros(300, dtype=int), np.flatnonzero(margins >= 0)
-    given = {"el2n": hardness, "aum": -margins}
-    parameters = {"beta": 0.2, "strata": 10}
-    ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3, parameters=parameters)
-    assert set(ranked[: len(right)]) == set(right)
-    hardest = set(right[np.argsort(-hardness[right])[: round(0.2 * len(right))]])
-    assert set(ranked[len(right) - len(hardest) : len(right)]) == hardest
+    hardness, margins = generator.exponential(size=300), generator.normal(3, 1, 300)
+    given, labels = {"el2n": hardness, "aum": -margins}, np.zeros(300, dtype=int)
+    ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3, parameters={"beta": 0.2})
+    assert set(ranked[240:]) == set(np.argsort(margins)[:60])
+    own = order(parse_arm("el2n:ccs"), given, labels, 3, parameters={"beta": 0.2})
+    assert set(own[240:]) == set(np.argsort(hardness)[240:])
+
+
+def test_clean_coverage_by_aum_is_ccs_unless_more_than_beta_looks_mislabeled():
+    margins, labels = np.random.default_rng(0).normal(2, 1, 400), np.zeros(400, dtype=int)
+    looks_wrong, given = (margins < 0).sum(), {"aum": -margins}
+    assert 1 < looks_wrong < 0.1 / 1.5 * 400
+    one, other = (order(parse_arm(arm), given, labels, 5) for arm in ("aum:ccs", "aum:ccs_clean"))
+    np.testing.assert_array_equal(one, other)
+    fewer = {"beta": 0.0}
+    ranked = order(parse_arm("aum:ccs_clean"), given, labels, 5, parameters=fewer)
+    last = round(1.5 * looks_wrong)
+    assert ranked[-last:].tolist() == np.argsort(margins)[:last][::-1].tolist()
 
 
 def test_where_every_label_looks_wrong_the_lowest_margin_still_goes_first():
