@@ -4,9 +4,9 @@ Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
 with random, or with the full train set. Writes benchmarks/answers.json (of a setting whose rows do
-not hold who is right, what is there stays), prints a table for the docs, and draws
-docs/images/answers.png. Figure 1 on a GPU, of which accuracies alone are kept, has intervals over
-seeds.
+not hold who is right, what is there stays), prints the two tables of the docs, and draws
+docs/images/answers.png and conditions.png. Figure 1 on a GPU, of which accuracies alone are kept,
+has intervals over seeds.
 """
 
 import json
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.measuring import IMAGES, as_json
 from benchmarks.tabulated import (
+    CONDITIONS,
     DATASETS,
     RECIPES,
     SETTINGS,
@@ -31,13 +32,16 @@ from benchmarks.tabulated import (
     unpacked,
 )
 from influence.evaluation.intervals import Retrainings, summarise
-from influence.plots.style import PRUNED, TO_RANDOM, style, styled
+from influence.plots.style import GREY, PRUNED, TO_RANDOM, style, styled
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the table in the docs
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
+EVERYTHING = "full train set"
+ARMS_SHOWN = ("aum:ccs", "clean", "aum:ccs_clean", EVERYTHING)
+IN_CONDITIONS = [f"{name}, linear" for name in CONDITIONS]
 FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 
@@ -52,8 +56,10 @@ def main() -> None:
     made = {"machine": "one NVIDIA H200", "examples": 94993}
     known[SNLI] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
     RESULT.write_text(as_json(known), encoding="utf-8")
-    print(shown(known))
+    print(shown({name: found for name, found in known.items() if name not in IN_CONDITIONS}))
+    print(shown({name: known[name] for name in IN_CONDITIONS if name in known}, percents=(30, 70)))
     draw(known)
+    draw_conditions({name: known[name] for name in IN_CONDITIONS if name in known})
 
 
 def _measured(setting: str, recipe: str) -> Retrainings | None:
@@ -109,11 +115,11 @@ def _rounded(*values: float) -> list[float]:
     return [round(100 * value, 2) for value in values]
 
 
-def shown(known: dict[str, dict[str, Any]]) -> str:
+def shown(known: dict[str, dict[str, Any]], percents: Sequence[int] = SHOWN) -> str:
     """Return all that is known as a table for the docs, an arm a row."""
-    heads = [f"{percent} % pruned" for percent in SHOWN]
+    heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
-    lines.append("| --- " * (len(SHOWN) + 3) + "|")
+    lines.append("| --- " * (len(percents) + 3) + "|")
     for name, found in known.items():
         rows = {(row["arm"], round(row["percent_pruned"])): row for row in found["rows"]}
         full = rows["random", 0]
@@ -123,7 +129,7 @@ def shown(known: dict[str, dict[str, Any]]) -> str:
                 kind, what = ("minus_full", "minus everything")
             cells = [
                 _in_points(rows[arm, percent][kind], "+") if (arm, percent) in rows else "–"
-                for percent in SHOWN
+                for percent in percents
             ]
             start = f"{name} ({full['seeds']} seeds)" if arm == "random" else ""
             level = _in_points(full["accuracy"]) if arm == "random" else ""
@@ -174,6 +180,49 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
         figure.legend(lines.values(), lines, loc="outside upper center", ncols=4)
         IMAGES.mkdir(parents=True, exist_ok=True)
         figure.savefig(IMAGES / "answers.png", dpi=150)
+
+
+def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int] = (30, 70)) -> None:
+    """Draw for every condition what its arms, and everything, gain over random."""
+    if not known:
+        return
+    names = [name.removesuffix(", linear") for name in known]
+    with styled():
+        figure = Figure(figsize=(9, 1 + 0.42 * len(names)), layout="constrained")
+        panels = figure.subplots(1, len(percents), sharey=True, squeeze=False)[0]
+        for axes, percent in zip(panels, percents, strict=True):
+            axes.axvline(0, color=style("random")["color"], lw=1.5, label="random")
+            for arm, gains in _gains(known, percent).items():
+                look = {"color": GREY, "marker": "|"} if arm == EVERYTHING else style(arm)
+                places = [place + 0.16 * list(ARMS_SHOWN).index(arm) - 0.24 for place in gains]
+                mean, low, high = np.array(list(gains.values()), float).T
+                axes.errorbar(
+                    *(mean, places),
+                    xerr=(mean - low, high - mean),
+                    label=arm,
+                    **{"color": look["color"], "marker": look["marker"], "ls": "", "lw": 1.4},
+                )
+            axes.set(title=f"{percent} % pruned", ylim=(len(names) - 0.5, -0.5))
+            axes.set_yticks(range(len(names)), names)
+            axes.tick_params(axis="y", length=0)
+        figure.supxlabel(TO_RANDOM)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+        figure.savefig(IMAGES / "conditions.png", dpi=150)
+
+
+def _gains(known: dict[str, dict[str, Any]], percent: int) -> dict[str, dict[int, list[float]]]:
+    """Return by arm, and by the place of a condition, mean, low and high end over random."""
+    gains: dict[str, dict[int, list[float]]] = {arm: {} for arm in ARMS_SHOWN}
+    for place, found in enumerate(known.values()):
+        for row in found["rows"]:
+            if round(row["percent_pruned"]) != percent:
+                continue
+            if row["arm"] == "random":
+                mean, low, high = row["minus_full"][:3]
+                gains[EVERYTHING][place] = [-mean, -high, -low]
+            elif row["arm"] in gains:
+                gains[row["arm"]][place] = row["minus_random"][:3]
+    return {arm: own for arm, own in gains.items() if own}
 
 
 if __name__ == "__main__":

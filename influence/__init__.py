@@ -13,7 +13,7 @@ Each step reads what the one before returned, or a path to it:
 
     training = influence.train("path/to/folder", model="distilbert/distilbert-base-uncased")
     scores   = influence.score(training, "vog,el2n,aum")
-    sample   = influence.sample(scores, "aum:ccs", fractions=[0.3, 0.5])
+    sample   = influence.sample(scores, "aum:ccs_clean", fractions=[0.3, 0.5])
     curve    = influence.evaluate(sample, seeds=3)
 
 Also: `study` runs a study file, `load` reopens a finished step, `scores` has every score as a

@@ -27,7 +27,7 @@ Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[st
 
 def compare(
     dataset: Data = "assistant",
-    arms: Names = "aum:ccs,vog:linear:dataset,random",
+    arms: Names = "aum:ccs_clean,vog:linear:dataset,random",
     *,
     max_seeds: int = 0,
     equal_steps: bool = False,
@@ -449,7 +449,7 @@ def score(
 
 def sample(
     scores: Scores | Folder,
-    arm: str = "aum:ccs",
+    arm: str = "aum:ccs_clean",
     *,
     seed: int = 0,
     fractions: Names = "0.3,0.5,0.7",
@@ -477,7 +477,7 @@ def sample(
     """Choose the examples to keep by an arm, score:rule[:normalize].
 
     scores: scores directory to sample from: a path or runs:/<id>/scores
-    arm: arm to sample by: score:rule[:normalize], random, stratified, drop or dedup
+    arm: arm to sample by: score:rule[:normalize], random, stratified, clean, drop or dedup
 
     Sample:
         seed: random seed for ties and draws
@@ -832,7 +832,7 @@ def recommend(
     highest: int = 95,
     storage: str = "",
     grace: int = 60,
-    arms: Names = "aum:ccs",
+    arms: Names = "aum:ccs_clean",
     trainings: float = 10.0,
     minutes: float = 0.0,
     device: str = "auto",
@@ -979,7 +979,7 @@ def study(
     max_seeds: int = 0,
     equal_steps: bool = False,
     scale: Literal["full", "small"] = "full",
-    arms: Names = "aum:ccs,vog:linear:dataset,random",
+    arms: Names = "aum:ccs_clean,vog:linear:dataset,random",
     rescore: bool = False,
     dataset: Data = "assistant",
     dataset_config: str = "",

@@ -20,13 +20,13 @@ Choose which training examples a text classifier really needs.
 
 `compare` runs the whole flow and needs no other command:
 
-  influence compare path/to/folder --arms aum:ccs,el2n:easy --epochs 5
+  influence compare path/to/folder --arms aum:ccs_clean,el2n:easy --epochs 5
 
 Or run the steps one by one; each prints the directory that the next one reads:
 
   influence train path/to/folder --epochs 5     ->  a training
   influence score TRAINING --score aum,el2n     ->  scores
-  influence sample SCORES --arm aum:ccs         ->  a sample
+  influence sample SCORES --arm aum:ccs_clean   ->  a sample
   influence evaluate SAMPLE --seeds 5           ->  the pruned-accuracy curve
 
 `influence COMMAND --help` lists the parameters of a command. Results are kept

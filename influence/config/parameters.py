@@ -422,7 +422,7 @@ class RecommendConfig(ChoiceConfig):
     """Which arms a recommendation chooses from, and what it may cost."""
 
     arms: str = parameter(
-        "aum:ccs",
+        "aum:ccs_clean",
         "arms to choose from, comma-separated; random is always among them",
     )
     trainings: float = parameter(

@@ -38,7 +38,8 @@ class SampleStep(SampleConfig, ExecutionConfig):
 
     scores: str = parameter("", "scores directory to sample from: a path or runs:/<id>/scores")
     arm: str = parameter(
-        "aum:ccs", "arm to sample by: score:rule[:normalize], random, stratified, drop or dedup"
+        "aum:ccs_clean",
+        "arm to sample by: score:rule[:normalize], random, stratified, clean, drop or dedup",
     )
     seed: int = parameter(0, "random seed for ties and draws", 0, SEED)
 
@@ -71,7 +72,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     )
 
     arms: str = parameter(
-        "aum:ccs,vog:linear:dataset,random",
+        "aum:ccs_clean,vog:linear:dataset,random",
         "arms to compare, comma-separated; random is always added",
     )
     rescore: bool = parameter(

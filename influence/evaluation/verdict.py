@@ -25,6 +25,8 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 
 MATTERS = 0.005  # of accuracy: a smaller gain is not worth another retraining
 MANY_SEEDS = 30  # beyond which nobody retrains
+MANY_WRONG = 0.05  # share of wrong labels from which to prune them first is ahead of random
+CLEAN_ARMS = ("aum:ccs_clean", "clean")
 VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 
 
@@ -117,14 +119,19 @@ def background(measured: Retrainings, flaws: Flaws) -> list[str]:
     )
     if flaws.varied is not None:
         said += f" ({100 * flaws.varied:.1f} % with those that differ in one word)"
+    cleaned = measured.points["arm"].isin(CLEAN_ARMS).any()
+    advice = [f"No arm here prunes what looks mislabeled first; {' and '.join(CLEAN_ARMS)} do."]
+    if cleaned or flaws.suspected < MANY_WRONG:
+        advice = []
     random = measured.to_full.table
     random = random[random["arm"] == "random"].reset_index(drop=True)
     if not len(random):
-        return [f"{said}."]
+        return [f"{said}.", *advice]
     half = random.loc[(random["percent_pruned"] - 50).abs().idxmin()]
     return [
         f"{said}; without {half['percent_pruned']:g} % of the examples, pruned at random, accuracy "
-        f"changes by {_points(half)} points."
+        f"changes by {_points(half)} points.",
+        *advice,
     ]
 
 

@@ -54,16 +54,14 @@ def prune(
     parameters: those of the rule, such as temperature of softmax, or beta and strata of ccs.
 
     Lists and Series are taken by position. Raises InputError for what is missing or unusable.
-
     Many parameters: they are those of `influence sample`, each with a default.
     """
     groups, known = _groups(labels), _rule(rule)
     choose("normalize", _text("normalize", normalize), get_args(arms.Normalize))
     named = _named(known, [] if values is None else _scores(values, len(groups)))
-    arm = arms.Arm(tuple(named), known.name, normalize if named else "none")
     minimums = (order.Minimum(groups, _whole("min_per_class", min_per_class)),)
     ordered = order.order(
-        arm,
+        arms.Arm(tuple(named), known.name, normalize if named else "none"),
         named | _besides(known, {"confidence": confidence, "margins": margins}, len(groups)),
         groups,
         _whole("seed", seed),

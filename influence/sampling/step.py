@@ -69,8 +69,8 @@ def parse_arms(text: str) -> tuple[Arm, ...]:
     """
     if not names(text):
         raise InputError(
-            "arms lists no arm; write score:rule[:normalize], such as aum:ccs, or random for the "
-            "baseline alone"
+            "arms lists no arm; write score:rule[:normalize], such as aum:ccs_clean, or random for "
+            "the baseline alone"
         )
     arms = [parse_arm("random"), *(parse_arm(name) for name in names(text))]
     return tuple(dict.fromkeys(arms))

@@ -343,3 +343,13 @@ def test_what_is_behind_a_verdict_is_said_with_the_loss_of_half():
     assert alone.endswith("repeat another.")
     (more,) = verdicts.background(Retrainings(table), verdicts.Flaws(0.0, 0.08, 0.2))
     assert "8.0 % of the train texts repeat another (20.0 % with those that differ in one" in more
+
+
+def test_where_many_labels_look_wrong_and_no_arm_prunes_those_first_it_is_said():
+    table = points((50,), random=(0.8,), aum__ccs=(0.8,))
+    _, advice = verdicts.background(Retrainings(table), verdicts.Flaws(0.05, 0.0))
+    assert advice == "No arm here prunes what looks mislabeled first; aum:ccs_clean and clean do."
+    assert len(verdicts.background(Retrainings(table), verdicts.Flaws(0.049, 0.0))) == 1
+    for arm in ("clean", "aum:ccs_clean"):
+        cleaned = table.assign(arm=table["arm"].replace("aum:ccs", arm))
+        assert len(verdicts.background(Retrainings(cleaned), verdicts.Flaws(0.2, 0.0))) == 1

@@ -126,7 +126,7 @@ def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp
 def test_recommended_candidates_are_answers_that_give_their_arms_coverage_of_aum_first():
     found = [suggest(everything(), Fixed(**answered)) for answered in recommended(everything())]
     said = [str(candidate) for candidate in found]
-    assert said[:3] == ["aum:ccs 50 %", "aum:ccs 70 %", "aum:ccs 30 %"]
+    assert said[:3] == [f"aum:ccs_clean {percent} %" for percent in (50, 70, 30)]
     assert "vog:easy:class 45 %" in said and "random 50 %" in said
     assert len(said) == len(set(said)) == len(space.RECOMMENDED)
 
@@ -137,7 +137,7 @@ def test_what_loses_to_random_is_tried_by_the_sampler_alone():
     losing = ("el2n:easy", "tracin:easy", "pvi:easy", "el2n:hard", "tracin:hard", "pvi:hard")
     assert not arms & {parse_arm(arm) for arm in losing}
     defaults = {parse_arm(arm) for arm in (*MainStep.arms.split(","), SampleStep.arm)}
-    assert parse_arm("aum:ccs") in defaults
+    assert parse_arm("aum:ccs_clean") in defaults
     assert defaults <= arms
 
 
