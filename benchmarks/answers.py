@@ -32,7 +32,7 @@ from benchmarks.tabulated import (
     unpacked,
 )
 from influence.evaluation.intervals import Retrainings, summarise
-from influence.plots.style import GREY, PRUNED, TO_RANDOM, style, styled
+from influence.plots.style import COLOURS, GREY, PRUNED, TO_RANDOM, style, styled
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -40,7 +40,13 @@ SHOWN = (30, 50, 70, 90)  # percents of the table in the docs
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
 EVERYTHING = "full train set"
-ARMS_SHOWN = ("aum:ccs", "clean", "aum:ccs_clean", EVERYTHING)
+# Two of these arms differ by their rule alone, which a line shows elsewhere, and a point cannot.
+ARMS_SHOWN = {
+    "aum:ccs": (COLOURS[4], "D"),
+    "aum:ccs_clean": (COLOURS[0], "s"),
+    "clean": (COLOURS[2], "o"),
+    EVERYTHING: (GREY, "|"),
+}
 IN_CONDITIONS = [f"{name}, linear" for name in CONDITIONS]
 FEWEST = 2  # retrainings of a cell, without which there is no interval
 
@@ -193,14 +199,13 @@ def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int] = 
         for axes, percent in zip(panels, percents, strict=True):
             axes.axvline(0, color=style("random")["color"], lw=1.5, label="random")
             for arm, gains in _gains(known, percent).items():
-                look = {"color": GREY, "marker": "|"} if arm == EVERYTHING else style(arm)
                 places = [place + 0.16 * list(ARMS_SHOWN).index(arm) - 0.24 for place in gains]
                 mean, low, high = np.array(list(gains.values()), float).T
                 axes.errorbar(
                     *(mean, places),
                     xerr=(mean - low, high - mean),
                     label=arm,
-                    **{"color": look["color"], "marker": look["marker"], "ls": "", "lw": 1.4},
+                    **{"color": ARMS_SHOWN[arm][0], "marker": ARMS_SHOWN[arm][1], "ls": ""},
                 )
             axes.set(title=f"{percent} % pruned", ylim=(len(names) - 0.5, -0.5))
             axes.set_yticks(range(len(names)), names)

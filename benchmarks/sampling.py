@@ -83,8 +83,7 @@ def _keep(name: str, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         vectors = np.random.default_rng(0).normal(size=(len(labels), WIDTH)).astype(np.float16)
         near = Representations(vectors, labels)
     given = {"vog": scores}
-    if "confidence" in rule.needs:
-        given["confidence"] = -np.random.default_rng(0).random(len(labels))
+    given |= {score: -np.random.default_rng(0).random(len(labels)) for score in rule.besides}
     ordered = order(arm, given, labels, 0, minimums=minimums, recall=recall, representations=near)
     return cut(ordered, FRACTION, minimums)
 
