@@ -156,12 +156,14 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
     """
     names = [name for name in (*(f"{name}, linear" for name in DATASETS), SNLI) if name in known]
     with styled():
-        across = min(len(names), 4)
-        down = -(-len(names) // across)
+        down = 1 if len(names) <= 4 else 2
+        across = -(-len(names) // down)
         figure = Figure(figsize=(9, 0.6 + 2.4 * down), layout="constrained")
         panels = figure.subplots(down, across, sharex=True, squeeze=False)
         for axes in panels.flat[len(names) :]:
             axes.set_visible(False)
+        for axes in panels.flat[len(names) - across : len(names)]:  # under which no other is
+            axes.tick_params(labelbottom=True)
         for axes, name in zip(panels.flat, names, strict=False):
             every = known[name]["rows"]
             rows = pd.DataFrame([row for row in every if "minus_random" in row])
