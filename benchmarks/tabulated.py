@@ -120,7 +120,7 @@ def main() -> None:
     with ThreadPoolExecutor(slots) as pool:
         for number, setting in product(range(asked.numbers), asked.settings):
             at = asked.tables / table(setting, asked.recipe).name
-            there = {(row.arm, row.percent_pruned, row.number) for row in _rows(at)}
+            there = {(row.arm, row.percent_pruned, row.number) for row in rows_of(at)}
             missing = [cell for cell in cells(arms, percents) if (*cell, number) not in there]
             if missing and setting not in opened:
                 opened[setting] = _Setting(setting, asked, at)
@@ -137,7 +137,7 @@ def cells(arms: Sequence[str], percents: Sequence[int]) -> list[Cell]:
 
 def read(setting: str, recipe: str = "linear") -> list[Row]:
     """Return what was retrained of a setting so far."""
-    return list(_rows(table(setting, recipe)))
+    return list(rows_of(table(setting, recipe)))
 
 
 def table(setting: str, recipe: str) -> Path:
@@ -167,7 +167,8 @@ def unpacked(text: str, examples: int) -> np.ndarray:
     return np.unpackbits(bits, count=examples).astype(bool)
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def rows_of(path: Path) -> Iterator[Row]:
+    """Yield the retrainings that a table holds."""
     if not path.exists():
         return
     with path.open(encoding="utf-8", newline="") as file:

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import environment, fused_pass, measuring, peers, sampling, throughput, vog
+from benchmarks import (
+    environment,
+    fused_pass,
+    measuring,
+    peers,
+    sampling,
+    tabulated,
+    throughput,
+    vog,
+)
 from benchmarks.training import Inputs
 from influence.models.layers import parameter_group
 from influence.models.shortcuts.first_token import seen_once
@@ -188,3 +197,23 @@ def test_an_environment_in_which_the_product_does_not_start_is_not_ready(ran, ca
     told = capsys.readouterr()
     assert caught.value.code == 7 and "ready" not in told.out
     assert "this failed" in told.err and "entrypoints.train --help" in told.err
+
+
+@pytest.mark.parametrize("examples", (1, 8, 13, 500))
+def test_who_is_right_survives_being_written_as_text(examples):
+    right = np.random.default_rng(examples).random(examples) < 0.8
+    text = tabulated.packed(right)
+    np.testing.assert_array_equal(tabulated.unpacked(text, examples), right)
+
+
+def test_every_table_that_holds_who_is_right_agrees_with_its_accuracies():
+    rows = [
+        (row, tabulated.sizes_of(path)["test"])
+        for path in sorted(tabulated.TABLES.glob("*.csv"))
+        for row in tabulated.rows_of(path)
+        if row.right
+    ]
+    assert rows
+    for row, examples in rows:
+        accuracy = tabulated.unpacked(row.right, examples).mean()
+        assert accuracy == pytest.approx(row.test, abs=1e-6), row

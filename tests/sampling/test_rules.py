@@ -289,11 +289,10 @@ def test_half_as_many_again_as_look_mislabeled_are_pruned_first_the_lowest_margi
 
 def test_clean_draws_the_others_at_random():
     margins, labels = np.append(np.ones(4), [-2.0, -1.0]), np.zeros(6, dtype=int)
-    drawn = keep_rates(
+    rates = keep_rates(
         lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 6, 2
     )
-    assert drawn[4:].tolist() == [0, 0]
-    assert (drawn[:4] > 0).sum() >= 3
+    np.testing.assert_allclose(rates, [0.5, 0.5, 0.5, 0.5, 0, 0], atol=0.04)
 
 
 def test_clean_coverage_prunes_at_least_beta_by_aum_and_covers_the_rest_by_the_score():
