@@ -22,6 +22,7 @@ from influence.evaluation.intervals import (
     summarise,
 )
 from influence.sampling.arms import AT_EQUAL_STEPS
+from influence.sampling.rules import UNLEARNED
 
 MATTERS = 0.005  # of accuracy: a smaller gain is not worth another retraining
 MANY_SEEDS = 30  # beyond which nobody retrains
@@ -121,8 +122,10 @@ def background(measured: Retrainings, flaws: Flaws) -> list[str]:
         said += f" ({100 * flaws.varied:.1f} % with those that differ in one word)"
     cleaned = measured.points["arm"].isin(CLEAN_ARMS).any()
     advice = [f"No arm here prunes what looks mislabeled first; {' and '.join(CLEAN_ARMS)} do."]
-    if cleaned or flaws.suspected < MANY_WRONG:
+    if cleaned or not MANY_WRONG <= flaws.suspected <= UNLEARNED:
         advice = []
+    if flaws.suspected > UNLEARNED:
+        advice = ["A model to which so many labels look wrong has not learned them."]
     random = measured.to_full.table
     random = random[random["arm"] == "random"].reset_index(drop=True)
     if not len(random):

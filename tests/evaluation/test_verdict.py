@@ -353,3 +353,5 @@ def test_where_many_labels_look_wrong_and_no_arm_prunes_those_first_it_is_said()
     for arm in ("clean", "aum:ccs_clean"):
         cleaned = table.assign(arm=table["arm"].replace("aum:ccs", arm))
         assert len(verdicts.background(Retrainings(cleaned), verdicts.Flaws(0.2, 0.0))) == 1
+    unlearned = verdicts.background(Retrainings(table), verdicts.Flaws(0.51, 0.0))
+    assert unlearned[1:] == ["A model to which so many labels look wrong has not learned them."]

@@ -317,10 +317,16 @@ def test_clean_coverage_by_aum_is_ccs_unless_more_than_beta_looks_mislabeled():
     assert ranked[-last:].tolist() == np.argsort(margins)[:last][::-1].tolist()
 
 
-def test_where_every_label_looks_wrong_the_lowest_margin_still_goes_first():
-    margins, labels = np.array([-2.0, -1.0, -3.0]), np.zeros(3, dtype=int)
-    for arm in ("clean", "aum:ccs_clean"):
-        assert order(parse_arm(arm), {"aum": -margins}, labels, 0).tolist() == [1, 0, 2]
+def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them():
+    margins, labels = np.append(np.full(3, -1.0), np.linspace(0.5, 4, 5)), np.zeros(8, dtype=int)
+    rates = keep_rates(
+        lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 8, 4
+    )
+    np.testing.assert_allclose(rates, 0.5, atol=0.04)
+    one, other = (
+        order(parse_arm(arm), {"aum": -margins}, labels, 0) for arm in ("aum:ccs", "aum:ccs_clean")
+    )
+    np.testing.assert_array_equal(one, other)
 
 
 def test_ccs_of_each_class_keeps_class_shares_and_covers_the_strata_of_each():
