@@ -32,22 +32,22 @@ from benchmarks.tabulated import (
     unpacked,
 )
 from influence.evaluation.intervals import Retrainings, summarise
+from influence.plots.curves import FULL
 from influence.plots.style import COLOURS, GREY, PRUNED, TO_RANDOM, style, styled
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the table in the docs
+SHOWN_OF_CONDITIONS = (30, 70)  # of its table and of its picture
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
-EVERYTHING = "full train set"
 # Two of these arms differ by their rule alone, which a line shows elsewhere, and a point cannot.
 ARMS_SHOWN = {
     "aum:ccs": (COLOURS[4], "D"),
     "aum:ccs_clean": (COLOURS[0], "s"),
     "clean": (COLOURS[2], "o"),
-    EVERYTHING: (GREY, "|"),
+    FULL: (GREY, "|"),
 }
-IN_CONDITIONS = [f"{name}, linear" for name in CONDITIONS]
 FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 
@@ -62,10 +62,12 @@ def main() -> None:
     made = {"machine": "one NVIDIA H200", "examples": 94993}
     known[SNLI] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
     RESULT.write_text(as_json(known), encoding="utf-8")
-    print(shown({name: found for name, found in known.items() if name not in IN_CONDITIONS}))
-    print(shown({name: known[name] for name in IN_CONDITIONS if name in known}, percents=(30, 70)))
+    named = [f"{name}, linear" for name in CONDITIONS]
+    conditions = {name: known[name] for name in named if name in known}
+    print(shown({name: found for name, found in known.items() if name not in conditions}, SHOWN))
+    print(shown(conditions, SHOWN_OF_CONDITIONS))
     draw(known)
-    draw_conditions({name: known[name] for name in IN_CONDITIONS if name in known})
+    draw_conditions(conditions, SHOWN_OF_CONDITIONS)
 
 
 def _measured(setting: str, recipe: str) -> Retrainings | None:
@@ -121,7 +123,7 @@ def _rounded(*values: float) -> list[float]:
     return [round(100 * value, 2) for value in values]
 
 
-def shown(known: dict[str, dict[str, Any]], percents: Sequence[int] = SHOWN) -> str:
+def shown(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> str:
     """Return all that is known as a table for the docs, an arm a row."""
     heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
@@ -190,7 +192,7 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
         figure.savefig(IMAGES / "answers.png", dpi=150)
 
 
-def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int] = (30, 70)) -> None:
+def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> None:
     """Draw for every condition what its arms, and everything, gain over random."""
     if not known:
         return
@@ -226,7 +228,7 @@ def _gains(known: dict[str, dict[str, Any]], percent: int) -> dict[str, dict[int
                 continue
             if row["arm"] == "random":
                 mean, low, high = row["minus_full"][:3]
-                gains[EVERYTHING][place] = [-mean, -high, -low]
+                gains[FULL][place] = [-mean, -high, -low]
             elif row["arm"] in gains:
                 gains[row["arm"]][place] = row["minus_random"][:3]
     return {arm: own for arm, own in gains.items() if own}

@@ -29,7 +29,7 @@ from influence.searching.planning.landscape import FULL, Cell, Landscape
 from influence.searching.planning.planner import PRICE, Choice
 
 CELLS = cells(ARMS, PERCENTS)
-DATASETS = ("TREC", "MASSIVE domains", "CLINC150", "HWU64 intents", "assistant")
+REPLAYED = ("TREC", "MASSIVE domains", "CLINC150", "HWU64 intents", "assistant")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trainings", type=float, default=10.0)
     asked = parser.parse_args()
-    there = [name for name in DATASETS if len(read(name)) and Table(name).numbers >= SEEDS]
+    there = [name for name in REPLAYED if len(read(name)) and Table(name).numbers >= SEEDS]
     if not there:
         sys.exit(f"no dataset in benchmarks/tables has {SEEDS} retrainings of every cell yet")
     found = {setting: measured(setting, asked.trainings) for setting in there}

@@ -5,7 +5,7 @@ only if it is so by Holm's method for all comparisons; intervals are those of on
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from influence.sampling.rules import UNLEARNED
 MATTERS = 0.005  # of accuracy: a smaller gain is not worth another retraining
 MANY_SEEDS = 30  # beyond which nobody retrains
 MANY_WRONG = 0.05  # share of wrong labels from which to prune them first is ahead of random
-CLEAN_ARMS = ("aum:ccs_clean", "clean")
+CLEANING = {"clean", "ccs_clean"}  # rules that do
 VAGUE = 0.05  # half-width beyond which an interval is inconclusive
 
 
@@ -120,12 +120,7 @@ def background(measured: Retrainings, flaws: Flaws) -> list[str]:
     )
     if flaws.varied is not None:
         said += f" ({100 * flaws.varied:.1f} % with those that differ in one word)"
-    cleaned = measured.points["arm"].isin(CLEAN_ARMS).any()
-    advice = [f"No arm here prunes what looks mislabeled first; {' and '.join(CLEAN_ARMS)} do."]
-    if cleaned or not MANY_WRONG <= flaws.suspected <= UNLEARNED:
-        advice = []
-    if flaws.suspected > UNLEARNED:
-        advice = ["A model to which so many labels look wrong has not learned them."]
+    advice = _of_wrong_labels(flaws.suspected, measured.points["arm"].unique())
     random = measured.to_full.table
     random = random[random["arm"] == "random"].reset_index(drop=True)
     if not len(random):
@@ -136,6 +131,16 @@ def background(measured: Retrainings, flaws: Flaws) -> list[str]:
         f"changes by {_points(half)} points.",
         *advice,
     ]
+
+
+def _of_wrong_labels(suspected: float, arms: Iterable[str]) -> list[str]:
+    """Say what follows from the share of labels that look wrong, if anything does."""
+    if suspected > UNLEARNED:
+        return ["A model to which so many labels look wrong has not learned them."]
+    cleaned = any({*arm.split(":")} & CLEANING for arm in arms)
+    if cleaned or suspected < MANY_WRONG:
+        return []
+    return ["No arm here prunes what looks mislabeled first; aum:ccs_clean and clean do."]
 
 
 def power(measured: Retrainings) -> list[str]:

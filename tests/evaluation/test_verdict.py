@@ -350,7 +350,7 @@ def test_where_many_labels_look_wrong_and_no_arm_prunes_those_first_it_is_said()
     _, advice = verdicts.background(Retrainings(table), verdicts.Flaws(0.05, 0.0))
     assert advice == "No arm here prunes what looks mislabeled first; aum:ccs_clean and clean do."
     assert len(verdicts.background(Retrainings(table), verdicts.Flaws(0.049, 0.0))) == 1
-    for arm in ("clean", "aum:ccs_clean"):
+    for arm in ("clean", "aum:ccs_clean", "el2n:ccs_clean:class"):
         cleaned = table.assign(arm=table["arm"].replace("aum:ccs", arm))
         assert len(verdicts.background(Retrainings(cleaned), verdicts.Flaws(0.2, 0.0))) == 1
     unlearned = verdicts.background(Retrainings(table), verdicts.Flaws(0.51, 0.0))
