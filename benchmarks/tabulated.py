@@ -41,7 +41,7 @@ from influence.models.inputs import cache_of, open_tokens
 from influence.models.tokenizers import open_tokenizer
 from influence.runtime.devices import device_named
 from influence.runtime.step import versions
-from influence.sampling.arms import parse_arm
+from influence.sampling.arms import Arm, parse_arm
 from influence.scoring.result import Scores
 from influence.scoring.step import wanted
 from influence.searching.planning.landscape import FULL, RANDOM, Cell
@@ -195,15 +195,15 @@ class _Setting:
         self.device = asked.device
         self.budget = BUDGETS[asked.recipe]
         self.here = {"workdir": asked.workdir, "threads": asked.threads, "device": asked.device}
-        arms = [_apart(arm) for arm in asked.arms.split(",")]
-        self.wanted = wanted("aum", [parse_arm(arm) for _, arm in arms])
-        ways = {"", *(by for by, _ in arms)}
+        arms: dict[str, list[Arm]] = {"": []}
+        for by, arm in map(_apart, asked.arms.split(",")):
+            arms.setdefault(by, []).append(parse_arm(arm))
         folder = self.parameters.pop("dataset")
         self.folder = folder if folder == "assistant" else Path(asked.data) / folder
         if share := self.parameters.pop("repeats", 0):
             count = self.parameters.pop("max_train")
             self.folder = _repeated(self.folder, count, share, Path(asked.workdir))
-        self.scored = {by: self._scored(SCORED[by]) for by in sorted(ways)}
+        self.scored = {by: self._scored(SCORED[by], own) for by, own in arms.items()}
         self.course, self.splits = _opened(self.scored[""].scores, self.device)
         examples = {split: len(labels) for split, (_, labels) in self.splits.items()}
         made = {"versions": versions(), "machine": machine(device=asked.device)}
@@ -211,11 +211,12 @@ class _Setting:
         at.parent.mkdir(parents=True, exist_ok=True)
         made_by(at).write_text(text + "\n", encoding="utf-8")
 
-    def _scored(self, way: dict[str, Any]) -> Scored:
-        more = {"observe_every": 100, "null_model": "pvi" in self.wanted} | way
+    def _scored(self, way: dict[str, Any], arms: Sequence[Arm]) -> Scored:
+        names = wanted("aum", arms)
+        more = {"observe_every": 100, "null_model": "pvi" in names} | way
         trained = influence.train(self.folder, **self.parameters | more, **self.here)
-        scores = influence.score(trained, self.wanted, **self.here)
-        return Scored(scores, tuple(self.wanted.split(",")), scores.fit.seed)
+        scores = influence.score(trained, names, **self.here)
+        return Scored(scores, tuple(names.split(",")), scores.fit.seed)
 
     def retrained(self, cell: Cell, number: int) -> Row:
         """Retrain on a cell, under the seed that a search gives to this number."""
