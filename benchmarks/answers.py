@@ -1,16 +1,17 @@
-"""When scores help, and what pruning costs: what benchmarks/tables say, with intervals.
+"""What pruning costs, what the paper's arms do, and when scores help: benchmarks/tables, summed up.
 
 Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
-with random, or with the full train set. Writes benchmarks/answers.json (of a setting whose rows do
-not hold who is right, what is there stays), prints the two tables of the docs, and draws
-docs/images/answers.png and conditions.png. Figure 1 on a GPU, of which accuracies alone are kept,
-has intervals over seeds.
+with random, or with the full train set. An arm counts under the seeds that all its percents have.
+Writes benchmarks/answers.json, prints the three tables of the docs, and draws
+docs/images/answers.png, paper.png and conditions.png. Figure 1 on a GPU, of which accuracies alone
+are kept, has intervals over seeds.
 """
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from influence.plots.style import COLOURS, GREY, PRUNED, TO_RANDOM, style, style
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
-SHOWN = (30, 50, 70, 90)  # percents of the table in the docs
-SHOWN_OF_CONDITIONS = (30, 70)  # of its table and of its picture
+SHOWN = (30, 50, 70, 90)  # percents of the tables in the docs
+SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
+OURS = ("random", "aum:ccs", "aum:ccs_clean")
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
 # Two of these arms differ by their rule alone, which a line shows elsewhere, and a point cannot.
@@ -53,36 +55,61 @@ FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 def main() -> None:
     """Summarise every setting that was retrained, write, print and draw."""
-    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
-    for recipe in RECIPES:
-        for setting in SETTINGS:
-            if measured := _measured(setting, recipe):
-                made = json.loads(made_by(table(setting, recipe)).read_text(encoding="utf-8"))
-                known[f"{setting}, {recipe}"] = made | _summary(measured)
+    known = {
+        f"{setting}, {recipe}": found
+        for recipe in RECIPES
+        for setting in SETTINGS
+        if (found := _summed_up(setting, recipe))
+    }
     made = {"machine": "one NVIDIA H200", "examples": 94993}
     known[SNLI] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
     RESULT.write_text(as_json(known), encoding="utf-8")
-    named = [f"{name}, linear" for name in CONDITIONS]
-    conditions = {name: known[name] for name in named if name in known}
-    print(shown({name: found for name, found in known.items() if name not in conditions}, SHOWN))
+    linear, constant, conditions = (
+        {name: known[name] for name in names if name in known}
+        for names in (
+            [f"{name}, linear" for name in DATASETS],
+            [*(f"{name}, constant" for name in DATASETS), SNLI],
+            [f"{name}, {recipe}" for name in CONDITIONS for recipe in RECIPES],
+        )
+    )
+    print(shown(linear, SHOWN, OURS), end="\n\n")
+    print(counted(constant, SHOWN), end="\n\n")
     print(shown(conditions, SHOWN_OF_CONDITIONS))
-    draw(known)
+    draw(linear, "answers")
+    draw(constant, "paper")
     draw_conditions(conditions, SHOWN_OF_CONDITIONS)
+
+
+def _summed_up(setting: str, recipe: str) -> dict[str, Any] | None:
+    measured = _measured(setting, recipe)
+    if measured is None:
+        return None
+    made = json.loads(made_by(table(setting, recipe)).read_text(encoding="utf-8"))
+    return made | _summary(measured)
 
 
 def _measured(setting: str, recipe: str) -> Retrainings | None:
     """Return the retrainings of the seeds that every cell has; None where these are too few."""
-    rows = [row for row in read(setting, recipe) if row.right]
-    arms = {(row.arm, row.percent_pruned) for row in rows}
-    complete = [
-        number
-        for number in {row.number for row in rows}
-        if arms == {(row.arm, row.percent_pruned) for row in rows if row.number == number}
-    ]
-    if len(complete) < FEWEST:
+    whole = _whole(read(setting, recipe))
+    if not whole:
         return None
-    whole = [row for row in rows if row.number in complete]
     return retrainings(whole, sizes_of(table(setting, recipe))["test"])
+
+
+def _whole(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of each arm under the seeds that all its percents have, if these suffice."""
+    percents, seeds = defaultdict(set), defaultdict(set)
+    for row in rows:
+        percents[row.arm].add(row.percent_pruned)
+    whole = [
+        row
+        for row in rows
+        if percents[row.arm]
+        == {one.percent_pruned for one in rows if (one.arm, one.number) == (row.arm, row.number)}
+    ]
+    for row in whole:
+        seeds[row.arm].add(row.number)
+    return [row for row in whole if len(seeds[row.arm]) >= FEWEST]
 
 
 def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:
@@ -123,15 +150,17 @@ def _rounded(*values: float) -> list[float]:
     return [round(100 * value, 2) for value in values]
 
 
-def shown(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> str:
-    """Return all that is known as a table for the docs, an arm a row."""
+def shown(
+    known: Mapping[str, dict[str, Any]], percents: Sequence[int], arms: Sequence[str] = ()
+) -> str:
+    """Return what is known as a table for the docs, an arm a row; all arms where none is named."""
     heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
     lines.append("| --- " * (len(percents) + 3) + "|")
     for name, found in known.items():
         rows = {(row["arm"], round(row["percent_pruned"])): row for row in found["rows"]}
         full = rows["random", 0]
-        for arm in dict.fromkeys(("random", *(arm for arm, _ in rows))):
+        for arm in arms or dict.fromkeys(("random", *(arm for arm, _ in rows))):
             kind, what = ("minus_random", "minus random")
             if arm == "random":
                 kind, what = ("minus_full", "minus everything")
@@ -139,9 +168,32 @@ def shown(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> str:
                 _in_points(rows[arm, percent][kind], "+") if (arm, percent) in rows else "–"
                 for percent in percents
             ]
+            if set(cells) == {"–"}:
+                continue
             start = f"{name} ({full['seeds']} seeds)" if arm == "random" else ""
             level = _in_points(full["accuracy"]) if arm == "random" else ""
             lines.append(f"| {start} | `{arm}` {what} | {level} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def counted(known: Mapping[str, dict[str, Any]], percents: Sequence[int]) -> str:
+    """Return a table for the docs: each arm's median over datasets, and where it is clear."""
+    beside: dict[str, dict[int, list[list[Any]]]] = defaultdict(lambda: defaultdict(list))
+    for found in known.values():
+        for row in found["rows"]:
+            if "minus_random" in row:
+                beside[row["arm"]][round(row["percent_pruned"])].append(row["minus_random"])
+    lines = [f"| minus random | datasets | {' | '.join(f'{one} % pruned' for one in percents)} |"]
+    lines.append("| --- " * (len(percents) + 2) + "|")
+    for arm, own in beside.items():
+        cells = []
+        for percent in percents:
+            means = [mean for mean, *_ in own[percent]]
+            clear = [mean for mean, *_, clear in own[percent] if clear]
+            ahead, behind = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+            middle = f"{float(np.median(means)):+.1f}".replace("-", "−")
+            cells.append(f"{middle}, {ahead} ahead, {behind} behind")
+        lines.append(f"| `{arm}` | {len(own[percents[0]])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -151,35 +203,31 @@ def _in_points(value: list[Any], sign: str = "") -> str:
     return f"**{text}**" if value[3:] == [True] else text
 
 
-def draw(known: dict[str, dict[str, Any]]) -> None:
-    """Draw what every arm gains over random: a panel for each dataset under linear decay, and SNLI.
+def draw(known: Mapping[str, dict[str, Any]], name: str) -> None:
+    """Draw what every arm gains over random, a panel for each dataset, into docs/images/<name>.png.
 
     Arms that lose more than is drawn leave their panel.
     """
-    names = [name for name in (*(f"{name}, linear" for name in DATASETS), SNLI) if name in known]
     with styled():
-        down = 1 if len(names) <= 4 else 2
-        across = -(-len(names) // down)
-        figure = Figure(figsize=(9, 0.6 + 2.4 * down), layout="constrained")
-        panels = figure.subplots(down, across, sharex=True, squeeze=False)
-        for axes in panels.flat[len(names) :]:
+        across = 4
+        down = -(-len(known) // across)
+        figure = Figure(figsize=(9, 0.8 + 2.2 * down), layout="constrained")
+        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        for axes in panels.flat[len(known) :]:
             axes.set_visible(False)
-        for axes in panels.flat[len(names) - across : len(names)]:  # under which no other is
+        for axes in panels.flat[max(len(known) - across, 0) : len(known)]:  # above no other panel
             axes.tick_params(labelbottom=True)
-        for axes, name in zip(panels.flat, names, strict=False):
-            every = known[name]["rows"]
-            rows = pd.DataFrame([row for row in every if "minus_random" in row])
-            if not len(rows):
-                continue
+        for axes, (title, found) in zip(panels.flat, known.items(), strict=False):
+            rows = pd.DataFrame([row for row in found["rows"] if "minus_random" in row])
             axes.axhline(0, color=style("random")["color"], lw=1.5)
-            for arm, own in rows.groupby("arm"):
+            for arm, own in rows[~rows["arm"].str.contains("/")].groupby("arm"):
                 mean, low, high = np.array([one[:3] for one in own["minus_random"]], float).T
                 look = style(arm) | {"marker": ""}
                 axes.plot(own["percent_pruned"], mean, label=arm, **look)
                 axes.fill_between(
                     own["percent_pruned"], low, high, color=look["color"], alpha=0.15, lw=0
                 )
-            axes.set(title=name, ylim=(-8, 8))
+            axes.set(title=title, ylim=(-10, 10))
         figure.supxlabel(PRUNED)
         figure.supylabel(TO_RANDOM)
         lines = {
@@ -189,7 +237,7 @@ def draw(known: dict[str, dict[str, Any]]) -> None:
         }
         figure.legend(lines.values(), lines, loc="outside upper center", ncols=4)
         IMAGES.mkdir(parents=True, exist_ok=True)
-        figure.savefig(IMAGES / "answers.png", dpi=150)
+        figure.savefig(IMAGES / f"{name}.png", dpi=150)
 
 
 def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> None:

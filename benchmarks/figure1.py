@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks.gpu import watched
-from benchmarks.measuring import machine
+from benchmarks.measuring import hardware, machine
 from influence.runtime.devices import device_named
 from influence.runtime.step import versions
 
@@ -36,9 +35,12 @@ def main() -> None:
     """Do the parts that are asked for, and write after each."""
     asked = _parsed()
     device = device_named("auto")
-    name = "cpu" if device == "cpu" else torch.cuda.get_device_name()
     settings = {key: value for key, value in vars(asked).items() if key not in ("dataset", "out")}
-    written = {"versions": versions(), "machine": machine(device=name), "settings": settings}
+    written = {
+        "versions": versions(),
+        "machine": machine(device=hardware(device)),
+        "settings": settings,
+    }
     for part in asked.parts.split(","):
         written[part] = PARTS[part](asked, device)
         text = json.dumps(written, indent=1)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import hardware, machine
 from benchmarks.training import Inputs, by_the_loop
 from influence.config.parameters import DataConfig, FitConfig
 from influence.config.steps import MainStep
@@ -92,11 +92,10 @@ def main() -> None:
     rates = {"learning_rate": 1e-4, "head_learning_rate": 1e-3}
     config = FitConfig(model=asked.model, precision=precision, **rates)
     setting = Setting(asked, Inputs(config, dataset), config, device)
-    name = "cpu" if device == "cpu" else torch.cuda.get_device_name()
     settings = {key: value for key, value in vars(asked).items() if key not in ("dataset", "out")}
     written: dict[str, Any] = {
         "versions": versions(),
-        "machine": machine(device=name),
+        "machine": machine(device=hardware(device)),
         "dataset": {"name": dataset.name, "digest": dataset.digest},
         "settings": settings | {"precision": precision},
     }

@@ -24,6 +24,11 @@ def machine(**more: Any) -> dict[str, Any]:
     return named | {"threads": torch.get_num_threads(), **more}
 
 
+def hardware(device: str) -> str:
+    """Return the name of a GPU, "cpu" for what is none."""
+    return "cpu" if device == "cpu" else torch.cuda.get_device_name(device)
+
+
 def processor() -> str:
     """Return the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []

@@ -32,7 +32,7 @@ import pandas as pd
 from torch import set_num_threads
 
 import influence
-from benchmarks.measuring import machine, settings_named
+from benchmarks.measuring import as_json, hardware, machine, settings_named
 from influence.config.parameters import Budget
 from influence.evaluation.retraining import FIRST_SEED, train_and_measure
 from influence.models.fit import steps_of
@@ -49,7 +49,7 @@ from influence.searching.scored import Scored
 from influence.searching.space import Candidate
 
 TABLES = Path(__file__).with_name("tables")
-ARMS = (RANDOM, "aum:ccs")
+ARMS = (RANDOM, "aum:ccs_clean")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
 COLUMNS = (
     *("arm", "percent_pruned", "number", "kept", "steps"),
@@ -147,7 +147,7 @@ def table(setting: str, recipe: str) -> Path:
 
 
 def made_by(at: Path) -> Path:
-    """Return where it is said on which machine and with which versions a table was made."""
+    """Return where it is said on which machines and with which versions a table was made."""
     return at.with_suffix(".json")
 
 
@@ -185,6 +185,14 @@ def _append(path: Path, row: Row) -> None:
         writer.writerows([COLUMNS, row] if new else [row])
 
 
+def _say_where(path: Path, examples: dict[str, int], device: str) -> None:
+    """Write how many examples the splits have, and add this machine to those of the table."""
+    here = {"versions": versions(), "machine": machine(device=hardware(device))}
+    known = json.loads(path.read_text(encoding="utf-8"))["made"] if path.exists() else []
+    made = known if here in known else [*known, here]
+    path.write_text(as_json({"examples": examples, "made": made}), encoding="utf-8")
+
+
 class _Setting:
     """A dataset, trained on and scored as its arms need it, ready for retrainings."""
 
@@ -206,10 +214,8 @@ class _Setting:
         self.scored = {by: self._scored(SCORED[by], own) for by, own in arms.items()}
         self.course, self.splits = _opened(self.scored[""].scores, self.device)
         examples = {split: len(labels) for split, (_, labels) in self.splits.items()}
-        made = {"versions": versions(), "machine": machine(device=asked.device)}
-        text = json.dumps(made | {"examples": examples}, indent=1)
         at.parent.mkdir(parents=True, exist_ok=True)
-        made_by(at).write_text(text + "\n", encoding="utf-8")
+        _say_where(made_by(at), examples, self.device)
 
     def _scored(self, way: dict[str, Any], arms: Sequence[Arm]) -> Scored:
         names = wanted("aum", arms)

@@ -50,7 +50,7 @@ def prune(
     recall: for rule drop: the validation recall of each class (classes,), labels sorted.
     representations: for rules d2 and dedup: a vector of each example (examples, width).
     confidence: for rule adaptive: the mean probability of each example's label (examples,).
-    margins: for rules clean and ccs_clean: AUM (examples,), below 0 where a label looks wrong.
+    margins: for rules clean and ccs_clean: AUM (examples,), low where a label looks wrong.
     parameters: those of the rule, such as temperature of softmax, or beta and strata of ccs.
 
     Lists and Series are taken by position. Raises InputError for what is missing or unusable.

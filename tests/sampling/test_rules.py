@@ -273,7 +273,8 @@ def test_ccs_chooses_among_ties_for_the_hardest_share():
 
 
 def test_half_as_many_again_as_look_mislabeled_are_pruned_first_the_lowest_margin_at_the_end():
-    margins = np.array([2.0, -0.5, 0.1, -3.0, 1.0, 4.0, -1.0, 0.0, 3.0, 0.2])  # three below 0
+    # The median of those above 0 is 3: one is below -3, so that two are taken to be wrong.
+    margins = np.array([2.0, -0.5, 0.1, -4.0, 3.0, 4.0, -1.0, 0.0, 5.0, 6.0])
     hardness, labels = (
         np.random.default_rng(0).permutation(np.arange(10.0)),
         np.zeros(10, dtype=int),
@@ -282,17 +283,35 @@ def test_half_as_many_again_as_look_mislabeled_are_pruned_first_the_lowest_margi
         firsts = set()
         for seed in range(20):
             ranked = order(arm, {"el2n": hardness, "aum": -margins}, labels, seed)
-            assert ranked[6:].tolist() == [7, 1, 6, 3]
-            firsts.add(tuple(ranked[:6]))
+            assert ranked[7:].tolist() == [1, 6, 3]
+            firsts.add(tuple(ranked[:7]))
         assert len(firsts) > 1, arm
 
 
+@pytest.mark.parametrize("share", (0.05, 0.1, 0.2, 0.3))
+def test_wrong_labels_go_first_where_their_margins_mirror_those_of_the_right_ones(share):
+    wrong = round(share * 20_000)
+    margins = np.abs(np.random.default_rng(0).normal(3, 1, 20_000))
+    margins[:wrong] *= -1
+    ranked = order(parse_arm("clean"), {"aum": -margins}, np.zeros(20_000, dtype=int), 0)
+    assert np.isin(np.arange(wrong), ranked[-round(1.4 * wrong) :]).all()
+    first = set(ranked[-round(1.6 * wrong) :])  # a few more than go first: drawn from the others
+    assert first != set(np.argsort(margins)[: len(first)])
+
+
+def test_what_is_only_hard_is_not_taken_to_be_mislabeled():
+    generator, labels = np.random.default_rng(0), np.zeros(1000, dtype=int)
+    margins = np.append(generator.normal(4, 1, 800), generator.normal(-1, 0.5, 200))
+    ranked = order(parse_arm("clean"), {"aum": -margins}, labels, 0)
+    assert 60 < (ranked[:500] >= 800).sum() < 140  # a fifth of what is kept, as of all
+
+
 def test_clean_draws_the_others_at_random():
-    margins, labels = np.append(np.ones(4), [-2.0, -1.0]), np.zeros(6, dtype=int)
+    margins, labels = np.append(np.ones(5), -2.0), np.zeros(6, dtype=int)
     rates = keep_rates(
         lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 6, 2
     )
-    np.testing.assert_allclose(rates, [0.5, 0.5, 0.5, 0.5, 0, 0], atol=0.04)
+    np.testing.assert_allclose(rates, [0.4, 0.4, 0.4, 0.4, 0.4, 0], atol=0.04)
 
 
 def test_clean_coverage_prunes_at_least_beta_by_aum_and_covers_the_rest_by_the_score():
@@ -306,15 +325,13 @@ def test_clean_coverage_prunes_at_least_beta_by_aum_and_covers_the_rest_by_the_s
 
 
 def test_clean_coverage_by_aum_is_ccs_unless_more_than_beta_looks_mislabeled():
-    margins, labels = np.random.default_rng(0).normal(2, 1, 400), np.zeros(400, dtype=int)
-    looks_wrong, given = (margins < 0).sum(), {"aum": -margins}
-    assert 1 < looks_wrong < 0.1 / 1.5 * 400
+    labels, margins = np.zeros(400, dtype=int), np.random.default_rng(0).normal(4, 1, 400)
+    margins[:10] -= 10  # below minus the median: 20 are taken to be wrong, and 30 go first
+    given = {"aum": -margins}
     one, other = (order(parse_arm(arm), given, labels, 5) for arm in ("aum:ccs", "aum:ccs_clean"))
     np.testing.assert_array_equal(one, other)
-    fewer = {"beta": 0.0}
-    ranked = order(parse_arm("aum:ccs_clean"), given, labels, 5, parameters=fewer)
-    last = round(1.5 * looks_wrong)
-    assert ranked[-last:].tolist() == np.argsort(margins)[:last][::-1].tolist()
+    ranked = order(parse_arm("aum:ccs_clean"), given, labels, 5, parameters={"beta": 0.0})
+    assert ranked[-30:].tolist() == np.argsort(margins)[:30][::-1].tolist()
 
 
 def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them():
