@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.measuring import IMAGES, as_json
@@ -43,11 +44,10 @@ SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", "aum:ccs_clean")
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
-# Two of these arms differ by their rule alone, which a line shows elsewhere, and a point cannot.
+# The two arms differ by their rule alone, which a line shows elsewhere, and a point cannot.
 ARMS_SHOWN = {
     "aum:ccs": (COLOURS[4], "D"),
     "aum:ccs_clean": (COLOURS[0], "s"),
-    "clean": (COLOURS[2], "o"),
     FULL: (GREY, "|"),
 }
 FEWEST = 2  # retrainings of a cell, without which there is no interval
@@ -75,8 +75,8 @@ def main() -> None:
     print(shown(linear, SHOWN, OURS), end="\n\n")
     print(counted(constant, SHOWN), end="\n\n")
     print(shown(conditions, SHOWN_OF_CONDITIONS))
-    draw(linear, "answers")
-    draw(constant, "paper")
+    draw(linear, "answers", -10, bands=True)
+    draw(constant, "paper", -30, bands=False)
     draw_conditions(conditions, SHOWN_OF_CONDITIONS)
 
 
@@ -203,10 +203,11 @@ def _in_points(value: list[Any], sign: str = "") -> str:
     return f"**{text}**" if value[3:] == [True] else text
 
 
-def draw(known: Mapping[str, dict[str, Any]], name: str) -> None:
+def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: bool) -> None:
     """Draw what every arm gains over random, a panel for each dataset, into docs/images/<name>.png.
 
-    Arms that lose more than is drawn leave their panel.
+    With 95 % bands, or where these would hide each other with dots where a difference is clear.
+    Arms that lose more than `lowest` leave their panel.
     """
     with styled():
         across = 4
@@ -221,13 +222,8 @@ def draw(known: Mapping[str, dict[str, Any]], name: str) -> None:
             rows = pd.DataFrame([row for row in found["rows"] if "minus_random" in row])
             axes.axhline(0, color=style("random")["color"], lw=1.5)
             for arm, own in rows[~rows["arm"].str.contains("/")].groupby("arm"):
-                mean, low, high = np.array([one[:3] for one in own["minus_random"]], float).T
-                look = style(arm) | {"marker": ""}
-                axes.plot(own["percent_pruned"], mean, label=arm, **look)
-                axes.fill_between(
-                    own["percent_pruned"], low, high, color=look["color"], alpha=0.15, lw=0
-                )
-            axes.set(title=title, ylim=(-10, 10))
+                _line(axes, arm, own, bands)
+            axes.set(title=title, ylim=(lowest, 10))
         figure.supxlabel(PRUNED)
         figure.supylabel(TO_RANDOM)
         lines = {
@@ -240,10 +236,28 @@ def draw(known: Mapping[str, dict[str, Any]], name: str) -> None:
         figure.savefig(IMAGES / f"{name}.png", dpi=150)
 
 
+def _line(axes: Axes, arm: str, rows: pd.DataFrame, bands: bool) -> None:
+    """Draw what an arm gains over random, in one panel."""
+    look = style(arm) | {"marker": ""}
+    mean, low, high = np.array([one[:3] for one in rows["minus_random"]], float).T
+    percents = rows["percent_pruned"].to_numpy()
+    if bands:
+        colour, marker = ARMS_SHOWN[arm]
+        axes.fill_between(percents, low, high, color=colour, alpha=0.15, lw=0)
+        look = {"color": colour, "marker": marker, "ms": 4}
+    else:
+        clear = np.array([one[3] for one in rows["minus_random"]])
+        axes.plot(percents[clear], mean[clear], color=look["color"], marker="o", ms=4, ls="")
+    axes.plot(percents, mean, label=arm, **look)
+
+
 def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> None:
     """Draw for every condition what its arms, and everything, gain over random."""
-    if not known:
-        return
+    known = {
+        name: found
+        for name, found in known.items()
+        if any("minus_random" in row for row in found["rows"])
+    }
     names = [name.removesuffix(", linear") for name in known]
     with styled():
         figure = Figure(figsize=(9, 1 + 0.42 * len(names)), layout="constrained")
@@ -251,7 +265,7 @@ def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int]) -
         for axes, percent in zip(panels, percents, strict=True):
             axes.axvline(0, color=style("random")["color"], lw=1.5, label="random")
             for arm, gains in _gains(known, percent).items():
-                places = [place + 0.16 * list(ARMS_SHOWN).index(arm) - 0.24 for place in gains]
+                places = [place + 0.2 * list(ARMS_SHOWN).index(arm) - 0.2 for place in gains]
                 mean, low, high = np.array(list(gains.values()), float).T
                 axes.errorbar(
                     *(mean, places),

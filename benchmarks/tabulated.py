@@ -66,13 +66,16 @@ BUDGETS: dict[str, Budget] = {"linear": "auto", "constant": "epochs"}
 # Two layers of a pretrained encoder: a retraining is a matter of a minute and a half on one core.
 MINILM: dict[str, Any] = {"model": "minilm", "layers": 2, "precision": "bf16"}
 MASSIVE = MINILM | {"dataset": "massive", "label_column": "domain"}
+# After the usual five epochs accuracy on validation still rises: 81.9 %, after ten 84.7.
+INTENTS = MINILM | {"dataset": "massive", "label_column": "label"}
 DATASETS: dict[str, dict[str, Any]] = {
     "TREC": MINILM | {"dataset": "trec"},
     "MASSIVE domains": MASSIVE,
     "CLINC150": MINILM | {"dataset": "clinc150", "label_column": "label"},
     "HWU64 intents": MINILM | {"dataset": "hwu64", "label_column": "label"},
     "assistant": {"dataset": "assistant", "model": "tiny"},
-    "MASSIVE intents": MINILM | {"dataset": "massive", "label_column": "label"},
+    "MASSIVE intents": INTENTS,
+    "MASSIVE intents for 10 epochs": INTENTS | {"epochs": 10},
     "SST-2": MINILM | {"dataset": "sst2", "max_train": 10000},
     "SNLI": MINILM | {"dataset": "snli", "max_train": 10000, "max_test": 3000},
 }
