@@ -22,7 +22,7 @@ from influence.evaluation.intervals import (
     summarise,
 )
 from influence.sampling.arms import AT_EQUAL_STEPS
-from influence.sampling.rules import UNLEARNED
+from influence.scoring.label_errors import UNLEARNED
 
 MATTERS = 0.005  # of accuracy: a smaller gain is not worth another retraining
 MANY_SEEDS = 30  # beyond which nobody retrains

@@ -11,9 +11,12 @@ import pandas as pd
 from scipy import special, stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from influence.scores import aum
 from influence.shapes import Bool, Float, Int
 from influence.trace.trace import Trace
 
+# Where a larger share of the labels looks wrong, the model has not learned them, right or wrong.
+UNLEARNED = 1 / 3
 COLUMNS = ["row", "predicted", "doubt"]  # of the table of suspects
 
 Examples = Float[np.ndarray, " examples"]
@@ -115,9 +118,7 @@ def suspects(trace: Trace) -> pd.DataFrame:
     come from models that have not seen the example where there are folds, otherwise they are means
     over all measured checkpoints and runs. Empty where no logits were measured.
 
-    Their share follows that of wrong labels: of 4,000 of MASSIVE's requests 1 % are doubted as they
-    are, and 5.0, 9.0, 16 and 23 % where 4.6, 9.3, 19 and 28 % of the labels were made wrong (two
-    layers of MiniLM, 12 epochs, 16 checkpoints).
+    Not all of their labels are wrong: what is hard, or learned late, is doubted too.
     """
     logits = [values for run in trace.runs for values in run.at.get("logits", {}).values()]
     if trace.out_of_fold_logits is not None:
@@ -134,6 +135,41 @@ def suspects(trace: Trace) -> pd.DataFrame:
     table = pd.DataFrame({"row": places, "predicted": mean.argmax(1), "doubt": doubt})
     ranked = table.sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
     return ranked[ranked["doubt"] > 0]
+
+
+def margins(trace: Trace) -> Examples:
+    """Return how far the label is ahead of the other classes, in logits, in the mean over epochs.
+
+    It is AUM, of models that have not seen the example where there are folds; empty where no logits
+    were measured.
+    """
+    logits = []
+    if trace.out_of_fold_logits is not None:
+        logits = [trace.out_of_fold_logits]
+    elif trace.runs:
+        run = trace.runs[0]
+        measured = run.at.get("logits", {})
+        ends = [c.step for c in run.checkpoints if "epochs" in c.series and c.step in measured]
+        logits = [measured[step] for step in ends or sorted(measured)]
+    return aum(np.stack(logits), trace.labels) if logits else np.empty(0)
+
+
+def share_wrong(margins: Examples) -> float:
+    """Return which share of the labels is wrong, as their margins tell it; 0 without any.
+
+    The margin of a wrong label is about minus that of a right one, so that half of the wrong ones
+    lie below minus the median of what is above 0. What is only hard, or learned late, lies just
+    below 0 and does not count. Of 4,000 of MASSIVE's requests 0.3 % as they are, and 4.6, 9.6, 18
+    and 25 % where 4.6, 9.3, 19 and 28 % were made wrong (two layers of MiniLM, 12 epochs).
+
+    Where the share below 0 is larger than UNLEARNED, it is that share.
+    """
+    if not len(margins):
+        return 0.0
+    below = float((margins < 0).mean())
+    if below > UNLEARNED or not (margins > 0).any():
+        return below
+    return 2 * float((margins < -np.median(margins[margins > 0])).mean())
 
 
 def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:

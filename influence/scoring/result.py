@@ -98,7 +98,7 @@ class Scores(Result):
 
     @property
     def suspected(self) -> float:
-        """The share of the labels that look wrong: another class has more probability."""
+        """The share of the labels that look wrong, see `label_errors.share_wrong`."""
         return self._manifest["suspected"]
 
     @property

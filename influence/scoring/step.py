@@ -190,7 +190,7 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     yield from _records(columns, checked, seconds, issues, detected)
     measured = {"seconds": seconds, "precision": request.precision}
     measured |= {"self_check_error": checked.error, "as_fp32": checked.correlations}
-    measured["suspected"] = kept.suspected / max(bounds[-1][1], 1)
+    measured["suspected"] = label_errors.share_wrong(np.concatenate(kept.margins))
     passes = plan.passes(request.plans if training.has_weights else [])
     return result.described(training, list(columns.values), split, measured, passes)
 
@@ -274,7 +274,7 @@ class _Kept:
     ranked: np.ndarray
     values: dict[str, np.ndarray] = field(default_factory=dict)
     doubted: list[pd.DataFrame] = field(default_factory=list)
-    suspected: int = 0  # labels that look wrong
+    margins: list[np.ndarray] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
 
     def add(self, start: int, trace: Trace) -> None:
@@ -282,9 +282,8 @@ class _Kept:
             values = compute(spec, trace)
             whole = self.values.setdefault(str(spec), np.empty(self.total, values.dtype))
             whole[start : start + len(values)] = values
-        doubted = label_errors.suspects(trace)
-        self.suspected += len(doubted)
-        doubted = doubted.head(self.examples)
+        self.margins.append(label_errors.margins(trace))
+        doubted = label_errors.suspects(trace).head(self.examples)
         self.doubted.append(doubted.assign(row=doubted["row"] + start))
         first, end = np.searchsorted(self.ranked, [start, start + len(trace.ids)])
         self.traces.append(trace.take(self.ranked[first:end] - start))

@@ -1,12 +1,18 @@
 """Wrong labels found by a score: known answers, ties, and agreement with scikit-learn."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from influence.scores import aum
 from influence.scoring import label_errors
+from influence.scoring.compute import compute
+from influence.scoring.spec import parse_spec
+from tests.helpers.traces import make_trace
 
 
 def test_a_perfect_score_finds_all_and_its_opposite_none():
@@ -116,3 +122,35 @@ def test_the_overlap_is_that_of_two_sets(rows):
     assert found["label_errors_pruned"] == (len(both) / len(wrong) if wrong else 0)
     assert found["jaccard"] == (len(both) / len(either) if either else 0)
     assert 0 <= found["chance"] <= 1
+
+
+def test_margins_are_aum_and_those_of_unseen_models_where_there_are_folds():
+    trace = make_trace()
+    unseen = label_errors.margins(trace)
+    np.testing.assert_allclose(unseen, aum(trace.out_of_fold_logits[None], trace.labels))
+    trace = dataclasses.replace(trace, out_of_fold_logits=None)
+    np.testing.assert_array_equal(
+        label_errors.margins(trace), compute(parse_spec("aum"), trace).astype(float)
+    )
+    assert not len(label_errors.margins(dataclasses.replace(trace, runs=())))
+
+
+@pytest.mark.parametrize("share", (0.0, 0.05, 0.1, 0.2, 0.3))
+def test_as_many_look_wrong_as_have_margins_that_mirror_those_of_the_others(share):
+    generator = np.random.default_rng(0)
+    margins = generator.normal(3, 1, 50_000) * np.where(np.arange(50_000) < share * 50_000, -1, 1)
+    assert label_errors.share_wrong(margins) == pytest.approx(share, abs=0.01)
+
+
+def test_what_is_only_hard_does_not_look_wrong():
+    generator = np.random.default_rng(0)
+    margins = np.append(generator.normal(4, 1, 800), generator.normal(-1, 0.5, 200))
+    assert label_errors.share_wrong(margins) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("margins", "share"),
+    (([], 0), ([1.0, 2.0], 0), ([-1.0, -2.0], 1), ([0.0, 0.0], 0), ([-1.0, -9.0, 2.0, 3.0], 0.5)),
+)
+def test_the_share_that_looks_wrong_at_its_ends(margins, share):
+    assert label_errors.share_wrong(np.array(margins)) == share
