@@ -90,26 +90,26 @@ def _summed_up(setting: str, recipe: str) -> dict[str, Any] | None:
 
 def _measured(setting: str, recipe: str) -> Retrainings | None:
     """Return the retrainings of the seeds that every cell has; None where these are too few."""
-    whole = _whole(read(setting, recipe))
-    if not whole:
+    rows = whole(read(setting, recipe))
+    if not rows:
         return None
-    return retrainings(whole, sizes_of(table(setting, recipe))["test"])
+    return retrainings(rows, sizes_of(table(setting, recipe))["test"])
 
 
-def _whole(rows: Sequence[Row]) -> list[Row]:
+def whole(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of each arm under the seeds that all its percents have, if these suffice."""
     percents, seeds = defaultdict(set), defaultdict(set)
     for row in rows:
         percents[row.arm].add(row.percent_pruned)
-    whole = [
+    complete = [
         row
         for row in rows
         if percents[row.arm]
         == {one.percent_pruned for one in rows if (one.arm, one.number) == (row.arm, row.number)}
     ]
-    for row in whole:
+    for row in complete:
         seeds[row.arm].add(row.number)
-    return [row for row in whole if len(seeds[row.arm]) >= FEWEST]
+    return [row for row in complete if len(seeds[row.arm]) >= FEWEST]
 
 
 def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:
@@ -210,7 +210,7 @@ def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: boo
     Arms that lose more than `lowest` leave their panel.
     """
     with styled():
-        across = 4
+        across = 4 if len(known) % 3 else 3
         down = -(-len(known) // across)
         figure = Figure(figsize=(9, 0.8 + 2.2 * down), layout="constrained")
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -223,7 +223,7 @@ def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: boo
             axes.axhline(0, color=style("random")["color"], lw=1.5)
             for arm, own in rows[~rows["arm"].str.contains("/")].groupby("arm"):
                 _line(axes, arm, own, bands)
-            axes.set(title=title, ylim=(lowest, 10))
+            axes.set(title=title.rpartition(",")[0], ylim=(lowest, 10))
         figure.supxlabel(PRUNED)
         figure.supylabel(TO_RANDOM)
         lines = {

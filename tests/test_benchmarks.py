@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from benchmarks import (
+    answers,
     environment,
     fused_pass,
     measuring,
@@ -216,3 +217,31 @@ def test_who_is_right_agrees_with_the_accuracies_of_every_table():
     for row, examples in rows:
         accuracy = tabulated.unpacked(row.right, examples).mean()
         assert accuracy == pytest.approx(row.test, abs=1e-6), row
+
+
+def test_an_arm_counts_under_the_seeds_that_all_its_percents_have():
+    def row(arm, percent, number):
+        return tabulated.Row(arm, percent, number, 100, 10, 0.9, 0.9, 1.0, "")
+
+    full = [row("", 0, number) for number in range(3)]
+    random = [row("random", percent, number) for percent in (30, 50) for number in range(3)]
+    partly = [row("clean", 30, 0), row("clean", 30, 1), row("clean", 50, 0)]
+    twice = [row("aum:ccs", percent, number) for percent in (30, 50) for number in (0, 2)]
+    later = [row("aum:ccs", 30, 1)]
+    kept = answers.whole([*full, *random, *partly, *twice, *later])
+    assert kept == [*full, *random, *twice]
+
+
+def test_clear_differences_are_counted_over_datasets():
+    def dataset(*ends):
+        beside = [{"arm": "el2n:easy", "percent_pruned": 30, "minus_random": list(ends)}]
+        return {"rows": [*beside, {"arm": "random", "percent_pruned": 30}]}
+
+    known = {
+        "a": dataset(-2.0, -3.0, -1.0, True),
+        "b": dataset(0.5, -1.0, 2.0, False),
+        "c": dataset(1.0, 0.5, 1.5, True),
+    }
+    assert answers.counted(known, (30,)).splitlines()[-1] == (
+        "| `el2n:easy` | 3 | +0.5, 1 ahead, 1 behind |"
+    )
