@@ -89,7 +89,7 @@ def _summed_up(setting: str, recipe: str) -> dict[str, Any] | None:
 
 
 def _measured(setting: str, recipe: str) -> Retrainings | None:
-    """Return the retrainings of the seeds that every cell has; None where these are too few."""
+    """Return what was retrained of a setting, see `whole`; None where that is too little."""
     rows = whole(read(setting, recipe))
     if not rows:
         return None
@@ -98,18 +98,17 @@ def _measured(setting: str, recipe: str) -> Retrainings | None:
 
 def whole(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of each arm under the seeds that all its percents have, if these suffice."""
-    percents, seeds = defaultdict(set), defaultdict(set)
+    percents = defaultdict(set)
     for row in rows:
-        percents[row.arm].add(row.percent_pruned)
-    complete = [
-        row
-        for row in rows
-        if percents[row.arm]
-        == {one.percent_pruned for one in rows if (one.arm, one.number) == (row.arm, row.number)}
-    ]
-    for row in complete:
-        seeds[row.arm].add(row.number)
-    return [row for row in complete if len(seeds[row.arm]) >= FEWEST]
+        percents[row.arm, row.number].add(row.percent_pruned)
+    seeds = defaultdict(set)
+    for arm in {row.arm for row in rows}:
+        own = {number: some for (name, number), some in percents.items() if name == arm}
+        every = set().union(*own.values())
+        complete = {number for number, some in own.items() if some == every}
+        if len(complete) >= FEWEST:
+            seeds[arm] = complete
+    return [row for row in rows if row.number in seeds[row.arm]]
 
 
 def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:

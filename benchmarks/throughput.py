@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measuring import bars, machine, write
+from benchmarks.measuring import bars, hardware, machine, write
 from benchmarks.training import RATE, Inputs, by_the_loop
 from influence.config.parameters import DataConfig, ExecutionConfig, FitConfig
 from influence.data import load
@@ -82,7 +82,7 @@ def main() -> None:
         write(
             f"{Path(__file__).with_suffix('')}_{kind}",
             {
-                "machine": machine(device=_name(device)),
+                "machine": machine(device=hardware(device)),
                 "dataset": {"name": dataset.name, "digest": dataset.digest},
                 "settings": settings,
                 "precisions": rows,
@@ -232,10 +232,6 @@ def _speeds(row: dict) -> dict[str, float]:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def _name(device: str) -> str:
-    return "cpu" if device == "cpu" else torch.cuda.get_device_name(device)
 
 
 if __name__ == "__main__":
