@@ -1,7 +1,7 @@
 """How well cheap scores stand in for those of a full fine-tuning, dataset by dataset.
 
 Run: python -m benchmarks.proxy path/to/data [--settings NAMES] [--workdir work]
-path/to/data holds a folder for each dataset: trec, massive, hwu64, clinc150. Writes
+path/to/data holds a folder for each dataset: trec, massive, hwu64, sst2. Writes
 benchmarks/proxy.json after every setting; what it holds of other settings stays. Compared with the
 scores of a full fine-tuning are those of another one under the next seed (nothing can agree more),
 of a fine-tuning for one epoch, and of a probe: how they rank (Spearman's correlation, overlap of
@@ -41,7 +41,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     "TREC": {"dataset": "trec"},
     "MASSIVE domains": {"dataset": "massive", "label_column": "domain", "max_train": 4000},
     "HWU64 intents": {"dataset": "hwu64", "label_column": "label", "max_train": 4000},
-    "CLINC150": {"dataset": "clinc150", "label_column": "label", "max_train": 6000},
+    "SST-2": {"dataset": "sst2", "max_train": 4000},
 }
 WRONG = " with 10 % wrong labels"
 SETTINGS = DATASETS | {name + WRONG: own | {"label_noise": 0.1} for name, own in DATASETS.items()}
