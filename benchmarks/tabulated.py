@@ -49,6 +49,7 @@ from influence.searching.scored import Scored
 from influence.searching.space import Candidate
 
 TABLES = Path(__file__).with_name("tables")
+CHEAP = TABLES / "cheap"  # of arms by cheaper scores, each setting whole on one machine
 ARMS = (RANDOM, "aum:ccs_clean")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
 COLUMNS = (
@@ -122,7 +123,7 @@ def main() -> None:
     slots = 1 if asked.device == "cpu" else asked.workers
     with ThreadPoolExecutor(slots) as pool:
         for number, setting in product(range(asked.numbers), asked.settings):
-            at = asked.tables / table(setting, asked.recipe).name
+            at = table(setting, asked.recipe, asked.tables)
             there = {(row.arm, row.percent_pruned, row.number) for row in rows_of(at)}
             missing = [cell for cell in cells(arms, percents) if (*cell, number) not in there]
             if missing and setting not in opened:
@@ -143,10 +144,10 @@ def read(setting: str, recipe: str = "linear") -> list[Row]:
     return list(rows_of(table(setting, recipe)))
 
 
-def table(setting: str, recipe: str) -> Path:
+def table(setting: str, recipe: str, folder: Path = TABLES) -> Path:
     """Return where the retrainings of a setting are written."""
     words = setting.lower().replace("%", "percent").split()
-    return TABLES / f"{'-'.join(words)}{'' if recipe == 'linear' else f'-{recipe}'}.csv"
+    return folder / f"{'-'.join(words)}{'' if recipe == 'linear' else f'-{recipe}'}.csv"
 
 
 def made_by(at: Path) -> Path:

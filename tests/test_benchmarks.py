@@ -210,7 +210,7 @@ def test_who_is_right_survives_being_written_as_text(examples):
 def test_who_is_right_agrees_with_the_accuracies_of_every_table():
     rows = [
         (row, tabulated.sizes_of(path)["test"])
-        for path in sorted(tabulated.TABLES.glob("*.csv"))
+        for path in sorted(tabulated.TABLES.rglob("*.csv"))
         for row in tabulated.rows_of(path)
     ]
     assert rows

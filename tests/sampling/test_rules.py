@@ -314,24 +314,49 @@ def test_clean_draws_the_others_at_random():
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.4, 0.4, 0.4, 0], atol=0.04)
 
 
-def test_clean_coverage_prunes_at_least_beta_by_aum_and_covers_the_rest_by_the_score():
+def test_clean_coverage_prunes_what_looks_mislabeled_then_covers_every_class_at_the_same_rate():
     generator = np.random.default_rng(0)
-    hardness, margins = generator.exponential(size=300), generator.normal(3, 1, 300)
-    given, labels = {"el2n": hardness, "aum": -margins}, np.zeros(300, dtype=int)
-    ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3, parameters={"beta": 0.2})
-    assert set(ranked[240:]) == set(np.argsort(margins)[:60])
-    own = order(parse_arm("el2n:ccs"), given, labels, 3, parameters={"beta": 0.2})
-    assert set(own[240:]) == set(np.argsort(hardness)[240:])
+    labels = np.repeat([0, 1, 2], (300, 90, 30))
+    margins = generator.normal(4, 1, 420) - labels  # the rarer the class, the harder
+    wrong = generator.choice(420, 40, replace=False)
+    margins[wrong] *= -1
+    given = {"el2n": generator.exponential(size=420), "aum": -margins}
+    ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3)
+    assert set(wrong) < set(ranked[360:]) and len(wrong) < 60
+    last = ranked[360:]  # half as many again as are wrong
+    assert (np.diff(margins[last]) < 0).all()
+    for kept in (180, 90, 45):
+        rates = np.bincount(labels[ranked[:kept]]) / np.bincount(labels[ranked[:360]])
+        np.testing.assert_allclose(rates, kept / 360, atol=0.04)
 
 
-def test_clean_coverage_by_aum_is_ccs_unless_more_than_beta_looks_mislabeled():
+def test_of_the_hardest_share_what_looks_mislabeled_is_a_part():
     labels, margins = np.zeros(400, dtype=int), np.random.default_rng(0).normal(4, 1, 400)
     margins[:10] -= 10  # below minus the median: 20 are taken to be wrong, and 30 go first
-    given = {"aum": -margins}
-    one, other = (order(parse_arm(arm), given, labels, 5) for arm in ("aum:ccs", "aum:ccs_clean"))
-    np.testing.assert_array_equal(one, other)
-    ranked = order(parse_arm("aum:ccs_clean"), given, labels, 5, parameters={"beta": 0.0})
-    assert ranked[-30:].tolist() == np.argsort(margins)[:30][::-1].tolist()
+    hardest = np.argsort(margins)
+    for share, first in ((0.0, 30), (0.05, 30), (0.2, 80)):
+        ranked = order(
+            parse_arm("aum:ccs_clean"), {"aum": -margins}, labels, 5, parameters={"beta": share}
+        )
+        assert ranked[-30:].tolist() == hardest[:30][::-1].tolist(), share
+        assert np.isin(hardest[:first], ranked[200 - 15 :]).all(), share  # half of the other 370
+        assert not np.isin(hardest[: first + 20], ranked[200 - 15 :]).all(), share
+
+
+@pytest.mark.parametrize("share", (0.0, 0.1, 0.25, 0.5, 0.99))
+def test_the_hardest_go_by_and_by_until_half_is_pruned(share):
+    labels, margins = np.zeros(1000, dtype=int), np.random.default_rng(0).normal(20, 1, 1000)
+    ranked = order(
+        parse_arm("aum:ccs_clean"), {"aum": -margins}, labels, 0, parameters={"beta": share}
+    )
+    hardest = np.argsort(margins)[: round(1000 * share)]
+    assert sorted(ranked) == list(range(1000))
+    for fraction in (0.1, 0.2, 0.35, 0.5, 0.8):
+        gone = np.isin(hardest, ranked[round((1 - fraction) * 1000) :])
+        assert gone[: gone.sum()].all(), fraction  # the very hardest first
+        if share <= 0.25:  # more take every turn from some place on
+            due = len(hardest) * min(fraction / 0.5, 1) ** 2
+            assert gone.sum() == pytest.approx(due, abs=1), fraction
 
 
 def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them():
@@ -340,10 +365,6 @@ def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them
         lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 8, 4
     )
     np.testing.assert_allclose(rates, 0.5, atol=0.04)
-    one, other = (
-        order(parse_arm(arm), {"aum": -margins}, labels, 0) for arm in ("aum:ccs", "aum:ccs_clean")
-    )
-    np.testing.assert_array_equal(one, other)
 
 
 def test_ccs_of_each_class_keeps_class_shares_and_covers_the_strata_of_each():
