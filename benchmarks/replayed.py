@@ -24,10 +24,11 @@ import pandas as pd
 
 from benchmarks import measuring
 from benchmarks.recommend import SCORING, SEEDS, TOLERANCE, followed, searched
-from benchmarks.tabulated import ARMS, PERCENTS, cells, read, sizes_of, table
-from influence.searching.planning.landscape import FULL, Cell, Landscape
+from benchmarks.tabulated import PERCENTS, cells, read, sizes_of, table
+from influence.searching.planning.landscape import FULL, RANDOM, Cell, Landscape
 from influence.searching.planning.planner import PRICE, Choice
 
+ARMS = (RANDOM, "aum:ccs")  # those that were retrained at every percent
 CELLS = cells(ARMS, PERCENTS)
 REPLAYED = ("TREC", "MASSIVE domains", "CLINC150", "HWU64 intents", "assistant")
 
