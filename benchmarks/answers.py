@@ -83,7 +83,7 @@ def main() -> None:
     print(shown(linear, SHOWN, OURS), end="\n\n")
     print(counted(constant, SHOWN), end="\n\n")
     print(shown(conditions, SHOWN_OF_CONDITIONS), end="\n\n")
-    print(shown(cheap, SHOWN_OF_CHEAP))
+    print(shown(cheap, SHOWN_OF_CHEAP) if cheap else "cheap scores: none retrained twice")
     draw(linear, "answers", -10, bands=True)
     draw(constant, "paper", -30, bands=False)
     draw_conditions(conditions, SHOWN_OF_CONDITIONS)
@@ -210,6 +210,7 @@ def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: boo
     With 95 % bands, or where these would hide each other with dots where a difference is clear.
     Arms that lose more than `lowest` leave their panel.
     """
+    known = _compared(known)
     with styled():
         across = 4 if len(known) % 3 else 3
         down = -(-len(known) // across)
@@ -237,6 +238,15 @@ def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: boo
         figure.savefig(IMAGES / f"{name}.png", dpi=150)
 
 
+def _compared(known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings in which an arm was compared with random."""
+    return {
+        name: found
+        for name, found in known.items()
+        if any("minus_random" in row for row in found["rows"])
+    }
+
+
 def _line(axes: Axes, arm: str, rows: pd.DataFrame, bands: bool) -> None:
     """Draw what an arm gains over random, in one panel."""
     look = style(arm) | {"marker": ""}
@@ -252,13 +262,9 @@ def _line(axes: Axes, arm: str, rows: pd.DataFrame, bands: bool) -> None:
     axes.plot(percents, mean, label=arm, **look)
 
 
-def draw_conditions(known: dict[str, dict[str, Any]], percents: Sequence[int]) -> None:
+def draw_conditions(known: Mapping[str, dict[str, Any]], percents: Sequence[int]) -> None:
     """Draw for every condition what its arms, and everything, gain over random."""
-    known = {
-        name: found
-        for name, found in known.items()
-        if any("minus_random" in row for row in found["rows"])
-    }
+    known = _compared(known)
     names = [name.removesuffix(", linear") for name in known]
     with styled():
         figure = Figure(figsize=(9, 1 + 0.42 * len(names)), layout="constrained")
