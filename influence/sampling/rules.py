@@ -195,13 +195,20 @@ def ccs(
     last, the very hardest at the end, so that budgets above 1 - beta are exact too.
     """
     hardest = largest(hardness, _share(beta, len(hardness)), generator)
-    return _covered(hardness, hardest, strata, generator)
+    rest = np.ones(len(hardness), dtype=bool)
+    rest[hardest] = False
+    unit = to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
+    stratum = np.minimum(unit * strata, strata - 1).astype(int)
+    priority = np.empty(len(hardness), dtype=np.int64)
+    priority[rest] = -places(stratum, generator)
+    priority[hardest] = np.arange(len(hardest)) - 2 * len(hardness)
+    return priority
 
 
 @rule(reference="lowest AUM, Pleiss et al. 2020, https://arxiv.org/abs/2001.10528, then random")
 def clean(margins: Examples, generator: np.random.Generator) -> Examples:
     """Prune what looks mislabeled first, see MISSED, then at random."""
-    last = largest(-margins, _mislabeled(margins), generator)
+    last = _mislabeled(margins, generator)
     priority = generator.random(len(margins))
     priority[last] = np.arange(len(last)) - len(last)
     return priority
@@ -248,7 +255,7 @@ def ccs_clean(
     every class is thinned at the same rate, and its hardest go by and by, see HALF, up to `beta`,
     of which what looks mislabeled is a part.
     """
-    last = largest(-margins, _mislabeled(margins), generator)
+    last = _mislabeled(margins, generator)
     rest = np.ones(len(margins), dtype=bool)
     rest[last] = False
     harder, own_beta = hardness[rest], max(0.0, beta * len(margins) - len(last)) / rest.sum()
@@ -392,23 +399,6 @@ def linear_map(
     return unit
 
 
-def _covered(
-    hardness: Examples,
-    last: Int[np.ndarray, " last"],
-    strata: int,
-    generator: np.random.Generator,
-) -> Indices:
-    """Return priorities that fill `strata` evenly, all but `last`, whose first one goes first."""
-    rest = np.ones(len(hardness), dtype=bool)
-    rest[last] = False
-    unit = to_unit(hardness[rest], hardness[rest].min(), hardness[rest].max())
-    stratum = np.minimum(unit * strata, strata - 1).astype(int)
-    priority = np.empty(len(hardness), dtype=np.int64)
-    priority[rest] = -places(stratum, generator)
-    priority[last] = np.arange(len(last)) - 2 * len(hardness)
-    return priority
-
-
 def _class_by_class(labels: Labels, ordered: Callable[[Indices], Indices]) -> Examples:
     """Return priorities that keep the same share of every class, each in its own order.
 
@@ -438,13 +428,17 @@ def _gradually(ranked: Indices, hardest: int) -> Indices:
     return backwards[::-1]
 
 
-def _mislabeled(margins: Examples) -> int:
-    """Return how many examples of the lowest margins hold almost all that is mislabeled.
+def _mislabeled(
+    margins: Examples, generator: np.random.Generator
+) -> Int[np.ndarray, " mislabeled"]:
+    """Return the examples of the lowest margins that hold almost all that is mislabeled.
 
-    None, where so many look wrong that the margins say nothing of the labels: see UNLEARNED.
+    The lowest first. None, where so many look wrong that the margins say nothing of the labels: see
+    UNLEARNED.
     """
     wrong = share_wrong(margins)
-    return 0 if wrong > UNLEARNED else round(MISSED * wrong * len(margins))
+    count = 0 if wrong > UNLEARNED else round(MISSED * wrong * len(margins))
+    return largest(-margins, count, generator)
 
 
 def _share(beta: float, examples: int) -> int:

@@ -345,11 +345,10 @@ def test_of_the_hardest_share_what_looks_mislabeled_is_a_part():
 
 @pytest.mark.parametrize("share", (0.0, 0.1, 0.25, 0.5, 0.99))
 def test_the_hardest_go_by_and_by_until_half_is_pruned(share):
-    labels, margins = np.zeros(1000, dtype=int), np.random.default_rng(0).normal(20, 1, 1000)
-    ranked = order(
-        parse_arm("aum:ccs_clean"), {"aum": -margins}, labels, 0, parameters={"beta": share}
-    )
-    hardest = np.argsort(margins)[: round(1000 * share)]
+    generator, labels = np.random.default_rng(0), np.zeros(1000, dtype=int)
+    given = {"el2n": generator.normal(size=1000), "aum": -generator.normal(20, 1, 1000)}
+    ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 0, parameters={"beta": share})
+    hardest = np.argsort(-given["el2n"])[: round(1000 * share)]
     assert sorted(ranked) == list(range(1000))
     for fraction in (0.1, 0.2, 0.35, 0.5, 0.8):
         gone = np.isin(hardest, ranked[round((1 - fraction) * 1000) :])
@@ -365,6 +364,11 @@ def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them
         lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 8, 4
     )
     np.testing.assert_allclose(rates, 0.5, atol=0.04)
+    for seed in range(10):  # the three share a stratum, of which one is kept before others are full
+        ranked = order(
+            parse_arm("aum:ccs_clean"), {"aum": -margins}, labels, seed, parameters={"beta": 0.0}
+        )
+        assert np.isin([0, 1, 2], ranked[:6]).sum() == 1
 
 
 def test_ccs_of_each_class_keeps_class_shares_and_covers_the_strata_of_each():
