@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 
 from benchmarks.measuring import IMAGES, as_json
 from benchmarks.tabulated import (
-    CHEAP,
     CONDITIONS,
     DATASETS,
     RECIPES,
@@ -42,6 +41,7 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the tables in the docs
 SHOWN_OF_CHEAP = (50, 70)  # of the table of cheap scores
+BY_CHEAP = ("random", *("aum:ccs_clean", "probe/aum:ccs_clean", "epoch/aum:ccs_clean"))
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", "aum:ccs_clean")
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
@@ -65,13 +65,7 @@ def main() -> None:
     }
     made = {"machine": "one NVIDIA H200", "examples": 94993}
     known[SNLI] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
-    cheap = {
-        setting: found
-        for setting in SETTINGS
-        if (found := _summed_up(table(setting, "linear", CHEAP)))
-    }
-    by_cheap = {f"{setting}, cheap scores": found for setting, found in cheap.items()}
-    RESULT.write_text(as_json(known | by_cheap), encoding="utf-8")
+    RESULT.write_text(as_json(known), encoding="utf-8")
     linear, constant, conditions = (
         {name: known[name] for name in names if name in known}
         for names in (
@@ -83,7 +77,7 @@ def main() -> None:
     print(shown(linear, SHOWN, OURS), end="\n\n")
     print(counted(constant, SHOWN), end="\n\n")
     print(shown(conditions, SHOWN_OF_CONDITIONS), end="\n\n")
-    print(shown(cheap, SHOWN_OF_CHEAP) if cheap else "cheap scores: none retrained twice")
+    print(shown(_by_cheap_scores(known), SHOWN_OF_CHEAP, BY_CHEAP), end="\n\n")
     draw(linear, "answers", -10, bands=True)
     draw(constant, "paper", -30, bands=False)
     draw_conditions(conditions, SHOWN_OF_CONDITIONS)
@@ -202,6 +196,15 @@ def _in_points(value: list[Any], sign: str = "") -> str:
     """Return a mean with half of its 95 % interval, in bold where it is clear."""
     text = f"{value[0]:{sign}.1f} ± {(value[2] - value[1]) / 2:.1f}".replace("-", "−")
     return f"**{text}**" if value[3:] == [True] else text
+
+
+def _by_cheap_scores(known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings that were pruned by the scores of a probe, or of one epoch, too."""
+    return {
+        name: found
+        for name, found in known.items()
+        if any("/" in row["arm"] for row in found["rows"])
+    }
 
 
 def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: bool) -> None:

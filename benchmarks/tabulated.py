@@ -49,7 +49,6 @@ from influence.searching.scored import Scored
 from influence.searching.space import Candidate
 
 TABLES = Path(__file__).with_name("tables")
-CHEAP = TABLES / "cheap"  # of arms by cheaper scores, each setting whole on one machine
 ARMS = (RANDOM, "aum:ccs_clean")
 PERCENTS = (20, 30, 40, 50, 60, 70, 80, 90)
 COLUMNS = (

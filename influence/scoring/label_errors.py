@@ -172,6 +172,19 @@ def share_wrong(margins: Examples) -> float:
     return 2 * float((margins < -np.median(margins[margins > 0])).mean())
 
 
+def relative(margins: Examples, labels: Int[np.ndarray, " examples"]) -> Examples:
+    """Return each margin in medians of those above 0 in its class: -1 mirrors a usual one.
+
+    A model is surer of some classes than of others, for which confident learning has a threshold
+    per class (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068). Infinite in a class of
+    which not even half is above 0: its margins tell that it was not learned.
+    """
+    values = pd.Series(margins)
+    usual = values.where(values > 0).groupby(labels).transform("median").to_numpy()
+    above = (values > 0).groupby(labels).transform("mean").to_numpy()
+    return np.where(above >= 0.5, margins / usual, np.inf)
+
+
 def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
     """Return the probabilities of each row, in 64-bit precision."""
     return special.softmax(logits.astype(np.float64), axis=-1)

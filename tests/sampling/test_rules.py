@@ -306,6 +306,34 @@ def test_what_is_only_hard_is_not_taken_to_be_mislabeled():
     assert 60 < (ranked[:500] >= 800).sum() < 140  # a fifth of what is kept, as of all
 
 
+def test_a_class_that_was_learned_late_does_not_look_mislabeled():
+    generator, labels = np.random.default_rng(0), np.repeat([0, 1], (950, 50))
+    margins = generator.normal(4, 0.5, 1000)
+    margins[950:] /= 20  # right labels all, of which the model is hardly sure
+    wrong = np.append(np.arange(60), [950, 951])
+    margins[wrong] *= -1
+    for arm in (parse_arm("clean"), parse_arm("aum:ccs_clean")):
+        ranked = order(arm, {"aum": -margins}, labels, 0)
+        first = set(ranked[-93:])  # half as many again as are wrong, save the two of the late class
+        assert set(range(60)) < first, arm
+        assert len(first - set(range(950))) <= 10, arm
+        assert {950, 951} < first, arm
+
+
+def test_nothing_of_a_class_that_was_not_learned_looks_mislabeled():
+    labels = np.repeat([0, 1], (950, 50))
+    margins = np.random.default_rng(0).normal(4, 0.5, 1000)
+    margins[:20] *= -1
+    margins[950:976] = -5.0  # more than half of the class, and below all others
+    for seed in range(5):
+        ranked = order(parse_arm("clean"), {"aum": -margins}, labels, seed)
+        assert set(range(20)) < set(ranked[-69:])  # half as many again as the 46 below
+        assert not np.isin(ranked[-69:], np.arange(950, 1000)).any()
+    assert sorted(order(parse_arm("clean"), {"aum": np.full(50, 1.0)}, labels[950:], 0)) == list(
+        range(50)
+    )
+
+
 def test_clean_draws_the_others_at_random():
     margins, labels = np.append(np.ones(5), -2.0), np.zeros(6, dtype=int)
     rates = keep_rates(
@@ -324,7 +352,8 @@ def test_clean_coverage_prunes_what_looks_mislabeled_then_covers_every_class_at_
     ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3)
     assert set(wrong) < set(ranked[360:]) and len(wrong) < 60
     last = ranked[360:]  # half as many again as are wrong
-    assert (np.diff(margins[last]) < 0).all()
+    usual = np.array([np.median(own[own > 0]) for own in (margins[labels == c] for c in range(3))])
+    assert (np.diff((margins / usual[labels])[last]) < 0).all()
     for kept in (180, 90, 45):
         rates = np.bincount(labels[ranked[:kept]]) / np.bincount(labels[ranked[:360]])
         np.testing.assert_allclose(rates, kept / 360, atol=0.04)
