@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence.evaluation.intervals import interval, level_of
+from influence.evaluation.intervals import LEVEL, shared_over
+from influence.evaluation.shared_variance import holm
 from influence.models.metrics import GROUPED
 from influence.sampling.arms import CLASS
 from influence.sampling.order import fraction_of
@@ -23,8 +24,8 @@ def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.Dat
     the test examples that have them. `shares`: of each arm group, label,
     percent_pruned, kept_share, before (as `sampling.class_shares`). Columns: arm, percent_pruned,
     group, label, before, kept_share, recall_before, recall_after, recall_change with low and high
-    (95 %, paired by seed, nan for one seed), and clear: the interval for all rows at once
-    excludes 0. A class without test examples has no row.
+    (95 % over seeds, by which it is paired; nan for one seed), and clear, by Holm's method for all
+    rows. A class without test examples has no row.
     """
     rows = []
     known = {
@@ -100,16 +101,25 @@ def _recalls(full: pd.Series, pruned: pd.Series) -> dict[str, Any]:
 
 
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Replace the changes of each row by their mean and intervals."""
+    """Replace the changes of each row by their mean, its interval, and whether it is clear.
+
+    The recall of a class with a dozen test examples has few values, and three seeds often the same
+    one: Student's interval would have no width. So all rows share what they know of the variance,
+    which depends on how many examples of a class are kept.
+    """
     if not len(table):
         return table
-    changes = table.pop("changes")
-    ends = pd.DataFrame(
-        [interval(own) for own in changes], columns=["recall_change", "low", "high"]
-    )
-    wide = [interval(own, level_of(len(table))) for own in changes]
-    clear = [bool(low > 0 or high < 0) for _, low, high in wide]
-    return pd.concat([table, ends], axis=1).assign(clear=clear)
+    changes = [np.array(own) for own in table.pop("changes")]
+    means = np.array([own.mean() for own in changes])
+    low = high = np.full(len(table), np.nan)
+    clear = np.zeros(len(table), dtype=bool)
+    kept = (table["before"] * table["kept_share"]).fillna(0).clip(lower=1)
+    if (shared := shared_over(changes, kept.tolist())) is not None:
+        seeds = np.array([len(own) for own in changes])
+        half = shared.half_widths(seeds, level=LEVEL)
+        low, high = means - half, means + half
+        clear = holm(shared.p_values(means, seeds)) < 1 - LEVEL
+    return table.assign(recall_change=means, low=low, high=high, clear=clear)
 
 
 def _group_of(metric: str, known: Collection[tuple[str, str]]) -> tuple[str, str] | None:

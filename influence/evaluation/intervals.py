@@ -188,7 +188,7 @@ def _paired(measured: Retrainings, baseline: str) -> Paired:
             [error_of_test(correct[one], correct[other]) for *_, one, other in compared]
         )
     arms, percents = [arm for arm, *_ in compared], [percent for _, percent, *_ in compared]
-    shared = _shared(differences, percents)
+    shared = shared_over(differences, [1 - fraction_of(percent) for percent in percents])
     return Paired(arms, percents, differences, of_test, shared, measured.looks)
 
 
@@ -209,8 +209,11 @@ def _pairs(
             yield arm, percent, pair["one"].to_numpy(), pair["other"].to_numpy()
 
 
-def _shared(differences: Sequence[np.ndarray], percents: Sequence[float]) -> Shared | None:
-    """Return what the variances over seeds say together; None under one seed."""
+def shared_over(differences: Sequence[np.ndarray], kept: Sequence[float]) -> Shared | None:
+    """Return what the variances over seeds say together; None under one seed.
+
+    `differences`: of each comparison by seed; `kept`: how much each of them left, in any unit.
+    """
     if not differences or min(len(own) for own in differences) < 2:
         return None
     variances, degrees, means = (
@@ -218,8 +221,7 @@ def _shared(differences: Sequence[np.ndarray], percents: Sequence[float]) -> Sha
         for measure in (lambda own: own.var(ddof=1), lambda own: len(own) - 1.0, np.mean)
     )
     variances[np.sqrt(variances) < ROUNDING] = 0
-    kept = np.array([1 - fraction_of(percent) for percent in percents])
-    return share(variances, degrees, means, kept)
+    return share(variances, degrees, means, np.asarray(kept, dtype=np.float64))
 
 
 def _by_point(points: pd.DataFrame) -> Any:

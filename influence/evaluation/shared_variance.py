@@ -98,7 +98,7 @@ def share(
     """Return what the variances over seeds say together; None if they are all 0.
 
     `degrees`: of freedom of each, at least 1; `differences`: the means; `kept`: shares of the train
-    set, above 0.
+    set, or how many examples, above 0.
     """
     if not variances.any():
         return None

@@ -94,7 +94,7 @@ def classes(compared: Verdict, remedies: pd.DataFrame) -> Part | None:
     )
     caption = (
         "Test recall of every class, compared with training on the full train set. A coloured "
-        "change remains clear when all are judged together (Bonferroni). A class that keeps a "
+        "change remains clear when all are judged together (Holm). A class that keeps a "
         "smaller share than the whole train set pays for the others."
         + (" For a value of another column, recall means the accuracy on its examples." * grouped)
     )
