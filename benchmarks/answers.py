@@ -76,7 +76,7 @@ def main() -> None:
     )
     print(shown(linear, SHOWN, OURS), end="\n\n")
     print(counted(constant, SHOWN), end="\n\n")
-    print(shown(conditions, SHOWN_OF_CONDITIONS), end="\n\n")
+    print(shown(conditions, SHOWN_OF_CONDITIONS, OURS), end="\n\n")
     print(shown(_by_cheap_scores(known), SHOWN_OF_CHEAP, BY_CHEAP), end="\n\n")
     draw(linear, "answers", -10, bands=True)
     draw(constant, "paper", -30, bands=False)
