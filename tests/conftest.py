@@ -25,7 +25,7 @@ install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.bear
 
 
 # A test without a number of examples of its own takes that of the profile.
-settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
