@@ -41,7 +41,7 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the tables in the docs
 SHOWN_OF_CHEAP = (50, 70)  # of the table of cheap scores
-BY_CHEAP = ("random", *("aum:ccs_clean", "probe/aum:ccs_clean", "epoch/aum:ccs_clean"))
+BY_CHEAP = ("random", "aum:ccs_clean", "probe/aum:ccs_clean", "epoch/aum:ccs_clean")
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", "aum:ccs_clean")
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
@@ -145,17 +145,15 @@ def _rounded(*values: float) -> list[float]:
     return [round(100 * value, 2) for value in values]
 
 
-def shown(
-    known: Mapping[str, dict[str, Any]], percents: Sequence[int], arms: Sequence[str] = ()
-) -> str:
-    """Return what is known as a table for the docs, an arm a row; all arms where none is named."""
+def shown(known: Mapping[str, dict[str, Any]], percents: Sequence[int], arms: Sequence[str]) -> str:
+    """Return what is known of `arms` as a table for the docs, an arm a row."""
     heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
     lines.append("| --- " * (len(percents) + 3) + "|")
     for name, found in known.items():
         rows = {(row["arm"], round(row["percent_pruned"])): row for row in found["rows"]}
         full = rows["random", 0]
-        for arm in arms or dict.fromkeys(("random", *(arm for arm, _ in rows))):
+        for arm in arms:
             kind, what = ("minus_random", "minus random")
             if arm == "random":
                 kind, what = ("minus_full", "minus everything")

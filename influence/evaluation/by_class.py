@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence.evaluation.intervals import LEVEL, shared_over
-from influence.evaluation.shared_variance import holm
+from influence.evaluation.intervals import Paired, shared_over
 from influence.models.metrics import GROUPED
 from influence.sampling.arms import CLASS
 from influence.sampling.order import fraction_of
@@ -110,16 +109,12 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     if not len(table):
         return table
     changes = [np.array(own) for own in table.pop("changes")]
-    means = np.array([own.mean() for own in changes])
-    low = high = np.full(len(table), np.nan)
-    clear = np.zeros(len(table), dtype=bool)
     kept = (table["before"] * table["kept_share"]).fillna(0).clip(lower=1)
-    if (shared := shared_over(changes, kept.tolist())) is not None:
-        seeds = np.array([len(own) for own in changes])
-        half = shared.half_widths(seeds, level=LEVEL)
-        low, high = means - half, means + half
-        clear = holm(shared.p_values(means, seeds)) < 1 - LEVEL
-    return table.assign(recall_change=means, low=low, high=high, clear=clear)
+    shared, of_test = shared_over(changes, kept.tolist()), np.zeros(len(table))
+    place = (table["arm"].tolist(), table["percent_pruned"].tolist())
+    found = Paired(*place, changes, of_test, shared).table
+    found = found.rename(columns={"difference": "recall_change"})
+    return table.join(found[["recall_change", "low", "high", "clear"]])
 
 
 def _group_of(metric: str, known: Collection[tuple[str, str]]) -> tuple[str, str] | None:
