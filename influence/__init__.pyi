@@ -242,7 +242,8 @@ def compare(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -383,7 +384,8 @@ def train(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -439,7 +441,8 @@ def score(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -505,7 +508,8 @@ def sample(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -545,7 +549,8 @@ def evaluate(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -758,7 +763,8 @@ def search(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -965,7 +971,8 @@ def recommend(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none
@@ -1194,7 +1201,8 @@ def study(
         device: where models run: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
         workers: jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12
             on a GPU
-        threads: CPU threads of each job; 0: the cores divided by the workers
+        threads: CPU threads of each job, of which a narrow model trains on one; 0: the cores
+            divided by the workers
         cluster: address of a Ray cluster that runs the jobs, or auto; empty: processes of this
             machine
         gpus: GPUs of each job on a Ray cluster, such as 0.25; 0: none

@@ -49,7 +49,12 @@ class ExecutionConfig(Config):
         "jobs that run at once, on a GPU trainings side by side; 0: one per core, or 12 on a GPU",
         0,
     )
-    threads: int = parameter(0, "CPU threads of each job; 0: the cores divided by the workers", 0)
+    threads: int = parameter(
+        0,
+        "CPU threads of each job, of which a narrow model trains on one; "
+        "0: the cores divided by the workers",
+        0,
+    )
     cluster: str = parameter(
         "", "address of a Ray cluster that runs the jobs, or auto; empty: processes of this machine"
     )
