@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence.evaluation.intervals import Paired, shared_over
-from influence.models.metrics import GROUPED
+from influence.evaluation.intervals import Paired, Retrainings, shared_over
+from influence.models.metrics import GROUPED, RECALL
 from influence.sampling.arms import CLASS
 from influence.sampling.order import fraction_of
 
@@ -16,28 +16,28 @@ KEYS = ["percent_pruned", "group", "label"]
 NOT_IN_TRAIN = {"kept_share": np.nan, "before": np.nan}  # values without train examples
 
 
-def by_class(points: pd.DataFrame, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def by_class(measured: Retrainings, shares: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row per arm, percent pruned and class: the share kept, and its test recall.
 
     So do the values of other columns by which pruning is judged; their recall is the accuracy on
     the test examples that have them. `shares`: of each arm group, label,
     percent_pruned, kept_share, before (as `sampling.class_shares`). Columns: arm, percent_pruned,
     group, label, before, kept_share, recall_before, recall_after, recall_change with low and high
-    (95 % over seeds, by which it is paired; nan for one seed), and clear, by Holm's method for all
-    rows. A class without test examples has no row.
+    (95 %: over seeds, by which it is paired, and other test examples, where it is known who is
+    right; nan for one seed), and clear, by Holm's method for all rows. A class without test
+    examples has no row.
     """
-    rows = []
+    rows, points = [], measured.points.reset_index(drop=True)
     known = {
         pair for own in shares.values() for pair in zip(own["group"], own["label"], strict=True)
     }
-    measured = {name: group for name in points if (group := _group_of(str(name), known))}
+    named = {str(name): group for name in points if (group := _group_of(str(name), known))}
     for arm, own in points.groupby("arm", sort=False):
-        full = own[own["percent_pruned"] == 0].set_index("seed")
+        full = own[own["percent_pruned"] == 0]
         kept = shares[str(arm)].set_index(KEYS)[["kept_share", "before"]]
         for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
-            after = some.set_index("seed")
-            for name, group in measured.items():
-                if recalls := _recalls(full[name], after[name]):
+            for name, group in named.items():
+                if recalls := _recalls(measured, name, full, some):
                     place = (percent, *group)
                     stayed = kept.loc[place].to_dict() if place in kept.index else NOT_IN_TRAIN
                     row = dict(zip(KEYS, place, strict=True))
@@ -90,13 +90,23 @@ def minimum_of(row: pd.Series) -> int:
     return math.ceil(round((1 - fraction_of(row["percent_pruned"])) * row["before"], 6))
 
 
-def _recalls(full: pd.Series, pruned: pd.Series) -> dict[str, Any]:
-    """Return mean recalls before and after and the change of each seed; nothing without seeds."""
-    pair = pd.concat([full, pruned], axis=1, keys=["before", "after"]).dropna()
+def _recalls(
+    measured: Retrainings, metric: str, full: pd.DataFrame, pruned: pd.DataFrame
+) -> dict[str, Any]:
+    """Return mean recalls before and after, the change of each seed, and the error of test in it.
+
+    `full`, `pruned`: retrainings, whose index says which rows of `measured` they are. Nothing
+    without seeds that both have.
+    """
+    ends = {"before": full, "after": pruned}
+    by_seed = [own.set_index("seed")[metric] for own in ends.values()]
+    pair = pd.concat(by_seed, axis=1, keys=list(ends)).dropna()
     if not len(pair):
         return {}
-    means = {f"recall_{end}": pair[end].mean() for end in ("before", "after")}
-    return {**means, "changes": (pair["after"] - pair["before"]).tolist()}
+    found: dict[str, Any] = {f"recall_{end}": pair[end].mean() for end in ends}
+    rows = [own.reset_index().set_index("seed")["index"][pair.index] for own in ends.values()]
+    of_test = measured.error_of_test(rows[1], rows[0], metric)
+    return {**found, "changes": (pair["after"] - pair["before"]).tolist(), "of_test": of_test}
 
 
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -110,7 +120,7 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         return table
     changes = [np.array(own) for own in table.pop("changes")]
     kept = (table["before"] * table["kept_share"]).fillna(0).clip(lower=1)
-    shared, of_test = shared_over(changes, kept.tolist()), np.zeros(len(table))
+    shared, of_test = shared_over(changes, kept.tolist()), table.pop("of_test").to_numpy()
     place = (table["arm"].tolist(), table["percent_pruned"].tolist())
     found = Paired(*place, changes, of_test, shared).table
     found = found.rename(columns={"difference": "recall_change"})
@@ -123,7 +133,7 @@ def _group_of(metric: str, known: Collection[tuple[str, str]]) -> tuple[str, str
     `known`: the groups and labels that there are. Both may contain the `=` between them, so only
     the known pairs tell a column `city=Rome` from the value `Rome=...` of a column `city`.
     """
-    recall, _, label = metric.partition("test/recall/")
+    recall, _, label = metric.partition(RECALL)
     if not recall and label:
         return CLASS, label
     other, _, pair = metric.partition(GROUPED)

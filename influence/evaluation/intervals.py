@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,22 +66,27 @@ class Retrainings:
     points: arm, percent_pruned, seed and metrics, one row per retraining; correct: which test
     examples the model of each row gets right, where `metric` is their accuracy: with it, intervals
     hold for other test examples as well as for other seeds; looks: how often the comparison may be
-    looked at before it ends, each of which could make a false claim.
+    looked at before it ends, each of which could make a false claim; examples: of the metrics that
+    are an accuracy on some of the test examples, which ones.
     """
 
     points: pd.DataFrame
     metric: str = "test/accuracy"
     correct: Correct | None = None
     looks: int = 1
+    examples: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def joined(
-        cls, by_arm: Mapping[str, tuple[pd.DataFrame, Correct]], looks: int = 1
+        cls,
+        by_arm: Mapping[str, tuple[pd.DataFrame, Correct]],
+        looks: int = 1,
+        examples: Mapping[str, np.ndarray] | None = None,
     ) -> "Retrainings":
         """Return the points of several curves under the names of their arms, and who is right."""
         points = pd.concat([own.assign(arm=arm) for arm, (own, _) in by_arm.items()])
         correct = np.concatenate([correct for _, correct in by_arm.values()])
-        return cls(points, correct=correct, looks=looks)
+        return cls(points, correct=correct, looks=looks, examples=examples or {})
 
     @cached_property
     def to_random(self) -> "Paired":
@@ -102,6 +107,17 @@ class Retrainings:
     def steps(self) -> "Retrainings":
         """Those of random pruning, and of the same for as many steps as the full train set."""
         return self.only(self.points["arm"].isin(("random", AT_EQUAL_STEPS)).to_numpy())
+
+    def error_of_test(self, one: Sequence[int], other: Sequence[int], metric: str = "") -> float:
+        """Return the variance of a mean difference that comes from the test examples drawn.
+
+        `one`, `other`: rows of two kinds of retrainings, paired by seed; `metric`: one of
+        `examples`, or that which is looked at. 0 where it is not known who is right.
+        """
+        if self.correct is None or not (metric == "" or metric in self.examples):
+            return 0.0
+        some = self.examples[metric] if metric else slice(None)
+        return error_of_test(*(self.correct[list(rows)][:, some] for rows in (one, other)))
 
     def only(self, rows: np.ndarray) -> "Retrainings":
         """Return those of the rows that are True."""
@@ -178,15 +194,11 @@ class Paired:
 
 def _paired(measured: Retrainings, baseline: str) -> Paired:
     """Return each arm minus `baseline` at the same percent pruned; "": minus the full train set."""
-    points, correct = measured.points, measured.correct
+    points = measured.points
     values = points[measured.metric].to_numpy(dtype=np.float64)
     compared = list(_pairs(points.reset_index(drop=True), baseline))
     differences = [values[one] - values[other] for _, _, one, other in compared]
-    of_test = np.zeros(len(compared))
-    if correct is not None:
-        of_test = np.array(
-            [error_of_test(correct[one], correct[other]) for *_, one, other in compared]
-        )
+    of_test = np.array([measured.error_of_test(one, other) for *_, one, other in compared])
     arms, percents = [arm for arm, *_ in compared], [percent for _, percent, *_ in compared]
     shared = shared_over(differences, [1 - fraction_of(percent) for percent in percents])
     return Paired(arms, percents, differences, of_test, shared, measured.looks)

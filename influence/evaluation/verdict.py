@@ -72,7 +72,7 @@ def compare(
     """
     points, metric = measured.points, measured.metric
     history = pd.DataFrame() if history is None else history
-    classes, told = by_class(points, shares), verdict(measured)
+    classes, told = by_class(measured, shares), verdict(measured)
     moving = convergence.reasons(history, points, metric)
     if moving:
         told = f"Provisional, the model had not converged: {told[0].lower()}{told[1:]}"

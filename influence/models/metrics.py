@@ -10,7 +10,8 @@ from sklearn.metrics import f1_score
 from influence.errors import InputError
 
 BINS = 15  # of the expected calibration error
-GROUPED = "test/group/"  # of metrics of the values of a column
+RECALL = "test/recall/"  # of metrics of the classes
+GROUPED = "test/group/"  # of those of the values of a column
 
 
 def metrics_of(
@@ -53,8 +54,24 @@ def by_group(right: np.ndarray, groups: pd.DataFrame) -> dict[str, float]:
 
     `right` (examples,): which predictions are right. Keys are as `group_metric` makes them.
     """
+    return {name: float(right[rows].mean()) for name, rows in _rows_of(groups).items()}
+
+
+def examples_of(
+    labels: np.ndarray, label_names: Sequence[str], groups: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Return the test examples that each class's recall, and each group's accuracy, is of.
+
+    Keys are the names of the metrics; `labels` (examples,).
+    """
+    present = np.unique(labels)
+    recalls = {f"{RECALL}{label_names[c]}": np.flatnonzero(labels == c) for c in present}
+    return recalls | _rows_of(groups)
+
+
+def _rows_of(groups: pd.DataFrame) -> dict[str, np.ndarray]:
     return {
-        group_metric(column, value): float(right[rows].mean())
+        group_metric(column, value): rows
         for column in groups
         for value, rows in groups.groupby(column).indices.items()
     }

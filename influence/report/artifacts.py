@@ -14,12 +14,14 @@ from influence.data.storage import remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Verdict
+from influence.models.metrics import examples_of
 from influence.nlu import tables as nlu_tables
 from influence.report import repeats
 from influence.report.compared import Comparison
 from influence.runtime.step import Record
 from influence.sampling import arms
 from influence.sampling.arms import AT_EQUAL_STEPS
+from influence.sampling.groups import groups_of
 from influence.sampling.result import Sample
 from influence.scoring import label_errors
 from influence.scoring.result import Scores
@@ -124,7 +126,9 @@ def comparison(
     curves = {arm: curve for arm, (_, curve) in done.items()}
     shares = {arm: curve.class_shares for arm, curve in curves.items()}
     measured = intervals.Retrainings.joined(
-        {arm: (curve.points, curve.correct) for arm, curve in curves.items()}, looks
+        {arm: (curve.points, curve.correct) for arm, curve in curves.items()},
+        looks,
+        _examples(next(iter(done.values()))[0]),
     )
     again = repeats.repeated(scores.data), repeats.varied(scores.data)
     flaws = verdict.Flaws(scores.suspected, *again)
@@ -150,6 +154,13 @@ def comparison(
     if page := run.curves():
         print(f"All curves in one chart, in the MLflow UI: {home()}/{page}\n")
     return compared
+
+
+def _examples(sample: Sample) -> dict[str, np.ndarray]:
+    """Return the test examples that the metrics of classes and groups are of."""
+    data = sample.data
+    groups = groups_of(data.read("test", sample.groups), "test", sample.groups)
+    return examples_of(data.array("test", "label"), data.label_names, groups)
 
 
 def _over_percents(summary: pd.DataFrame) -> list[Record]:

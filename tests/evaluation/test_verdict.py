@@ -100,7 +100,7 @@ def classes():
         )
         for arm, kept in (("random", [0.5, 0.5]), ("vog:easy", [0.1, 0.6]))
     }
-    return by_class(table, shares)
+    return by_class(Retrainings(table), shares)
 
 
 def test_classes_have_what_stayed_of_them_and_their_recall(classes):
@@ -121,7 +121,7 @@ def test_a_class_that_pays_is_named(classes):
 
 def test_without_recalls_there_is_no_table_and_no_warning():
     found = by_class(
-        points(random=(0.9, 0.9)),
+        Retrainings(points(random=(0.9, 0.9))),
         {
             "random": pd.DataFrame(
                 [("class", "a", 30.0, 0.7, 10)],
@@ -162,7 +162,7 @@ def test_groups_of_another_column_are_judged_like_classes():
     table["test/group/source=web=1"] = np.where(fallen, 0.3, 0.9) + noise
     columns = ["group", "label", "percent_pruned", "kept_share", "before"]
     shares = pd.DataFrame([("source", "web=1", 50.0, 0.2, 60)], columns=columns)
-    found = by_class(table, {"random": shares, "vog:easy": shares})
+    found = by_class(Retrainings(table), {"random": shares, "vog:easy": shares})
     assert set(found["group"]) == {"source"} and set(found["label"]) == {"web=1"}
     (said,) = warnings(found)
     assert said == (
@@ -178,7 +178,7 @@ def test_a_column_may_be_called_like_a_column_and_its_value():
     shares = pd.DataFrame([(*row[:2], 50.0, row[2], 60) for row in rows], columns=columns)
     for group, label, _ in rows:
         table[f"test/group/{group}={label}"] = 0.9
-    found = by_class(table, {"random": shares})
+    found = by_class(Retrainings(table), {"random": shares})
     assert list(zip(found["group"], found["label"], found["kept_share"], strict=True)) == rows
 
 
@@ -272,7 +272,7 @@ def test_the_table_of_classes_is_that_of_a_loop(points):
         [("class", "x", 30.0, 0.25, 40)],
         columns=["group", "label", "percent_pruned", "kept_share", "before"],
     )
-    found = by_class(points, dict.fromkeys(ARMS, shares))
+    found = by_class(Retrainings(points), dict.fromkeys(ARMS, shares))
     pruned = points[points["percent_pruned"] > 0]
     assert len(found) == 2 * len(pruned.groupby(["arm", "percent_pruned"]))
     for _, row in found.iterrows():
