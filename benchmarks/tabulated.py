@@ -224,7 +224,8 @@ class _Setting:
         names = wanted("aum", arms)
         more = {"observe_every": 100, "null_model": "pvi" in names} | way
         trained = influence.train(self.folder, **self.parameters | more, **self.here)
-        scores = influence.score(trained, names, **self.here)
+        vectors = any(arm.represents for arm in arms)
+        scores = influence.score(trained, names, representations=vectors, **self.here)
         return Scored(scores, tuple(names.split(",")), scores.fit.seed)
 
     def retrained(self, cell: Cell, number: int) -> Row:
