@@ -46,7 +46,7 @@ SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", "aum:ccs_clean")
 LATER = (  # of the literature since the paper, and what else may be tried first
     *("stratified", "dedup", "clean", "aum:ccs_class", "aum:d2"),
-    *("dual:adaptive", "dyn_unc:hard", "tdds:hard", "value:hard"),
+    *("dual:adaptive", "dyn_unc:easy", "dyn_unc:hard", "tdds:easy", "tdds:hard", "value:hard"),
 )
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
