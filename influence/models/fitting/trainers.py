@@ -92,8 +92,12 @@ def _plain(course: Course, part: Part) -> Iterator[Training]:
 
 @contextmanager
 def _few_threads(model: nn.Module) -> Iterator[None]:
-    """Let a narrow model be trained by one thread of the CPU, however many there are."""
-    before, width = torch.get_num_threads(), model.base_model.config.hidden_size
+    """Let a narrow model be trained by one thread of the CPU, however many there are.
+
+    One whose config says no width, as Perceiver's, counts as wide.
+    """
+    before = torch.get_num_threads()
+    width = getattr(model.base_model.config, "hidden_size", NARROW + 1)
     torch.set_num_threads(1 if width <= NARROW else before)
     try:
         yield
