@@ -136,14 +136,21 @@ Steps = Iterator[tuple[float, Cell]]
 
 
 def followed(there: Known, trainings: float) -> Iterator[tuple[float, list[Measured], Choice]]:
-    """Follow the planner until it stops: what is spent, known and recommended after each step."""
+    """Follow the planner until it stops: what is spent, known and recommended after each step.
+
+    Where it asks for more of a cell than can be looked up, it goes on without that cell.
+    """
     costs = np.array([there.cost(cell) for cell in there.landscape.cells])
     planner = Planner(there.landscape, TOLERANCE, costs)
     known: list[Measured] = []
     spent = SCORING
     while asked := planner.next(known, (), trainings - spent):
         cell, number = asked
-        known.append(Measured(cell, number, there.value(cell, number)))
+        try:
+            known.append(Measured(cell, number, there.value(cell, number)))
+        except LookupError:  # nothing more of this cell can be had, at any price
+            costs[there.landscape.index[cell]] = np.inf
+            continue
         spent += there.cost(cell)
         yield spent, list(known), planner.answer(known)
 

@@ -3,8 +3,7 @@
 Run: python -m benchmarks.replayed [--trainings 10]
 The retrainings were done once (`benchmarks.tabulated`, in benchmarks/tables): what a method asks
 for is looked up. The planner's seed s takes the retrainings of a cell in the order s, s + 1, ...,
-back at the first after the last, and stops where it asks for more of a cell than there are; the
-search takes the first three. Both choose on validation; what they chose is told by its mean
+back at the first after the last, and does without a cell once it has them all; the search takes the first three. Both choose on validation; what they chose is told by its mean
 accuracy on test over all retrainings, against the full train set's. `best` is the largest percent
 whose mean over all retrainings is within the tolerance on validation, which nobody knows who has
 not paid for the table. Writes benchmarks/replayed.json and prints a table. A dataset counts
@@ -14,7 +13,6 @@ once every cell was retrained three times.
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -127,12 +125,8 @@ def measured(setting: str, trainings: float) -> dict[str, Any]:
 
 def _ended(table: Table, trainings: float) -> tuple[float, Choice]:
     """Return what the planner has spent and recommends in the end."""
-    ended = None
-    with suppress(LookupError):
-        for spent, _, choice in followed(table, trainings):
-            ended = spent, choice
-    assert ended is not None
-    return ended
+    *_, (spent, _, choice) = followed(table, trainings)
+    return spent, choice
 
 
 def shown(found: dict[str, dict[str, Any]]) -> str:

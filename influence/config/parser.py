@@ -95,7 +95,10 @@ def _joined(arguments: list[str], known: Iterable[str]) -> list[str]:
     """Write each flag and its value as one argument: a value may begin with a dash, as -1,-."""
     flags = {f"--{name}" for name in known}
     joined: list[str] = []
-    for argument in arguments:
+    for given in arguments:
+        flag, *value = given.split("=", 1)
+        written = f"--{flag[2:].replace('-', '_')}"  # --label-column is --label_column
+        argument = "=".join([written, *value]) if written in flags and flag[:2] == "--" else given
         if joined and joined[-1] in flags and argument not in flags:
             joined[-1] += f"={argument}"
         else:

@@ -42,6 +42,15 @@ def test_the_defaults_survive_the_command_line_as_mlflow_passes_them(step):
     assert parser.parse(step, arguments) == kind(**({needed: "somewhere"} if needed else {}))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--label-column", "my-label"], ["--label_column=my-label"], ["--label-column=my-label"]],
+)
+def test_a_flag_may_be_written_with_dashes(arguments):
+    config = parser.parse("train", ["--dataset", "some", *arguments])
+    assert config.label_column == "my-label"
+
+
 def test_a_value_may_begin_with_a_dash_or_be_empty():
     for value in ("-1", "-", "-,-1", "--", "--odd", ""):
         parsed = parser.parse("train", ["--unlabelled", value, "--epochs", "2"])
