@@ -59,6 +59,14 @@ def test_what_loses_nothing_is_recommended_and_what_loses_is_not(planner):
     assert choice.over_random.low > 0.005  # random was not measured there
 
 
+def test_what_is_expected_to_lose_more_than_the_tolerance_is_not_recommended(planner):
+    # A quarter of a point beyond it would be paid by the 20 percent more that 50 % prunes.
+    known = sure("", 0, 0.9) + sure("random", 30, 0.8945) + sure("random", 50, 0.8875)
+    choice = planner.answer(known)
+    assert choice.gain.mean >= -planner.tolerance
+    assert choice.cell == Cell("random", 30)
+
+
 def test_everything_is_kept_where_everything_loses(planner):
     known = sure("", 0, 0.9)
     for arm in ("random", "aum:ccs", "aum:hard"):

@@ -89,10 +89,11 @@ class Planner:
 
     @_alone
     def answer(self, measured: Sequence[Measured]) -> Choice:
-        """Return what to recommend after these retrainings."""
+        """Return what to recommend after these retrainings: expected to lose what is tolerated."""
         beliefs = self.beliefs(measured)
         worth = beliefs.weights @ self._worth(beliefs.gains, beliefs.variance)
-        worth[~self._backed(measured)] = -np.inf
+        held = beliefs.together.mean >= -self.tolerance
+        worth[~(held & self._backed(measured))] = -np.inf
         best = int(worth.argmax())
         return self._choice(beliefs, best, float(worth[best]))
 
