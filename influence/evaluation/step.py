@@ -17,7 +17,6 @@ from influence.jobs.engine import Engine, keep
 from influence.models.metrics import by_group
 from influence.runtime import store
 from influence.runtime.step import Record, Steps, Task, perform, say
-from influence.sampling.groups import groups_of
 from influence.sampling.order import fraction_of, kept_count
 from influence.sampling.result import Sample
 
@@ -98,14 +97,13 @@ def _evaluate(
     config: EvaluateStep, sample: Sample, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     sample.verify()
-    groups = groups_of(sample.data.read("test", sample.groups), "test", sample.groups)
     jobs = _jobs(config, sample, engine)
     is_nlu = sample.task == "nlu"
     shown = SHOWN + RATES if is_nlu else SHOWN
     points: dict[float, list[Point]] = {percent: [] for _, percent, _ in jobs}
     correct: dict[tuple[float, int], np.ndarray] = {}
     for point, right in _retrained(jobs, sample, engine, "evaluate"):
-        metrics = {**point.metrics, **by_group(right, groups)}
+        metrics = {**point.metrics, **by_group(right, sample.test_groups)}
         points[point.percent_pruned].append(replace(point, metrics=metrics))
         correct[point.percent_pruned, point.seed] = right
         if len(points[point.percent_pruned]) == config.seeds:

@@ -21,7 +21,6 @@ from influence.report.compared import Comparison
 from influence.runtime.step import Record
 from influence.sampling import arms
 from influence.sampling.arms import AT_EQUAL_STEPS
-from influence.sampling.groups import groups_of
 from influence.sampling.result import Sample
 from influence.scoring import label_errors
 from influence.scoring.result import Scores
@@ -158,9 +157,8 @@ def comparison(
 
 def _examples(sample: Sample) -> dict[str, np.ndarray]:
     """Return the test examples that the metrics of classes and groups are of."""
-    data = sample.data
-    groups = groups_of(data.read("test", sample.groups), "test", sample.groups)
-    return examples_of(data.array("test", "label"), data.label_names, groups)
+    labels = sample.data.array("test", "label")
+    return examples_of(labels, sample.data.label_names, sample.test_groups)
 
 
 def _over_percents(summary: pd.DataFrame) -> list[Record]:

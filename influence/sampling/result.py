@@ -18,6 +18,7 @@ from influence.data.storage import chosen, rows_file, save_subsets
 from influence.errors import InputError, brief
 from influence.runtime import store
 from influence.sampling.arms import CLASS, parse_arm
+from influence.sampling.groups import groups_of
 from influence.sampling.order import class_shares, fraction_of, kept_count, percent_of
 from influence.scoring import label_errors
 from influence.scoring.result import Scores
@@ -59,6 +60,11 @@ class Sample(Result):
     def groups(self) -> list[str]:
         """The columns besides the class by whose values pruning is judged."""
         return self._manifest["groups"]
+
+    @cached_property
+    def test_groups(self) -> pd.DataFrame:
+        """The values of `groups`, as text: one row per test example, one column per group."""
+        return groups_of(self.data.read("test", self.groups), "test", self.groups)
 
     @property
     def draws(self) -> int:
