@@ -56,7 +56,8 @@ def retraining(points: pd.DataFrame, scoring_seconds: float) -> pd.DataFrame:
 
     `points`: percent_pruned, kept, steps, seconds. Columns: percent_pruned, kept, steps, seconds
     (mean, with low and high at 95 %), saved (against the full train set) and reuses: after how many
-    retrainings the subset has paid `scoring_seconds`, nan where a retraining saves nothing.
+    retrainings the subset has paid `scoring_seconds`, nan where a retraining saves no steps, so
+    that a difference in seconds is chance.
     """
     rows = []
     for percent, own in points.groupby("percent_pruned"):
@@ -65,7 +66,7 @@ def retraining(points: pd.DataFrame, scoring_seconds: float) -> pd.DataFrame:
         rows.append({"percent_pruned": percent, **sizes, "seconds": mean, "low": low, "high": high})
     table = pd.DataFrame(rows)
     table["saved"] = table["seconds"].iloc[0] - table["seconds"]
-    pays = (table["percent_pruned"] > 0) & (table["saved"] > 0)
+    pays = (table["steps"] < table["steps"].iloc[0]) & (table["saved"] > 0)
     reuses = np.ceil(scoring_seconds / table["saved"].where(pays))
     return table.assign(reuses=reuses)
 

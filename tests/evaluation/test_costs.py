@@ -1,8 +1,9 @@
-"""What the retrainings of a comparison take is said once, after the first of them."""
+"""What the retrainings of a comparison take, said once and early, and what subsets save."""
 
+import pandas as pd
 import pytest
 
-from influence.evaluation.costs import Forecast
+from influence.evaluation.costs import Forecast, retraining
 from influence.evaluation.result import Point
 
 FIRST = Point(0.0, 1000, 900, 90, 120.0, {})
@@ -42,3 +43,11 @@ def test_at_equal_steps_a_retraining_on_a_subset_takes_as_long(forecast, capsys)
 def test_nothing_is_said_of_what_takes_seconds(forecast, capsys):
     forecast.first(Point(0.0, 1000, 900, 90, 10.0, {}), 30, at_once=1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_subset_that_takes_as_many_steps_never_pays_for_its_scores():
+    rows = [(0.0, 1000, 90, 9.0), (50.0, 500, 90, 8.9), (80.0, 200, 45, 5.0)]
+    points = pd.DataFrame(rows, columns=["percent_pruned", "kept", "steps", "seconds"])
+    table = retraining(points, 10.0).set_index("percent_pruned")
+    assert table["reuses"].isna().to_dict() == {0.0: True, 50.0: True, 80.0: False}
+    assert table.loc[80.0, "reuses"] == 3
