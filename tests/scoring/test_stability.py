@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from influence.evaluation import costs
 from influence.models.tokens import Tokens, starts_of
 from influence.scoring.compute import compute
 from influence.scoring.label_errors import softmax, suspects
@@ -110,27 +109,6 @@ def test_models_that_have_not_seen_an_example_doubt_it_in_the_others_place():
     row = found.iloc[0]
     own = margins[int(row["row"]), trace.labels[int(row["row"])]]
     assert row["doubt"] == pytest.approx(margins[int(row["row"])].max() - own)
-
-
-def test_a_subset_has_paid_for_its_scores_after_so_many_retrainings():
-    rows = [(0, 100, 30, 10.0), (0, 100, 30, 12.0), (50, 50, 15, 6.0), (90, 10, 3, 13.0)]
-    points = pd.DataFrame(rows, columns=["percent_pruned", "kept", "steps", "seconds"])
-    table = costs.retraining(points, 21.0).set_index("percent_pruned")
-    assert table["saved"].tolist() == [0, 5, -2]
-    assert table.loc[50, "reuses"] == 5 and table["reuses"].isna().tolist() == [True, False, True]
-
-
-def test_scoring_costs_its_trainings_and_its_pass():
-    runs = [{"seed": 0, "epochs": 3.0, "seconds": 5.0, "null": [4, 8]}]
-    folds = {"count": 5, "epochs": 3, "seconds": 20.0}
-    cost = {"runs": runs, "folds": folds, "seconds": 2.0, "forward": 11, "backward": 10}
-    table = costs.scoring(cost)
-    assert table["seconds"].tolist() == [5.0, 20.0, 2.0]
-    assert table["passes"].tolist() == [
-        "3 epochs, and 2 on empty inputs",
-        "12 epochs",
-        "11 forward, 10 backward",
-    ]
 
 
 def test_principal_components_keep_distances_and_have_one_sign():
