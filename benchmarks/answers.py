@@ -4,7 +4,7 @@ Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
 with random, or with the full train set. An arm counts under the seeds that all its percents have.
-Writes benchmarks/answers.json, prints the five tables of the docs, and draws
+Writes benchmarks/answers.json and the five tables that the docs make of it, and draws
 docs/images/answers.png, paper.png and conditions.png. Figure 1 on a GPU, of which accuracies alone
 are kept, has intervals over seeds.
 """
@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.measuring import IMAGES, as_json
+from benchmarks.measuring import IMAGES, as_json, put
 from benchmarks.tabulated import (
     CONDITIONS,
     DATASETS,
@@ -46,7 +46,9 @@ SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", "aum:ccs_clean")
 LATER = (  # of the literature since the paper, and what else may be tried first
     *("stratified", "dedup", "clean", "aum:ccs_class", "aum:d2"),
-    *("dual:adaptive", "dyn_unc:easy", "dyn_unc:hard", "tdds:easy", "tdds:hard", "value:hard"),
+    *("dual:adaptive", "tdds:easy", "tdds:hard", "value:hard"),
+    *("dyn_unc:easy", "dyn_unc:easy:class", "dyn_unc:ccs_class", "dyn_unc:ccs_clean"),
+    "dyn_unc:hard",
 )
 FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
@@ -60,7 +62,7 @@ FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 
 def main() -> None:
-    """Summarise every setting that was retrained, write, print and draw."""
+    """Summarise every setting that was retrained, write and draw."""
     known = {
         f"{setting}, {recipe}": found
         for recipe in RECIPES
@@ -70,22 +72,45 @@ def main() -> None:
     made = {"machine": "one NVIDIA H200", "examples": 94993}
     known[SNLI] = made | _summary(Retrainings(pd.read_csv(FIGURE1)))
     RESULT.write_text(as_json(known), encoding="utf-8")
-    linear, constant, conditions = (
-        {name: known[name] for name in names if name in known}
-        for names in (
-            [f"{name}, linear" for name in DATASETS],
-            [*(f"{name}, constant" for name in DATASETS), SNLI],
-            [f"{name}, {recipe}" for name in CONDITIONS for recipe in RECIPES],
-        )
-    )
-    print(shown(linear, SHOWN, OURS), end="\n\n")
-    print(counted(constant, SHOWN), end="\n\n")
-    print(shown(conditions, SHOWN_OF_CONDITIONS, OURS), end="\n\n")
-    print(shown(_with(BY_CHEAP[2:], known), SHOWN_OF_CHEAP, BY_CHEAP), end="\n\n")
-    print(shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER)), end="\n\n")
+    for page, after, text in tables(known):
+        put(page, after, text)
+    linear, constant, conditions = _parts(known)
     draw(linear, "answers", -10, bands=True)
     draw(constant, "paper", -30, bands=False)
     draw_conditions(conditions, SHOWN_OF_CONDITIONS)
+
+
+Known = Mapping[str, dict[str, Any]]  # by setting and recipe: what RESULT holds
+
+
+def tables(known: Known) -> list[tuple[str, str, str]]:
+    """Return the tables of the docs: the page, what the table comes after, and the table."""
+    linear, constant, conditions = _parts(known)
+    cheap, later = _with(BY_CHEAP[2:], known), _with(LATER, known)
+    return [
+        ("results.md", "## What pruning costs\n", shown(linear, SHOWN, OURS)),
+        ("results.md", "## The paper's arms\n", counted(constant, SHOWN)),
+        (
+            *("results.md", "## Arms of the later literature\n"),
+            shown(later, SHOWN_OF_CONDITIONS, (*OURS, *LATER)),
+        ),
+        (
+            *("results.md", "## When do scores help?\n"),
+            shown(conditions, SHOWN_OF_CONDITIONS, OURS),
+        ),
+        ("scores.md", "**What pruning by it does.**", shown(cheap, SHOWN_OF_CHEAP, BY_CHEAP)),
+    ]
+
+
+def _parts(known: Known) -> list[dict[str, dict[str, Any]]]:
+    """Return the datasets under both recipes, and the conditions."""
+    linear = [f"{name}, linear" for name in DATASETS]
+    constant = [*(f"{name}, constant" for name in DATASETS), SNLI]
+    conditions = [f"{name}, {recipe}" for name in CONDITIONS for recipe in RECIPES]
+    return [
+        {name: known[name] for name in names if name in known}
+        for names in (linear, constant, conditions)
+    ]
 
 
 def _summed_up(at: Path) -> dict[str, Any] | None:

@@ -15,7 +15,8 @@ import torch
 from influence.runtime.step import versions
 
 WIDE = 100  # the largest value over the smallest, from which on a scale is logarithmic
-IMAGES = Path(__file__).parent.parent / "docs/images"
+DOCS = Path(__file__).parent.parent / "docs"
+IMAGES = DOCS / "images"
 
 
 def machine(**more: Any) -> dict[str, Any]:
@@ -70,6 +71,20 @@ def as_json(result: Mapping[str, Any]) -> str:
     """Return a result as JSON in which a list of plain values is one line."""
     text = json.dumps(result, indent=1)
     return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
+
+
+def put(page: str, after: str, table: str) -> None:
+    """Put a table in the place of the first one after some text of a page of the docs."""
+    at = DOCS / page
+    at.write_text(with_table(at.read_text(encoding="utf-8"), after, table), encoding="utf-8")
+
+
+def with_table(text: str, after: str, table: str) -> str:
+    """Return a page whose first table after a text, which is there once, is this one."""
+    before, found, rest = text.partition(after)
+    start = rest.index("\n|") + 1
+    assert found and after not in rest and "\n#" not in rest[:start], f"no table after {after!r}"
+    return before + after + rest[:start] + table + rest[rest.index("\n\n", start) :]
 
 
 def bars(

@@ -8,8 +8,8 @@ the first three. Both choose on validation; what they chose is told by its mean 
 over all retrainings, against the full train set's. `best` is the largest percent whose mean over
 all retrainings is within the tolerance on validation, which nobody knows who has not paid for the
 table. Minutes are those of one core, one retraining after the other. Writes
-benchmarks/replayed.json and prints a table. A dataset counts once every cell was retrained three
-times.
+benchmarks/replayed.json and its table in the docs. A dataset counts once every cell was retrained
+three times.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from influence.searching.planning.planner import PRICE, Choice
 
 ARMS = (RANDOM, "aum:ccs_clean")  # those that were retrained at every percent
 CELLS = cells(ARMS, PERCENTS)
+TABLE = ("recommend.md", "## On real datasets\n")  # its page, and what it comes after
 TOLD = ("gain", "cost", "minutes")
 OTHERS = ("search", "best", "best on test")
 REPLAYED = ("TREC", "MASSIVE domains", "CLINC150", "HWU64 intents", "assistant")
@@ -154,7 +155,7 @@ def shown(found: dict[str, dict[str, Any]]) -> str:
         rows = {"planner": (names, middle)}
         rows |= {name: (_named(own), own) for name, own in methods.items() if name in OTHERS}
         lines += [
-            f"| {setting} | {method} | {name} | {100 * own['gain']:+.1f} | {own['cost']:.1f} | "
+            f"| {setting} | {method} | {name} | {in_points(own['gain'])} | {own['cost']:.1f} | "
             f"{own['minutes']:.0f} |"
             for method, (name, own) in rows.items()
         ]
@@ -162,11 +163,19 @@ def shown(found: dict[str, dict[str, Any]]) -> str:
 
 
 def _named(one: dict[str, Any]) -> str:
-    return f"{one['percent_pruned']} % {one['arm']}" if one["percent_pruned"] else "everything"
+    if not one["percent_pruned"]:
+        return "everything"
+    arm = one["arm"] if one["arm"] == RANDOM else f"`{one['arm']}`"
+    return f"{one['percent_pruned']} % {arm}"
+
+
+def in_points(gain: float) -> str:
+    """Return a gain as the docs write it."""
+    return f"{100 * gain:+.1f}".replace("-", "−")
 
 
 def main() -> None:
-    """Replay, write and print."""
+    """Replay and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trainings", type=float, default=10.0)
     asked = parser.parse_args()
@@ -175,7 +184,7 @@ def main() -> None:
         sys.exit(f"no dataset in benchmarks/tables has {SEEDS} retrainings of every cell yet")
     found = {setting: measured(setting, asked.trainings) for setting in there}
     measuring.write(__file__, {"trainings": asked.trainings, "datasets": found})
-    print(shown(found))
+    measuring.put(*TABLE, shown(found))
 
 
 if __name__ == "__main__":

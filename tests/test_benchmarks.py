@@ -1,6 +1,7 @@
 """The benchmarks measure what they say; how long it takes is not tested."""
 
 import importlib
+import json
 import re
 import time
 import tomllib
@@ -19,6 +20,7 @@ from benchmarks import (
     fused_pass,
     measuring,
     peers,
+    replayed,
     sampling,
     tabulated,
     throughput,
@@ -245,3 +247,18 @@ def test_clear_differences_are_counted_over_datasets():
     assert answers.counted(known, (30,)).splitlines()[-1] == (
         "| `el2n:easy` | 3 | +0.5, 1 ahead, 1 behind |"
     )
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_the_docs_hold_the_tables_that_the_results_make(which):
+    known = json.loads(answers.RESULT.read_text(encoding="utf-8"))
+    page, after, table = answers.tables(known)[which]
+    text = (measuring.DOCS / page).read_text(encoding="utf-8")
+    assert measuring.with_table(text, after, table) == text
+
+
+def test_the_docs_hold_the_table_of_what_was_replayed():
+    found = json.loads(Path(replayed.__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    page, after = replayed.TABLE
+    text = (measuring.DOCS / page).read_text(encoding="utf-8")
+    assert measuring.with_table(text, after, replayed.shown(found["datasets"])) == text

@@ -1,4 +1,4 @@
-"""How far scores agree with themselves, what labels the model doubts, and what it all costs."""
+"""How far scores agree with themselves, and what labels the model doubts."""
 
 import dataclasses
 
