@@ -39,15 +39,18 @@ def level_of(comparisons: int) -> float:
 
 
 def shown(mean: float, low: float, high: float, sign: str = "") -> str:
-    """Return a mean and the half-width of its interval in percent; one seed has no interval."""
+    """Return a mean and the half-width of its interval in percent; one seed has no interval.
+
+    A minus is as wide as a plus.
+    """
     half = 50 * (high - low)
     spread = "" if math.isnan(half) else f" ± {half:.1f}"
-    return f"{100 * mean:{sign}.1f}{spread}"
+    return f"{100 * mean:{sign}.1f}{spread}".replace("-", "−")
 
 
 def in_points(mean: float, low: float, high: float) -> str:
-    """Return a difference as `shown` does, with its sign and a minus that is as wide as a plus."""
-    return shown(mean, low, high, "+").replace("-", "−")
+    """Return a difference as `shown` does, with its sign."""
+    return shown(mean, low, high, "+")
 
 
 def summarise(points: pd.DataFrame, metric: str) -> pd.DataFrame:

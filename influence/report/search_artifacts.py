@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from influence.evaluation.intervals import shown
+from influence.evaluation.intervals import in_points, shown
 from influence.report.artifacts import tag_data
 from influence.runtime.locks import locked
 from influence.runtime.step import Record, say
@@ -186,8 +186,8 @@ def _comparison_table(searched: Mapping[str, Recommendation]) -> str:
                 f"`{one.arm}`",
                 f"{one.percent_pruned} %",
                 *(shown(**one.test[row]) for row in ("full", "recommended")),
-                shown(**one.test["recommended_minus_full"], sign="+"),
-                shown(**beside, sign="+") if beside else "–",
+                in_points(**one.test["recommended_minus_full"]),
+                in_points(**beside) if beside else "–",
                 f"{one.cost['retrainings']:.0f}",
                 f"{one.cost['full_trainings']:.1f}",
                 f"{uses:.0f} uses" if math.isfinite(uses) else "never",
