@@ -89,7 +89,10 @@ class Planner:
 
     @_alone
     def answer(self, measured: Sequence[Measured]) -> Choice:
-        """Return what to recommend after these retrainings: expected to lose what is tolerated."""
+        """Return what to recommend after these retrainings.
+
+        Nothing that is expected to lose more than the tolerance.
+        """
         beliefs = self.beliefs(measured)
         worth = beliefs.weights @ self._worth(beliefs.gains, beliefs.variance)
         held = beliefs.together.mean >= -self.tolerance
