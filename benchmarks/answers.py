@@ -58,6 +58,7 @@ ARMS_SHOWN = {
     "aum:ccs_clean": (COLOURS[0], "s"),
     FULL: (GREY, "|"),
 }
+Known = Mapping[str, dict[str, Any]]  # by setting and recipe: what RESULT holds
 FEWEST = 2  # retrainings of a cell, without which there is no interval
 
 
@@ -80,25 +81,18 @@ def main() -> None:
     draw_conditions(conditions, SHOWN_OF_CONDITIONS)
 
 
-Known = Mapping[str, dict[str, Any]]  # by setting and recipe: what RESULT holds
-
-
 def tables(known: Known) -> list[tuple[str, str, str]]:
     """Return the tables of the docs: the page, what the table comes after, and the table."""
     linear, constant, conditions = _parts(known)
-    cheap, later = _with(BY_CHEAP[2:], known), _with(LATER, known)
+    cheap = shown(_with(BY_CHEAP[2:], known), SHOWN_OF_CHEAP, BY_CHEAP)
+    later = shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER))
+    when = shown(conditions, SHOWN_OF_CONDITIONS, OURS)
     return [
         ("results.md", "## What pruning costs\n", shown(linear, SHOWN, OURS)),
         ("results.md", "## The paper's arms\n", counted(constant, SHOWN)),
-        (
-            *("results.md", "## Arms of the later literature\n"),
-            shown(later, SHOWN_OF_CONDITIONS, (*OURS, *LATER)),
-        ),
-        (
-            *("results.md", "## When do scores help?\n"),
-            shown(conditions, SHOWN_OF_CONDITIONS, OURS),
-        ),
-        ("scores.md", "**What pruning by it does.**", shown(cheap, SHOWN_OF_CHEAP, BY_CHEAP)),
+        ("results.md", "## Arms of the later literature\n", later),
+        ("results.md", "## When do scores help?\n", when),
+        ("scores.md", "**What pruning by it does.**", cheap),
     ]
 
 
@@ -175,7 +169,7 @@ def _rounded(*values: float) -> list[float]:
     return [round(100 * value, 2) for value in values]
 
 
-def shown(known: Mapping[str, dict[str, Any]], percents: Sequence[int], arms: Sequence[str]) -> str:
+def shown(known: Known, percents: Sequence[int], arms: Sequence[str]) -> str:
     """Return what is known of `arms` as a table for the docs, an arm a row."""
     heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
@@ -199,7 +193,7 @@ def shown(known: Mapping[str, dict[str, Any]], percents: Sequence[int], arms: Se
     return "\n".join(lines)
 
 
-def counted(known: Mapping[str, dict[str, Any]], percents: Sequence[int]) -> str:
+def counted(known: Known, percents: Sequence[int]) -> str:
     """Return a table for the docs: each arm's median over datasets, and where it is clear."""
     beside: dict[str, dict[int, list[list[Any]]]] = defaultdict(lambda: defaultdict(list))
     for found in known.values():
@@ -226,7 +220,7 @@ def _in_points(value: list[Any], sign: str = "") -> str:
     return f"**{text}**" if value[3:] == [True] else text
 
 
-def _with(arms: Sequence[str], known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _with(arms: Sequence[str], known: Known) -> dict[str, dict[str, Any]]:
     """Return the settings in which some of `arms` were retrained."""
     return {
         name: found
@@ -235,7 +229,7 @@ def _with(arms: Sequence[str], known: Mapping[str, dict[str, Any]]) -> dict[str,
     }
 
 
-def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: bool) -> None:
+def draw(known: Known, name: str, lowest: int, bands: bool) -> None:
     """Draw what every arm gains over random, a panel for each dataset, into docs/images/<name>.png.
 
     With 95 % bands, for few arms; with dots where a difference is clear, for all of them.
@@ -271,7 +265,7 @@ def draw(known: Mapping[str, dict[str, Any]], name: str, lowest: int, bands: boo
         figure.savefig(IMAGES / f"{name}.png", dpi=150)
 
 
-def _compared(known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _compared(known: Known) -> dict[str, dict[str, Any]]:
     """Return the settings in which an arm was compared with random."""
     return {
         name: found
@@ -295,7 +289,7 @@ def _line(axes: Axes, arm: str, rows: pd.DataFrame, bands: bool) -> None:
     axes.plot(percents, mean, label=arm, **look)
 
 
-def draw_conditions(known: Mapping[str, dict[str, Any]], percents: Sequence[int]) -> None:
+def draw_conditions(known: Known, percents: Sequence[int]) -> None:
     """Draw for every condition what its arms, and everything, gain over random."""
     known = _compared(known)
     names = [name.removesuffix(", linear") for name in known]
@@ -321,7 +315,7 @@ def draw_conditions(known: Mapping[str, dict[str, Any]], percents: Sequence[int]
         figure.savefig(IMAGES / "conditions.png", dpi=150)
 
 
-def _gains(known: dict[str, dict[str, Any]], percent: int) -> dict[str, dict[int, list[float]]]:
+def _gains(known: Known, percent: int) -> dict[str, dict[int, list[float]]]:
     """Return by arm, and by the place of a condition, mean, low and high end over random."""
     gains: dict[str, dict[int, list[float]]] = {arm: {} for arm in ARMS_SHOWN}
     for place, found in enumerate(known.values()):

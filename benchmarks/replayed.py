@@ -25,6 +25,7 @@ import pandas as pd
 from benchmarks import measuring
 from benchmarks.recommend import SCORING, SEEDS, TOLERANCE, followed, searched
 from benchmarks.tabulated import PERCENTS, cells, read, sizes_of, table
+from influence.evaluation.intervals import in_points
 from influence.searching.planning.landscape import FULL, RANDOM, Cell, Landscape
 from influence.searching.planning.planner import PRICE, Choice
 
@@ -154,11 +155,10 @@ def shown(found: dict[str, dict[str, Any]]) -> str:
         names = ", ".join(dict.fromkeys(_named(plan) for plan in plans))
         rows = {"planner": (names, middle)}
         rows |= {name: (_named(own), own) for name, own in methods.items() if name in OTHERS}
-        lines += [
-            f"| {setting} | {method} | {name} | {in_points(own['gain'])} | {own['cost']:.1f} | "
-            f"{own['minutes']:.0f} |"
-            for method, (name, own) in rows.items()
-        ]
+        for method, (name, own) in rows.items():
+            gain = in_points(own["gain"], np.nan, np.nan)
+            cells = (setting, method, name, gain, f"{own['cost']:.1f}", f"{own['minutes']:.0f}")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -167,11 +167,6 @@ def _named(one: dict[str, Any]) -> str:
         return "everything"
     arm = one["arm"] if one["arm"] == RANDOM else f"`{one['arm']}`"
     return f"{one['percent_pruned']} % {arm}"
-
-
-def in_points(gain: float) -> str:
-    """Return a gain as the docs write it."""
-    return f"{100 * gain:+.1f}".replace("-", "−")
 
 
 def main() -> None:

@@ -249,16 +249,16 @@ def test_clear_differences_are_counted_over_datasets():
     )
 
 
-@pytest.mark.parametrize("which", range(5))
-def test_the_docs_hold_the_tables_that_the_results_make(which):
-    known = json.loads(answers.RESULT.read_text(encoding="utf-8"))
-    page, after, table = answers.tables(known)[which]
+def tables():
+    """Return what the docs show of the results in benchmarks: page, text before, table."""
+    known, found = (
+        json.loads(Path(one.__file__).with_suffix(".json").read_text(encoding="utf-8"))
+        for one in (answers, replayed)
+    )
+    return [*answers.tables(known), (*replayed.TABLE, replayed.shown(found["datasets"]))]
+
+
+@pytest.mark.parametrize(("page", "after", "table"), tables())
+def test_the_docs_hold_the_tables_that_the_results_make(page, after, table):
     text = (measuring.DOCS / page).read_text(encoding="utf-8")
     assert measuring.with_table(text, after, table) == text
-
-
-def test_the_docs_hold_the_table_of_what_was_replayed():
-    found = json.loads(Path(replayed.__file__).with_suffix(".json").read_text(encoding="utf-8"))
-    page, after = replayed.TABLE
-    text = (measuring.DOCS / page).read_text(encoding="utf-8")
-    assert measuring.with_table(text, after, replayed.shown(found["datasets"])) == text
