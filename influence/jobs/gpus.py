@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from influence.jobs.processes import Context, start_worker
+from influence.jobs.processes import Spawned, start_worker
 from influence.jobs.workers import CHANCES, run_job
 
 SOON = 0.1  # seconds after which a GPU's process asks for jobs again
@@ -64,7 +64,7 @@ class Gpus:
             partial(
                 ProcessPoolExecutor,
                 1,
-                Context(),
+                Spawned(),
                 initializer=_start_on,
                 initargs=(gpu, each, start, threads),
             )

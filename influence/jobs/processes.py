@@ -5,9 +5,10 @@ import multiprocessing.connection
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
@@ -16,16 +17,19 @@ from influence.jobs.workers import CHANCES, hand_over, run_job
 
 
 class Processes:
-    """Freshly spawned worker processes on this machine, without standard input."""
+    """Worker processes on this machine, without standard input."""
 
     local, ahead = True, False  # a process that is lost takes along all jobs that it was sent
 
     def __init__(self, count: int, start: Callable[[int], None], threads: int) -> None:
         """`start(threads)` prepares each of the `count` processes."""
         self.count, self.lock, self.closed = count, threading.Lock(), False
-        context = Context()
         self.make = partial(
-            ProcessPoolExecutor, count, context, initializer=start_worker, initargs=(start, threads)
+            ProcessPoolExecutor,
+            count,
+            Forked(),
+            initializer=_start_fork,
+            initargs=(dict(os.environ), start, threads),
         )
         self.pool = self.make()
 
@@ -72,34 +76,70 @@ class Processes:
                 self.pool = self.make()
 
 
-class _Process(SpawnProcess):
-    """A process that does not import the main script again.
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide where the main script is.
 
     Python would import it in each worker. A script that calls this package without
     `if __name__ == "__main__"` would then start over in every worker.
     """
+    main = sys.modules["__main__"]
+    with _starting:
+        kept = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
+        try:
+            vars(main).update(dict.fromkeys(kept))
+            yield
+        finally:
+            vars(main).update(kept)
 
+
+class _Spawned(SpawnProcess):
     @staticmethod
     def _Popen(process_obj):  # noqa: N802 - the name that multiprocessing calls
-        main = sys.modules["__main__"]
-        with _starting:
-            kept = {
-                name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)
-            }
-            try:
-                vars(main).update(dict.fromkeys(kept))
-                return SpawnProcess._Popen(process_obj)
-            finally:
-                vars(main).update(kept)
+        with _without_main():
+            return SpawnProcess._Popen(process_obj)
 
 
-class Context(SpawnContext):
-    """Spawns processes that do not import the main script again."""
+class Spawned(SpawnContext):
+    """Starts processes that import everything themselves, but for the main script."""
 
-    Process = _Process
+    Process = _Spawned
 
+
+if sys.platform == "linux":
+    from multiprocessing import forkserver
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+    class _Forked(ForkServerProcess):
+        @staticmethod
+        def _Popen(process_obj):  # noqa: N802
+            with _without_main():
+                return ForkServerProcess._Popen(process_obj)
+
+    class Forked(ForkServerContext):
+        """Forks processes from a server, which has imported what jobs import.
+
+        That takes each process a few seconds otherwise, at every step of a command. The server
+        never touches a GPU, which a fork of it could not use then.
+        """
+
+        Process = _Forked
+
+        def __init__(self) -> None:
+            """Start the server, unless it runs: it imports while this process goes on."""
+            self.set_forkserver_preload(["influence.jobs.imports"])
+            with _without_main():
+                forkserver.ensure_running()
+else:  # forks of what has been imported may crash there
+    Forked = Spawned
 
 _starting = threading.Lock()
+
+
+def _start_fork(variables: dict[str, str], prepare: Callable[[int], None], threads: int) -> None:
+    """Start a worker in the environment of its parent: that of the server may be older."""
+    os.environ.update(variables)
+    start_worker(prepare, threads)
 
 
 def start_worker(prepare: Callable[[int], None], threads: int) -> None:
