@@ -17,7 +17,7 @@ HERE = str(Path(__file__).resolve().parent.parent.parent)
 class Ray:
     """The workers of a Ray cluster that sees the workdir under the same path."""
 
-    local, ahead = False, False
+    local, ahead, shared = False, False, False
 
     def __init__(
         self, address: str, count: int, start: Callable[[int], None], threads: int, gpus: float

@@ -45,7 +45,7 @@ class Engine:
     @property
     def holders(self) -> int:
         """Return how many processes hold what jobs share, each for itself, on one device."""
-        return 1 if self.pool and self.pool.ahead else self.workers
+        return 1 if self.pool and self.pool.shared else self.workers
 
     def run(
         self, function: Callable[..., Any], jobs: Sequence[tuple], what: str
@@ -70,8 +70,7 @@ class Engine:
     def begin(self, function: Callable[..., Any], jobs: Sequence[tuple]) -> None:
         """Let workers do these jobs before `run` asks for them, in this order.
 
-        So none waits for the last jobs of a curve before it begins the next one. Processes get few
-        jobs at a time: one that is lost takes all that were sent with it.
+        So none waits for the last jobs of a curve before it begins the next one.
         """
         if self.pool is None or not self.pool.ahead:
             return

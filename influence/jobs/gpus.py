@@ -15,12 +15,11 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from influence.jobs.processes import Spawned, start_worker
-from influence.jobs.workers import CHANCES, run_job
+from influence.jobs.workers import Asked, run_job
 
 SOON = 0.1  # seconds after which a GPU's process asks for jobs again
 stopping = threading.Event()  # that the jobs of this process's threads are to end
@@ -29,7 +28,7 @@ stopping = threading.Event()  # that the jobs of this process's threads are to e
 class Threads:
     """Threads of this process, whose trainings run side by side on one GPU."""
 
-    local, ahead = True, True
+    local, ahead, shared = True, True, True
 
     def __init__(self, count: int) -> None:
         """Jobs of `count` threads at once."""
@@ -54,12 +53,12 @@ class Gpus:
     Every process takes as many jobs as it has threads; jobs of a process that is lost are repeated.
     """
 
-    local, ahead = True, True
+    local, ahead, shared = True, True, True
 
     def __init__(self, gpus: int, each: int, start: Callable[[int], None], threads: int) -> None:
         """`start(threads)` prepares each of the processes, which has `each` jobs at once."""
         self.count, self.each, self.closed = gpus * each, each, False
-        self.waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self.make = [
             partial(
                 ProcessPoolExecutor,
@@ -76,7 +75,7 @@ class Gpus:
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
         """Start a job on the GPU that is free first; cancelling its future drops it."""
-        asked = _Asked(Future(), function, job)
+        asked = Asked(Future(), function, job)
         self.waiting.put(asked)
         return asked.future
 
@@ -92,9 +91,9 @@ class Gpus:
 
     def _serve(self, make: Callable[[], ProcessPoolExecutor]) -> None:
         """Exchange jobs for results with one process until there are no more."""
-        process, running, numbers, open_ = make(), dict[int, _Asked](), itertools.count(), True
+        process, running, numbers, open_ = make(), dict[int, Asked](), itertools.count(), True
         while open_ or running:
-            sent: dict[int, _Asked] = {}
+            sent: dict[int, Asked] = {}
             while open_ and len(running) + len(sent) < self.each:
                 try:
                     asked = self.waiting.get(block=not running and not sent)
@@ -116,7 +115,7 @@ class Gpus:
                 running, process = {}, process if self.closed else make()
         process.shutdown(wait=True)
 
-    def _repeat(self, lost: dict[int, "_Asked"], error: BrokenProcessPool) -> None:
+    def _repeat(self, lost: dict[int, Asked], error: BrokenProcessPool) -> None:
         """Queue the jobs of a lost process again, or give them up."""
         for asked in lost.values():
             asked.chances -= 1
@@ -126,17 +125,6 @@ class Gpus:
                 self.waiting.put(asked)
         if not self.closed:
             print("a GPU's process was lost; its jobs are repeated", file=sys.stderr)
-
-
-@dataclass(eq=False)
-class _Asked:
-    """A job that waits for a GPU, or runs there."""
-
-    future: Future
-    function: Callable[..., Any]
-    job: tuple
-    chances: int = CHANCES
-    begun: bool = False
 
 
 def _settle(future: Future, result: Any, error: BaseException | None) -> None:

@@ -5,6 +5,7 @@ import multiprocessing.connection
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,17 +14,22 @@ from functools import partial
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
-from influence.jobs.workers import CHANCES, hand_over, run_job
+from influence.jobs.workers import Asked, hand_over, run_job
 
 
 class Processes:
-    """Worker processes on this machine, without standard input."""
+    """Worker processes on this machine, without standard input.
 
-    local, ahead = True, False  # a process that is lost takes along all jobs that it was sent
+    Each gets one job at a time: one that is lost takes along all that their pool was sent.
+    """
+
+    local, ahead, shared = True, True, False
 
     def __init__(self, count: int, start: Callable[[int], None], threads: int) -> None:
         """`start(threads)` prepares each of the `count` processes."""
-        self.count, self.lock, self.closed = count, threading.Lock(), False
+        self.count, self.lock, self.closed = count, threading.RLock(), False
+        self.waiting: deque[Asked] = deque()
+        self.running = 0
         self.make = partial(
             ProcessPoolExecutor,
             count,
@@ -34,46 +40,60 @@ class Processes:
         self.pool = self.make()
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
-        """Start a job; cancelling its future before it runs drops it."""
-        asked: Future = Future()
-        self._begin(asked, function, job, CHANCES)
-        return asked
+        """Start a job once a process is free; cancelling its future before that drops it."""
+        asked = Asked(Future(), function, job)
+        with self.lock:
+            self.waiting.append(asked)
+        self._begin_waiting()
+        return asked.future
 
     def close(self, now: bool) -> None:
         """Stop the processes; see Workers."""
-        self.closed = True
+        with self.lock:
+            self.closed = True
+            for asked in self.waiting:
+                asked.future.cancel()
+            self.waiting.clear()
         for child in multiprocessing.active_children() if now else ():
             child.terminate()
         self.pool.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, asked: Future, function: Callable, job: tuple, chances: int) -> None:
-        pool = self.pool
-        try:
-            running = pool.submit(run_job, function, *job)
-        except BrokenProcessPool:
-            self._replace(pool)
-            running = self.pool.submit(run_job, function, *job)
-            pool = self.pool
-        asked.add_done_callback(lambda future: future.cancelled() and running.cancel())
-        running.add_done_callback(partial(self._ended, asked, pool, function, job, chances))
+    def _begin_waiting(self) -> None:
+        with self.lock:
+            while self.waiting and self.running < self.count:
+                asked = self.waiting.popleft()
+                if not asked.future.cancelled():
+                    self.running += 1
+                    self._begin(asked)
 
-    def _ended(self, asked, pool, function, job, chances: int, running: Future) -> None:
-        if asked.cancelled() or running.cancelled():
-            asked.cancel()
+    def _begin(self, asked: Asked) -> None:
+        try:
+            running = self.pool.submit(run_job, asked.function, *asked.job)
+        except BrokenProcessPool:
+            self._replace(self.pool)
+            running = self.pool.submit(run_job, asked.function, *asked.job)
+        running.add_done_callback(partial(self._ended, asked, self.pool))
+
+    def _ended(self, asked: Asked, pool: ProcessPoolExecutor, running: Future) -> None:
+        if running.cancelled():  # this is being closed
+            asked.future.cancel()
             return
-        lost = isinstance(running.exception(), BrokenProcessPool)
-        if lost and chances > 1 and not self.closed:
-            self._replace(pool)
-            self._begin(asked, function, job, chances - 1)
-        else:
-            hand_over(running, asked)
+        with self.lock:
+            self.running -= 1
+            lost = isinstance(running.exception(), BrokenProcessPool)
+            asked.chances -= lost
+            if again := lost and asked.chances and not self.closed:
+                self._replace(pool)
+                self.waiting.appendleft(asked)
+        if not again:
+            hand_over(running, asked.future)
+        self._begin_waiting()
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         """Replace a broken pool, once, although every job of the broken pool calls this."""
-        with self.lock:
-            if self.pool is broken:
-                print("a worker process was lost; its job is repeated", file=sys.stderr)
-                self.pool = self.make()
+        if self.pool is broken:
+            print("a worker process was lost; its job is repeated", file=sys.stderr)
+            self.pool = self.make()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ job is repeated: jobs write their results to files atomically.
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from influence.errors import InputError
@@ -20,6 +21,7 @@ class Workers(Protocol):
     count: int  # jobs that run at once
     local: bool  # on this machine, whose cores this process may use too
     ahead: bool  # may get any number of jobs long before it runs them
+    shared: bool  # jobs that run side by side share what their process holds
 
     def submit(self, function: Callable[..., Any], *job: Any) -> Future:
         """Start `function(*job)` on a worker and return its future."""
@@ -28,6 +30,17 @@ class Workers(Protocol):
     def close(self, now: bool) -> None:
         """Stop the workers: now, or once they have finished the jobs that they have begun."""
         ...
+
+
+@dataclass(eq=False)
+class Asked:
+    """A job that waits for a worker of this machine, or runs there."""
+
+    future: Future
+    function: Callable[..., Any]
+    job: tuple
+    chances: int = CHANCES
+    begun: bool = False
 
 
 def run_job(function: Callable[..., Any], *job: Any) -> Any:

@@ -187,10 +187,24 @@ def test_threads_do_the_jobs_of_a_gpu_and_those_begun_before_they_are_asked_for(
     assert sorted(done) == list(range(8))  # none twice
 
 
-def test_processes_get_no_job_before_it_is_asked_for(tmp_path):
+def test_processes_do_jobs_before_they_are_asked_for_and_one_that_is_lost_again(tmp_path, capfd):
     with cluster.engine(ExecutionConfig(workers=2, threads=1, device="cpu")) as engine:
-        engine.begin(_lose_the_third_once, [(tmp_path, 1)])
-        assert not engine.begun
+        jobs = [(tmp_path, number) for number in range(6)]
+        engine.begin(_lose_the_third_once, jobs)
+        while len(list(tmp_path.glob("done-*"))) < 6:  # though nobody has asked for one
+            time.sleep(0.01)
+        assert list(engine.run(_lose_the_third_once, jobs, "jobs")) == [(n, n**2) for n in range(6)]
+    assert capfd.readouterr().err.count("its job is repeated") == 1
+
+
+def test_processes_begin_nothing_more_once_they_are_closed(tmp_path):
+    with cluster.engine(ExecutionConfig(workers=2, threads=1, device="cpu")) as engine:
+        some = [(tmp_path / f"begun {n}", tmp_path / f"ended {n}") for n in range(6)]
+        engine.begin(_last_a_moment, some)
+        while not list(tmp_path.glob("begun *")):
+            time.sleep(0.01)
+    assert 0 < len(list(tmp_path.glob("ended *"))) < 6  # what was begun was not cut off
+    assert len(list(tmp_path.glob("ended *"))) == len(list(tmp_path.glob("begun *")))
 
 
 def test_threads_that_train_end_at_once_when_interrupted(monkeypatch):
