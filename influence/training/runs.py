@@ -29,6 +29,7 @@ from influence.models.inputs import open_inputs
 from influence.models.metrics import metrics_of
 from influence.models.tokens import Tokens, empty_inputs
 from influence.runtime import store
+from influence.runtime.locks import held
 from influence.trace.representations import mean_first_max, represent
 from influence.trace.trace import Checkpoint
 from influence.training import result, resume
@@ -87,11 +88,12 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
     began = time.perf_counter()
     noted = _train(inputs, plan, run, kept)
     observed = [np.load(_observation(kept, step)) for step in plan.observations]
-    null = _null_logits(inputs, config.seed + run, kept) if config.null_model else {}
+    noted["seconds"] += time.perf_counter() - began
+    null, spent = _null_logits(inputs, run) if config.null_model else ({}, 0.0)
     facts = RunFacts(
         seed=config.seed + run,
         epochs=plan.stops[-1] / steps_per_epoch(len(inputs.tokens), config.batch_size),
-        **noted | {"seconds": noted["seconds"] + time.perf_counter() - began},
+        **noted | {"seconds": noted["seconds"] + spent},
     )
     whole = np.array(observed, dtype=bool).reshape(-1, len(inputs.tokens))
     result.write_run(files, facts, whole, null)
@@ -99,6 +101,12 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
     os.replace(files, final)
     shutil.rmtree(kept)
     return run
+
+
+def null_run(directory: Path, config: TrainConfig, run: int, device: str) -> None:
+    """Train the null model of one seed beside `train_run`, which finds its logits."""
+    if not result.is_run(result.run_folder(directory, run)):
+        _null_logits(_open(directory, config, device), run)
 
 
 def checkpoint(progress: Progress, plan: Schedule) -> Checkpoint:
@@ -300,8 +308,24 @@ def _validated(logits: np.ndarray, labels: np.ndarray, dataset: Saved, recall: d
     return {f"validation/{name}": value for name, value in metrics.items() if name not in recalls}
 
 
-def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]]:
-    """Train on empty inputs during the observed epochs; return its logits at the end of each."""
+def _null_logits(inputs: Inputs, run: int) -> tuple[dict[int, list[float]], float]:
+    """Train on empty inputs during the observed epochs, unless that is done or being done.
+
+    Returns the logits at the end of each, by step, and how many seconds they took.
+    """
+    kept = inputs.unfinished(f"null/{run}")
+    done = kept / "logits.json"
+    with held(kept / store.LOCK):
+        if not done.exists():
+            began = time.perf_counter()
+            logits = _null_trained(inputs, inputs.config.seed + run, kept / "state.safetensors")
+            store.write_json(done, [logits, time.perf_counter() - began])
+    logits, seconds = json.loads(done.read_text(encoding="utf-8"))
+    return {int(step): row for step, row in logits.items()}, seconds
+
+
+def _null_trained(inputs: Inputs, seed: int, path: Path) -> dict[int, list[float]]:
+    """Return the logits of one null model; its state is kept in `path`."""
     config, labels, tokenizer = inputs.config, inputs.labels, inputs.tokenizer
     types = "token_type_ids" in tokenizer.model_input_names
     pair = "text_pair" in inputs.dataset.columns("train")
@@ -309,10 +333,9 @@ def _null_logits(inputs: Inputs, seed: int, kept: Path) -> dict[int, list[float]
     ends = fit.schedule(config, len(labels), first=False).epochs
     one = empty_inputs(tokenizer, 1, pair, types)
     course = inputs.course(tokens)
-    begun, read = resume.read(kept / "null.safetensors", [])
+    begun, read = resume.read(path, [])
     early = part(course, None, seed, ends, begun=begun)
-    state = resume.kept(kept / "null.safetensors")
-    with state as keep, trained(course, early) as training:
+    with resume.kept(path) as keep, trained(course, early) as training:
         for progress in training.stops:
             read.append([progress.step, classifier.predict(training.model, one)[0].tolist()])
             keep(progress, read)

@@ -1,6 +1,7 @@
 """train: from a dataset to checkpoints and training observations."""
 
 from collections.abc import Callable, Generator
+from concurrent.futures import wait
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from influence.training import imported, result
 from influence.training.runs import (
     checkpoint,
     encode_texts,
+    null_run,
     probe_fold,
     probe_run,
     probed,
@@ -244,11 +246,15 @@ def _train(
         for _ in engine.run(encode_texts, [(directory, parameters, engine.device)], "encode"):
             pass
     jobs = [(directory, parameters, run, engine.device) for run in range(count)]
+    # A single run leaves the other cores to its null model.
+    aside = jobs if config.null_model and not is_probe and not config.import_from else []
+    begun = [engine.submit(null_run, *job) for job in aside]
     for _, run in engine.run(probe_run if is_probe else train_run, jobs, "train"):
         history = result.read_run(result.run_folder(directory, run))["history"]
         prefix = "" if run == 0 else f"run-{run}/"
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
+    wait(begun)
     runs = [result.read_run(result.run_folder(directory, run)) for run in range(count)]
     folds = _train_folds(directory, parameters, dataset, engine) if config.folds else {}
     if config.stack:

@@ -33,7 +33,7 @@ def config(root: Path, **parameters) -> TrainStep:
     if not data.exists():
         tiny.write(data, tiny.frames())
     here = {"workdir": str(root / "work"), "workers": 1, "threads": 1, "track": False}
-    return TrainStep(dataset=str(data), **here, **{**tiny.FAST, **parameters})
+    return TrainStep(dataset=str(data), **{**here, **tiny.FAST, **parameters})
 
 
 def trained(asked: TrainStep) -> Path:
@@ -127,12 +127,16 @@ def test_a_state_that_waits_is_not_changed_by_the_steps_after_it(tmp_path, monke
 
 def test_a_null_model_goes_on_from_the_end_of_its_last_epoch(undisturbed, tmp_path, monkeypatch):
     asked = config(tmp_path, runs=2)
-    read = kill_at(monkeypatch, classifier, "predict", 8)  # 4 observations, 2 epochs, 2 of null
+    read = kill_at(monkeypatch, classifier, "predict", 2)  # of 2 of the first null model
     with pytest.raises(Killed):
         trained(asked)
-    assert list((tmp_path / "work").glob("train-*/unfinished/runs/0/null.safetensors"))
+    assert list((tmp_path / "work").glob("train-*/unfinished/null/0/state.safetensors"))
     assert not differences(undisturbed, trained(asked))
     assert len(read) == 8 + 6 + 1  # of run 0, of run 1, and the one that was killed
+
+
+def test_null_models_that_train_beside_their_runs_are_the_same(undisturbed, tmp_path):
+    assert not differences(undisturbed, trained(config(tmp_path, runs=2, workers=2)))
 
 
 def test_folds_go_on_from_the_end_of_their_last_epoch(tmp_path, monkeypatch):
