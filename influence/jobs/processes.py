@@ -127,7 +127,6 @@ class Spawned(SpawnContext):
 
 
 if sys.platform == "linux":
-    from multiprocessing import forkserver
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
     class _Forked(ForkServerProcess):
@@ -139,17 +138,15 @@ if sys.platform == "linux":
     class Forked(ForkServerContext):
         """Forks processes from a server, which has imported what jobs import.
 
-        That takes each process a few seconds otherwise, at every step of a command. The server
-        never touches a GPU, which a fork of it could not use then.
+        Otherwise that takes each of them a few seconds, at every command of a Python session. The
+        server never touches a GPU, which a fork of it could not use then.
         """
 
         Process = _Forked
 
         def __init__(self) -> None:
-            """Start the server, unless it runs: it imports while this process goes on."""
+            """The first process that is started starts the server."""
             self.set_forkserver_preload(["influence.jobs.imports"])
-            with _without_main():
-                forkserver.ensure_running()
 else:  # forks of what has been imported may crash there
     Forked = Spawned
 

@@ -197,6 +197,15 @@ def test_processes_do_jobs_before_they_are_asked_for_and_one_that_is_lost_again(
     assert capfd.readouterr().err.count("its job is repeated") == 1
 
 
+def test_workers_have_the_environment_of_the_command_that_starts_them(monkeypatch):
+    # They are forks of a server that may have started before the variable was set.
+    for value in ("first", "second"):
+        monkeypatch.setenv("INFLUENCE_TRIED", value)
+        with cluster.engine(ExecutionConfig(workers=2, threads=1, device="cpu")) as engine:
+            jobs = [("INFLUENCE_TRIED",)] * 2
+            assert list(engine.run(os.getenv, jobs, "jobs")) == [(0, value), (1, value)]
+
+
 def test_processes_begin_nothing_more_once_they_are_closed(tmp_path):
     with cluster.engine(ExecutionConfig(workers=2, threads=1, device="cpu")) as engine:
         some = [(tmp_path / f"begun {n}", tmp_path / f"ended {n}") for n in range(6)]
