@@ -69,6 +69,8 @@ def draw_lines(axes: Axes, summary: pd.DataFrame, arms: list[str], value: str) -
         ends = x[pruned], rows["low"][pruned], rows["high"][pruned]
         axes.vlines(*ends, color=style(arm)["color"], lw=1.1, zorder=2)
     axes.set_xticks(percents)
+    if len(percents) == 1:  # else the few tenths between the arms would be as wide as the axes
+        axes.set_xlim(percents[0] - 2, percents[0] + 2)
     if len(percents) > 8:
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=LIGHT, lw=0.6)
