@@ -141,17 +141,9 @@ def test_a_stopped_command_ends_its_runs_and_workers(tracking_store, tmp_path, s
     assert found == [(name, "KILLED") for name in ("inner", "middle", "top")]
     for path in tmp_path.glob("begun *"):
         worker, server = map(int, path.name.split()[1:])
-        assert not is_running(worker)
-        while is_running(server):  # it ends by itself
+        assert not killed._lives(worker)
+        while killed._lives(server):  # it ends by itself
             time.sleep(0.01)
-
-
-def is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def ids() -> list[str]:
