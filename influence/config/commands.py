@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Number, Real
 from typing import Any
+from urllib.parse import urlencode
 
 from influence.config.parameters import (
     ChoiceConfig,
@@ -155,7 +156,26 @@ def configured(command: Command, values: Mapping[str, Any]) -> Any:
     if wrong := [name for name in values if name not in there]:
         raise InputError(unknown(command.name, list(there), wrong[0]))
     read = {name: value_of(there[name], value) for name, value in values.items()}
-    return command.kind(**read)
+    return with_given_defaults(command, command.kind(**read), read)
+
+
+def with_given_defaults(command: Command, config: Any, given: Iterable[str]) -> Any:
+    """Return the config of a study with what was given as its default behind the file's name.
+
+    A config does not tell a default that was given from one that was not, and the former comes
+    before what the file sets; see `influence.config.studies`.
+    """
+    if command.name != "study":
+        return config
+    usual, names = command.kind(), set(given) - {*command.given, "scale"}
+    defaults = {
+        name: value
+        for name in sorted(names)
+        if (value := getattr(config, name)) == getattr(usual, name)
+    }
+    path, _, query = config.study.partition("?")
+    query = "&".join(filter(None, (query, urlencode(defaults, safe=":,/"))))
+    return dataclasses.replace(config, study=f"{path}?{query}") if query else config
 
 
 def value_of(field: dataclasses.Field, value: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import Any, Literal, NoReturn, get_args, get_origin
 from urllib.parse import parse_qsl
 
-from influence.config.commands import LISTS, Command, unknown
+from influence.config.commands import LISTS, Command, unknown, with_given_defaults
 from influence.config.lists import names
 from influence.config.parameters import Config, ScoreConfig, TrainConfig
 from influence.config.steps import STEPS, RecommendStep, SearchStep, required
@@ -41,7 +41,10 @@ def parse_command(command: Command, arguments: list[str]) -> Any:
     Raises InputError for what does not fit.
     """
     parser = _command_parser(command)
-    return _parsed(parser, command.name, command.kind, command.typed, arguments)
+    parsed = _parsed(parser, command.name, command.kind, command.typed, arguments)
+    known = [field.name for field in command.fields]
+    flags = [text[2:].partition("=")[0] for text in _joined(arguments, known)]
+    return with_given_defaults(command, parsed, {*known} & {*flags})
 
 
 def _command_parser(command: Command) -> argparse.ArgumentParser:

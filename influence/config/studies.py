@@ -6,8 +6,9 @@
     small: {max_train: 1500}
 
 `parameters` are those of main. `vary` runs main once for each value of one parameter. `small` holds
-what changes with scale=small, `vary` among it. What the command line sets to something else than
-its default comes before all of these.
+what changes with scale=small, `vary` among it. What the command line sets comes before all of
+these. As `mlflow run` sets every parameter, only what differs from its default counts there; a
+default that shall come before the file stands behind its name: `studies/mine.yaml?epochs=0`.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import yaml
 
@@ -47,7 +49,8 @@ def read(given: MainStep) -> Study:
     Raises InputError, naming the file, for one that cannot be read, lacks a question, or names
     unknown keys or parameters.
     """
-    path = Path(given.study)
+    name, _, query = given.study.partition("?")
+    path = Path(name)
     content = _load(path)
     parameters, small = _mapping(path, content, "parameters"), _mapping(path, content, "small")
     vary = _mapping(path, content, "vary")
@@ -62,6 +65,8 @@ def read(given: MainStep) -> Study:
         for field in dataclasses.fields(given)
         if getattr(given, field.name) != getattr(usual, field.name) and field.name not in OWN
     }
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    typed = {name: getattr(_parse(path, asked), name) for name in asked} | typed
     varied, values = next(iter(vary.items()), ("", [""]))
     if varied in typed:
         varied, values = "", [""]  # one value was asked for

@@ -1,6 +1,7 @@
 """Study files, read and run."""
 
 import dataclasses
+import shlex
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoints import main
-from influence.config import studies
+from influence.config import parser, studies
+from influence.config.commands import COMMANDS, configured
 from influence.config.lists import changed
 from influence.config.parameters import FitConfig
 from influence.config.steps import MainStep
@@ -66,6 +68,34 @@ def test_the_command_line_comes_before_the_file(tmp_path):
     found = studies.read(dataclasses.replace(given, epochs=2, label_noise=0.3))
     ((value, only),) = found.variants.items()
     assert (found.varied, value, only.epochs, only.label_noise) == ("", "", 2, 0.3)
+
+
+@pytest.mark.parametrize("arguments", [["--epochs=0", "--unlabelled", "auto"], []])
+def test_so_does_a_default_that_was_given(tmp_path, arguments):
+    file = write(
+        tmp_path, "question: Why?\nparameters: {epochs: 7, seeds: 4, unlabelled: no}"
+    ).study
+    text = parser.parse_command(COMMANDS["study"], [file, *arguments])
+    values = {"epochs": 0, "unlabelled": "auto"} if arguments else {}
+    config = configured(COMMANDS["study"], {"study": file} | values)
+    assert config == text
+    (only,) = studies.read(config).variants.values()
+    expected = (0, "auto") if arguments else (7, "no")
+    assert (only.epochs, only.unlabelled, only.seeds) == (*expected, 4)
+    # The command that a report shows does the same through `mlflow run`.
+    again = dict(part.split("=", 1) for part in shlex.split(parser.again("main", config))[6::2])
+    assert parser.parse_parameters("main", again) == config
+
+
+def test_what_stands_behind_a_file_is_a_parameter_of_main(tmp_path):
+    file = write(tmp_path, "question: Why?").study
+    for query, said in [
+        ("epoch=3", "mine.yaml: main has no parameter 'epoch'"),
+        ("scale=x", "set"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            studies.read(MainStep(study=f"{file}?{query}"))
+    assert studies.read(MainStep(study=f"{file}?epochs=3", epochs=2)).variants[""].epochs == 2
 
 
 @pytest.mark.parametrize(
