@@ -4,7 +4,7 @@ Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
 with random, or with the full train set. An arm counts under the seeds that all its percents have.
-Writes benchmarks/answers.json and the five tables that the docs make of it, and draws
+Writes benchmarks/answers.json and the six tables that the docs make of it, and draws
 docs/images/answers.png, paper.png and conditions.png. Figure 1 on a GPU, of which accuracies alone
 are kept, has intervals over seeds.
 """
@@ -44,6 +44,10 @@ SHOWN_OF_CHEAP = (50, 70)  # of the table of cheap scores
 BY_CHEAP = ("random", "aum:ccs_clean", "probe/aum:ccs_clean", "epoch/aum:ccs_clean")
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", "aum:ccs_clean")
+PAPER = (
+    *("el2n:easy", "el2n:hard", "forgetting:easy", "pvi:easy", "tracin:easy"),
+    *("vog:easy:class", "vog:hard:class", "vog:linear:dataset"),
+)
 LATER = (  # of the literature since the paper, and what else may be tried first
     *("stratified", "dedup", "clean", "aum:ccs_class", "aum:d2"),
     *("dual:adaptive", "tdds:easy", "tdds:hard", "value:hard"),
@@ -85,11 +89,13 @@ def tables(known: Known) -> list[tuple[str, str, str]]:
     """Return the tables of the docs: the page, what the table comes after, and the table."""
     linear, constant, conditions = _parts(known)
     cheap = shown(_with(BY_CHEAP[2:], known), SHOWN_OF_CHEAP, BY_CHEAP)
+    converged = shown(_with(PAPER, linear), SHOWN, ("random", *PAPER))
     later = shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER))
     when = shown(conditions, SHOWN_OF_CONDITIONS, OURS)
     return [
         ("results.md", "## What pruning costs\n", shown(linear, SHOWN, OURS)),
         ("results.md", "## The paper's arms\n", counted(constant, SHOWN)),
+        ("results.md", "Trained until they converge,", converged),
         ("results.md", "## Arms of the later literature\n", later),
         ("results.md", "## When do scores help?\n", when),
         ("scores.md", "**What pruning by it does.**", cheap),

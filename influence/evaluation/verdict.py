@@ -5,7 +5,7 @@ only if it is so by Holm's method for all comparisons; intervals are those of on
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,12 +63,14 @@ def compare(
     guessing: float,
     history: pd.DataFrame | None = None,
     flaws: Flaws | None = None,
+    early: Sequence[str] = (),
 ) -> Verdict:
     """Compare the arms of all retrainings; `shares`: see `by_class`.
 
     `guessing`: the accuracy of always guessing the most frequent class of test; `history`: how the
-    scored model learned, see `convergence.reasons`; `flaws`: see `background`. The verdict on
-    models that had not converged is called provisional.
+    scored model learned, see `convergence.reasons`; `flaws`: see `background`; `early`: what
+    `spec.too_early` says of the scores. The verdict on models that had not converged is called
+    provisional.
     """
     points, metric = measured.points, measured.metric
     history = pd.DataFrame() if history is None else history
@@ -79,7 +81,7 @@ def compare(
     hindered = [f"Not converged: {reason}" for reason in moving]
     said = [told, *hindered, *untrained(points, guessing, metric), *warnings(classes)]
     behind = [] if flaws is None else background(measured, flaws)
-    notes = [*behind, *power(measured), *equal_steps(measured)]
+    notes = [*early, *behind, *power(measured), *equal_steps(measured)]
     if AT_EQUAL_STEPS not in set(points["arm"]):
         notes += convergence.short_of_steps(history, points)
     beside = pd.concat([measured.arms.to_random.table, measured.steps.to_random.table])

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.result import Sample
 from influence.scoring import label_errors
 from influence.scoring.result import Scores
+from influence.scoring.spec import ScoreSpec, parse_spec, too_early
 from influence.tracking.log import Run
 from influence.tracking.run import home
 from influence.training.result import Training
@@ -131,7 +132,9 @@ def comparison(
     )
     again = repeats.repeated(scores.data), repeats.varied(scores.data)
     flaws = verdict.Flaws(scores.suspected, *again)
-    compared = verdict.compare(measured, shares, _guessing(scores), history, flaws)
+    guessing = _guessing(scores)
+    blind = [] if history is None else too_early(_read(done), history, guessing)
+    compared = verdict.compare(measured, shares, guessing, history, flaws, blind)
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
@@ -211,6 +214,13 @@ def study(run: Run, asked: Study, variants: Mapping[str, Comparison], command: s
     page = report.study_page(asked.question, asked.varied, compared, scores, said, command)
     run.log_text(page, "report.html")
     print(f"Report of the study (open in a browser): {run.where('report.html')}\n")
+
+
+def _read(compared: Iterable[str]) -> Iterator[ScoreSpec]:
+    """Yield the scores that arms read."""
+    for arm in compared:
+        if arm != AT_EQUAL_STEPS:
+            yield from map(parse_spec, arms.parse_arm(arm).reads)
 
 
 def _guessing(scores: Scores) -> float:

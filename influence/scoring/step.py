@@ -24,7 +24,7 @@ from influence.scoring import findings, label_errors, plan, result, stability
 from influence.scoring.compute import compute
 from influence.scoring.plan import RunPlan
 from influence.scoring.shards import Checked, Pass, bounds_of, run_pass, traces, with_mean_gradients
-from influence.scoring.spec import ScoreSpec, parse_spec
+from influence.scoring.spec import ScoreSpec, parse_spec, too_early
 from influence.trace.trace import Trace, join, save_trace
 from influence.training.result import RunInfo, Training
 
@@ -132,6 +132,9 @@ def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
     precision = engine.ask(settled, config.score_precision, engine.device)
     if (config.score_precision, precision) == ("tf32", "fp32"):
         say(f"score: the device {engine.device} has no tf32; scores in fp32")
+    labels = np.bincount(training.data.array("validation", "label"))
+    for sentence in too_early(specs, training.history, labels.max() / labels.sum()):
+        say(f"score: {sentence}")
     return _Request(config, training, specs, list(exports), plans, precision)
 
 
