@@ -76,7 +76,7 @@ def too_early(specs: Iterable[ScoreSpec], history: pd.DataFrame, guessing: float
     EL2N, GraNd and PVI read the end of epoch 2, as in the paper, whose train set has 550,000 pairs.
     Of 3,000 examples two epochs are less than 200 steps, and what the model knows then says
     nothing. `history`: as `training.history`, of which the first run counts; `guessing`: the
-    accuracy of always guessing the most frequent class. Names the first epoch that is not too early.
+    accuracy of always guessing the most frequent class. Names the first epoch that is late enough.
     """
     known = _accuracies_by_epoch(history)
     if known.empty or known.iloc[-1] <= guessing:
