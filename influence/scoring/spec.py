@@ -97,8 +97,11 @@ def too_early(specs: Iterable[ScoreSpec], history: pd.DataFrame, guessing: float
 
 
 def _accuracies_by_epoch(history: pd.DataFrame) -> pd.Series:
-    """Return accuracy on validation by epoch, at the ends of the epochs of the first run."""
-    if "validation/accuracy" not in history:
+    """Return accuracy on validation by epoch, at the ends of the epochs of the first run.
+
+    It is empty for an import that does not tell them.
+    """
+    if not {"validation/accuracy", "epoch"} <= set(history):
         return pd.Series(dtype=float)
     first = history[history["run"] == 0].dropna(subset="validation/accuracy")
     whole = first[first["epoch"] % 1 == 0]

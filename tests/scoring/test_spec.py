@@ -120,7 +120,8 @@ def test_nothing_is_said_of_others(scores, accuracies):
 
 def test_an_import_without_accuracies_says_nothing():
     rows = pd.DataFrame({"run": [0], "step": [1], "train/loss": [1.0]})
-    assert too_early([parse_spec("el2n")], rows, GUESSING) == []
+    for imported in (rows, rows.assign(epoch=1.0), rows.assign(**{"validation/accuracy": 0.9})):
+        assert too_early([parse_spec("el2n")], imported, GUESSING) == []
 
 
 def test_only_the_first_run_counts():
