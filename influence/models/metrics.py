@@ -86,3 +86,9 @@ def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=BINS)
     return float(np.abs(gaps).sum() / len(right))
+
+
+def by_guessing(labels: np.ndarray) -> float:
+    """Return the accuracy of always guessing the most frequent class of labels (examples,)."""
+    counts = np.bincount(labels)
+    return float(counts.max() / counts.sum())

@@ -14,7 +14,7 @@ from influence.data.storage import remarks
 from influence.evaluation import intervals, verdict
 from influence.evaluation.result import Curve
 from influence.evaluation.verdict import Verdict
-from influence.models.metrics import examples_of
+from influence.models.metrics import by_guessing, examples_of
 from influence.nlu import tables as nlu_tables
 from influence.report import repeats
 from influence.report.compared import Comparison
@@ -132,7 +132,7 @@ def comparison(
     )
     again = repeats.repeated(scores.data), repeats.varied(scores.data)
     flaws = verdict.Flaws(scores.suspected, *again)
-    guessing = _guessing(scores)
+    guessing = by_guessing(scores.data.array("test", "label"))
     blind = [] if history is None else too_early(_read(done), history, guessing)
     compared = verdict.compare(measured, shares, guessing, history, flaws, blind)
     tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
@@ -221,12 +221,6 @@ def _read(compared: Iterable[str]) -> Iterator[ScoreSpec]:
     for arm in compared:
         if arm != AT_EQUAL_STEPS:
             yield from map(parse_spec, arms.parse_arm(arm).reads)
-
-
-def _guessing(scores: Scores) -> float:
-    """Return the test accuracy of always guessing the most frequent class."""
-    counts = np.bincount(scores.data.array("test", "label"))
-    return float(counts.max() / counts.sum())
 
 
 def _assistant(run: Run, curves: Mapping[str, Curve]) -> pd.DataFrame:

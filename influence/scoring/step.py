@@ -15,6 +15,7 @@ from influence.config.steps import ScoreStep
 from influence.errors import InputError, choose, listed
 from influence.jobs.engine import Engine, let_go
 from influence.models.inputs import cache_of
+from influence.models.metrics import by_guessing
 from influence.models.tokens import usual_tokens
 from influence.runtime import store
 from influence.runtime.devices import settled
@@ -132,8 +133,8 @@ def _check(config: ScoreStep, training: Training, engine: Engine) -> _Request:
     precision = engine.ask(settled, config.score_precision, engine.device)
     if (config.score_precision, precision) == ("tf32", "fp32"):
         say(f"score: the device {engine.device} has no tf32; scores in fp32")
-    labels = np.bincount(training.data.array("validation", "label"))
-    for sentence in too_early(specs, training.history, labels.max() / labels.sum()):
+    guessing = by_guessing(training.data.array("validation", "label"))
+    for sentence in too_early(specs, training.history, guessing):
         say(f"score: {sentence}")
     return _Request(config, training, specs, list(exports), plans, precision)
 
