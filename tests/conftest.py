@@ -69,14 +69,18 @@ def grouped(tracking_store, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Take back the threads that a command in this process has asked of torch.
+def same_torch() -> Iterator[None]:
+    """Begin each test with the same random numbers, and end it with one thread.
 
-    Two processes of two threads on two cores make the tests after it ten times slower.
+    A test must not depend on those that its process ran before. And two processes of two threads,
+    which a command has asked for, on two cores make the tests after it ten times slower.
     """
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
     yield
-    if "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
-        sys.modules["torch"].set_num_threads(1)
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

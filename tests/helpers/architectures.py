@@ -8,6 +8,8 @@ from tokenizers import BertWordPieceTokenizer, Tokenizer
 from torch import Tensor
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     BertTokenizerFast,
     PreTrainedModel,
@@ -74,6 +76,15 @@ def build(name: str, seed: int = 0, **changes: object) -> PreTrainedModel:
     unused = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
     config = AutoConfig.for_model(name, **unused | (CONFIGS | UNUSUAL)[name] | changes)
     return perturbed(AutoModelForSequenceClassification.from_config(config), seed)
+
+
+def build_tied(name: str) -> PreTrainedModel:
+    """Return a "bert" or "gpt2" that predicts tokens: its decoder is its embedding, transposed."""
+    torch.manual_seed(0)
+    kind = {"bert": AutoModelForMaskedLM, "gpt2": AutoModelForCausalLM}[name]
+    model = perturbed(kind.from_config(AutoConfig.for_model(name, **CONFIGS[name])))
+    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    return model
 
 
 def tokens_of(texts: Sequence[str]) -> Tokenizer:

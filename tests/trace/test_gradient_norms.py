@@ -5,14 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
 from torch.testing import assert_close
-from transformers import (
-    BertConfig,
-    BertForMaskedLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    MPNetConfig,
-    MPNetForSequenceClassification,
-)
+from transformers import MPNetConfig, MPNetForSequenceClassification
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.mobilebert.modeling_mobilebert import NoNorm
@@ -20,7 +13,7 @@ from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from influence.models.layers import embedding_layer, parameter_group
 from influence.trace.gradient_norms import NormRecorder, NoRuleError, loop_norms
-from tests.helpers.architectures import CONFIGS, TOLD_APART, batch, build, perturbed
+from tests.helpers.architectures import CONFIGS, TOLD_APART, batch, build, build_tied, perturbed
 
 EVERY_KIND = ("all", "last_layer", "classifier", "weight$", "bias$|norm")
 
@@ -123,19 +116,11 @@ def test_a_batch_as_large_as_its_sequences_are_long_gives_the_norms_of_the_loop(
     check(model, *batch(model, (5, 2, 3, 5, 4)), groups_of(model))
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        BertForMaskedLM(BertConfig(**CONFIGS["bert"])),
-        GPT2LMHeadModel(GPT2Config(**CONFIGS["gpt2"])),
-    ],
-    ids=["bert", "gpt2"],
-)
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
 @pytest.mark.parametrize("lengths", [(9, 4, 6, 2), (40, 33, 7)], ids=["short", "long"])
-def test_tied_embedding_and_decoder_count_as_one_parameter(model, lengths):
-    perturbed(model)
+def test_tied_embedding_and_decoder_count_as_one_parameter(name, lengths):
+    model = build_tied(name)
     inputs, _ = batch(model, lengths)
-    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
     check(model, inputs, inputs["input_ids"].roll(1, 1), groups_of(model, ["all", "(wte|word)"]))
 
 
