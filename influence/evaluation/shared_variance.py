@@ -76,8 +76,8 @@ class Shared:
         # The mixture's interval is no wider than the widest of its parts; nor, for the sign there,
         # as wide.
         high = (1 + 1e-9) * (stdtrit(degrees, (1 + level) / 2) * errors).max(1)
-        rows = np.arange(len(high))
-        return find_root(excess, (np.zeros_like(high), high), args=(rows,), tolerances={"xrtol": 1e-8}).x
+        ends, rows = (np.zeros_like(high), high), np.arange(len(high))
+        return find_root(excess, ends, args=(rows,), tolerances={"xrtol": 1e-8}).x
 
     def only(self, comparison: int) -> "Shared":
         """Return what is known of one of the comparisons."""
