@@ -5,7 +5,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-PYTEST := python -m pytest -n logical --maxprocesses 8 --dist worksteal
+PYTEST := python -m pytest -n auto --dist worksteal
 
 .PHONY: demo test quick lint
 

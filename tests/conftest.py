@@ -83,6 +83,14 @@ def same_torch() -> Iterator[None]:
         torch.set_num_threads(1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes share the tests: one more than cores, as some wait at any time.
+
+    With two of them on two cores all tests take a third longer. Each takes a gigabyte.
+    """
+    return min((os.cpu_count() or 1) + 1, 8)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that read a finished main next to each other, the first of all.
 
