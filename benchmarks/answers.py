@@ -178,8 +178,8 @@ def _rounded(*values: float) -> list[float]:
 def shown(known: Known, percents: Sequence[int], arms: Sequence[str]) -> str:
     """Return what is known of `arms` as a table for the docs, an arm a row."""
     heads = [f"{percent} % pruned" for percent in percents]
-    lines = [f"| setting, recipe | | full train set | {' | '.join(heads)} |"]
-    lines.append("| --- " * (len(percents) + 3) + "|")
+    lines = [f"| setting, recipe | | seeds | full train set | {' | '.join(heads)} |"]
+    lines.append("| --- " * (len(percents) + 4) + "|")
     for name, found in known.items():
         rows = {(row["arm"], round(row["percent_pruned"])): row for row in found["rows"]}
         full = rows["random", 0]
@@ -193,9 +193,9 @@ def shown(known: Known, percents: Sequence[int], arms: Sequence[str]) -> str:
             ]
             if set(cells) == {"–"}:
                 continue
-            start = f"{name} ({full['seeds']} seeds)" if arm == "random" else ""
-            level = _in_points(full["accuracy"]) if arm == "random" else ""
-            lines.append(f"| {start} | `{arm}` {what} | {level} | {' | '.join(cells)} |")
+            start, level = (name, _in_points(full["accuracy"])) if arm == "random" else ("", "")
+            seeds = min(rows[one]["seeds"] for one in rows if one[0] == arm)
+            lines.append(f"| {start} | `{arm}` {what} | {seeds} | {level} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
