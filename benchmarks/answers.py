@@ -62,6 +62,11 @@ ARMS_SHOWN = {
     "aum:ccs_clean": (COLOURS[0], "s"),
     FULL: (GREY, "|"),
 }
+# Among all arms AUM has PVI's colour, and its two rules have lines that are hardly told apart.
+AMONG_ALL = {
+    "aum:ccs": {"color": COLOURS[6], "ls": "--"},
+    "aum:ccs_clean": {"color": COLOURS[6], "ls": "-", "lw": 2.4},
+}
 Known = Mapping[str, dict[str, Any]]  # by setting and recipe: what RESULT holds
 FEWEST = 2  # retrainings of a cell, without which there is no interval
 
@@ -282,7 +287,7 @@ def _compared(known: Known) -> dict[str, dict[str, Any]]:
 
 def _line(axes: Axes, arm: str, rows: pd.DataFrame, bands: bool) -> None:
     """Draw what an arm gains over random, in one panel."""
-    look = style(arm) | {"marker": ""}
+    look = style(arm) | {"marker": ""} | AMONG_ALL.get(arm, {})
     mean, low, high = np.array([one[:3] for one in rows["minus_random"]], float).T
     percents = rows["percent_pruned"].to_numpy()
     if bands:
