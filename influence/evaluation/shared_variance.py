@@ -58,24 +58,20 @@ class Shared:
         `other`: variance of each mean that more seeds do not reduce, known well enough to have no
         degrees of freedom; the sum has those of Welch and Satterthwaite.
         """
-        variances, degrees = self._of_means(seeds, other)
-        tails = 2 * stdtr(degrees, -np.abs(differences)[:, None] / np.sqrt(variances))
-        return tails @ self.weights
+        return self._outside(differences, *self._of_means(seeds, other))
 
     def half_widths(
         self, seeds: Comparisons, other: Comparisons | float = 0.0, level: float = 0.95
     ) -> Comparisons:
         """Return the half-widths of intervals of mean differences over `seeds` at `level`."""
         variances, degrees = self._of_means(seeds, other)
-        errors = np.sqrt(variances)
 
         def excess(half: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            tails = 2 * stdtr(degrees[rows], -half[:, None] / errors[rows])
-            return tails @ self.weights - (1 - level)
+            return self._outside(half, variances[rows], degrees[rows]) - (1 - level)
 
         # The mixture's interval is no wider than the widest of its parts; nor, for the sign there,
         # as wide.
-        high = (1 + 1e-9) * (stdtrit(degrees, (1 + level) / 2) * errors).max(1)
+        high = (1 + 1e-9) * (stdtrit(degrees, (1 + level) / 2) * np.sqrt(variances)).max(1)
         ends, rows = (np.zeros_like(high), high), np.arange(len(high))
         return find_root(excess, ends, args=(rows,), tolerances={"xrtol": 1e-8}).x
 
@@ -87,6 +83,13 @@ class Shared:
     def with_seeds(self, more: Comparisons) -> "Shared":
         """Return what would be known with `more` seeds, if they varied as much as these."""
         return replace(self, degrees=self.degrees + np.asarray(more)[:, None])
+
+    def _outside(
+        self, distances: np.ndarray, variances: np.ndarray, degrees: np.ndarray
+    ) -> np.ndarray:
+        """Return how probable a mean is to lie further than each distance from the truth."""
+        tails = 2 * stdtr(degrees, -np.abs(distances)[:, None] / np.sqrt(variances))
+        return tails @ self.weights
 
     def _of_means(
         self, seeds: Comparisons, other: Comparisons | float

@@ -17,6 +17,7 @@ from influence.errors import InputError
 from influence.evaluation import retraining
 from influence.evaluation.retraining import Place
 from influence.jobs.engine import Engine
+from influence.models.metrics import by_guessing
 from influence.runtime import store
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.sampling.step import parse_arms
@@ -223,7 +224,7 @@ def _outcome(
         surer=None if cell == FULL else recommending.planner.surer(known, choice),
         break_even=spent / saved if saved > 0 else np.inf,
         worth=choice.worth,
-        guessing=float(np.bincount(labels).max() / len(labels)),
+        guessing=by_guessing(labels),
     )
     lowest = recommending.planner.landscape.percents[0]
     return result.with_verdict(outcome, lowest)
