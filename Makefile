@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed
-	mlflow run . --env-manager local --experiment-name influence -P arms=aum:ccs_clean -P fractions=0.7,0.9 -P seeds=4
+	mlflow run . --env-manager local --experiment-name influence -P fractions=0.7,0.9 -P seeds=4
 	@python -m entrypoints.where
 
 test: $(VENV)/.installed lint

@@ -4,7 +4,7 @@ Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
 with random, or with the full train set. An arm counts under the seeds that all its percents have.
-Writes benchmarks/answers.json and the six tables that the docs make of it, and draws
+Writes benchmarks/answers.json and the seven tables that the docs make of it, and draws
 docs/images/answers.png, paper.png and conditions.png. Figure 1 on a GPU, of which accuracies alone
 are kept, has intervals over seeds.
 """
@@ -12,6 +12,7 @@ are kept, has intervals over seeds.
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ PAPER = (
     *("el2n:easy", "el2n:hard", "forgetting:easy", "pvi:easy", "tracin:easy"),
     *("vog:easy:class", "vog:hard:class", "vog:linear:dataset"),
 )
+# What is compared with the full train set as well, where many settings are summed up.
+ALSO_TO_FULL = (("aum:ccs_clean", "minus_full", "minus everything"),)
 LATER = (  # of the literature since the paper, and what else may be tried first
     *("stratified", "dedup", "clean", "aum:ccs_class", "aum:d2"),
     *("dual:adaptive", "tdds:easy", "tdds:hard", "value:hard"),
@@ -93,13 +96,21 @@ def main() -> None:
 def tables(known: Known) -> list[tuple[str, str, str]]:
     """Return the tables of the docs: the page, what the table comes after, and the table."""
     linear, constant, conditions = _parts(known)
+    wrong = {name: conditions[name] for name in conditions if "wrong" in name}
+    means = {
+        "datasets, linear": linear,
+        "datasets, constant": {name: constant[name] for name in constant if name != SNLI},
+        "wrong labels": wrong,
+        "other conditions": {name: conditions[name] for name in conditions if name not in wrong},
+    }
     cheap = shown(_with(BY_CHEAP[2:], known), SHOWN_OF_CHEAP, BY_CHEAP)
     converged = shown(_with(PAPER, linear), SHOWN, ("random", *PAPER))
     later = shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER))
     when = shown(conditions, SHOWN_OF_CONDITIONS, OURS)
     return [
+        ("results.md", "## In short\n", counted(means, SHOWN, OURS)),
         ("results.md", "## What pruning costs\n", shown(linear, SHOWN, OURS)),
-        ("results.md", "## The paper's arms\n", counted(constant, SHOWN)),
+        ("results.md", "## The paper's arms\n", counted({"constant": constant}, SHOWN, PAPER)),
         ("results.md", "Trained until they converge,", converged),
         ("results.md", "## Arms of the later literature\n", later),
         ("results.md", "## When do scores help?\n", when),
@@ -151,7 +162,20 @@ def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:
 
 def _summary(measured: Retrainings) -> dict[str, Any]:
     summary = summarise(measured.points, measured.metric)
-    return {"rows": summed_rows(summary, measured.to_random.table, measured.to_full.table)}
+    rows = summed_rows(summary, measured.to_random.table, measured.to_full.table)
+    for row in rows:
+        by, _, own = row["arm"].rpartition("/")
+        if by:
+            row |= {"minus_own": _to_own(measured, row["arm"], own, row["percent_pruned"])}
+    return {"rows": rows}
+
+
+def _to_own(measured: Retrainings, arm: str, own: str, percent: float) -> list[Any]:
+    """Return what an arm by cheap scores gains over the same by those of the fine-tuned model."""
+    both = measured.only(measured.points["arm"].isin((arm, own)).to_numpy())
+    points = both.points.assign(arm=both.points["arm"].replace(own, "random"))
+    table = replace(both, points=points).to_random.table
+    return _difference(table[table["percent_pruned"] == percent].iloc[0])
 
 
 def summed_rows(summary: pd.DataFrame, beside: pd.DataFrame, lost: pd.DataFrame) -> list[dict]:
@@ -188,10 +212,7 @@ def shown(known: Known, percents: Sequence[int], arms: Sequence[str]) -> str:
     for name, found in known.items():
         rows = {(row["arm"], round(row["percent_pruned"])): row for row in found["rows"]}
         full = rows["random", 0]
-        for arm in arms:
-            kind, what = ("minus_random", "minus random")
-            if arm == "random":
-                kind, what = ("minus_full", "minus everything")
+        for arm, (kind, what) in ((arm, kind) for arm in arms for kind in _kinds(arm)):
             cells = [
                 _in_points(rows[arm, percent][kind], "+") if (arm, percent) in rows else "–"
                 for percent in percents
@@ -204,25 +225,48 @@ def shown(known: Known, percents: Sequence[int], arms: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def counted(known: Known, percents: Sequence[int]) -> str:
-    """Return a table for the docs: each arm's median over datasets, and where it is clear."""
-    beside: dict[str, dict[int, list[list[Any]]]] = defaultdict(lambda: defaultdict(list))
-    for found in known.values():
-        for row in found["rows"]:
-            if "minus_random" in row:
-                beside[row["arm"]][round(row["percent_pruned"])].append(row["minus_random"])
-    lines = [f"| minus random | datasets | {' | '.join(f'{one} % pruned' for one in percents)} |"]
-    lines.append("| --- " * (len(percents) + 2) + "|")
-    for arm, own in beside.items():
-        cells = []
-        for percent in percents:
-            means = [mean for mean, *_ in own[percent]]
-            clear = [mean for mean, *_, clear in own[percent] if clear]
-            ahead, behind = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
-            middle = f"{float(np.median(means)):+.1f}".replace("-", "−")
-            cells.append(f"{middle}, {ahead} ahead, {behind} behind")
-        lines.append(f"| `{arm}` | {len(own[percents[0]])} | {' | '.join(cells)} |")
+def _kinds(arm: str) -> list[tuple[str, str]]:
+    """Return what an arm is compared with: the key in its rows, and the words of the table."""
+    if arm == "random":
+        return [("minus_full", "minus everything")]
+    by, _, own = arm.rpartition("/")
+    return [("minus_random", "minus random"), *([("minus_own", f"minus `{own}`")] if by else [])]
+
+
+def counted(groups: Mapping[str, Known], percents: Sequence[int], arms: Sequence[str]) -> str:
+    """Return a table for the docs: what arms gain in the mean of settings, and where it is clear.
+
+    `groups`: settings by what they have in common. The interval is for these settings, whose
+    retrainings have nothing in common but, in part, their texts.
+    """
+    heads = [f"{percent} % pruned" for percent in percents]
+    lines = [f"| mean of | | {' | '.join(heads)} |", "| --- " * (len(percents) + 2) + "|"]
+    for name, known in groups.items():
+        kinds = [*((arm, *kind) for arm in arms for kind in _kinds(arm)), *ALSO_TO_FULL]
+        for arm, kind, what in kinds:
+            cells = [_mean(known, arm, percent, kind) for percent in percents]
+            if arm in arms and set(cells) != {"–"}:
+                lines.append(f"| {name} | `{arm}` {what} | {' | '.join(cells)} |")
+                name = ""
     return "\n".join(lines)
+
+
+def _mean(known: Known, arm: str, percent: int, kind: str) -> str:
+    """Return a mean over settings as text, in how many it is clear, and how many they are."""
+    own = [
+        row[kind]
+        for found in known.values()
+        for row in found["rows"]
+        if (row["arm"], round(row["percent_pruned"])) == (arm, percent) and kind in row
+    ]
+    if len(own) < FEWEST:
+        return "–"
+    means, low, high = np.array([one[:3] for one in own], float).T
+    half = np.sqrt(((high - low) ** 2).sum()) / 2 / len(own)
+    clear = [mean for mean, *_, clear in own if clear]
+    ahead, behind = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+    middle = _in_points([means.mean(), means.mean() - half, means.mean() + half], "+")
+    return f"{middle} ({ahead} ahead, {behind} behind of {len(own)})"
 
 
 def _in_points(value: list[Any], sign: str = "") -> str:

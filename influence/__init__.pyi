@@ -27,7 +27,7 @@ Data = Folder | pd.DataFrame | Dataset | Mapping[str, pd.DataFrame] | Mapping[st
 
 def compare(
     dataset: Data = "assistant",
-    arms: Names = "aum:ccs_clean,vog:linear:dataset,random",
+    arms: Names = "aum:ccs_clean,random",
     *,
     max_seeds: int = 0,
     equal_steps: bool = False,
@@ -986,7 +986,7 @@ def study(
     max_seeds: int = 0,
     equal_steps: bool = False,
     scale: Literal["full", "small"] = "full",
-    arms: Names = "aum:ccs_clean,vog:linear:dataset,random",
+    arms: Names = "aum:ccs_clean,random",
     rescore: bool = False,
     dataset: Data = "assistant",
     dataset_config: str = "",

@@ -234,19 +234,19 @@ def test_an_arm_counts_under_the_seeds_that_all_its_percents_have():
     assert kept == [*full, *random, *twice]
 
 
-def test_clear_differences_are_counted_over_datasets():
+def test_what_an_arm_gains_is_averaged_over_settings_with_their_errors():
     def dataset(*ends):
         beside = [{"arm": "el2n:easy", "percent_pruned": 30, "minus_random": list(ends)}]
         return {"rows": [*beside, {"arm": "random", "percent_pruned": 30}]}
 
     known = {
-        "a": dataset(-2.0, -3.0, -1.0, True),
-        "b": dataset(0.5, -1.0, 2.0, False),
-        "c": dataset(1.0, 0.5, 1.5, True),
+        "a": dataset(-2.0, -4.0, 0.0, True),
+        "b": dataset(0.5, -1.5, 2.5, False),
+        "c": dataset(1.0, 0.0, 2.0, True),
     }
-    assert answers.counted(known, (30,)).splitlines()[-1] == (
-        "| `el2n:easy` | 3 | +0.5, 1 ahead, 1 behind |"
-    )
+    # Half-widths of 2, 2 and 1: their root mean square over three settings, sqrt(9) / 3.
+    (line,) = answers.counted({"some": known}, (30, 50), ("el2n:easy",)).splitlines()[2:]
+    assert line == "| some | `el2n:easy` minus random | −0.2 ± 1.0 (1 ahead, 1 behind of 3) | – |"
 
 
 def tables():

@@ -72,8 +72,7 @@ class MainStep(TrainConfig, ScoreConfig, SampleConfig, EvaluateConfig, Execution
     )
 
     arms: str = parameter(
-        "aum:ccs_clean,vog:linear:dataset,random",
-        "arms to compare, comma-separated; random is always added",
+        "aum:ccs_clean,random", "arms to compare, comma-separated; random is always added"
     )
     rescore: bool = parameter(
         False,

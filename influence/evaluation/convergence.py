@@ -7,6 +7,7 @@ import pandas as pd
 
 LAST = 0.25  # share of the training in which a converged model gains nothing
 GAIN = 0.01  # of accuracy on validation in that part
+FALL = 0.1  # share of the loss on validation that goes in that part
 APART = 0.015  # standard deviation of accuracy over seeds, on the full train set
 BEHIND = 0.05  # accuracy on validation that steps alone still bring
 
@@ -14,20 +15,26 @@ BEHIND = 0.05  # accuracy on validation that steps alone still bring
 def reasons(history: pd.DataFrame, points: pd.DataFrame, metric: str) -> list[str]:
     """Return what shows that the model had not converged on the full train set, and what to change.
 
-    `history`: run, step, epoch and validation/accuracy of the training that was scored, empty where
-    another model is retrained; `points`: see `verdict.verdict`.
+    `history`: run, step, epoch, validation/accuracy and validation/loss of the training that was
+    scored, empty where another model is retrained; `points`: see `verdict.verdict`. A loss that
+    rises is no sign: a model that has learned all it can grows too sure of it.
     """
     found = []
-    ends = _ends(history)
-    if len(ends) > 1:
-        whole = ends.index[-1]
-        before = ends[ends.index <= (1 - LAST) * whole]
-        gain = ends.iloc[-1] - (before.iloc[-1] if len(before) else 0.0)
+    accuracy, loss = (_ends(history, name) for name in ("accuracy", "loss"))
+    if len(accuracy) == 1 and "epoch" in history and history["epoch"].max() <= 1:
+        found.append("one epoch does not show whether it had; train with epochs=2 or more")
+    if len(accuracy) > 1:
+        longer = f"train with epochs={2 * round(float(history['epoch'].max()))}"
+        gain = accuracy.iloc[-1] - _before(accuracy)
         if gain > GAIN:
-            epochs = round(float(history["epoch"].max()))
             found.append(
                 f"in the last quarter of the training accuracy on validation still rose by "
-                f"{100 * gain:.1f} points; train with epochs={2 * epochs}"
+                f"{100 * gain:.1f} points; {longer}"
+            )
+        elif len(loss) > 1 and loss.iloc[-1] < (1 - FALL) * _before(loss):
+            found.append(
+                "in the last quarter of the training the loss on validation still fell, from "
+                f"{_before(loss):.3g} to {loss.iloc[-1]:.3g}; {longer}"
             )
     full = points[(points["arm"] == "random") & (points["percent_pruned"] == 0)][metric]
     if len(full) > 1 and full.std(ddof=1) > APART:
@@ -58,9 +65,15 @@ def short_of_steps(history: pd.DataFrame, points: pd.DataFrame) -> list[str]:
     return []
 
 
-def _ends(history: pd.DataFrame) -> pd.Series:
-    """Return the first run's accuracy on validation by step, at the ends of its epochs."""
-    if "validation/accuracy" not in history:
+def _ends(history: pd.DataFrame, measure: str = "accuracy") -> pd.Series:
+    """Return a measure of the first run on validation by step, at the ends of its epochs."""
+    if f"validation/{measure}" not in history:
         return pd.Series(dtype=float)
     first = history[history["run"] == 0].set_index("step")
-    return first["validation/accuracy"].dropna().sort_index()
+    return first[f"validation/{measure}"].dropna().sort_index()
+
+
+def _before(ends: pd.Series) -> float:
+    """Return the value at which the last quarter of the training began, or the first one."""
+    before = ends[ends.index <= (1 - LAST) * ends.index[-1]]
+    return float(before.iloc[-1] if len(before) else ends.iloc[0])

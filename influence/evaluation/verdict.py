@@ -5,13 +5,14 @@ only if it is so by Holm's method for all comparisons; intervals are those of on
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from influence.errors import listed
 from influence.evaluation import convergence
 from influence.evaluation.by_class import by_class, warnings
 from influence.evaluation.intervals import (
@@ -52,7 +53,7 @@ class Verdict:
 class Flaws(NamedTuple):
     """What may be wrong with a train set."""
 
-    suspected: float  # share of the labels that look wrong
+    suspected: float | None  # share of the labels that look wrong; if it was measured
     repeated: float  # share of the texts that repeat another
     varied: float | None = None  # the same with those that differ in one word; if known
 
@@ -69,7 +70,7 @@ def compare(
 
     `guessing`: the accuracy of always guessing the most frequent class of test; `history`: how the
     scored model learned, see `convergence.reasons`; `flaws`: see `background`; `early`: what
-    `spec.too_early` says of the scores. The verdict on models that had not converged is called
+    is to be known before the rest. The verdict on models that had not converged is called
     provisional.
     """
     points, metric = measured.points, measured.metric
@@ -98,51 +99,68 @@ def verdict(measured: Retrainings) -> str:
     seeds = int(measured.points["seed"].nunique())
     if seeds < 2:
         return "One seed cannot tell a difference from chance; run again with seeds=3 or more."
-    lost = measured.to_full.table
-    random = _of_random(lost[lost["arm"] == "random"], seeds)
-    arms = _of_arms(measured.arms.to_random.table, seeds)
-    return "; ".join(filter(None, [arms, random])) + "."
+    beside, lost = measured.arms.to_random.table, measured.arms.to_full.table
+    named = ["random"] if (best := _best(beside)) is None else [best["arm"], "random"]
+    full = [_against_full(lost[lost["arm"] == arm], arm, seeds) for arm in named]
+    return "; ".join(filter(None, [_of_arms(beside, seeds), *full])) + "."
 
 
 def decided(measured: Retrainings) -> bool:
     """Tell whether more seeds could not change much: an arm is clearly better, or none can be.
 
-    None can be if no interval leaves room for a gain that matters.
+    None can be if no interval leaves room for a gain that matters. And what random pruning loses
+    must have been measured.
     """
-    beside = measured.arms.to_random.table.dropna()
-    clear = beside["clear"] & (beside["difference"] > 0)
-    return bool(len(beside) and (clear.any() or (beside["high"] < MATTERS).all()))
+    beside, lost = measured.arms.to_random.table.dropna(), measured.arms.to_full.table
+    random = lost[lost["arm"] == "random"]
+    if not len(beside) or len(random) and _vague(_held(random)):
+        return False
+    return _best(beside) is not None or bool((beside["high"] < MATTERS).all())
 
 
 def background(measured: Retrainings, flaws: Flaws) -> list[str]:
-    """Say what in the data may be behind a verdict: labels, repeats, what half of it loses."""
-    said = (
-        f"About {100 * flaws.suspected:.1f} % of the train labels look wrong, and "
-        f"{100 * flaws.repeated:.1f} % of the train texts repeat another"
-    )
+    """Say what in the data may be behind a verdict: labels, repeats, what random pruning loses."""
+    found = []
+    if flaws.suspected is not None:
+        found.append(f"about {100 * flaws.suspected:.1f} % of the train labels look wrong")
+    varied = ""
     if flaws.varied is not None:
-        said += f" ({100 * flaws.varied:.1f} % with those that differ in one word)"
-    advice = _of_wrong_labels(flaws.suspected, measured.points["arm"].unique())
-    random = measured.to_full.table
-    random = random[random["arm"] == "random"].reset_index(drop=True)
-    if not len(random):
-        return [f"{said}.", *advice]
-    half = random.loc[(random["percent_pruned"] - 50).abs().idxmin()]
-    return [
-        f"{said}; without {half['percent_pruned']:g} % of the examples, pruned at random, accuracy "
-        f"changes by {_points(half)} points.",
-        *advice,
-    ]
+        varied = f" ({100 * flaws.varied:.1f} % with those that differ in one word)"
+    found.append(f"{100 * flaws.repeated:.1f} % of the train texts repeat another{varied}")
+    data = " and ".join(found)
+    random = measured.arms.to_full.table
+    random = random[random["arm"] == "random"].to_dict("records")
+    lost = [f"{_points(row)} points at {row['percent_pruned']:g} %" for row in random]
+    curve = (
+        [f"Random pruning changes accuracy by {listed(lost, len(lost))} pruned."] if lost else []
+    )
+    return [f"{data[0].upper()}{data[1:]}.", *curve, *_of_labels(measured, flaws.suspected)]
 
 
-def _of_wrong_labels(suspected: float, arms: Iterable[str]) -> list[str]:
+def _of_labels(measured: Retrainings, suspected: float | None) -> list[str]:
     """Say what follows from the share of labels that look wrong, if anything does."""
+    if suspected is None:
+        return []
     if suspected > UNLEARNED:
         return ["A model to which so many labels look wrong has not learned them."]
-    cleaned = any({*arm.split(":")} & CLEANING for arm in arms)
-    if cleaned or suspected < MANY_WRONG:
-        return []
-    return ["No arm here prunes what looks mislabeled first; aum:ccs_clean and clean do."]
+    beside = measured.arms.to_random.table
+    ahead = beside.loc[beside["clear"] & (beside["difference"] > 0), "arm"]
+    cleaning = [arm for arm in dict.fromkeys(beside["arm"]) if {*arm.split(":")} & CLEANING]
+    leading = [arm for arm in cleaning if arm in set(ahead)]
+    if suspected >= MANY_WRONG and leading:
+        first = "prunes" if len(leading) == 1 else "prune"
+        return [
+            f"So many wrong labels cost accuracy, and {listed(leading)} {first} them first: that "
+            "is the likely reason for the lead."
+        ]
+    if suspected >= MANY_WRONG and not cleaning:
+        return ["No arm here prunes what looks mislabeled first; aum:ccs_clean and clean do."]
+    if suspected < MANY_WRONG and len(beside) and not len(ahead) and beside["low"].notna().any():
+        return [
+            "Where labels look as clean as here, how many examples stay matters more than which: "
+            "prune at random, as far as its loss is acceptable."
+        ]
+    return []
 
 
 def power(measured: Retrainings) -> list[str]:
@@ -158,7 +176,7 @@ def power(measured: Retrainings) -> list[str]:
     smallest = compared.detectable(seeds)
     said = (
         f"{seeds} seeds would have shown a difference from random of {100 * smallest:.1f} points "
-        "or more (8 times in 10)"
+        "or more (8 times in 10, where the interval is of middle width)"
     )
     counts = range(seeds + 1, MANY_SEEDS + 1)
     needed = bisect_left(counts, -smallest / 2, key=lambda count: -compared.detectable(count))
@@ -167,43 +185,63 @@ def power(measured: Retrainings) -> list[str]:
     return [f"{said}; half of that takes more test examples, not only more seeds."]
 
 
+def _best(beside: pd.DataFrame) -> pd.Series | None:
+    """Return the clear comparison with the largest gain; None where no gain is clear."""
+    better = beside[beside["clear"] & (beside["difference"] > 0)]
+    return better.sort_values("difference").iloc[-1] if len(better) else None
+
+
 def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
     """Say how the arms did against random pruning; `beside`: see `intervals.Paired`."""
     count = len(beside)
     tried = f"{count} comparison{'s' * (count != 1)}"
     if not count:
         return "Only random pruning was tried"
-    better = beside[beside["clear"] & (beside["difference"] > 0)]
-    if len(better):
-        best = better.sort_values("difference").iloc[-1]
-        return (
-            f"{best['arm']} is clearly better than random pruning at {best['percent_pruned']:g} % "
-            f"pruned, by {_points(best)} points"
-            + (f" ({len(better)} of {tried} are clearly better)" if len(better) > 1 else "")
-        )
-    worse = _from(beside[beside["clear"]])
-    said = f"No arm is clearly better than random pruning ({tried}, {seeds} seeds)"
-    return f"{said}; clearly worse: {worse}" if worse else said
+    clear = beside[beside["clear"]]
+    worse = _from(clear[clear["difference"] < 0])
+    behind = f"; clearly worse: {worse}" if worse else ""
+    best = _best(beside)
+    if best is None:
+        return f"No arm is clearly better than random pruning ({tried}, {seeds} seeds){behind}"
+    better = int((clear["difference"] > 0).sum())
+    counted = f" ({better} of {tried} are clearly better)" if better > 1 else ""
+    return (
+        f"{best['arm']} is clearly better than random pruning at {best['percent_pruned']:g} % "
+        f"pruned, by {_points(best)} points{counted}{behind}"
+    )
 
 
-def _of_random(random: pd.DataFrame, seeds: int) -> str:
-    """Say how random pruning did against the full train set; `random`: those of `to_full`.
+def _against_full(lost: pd.DataFrame, arm: str, seeds: int) -> str:
+    """Say how an arm did against the full train set; `lost`: its rows of `to_full`.
 
-    At 95 % for each fraction: a wider interval would claim more, that nothing was lost.
+    A loss is one at 95 % for each fraction: a wider interval would claim more, that nothing was
+    lost. A gain is claimed only where it is clear for all comparisons together.
     """
-    if not len(random):
+    if not len(lost):
         return ""
-    lost = (random["high"] < 0).tolist()
-    if lost[0]:
-        return f"random pruning already loses accuracy at {_at(random.iloc[0])}"
-    first = lost.index(True) if any(lost) else len(lost)
-    held = random.iloc[first - 1]
-    vague = held["high"] - held["low"] > 2 * VAGUE
-    if vague and any(lost):
-        return f"random pruning loses accuracy at {_at(random.iloc[first])}"
-    if vague:
-        return f"{seeds} seeds are too few to measure what random pruning loses at {_at(held)}"
-    return f"random pruning shows no clear loss up to {_at(held)}"
+    name = "random pruning" if arm == "random" else arm
+    if (best := _best(lost)) is not None:
+        return f"{name} gains accuracy at {_at(best)}"
+    losses = lost[lost["high"] < 0]
+    if lost.index[0] in losses.index:
+        return f"{name} already loses accuracy at {_at(lost.iloc[0])}"
+    held = _held(lost)
+    if not _vague(held):
+        return f"{name} shows no clear loss up to {_at(held)}"
+    if len(losses):
+        return f"{name} loses accuracy at {_at(losses.iloc[0])}"
+    return f"{seeds} seeds are too few to measure what {name} loses at {_at(held)}"
+
+
+def _held(lost: pd.DataFrame) -> pd.Series:
+    """Return the comparison before the first clear loss, the last one without, else the first."""
+    losses = (lost["high"] < 0).tolist()
+    first = losses.index(True) if any(losses) else len(losses)
+    return lost.iloc[max(first - 1, 0)]
+
+
+def _vague(row: pd.Series) -> bool:
+    return row["high"] - row["low"] > 2 * VAGUE
 
 
 def equal_steps(measured: Retrainings) -> list[str]:

@@ -31,6 +31,15 @@ from influence.training.result import Training
 
 LONGEST = 5000  # characters of a tag
 LONGEST_NAME = 100  # bytes of a file name; most file systems allow 255
+OF_DOMAINS = (
+    "All this is about the accuracy of the domain classifier. What pruning does to intents, slots "
+    "and whole requests is in the table of error rates, and an arm may lead in one and not in the "
+    "other."
+)
+UNWATCHED = (
+    "Another model is retrained than the one that was scored: whether it converges was judged by "
+    "how far apart its seeds are alone."
+)
 
 
 def train(run: Run, training: Training) -> None:
@@ -133,9 +142,14 @@ def comparison(
     again = repeats.repeated(scores.data), repeats.varied(scores.data)
     flaws = verdict.Flaws(scores.suspected, *again)
     guessing = by_guessing(scores.data.array("test", "label"))
-    blind = [] if history is None else too_early(_read(done), history, guessing)
-    compared = verdict.compare(measured, shares, guessing, history, flaws, blind)
-    tables = [_markdown(compared.summary, "mean"), _markdown(compared.differences, "difference")]
+    first = [OF_DOMAINS] if scores.task == "nlu" else []
+    first += [UNWATCHED] if history is None else too_early(_read(done), history, guessing)
+    compared = verdict.compare(measured, shares, guessing, history, flaws, first)
+    tables = [
+        _markdown(compared.summary, "mean", "accuracy, %"),
+        _markdown(compared.differences, "difference", "minus random, points"),
+        _markdown(compared.lost, "difference", "minus the full train set, points"),
+    ]
     said = [*compared.said, *compared.notes]
     text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
     print("\n" + text)
@@ -184,7 +198,8 @@ def _log_compared(run: Run, compared: Verdict, curves: Mapping[str, Curve]) -> N
         figures["differences_to_random"] = plots.differences_to_random(compared.differences)
     run.log_figures(figures)
     frames = {"points": compared.points, "curves": compared.summary}
-    frames |= {"differences": compared.differences, "by_class": compared.classes}
+    frames |= {"differences": compared.differences, "differences_to_full": compared.lost}
+    frames["by_class"] = compared.classes
     pruned = {arm: curve.label_errors for arm, curve in curves.items()}
     known = [table.assign(arm=arm) for arm, table in pruned.items() if table is not None]
     if len(known) == len(curves):
@@ -256,14 +271,13 @@ def _file_name(text: str) -> str:
     return f"{plain.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
 
 
-def _markdown(table: pd.DataFrame, value: str) -> str:
+def _markdown(table: pd.DataFrame, value: str, named: str) -> str:
     """Return arms x percent pruned with 95 % half-widths; * if a difference is clear."""
     if not len(table):  # random alone has no differences
         return ""
-    named = {"mean": "accuracy, %", "difference": "minus random, points"}
     percents = sorted(table["percent_pruned"].unique())
     seeds = int(table["seeds"].max())
-    head = [f"{named[value]} ({seeds} seeds)", *(f"{percent:g} % pruned" for percent in percents)]
+    head = [f"{named} ({seeds} seeds)", *(f"{percent:g} % pruned" for percent in percents)]
     rows = [head, ["---"] * len(head)]
     for arm, group in table.groupby("arm", sort=False):
         cells = {row["percent_pruned"]: _cell(row, value) for _, row in group.iterrows()}

@@ -50,6 +50,7 @@ def curves(compared: Verdict) -> Part:
     )
     tables = [
         _wide(compared.differences, "difference", "differences", "Minus random, points"),
+        _wide(compared.lost, "difference", "losses", "Minus the full train set, points"),
         _wide(compared.summary, "mean", "accuracies", "Accuracy, %"),
     ]
     return Part("curves", "What pruning costs", level, charts, [t for t in tables if t.rows])

@@ -90,6 +90,7 @@ def study_page(
         facts=[facts, f"Data: {one.data.source}"],
         verdicts=said,
         warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
+        notes=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.notes],
         parts=parts,
     )
 

@@ -17,6 +17,7 @@ from influence.trace.trace import Trace
 
 # Where a larger share of the labels looks wrong, the model has not learned them, right or wrong.
 UNLEARNED = 1 / 3
+MOST = 0.5  # share of the epochs whose logits tell what labels look wrong
 COLUMNS = ["row", "predicted", "doubt"]  # of the table of suspects
 
 Examples = Float[np.ndarray, " examples"]
@@ -140,22 +141,27 @@ def suspects(trace: Trace) -> pd.DataFrame:
 def margins(trace: Trace) -> Examples:
     """Return how far the label is ahead of the other classes, in logits, in the mean over epochs.
 
-    It is AUM, of models that have not seen the example where there are folds; empty where no logits
-    were measured.
+    It is AUM, of models that have not seen the example where there are folds. Empty where no logits
+    were measured, or not those of MOST of the epochs and of the last one: a model that has only
+    begun to learn doubts labels that are right.
     """
-    logits = []
     if trace.out_of_fold_logits is not None:
-        logits = [trace.out_of_fold_logits]
-    elif trace.runs:
-        run = trace.runs[0]
-        measured = run.at.get("logits", {})
-        ends = [c.step for c in run.checkpoints if "epochs" in c.series and c.step in measured]
-        logits = [measured[step] for step in ends or sorted(measured)]
-    return aum(np.stack(logits), trace.labels) if logits else np.empty(0)
+        return aum(trace.out_of_fold_logits[None], trace.labels)
+    if not trace.runs:
+        return np.empty(0)
+    run = trace.runs[0]
+    measured = run.at.get("logits", {})
+    ends = [c.step for c in run.checkpoints if "epochs" in c.series]
+    # A training may keep no model at the ends of its epochs.
+    ends = ends or sorted(c.step for c in run.checkpoints)
+    read = [step for step in ends if step in measured]
+    if not read or read[-1] != ends[-1] or len(read) < MOST * len(ends):
+        return np.empty(0)
+    return aum(np.stack([measured[step] for step in read]), trace.labels)
 
 
 def share_wrong(margins: Examples) -> float:
-    """Return which share of the labels is wrong, as their margins tell it; 0 without any.
+    """Return which share of the labels is wrong, as their margins tell it; at least one is given.
 
     The margin of a wrong label is about minus that of a right one, so that half of the wrong ones
     lie below minus the median of what is above 0. What is only hard, or learned late, lies just
@@ -164,8 +170,6 @@ def share_wrong(margins: Examples) -> float:
 
     Where the share below 0 is larger than UNLEARNED, it is that share.
     """
-    if not len(margins):
-        return 0.0
     below = float((margins < 0).mean())
     if below > UNLEARNED or not (margins > 0).any():
         return below

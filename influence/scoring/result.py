@@ -97,8 +97,11 @@ class Scores(Result):
         return self._manifest["cost"]
 
     @property
-    def suspected(self) -> float:
-        """The share of the labels that look wrong, see `label_errors.share_wrong`."""
+    def suspected(self) -> float | None:
+        """The share of the labels that look wrong, see `label_errors.share_wrong`.
+
+        None where the scores read too few logits to tell.
+        """
         return self._manifest["suspected"]
 
     @property

@@ -194,7 +194,8 @@ def _score(request: _Request, engine: Engine, directory: Path) -> Generator[Reco
     yield from _records(columns, checked, seconds, issues, detected)
     measured = {"seconds": seconds, "precision": request.precision}
     measured |= {"self_check_error": checked.error, "as_fp32": checked.correlations}
-    measured["suspected"] = label_errors.share_wrong(np.concatenate(kept.margins))
+    margins = np.concatenate(kept.margins)
+    measured["suspected"] = label_errors.share_wrong(margins) if len(margins) else None
     passes = plan.passes(request.plans if training.has_weights else [])
     return result.described(training, list(columns.values), split, measured, passes)
 

@@ -45,9 +45,25 @@ def test_a_model_that_still_gains_is_named_with_the_way_out():
     assert "rose by 3.0 points" in said and said.endswith("train with epochs=8")
 
 
-def test_one_epoch_tells_nothing_and_neither_does_another_model():
-    assert reasons(history(0.9), STEADY, METRIC) == []
+def test_one_epoch_does_not_show_it_and_says_so():
+    (said,) = reasons(history(0.9), STEADY, METRIC)
+    assert said == "one epoch does not show whether it had; train with epochs=2 or more"
+
+
+def test_another_model_and_imported_checkpoints_say_nothing():
     assert reasons(pd.DataFrame(), STEADY, METRIC) == []
+    one = pd.DataFrame([{"run": 0, "step": 90, "validation/accuracy": 0.9}])
+    assert reasons(one, STEADY, METRIC) == []
+
+
+@pytest.mark.parametrize("last, moving", [(0.5, False), (0.46, False), (0.44, True), (0.9, False)])
+def test_a_loss_that_still_falls_is_named(last, moving):
+    table = history(0.8, 0.9, 0.9, 0.9)
+    ends = table["validation/accuracy"].notna()
+    table.loc[ends, "validation/loss"] = [0.7, 0.6, 0.5, last]
+    said = reasons(table, STEADY, METRIC)
+    assert len(said) == moving
+    assert all("still fell, from 0.5 to 0.44; train with epochs=8" in one for one in said)
 
 
 def test_only_the_first_run_and_the_last_quarter_count():

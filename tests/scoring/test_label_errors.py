@@ -135,6 +135,20 @@ def test_margins_are_aum_and_those_of_unseen_models_where_there_are_folds():
     assert not len(label_errors.margins(dataclasses.replace(trace, runs=())))
 
 
+def test_a_model_that_was_read_early_alone_says_nothing_of_labels():
+    trace = dataclasses.replace(make_trace(), out_of_fold_logits=None)
+    run = trace.runs[0]
+    ends = [checkpoint.step for checkpoint in run.checkpoints if "epochs" in checkpoint.series]
+
+    def read(steps):
+        logits = {step: run.at["logits"][step] for step in steps}
+        runs = (dataclasses.replace(run, at=run.at | {"logits": logits}),)
+        return label_errors.margins(dataclasses.replace(trace, runs=runs))
+
+    assert len(read(ends[len(ends) // 2 :])) == len(trace.labels)
+    assert not len(read(ends[:-1])) and not len(read(ends[-1:])) and len(ends) > 2
+
+
 @pytest.mark.parametrize("share", (0.0, 0.05, 0.1, 0.2, 0.3))
 def test_as_many_look_wrong_as_have_margins_that_mirror_those_of_the_others(share):
     generator = np.random.default_rng(0)
@@ -150,7 +164,7 @@ def test_what_is_only_hard_does_not_look_wrong():
 
 @pytest.mark.parametrize(
     ("margins", "share"),
-    (([], 0), ([1.0, 2.0], 0), ([-1.0, -2.0], 1), ([0.0, 0.0], 0), ([-1.0, -9.0, 2.0, 3.0], 0.5)),
+    (([1.0, 2.0], 0), ([-1.0, -2.0], 1), ([0.0, 0.0], 0), ([-1.0, -9.0, 2.0, 3.0], 0.5)),
 )
 def test_the_share_that_looks_wrong_at_its_ends(margins, share):
     assert label_errors.share_wrong(np.array(margins)) == share
