@@ -212,7 +212,8 @@ def shown(known: Known, percents: Sequence[int], arms: Sequence[str]) -> str:
     for name, found in known.items():
         rows = {(row["arm"], round(row["percent_pruned"])): row for row in found["rows"]}
         full = rows["random", 0]
-        for arm, (kind, what) in ((arm, kind) for arm in arms for kind in _kinds(arm)):
+        compared = [(arm, *kind) for arm in arms for kind in _kinds(arm)]
+        for arm, kind, what in compared:
             cells = [
                 _in_points(rows[arm, percent][kind], "+") if (arm, percent) in rows else "–"
                 for percent in percents
@@ -264,9 +265,10 @@ def _mean(known: Known, arm: str, percent: int, kind: str) -> str:
     means, low, high = np.array([one[:3] for one in own], float).T
     half = np.sqrt(((high - low) ** 2).sum()) / 2 / len(own)
     clear = [mean for mean, *_, clear in own if clear]
-    ahead, behind = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+    counts = {"ahead": sum(mean > 0 for mean in clear), "behind": sum(mean < 0 for mean in clear)}
+    where = ", ".join(f"{count} {side}" for side, count in counts.items() if count) or "none"
     middle = _in_points([means.mean(), means.mean() - half, means.mean() + half], "+")
-    return f"{middle} ({ahead} ahead, {behind} behind of {len(own)})"
+    return f"{middle} ({where} of {len(own)})"
 
 
 def _in_points(value: list[Any], sign: str = "") -> str:

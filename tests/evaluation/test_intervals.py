@@ -1,3 +1,7 @@
+"""Means, paired differences and their intervals, beside a loop, scipy and simulations."""
+
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +11,7 @@ from scipy import stats
 
 from influence.evaluation import intervals
 from influence.evaluation.result import Point, table
+from influence.evaluation.shared_variance import holm
 
 
 def test_the_interval_is_students():
@@ -95,3 +100,58 @@ def test_summaries_and_differences_are_those_of_a_loop(values):
             assert found["clear"] == (found["p"] < 0.05)
             assert found["seeds"] == len(changes)
     assert set(beside.index) == expected
+
+
+# Simulated retrainings, in which no arm gains or loses anything
+
+REPEATS, EXAMPLES = 100, 250
+
+
+def simulated(seeds: int, generator: np.random.Generator) -> intervals.Retrainings:
+    """Two arms at two fractions that are right on others of the test examples drawn than random.
+
+    Over all that could be drawn they are as good as random.
+    """
+    usual = generator.uniform(0.5, 1, EXAMPLES)
+    rows, correct = [], []
+    for arm, percent in [("random", 0), *((a, p) for a in ("random", "a", "b") for p in (30, 60))]:
+        own = 0.15 * generator.standard_normal(EXAMPLES) * (percent > 0)
+        for seed in range(seeds):
+            luck = 0.02 * generator.standard_normal()
+            correct.append(generator.random(EXAMPLES) < usual + own + luck)
+            rows.append((arm, percent, seed, correct[-1].mean()))
+    points = pd.DataFrame(rows, columns=["arm", "percent_pruned", "seed", "test/accuracy"])
+    return intervals.Retrainings(points, correct=np.array(correct))
+
+
+def chances(drawn: intervals.Retrainings) -> np.ndarray:
+    """Return the p-value of every difference to random, none of which is true."""
+    found = drawn.to_random
+    assert found.shared is not None
+    return found.shared.p_values(found.means, found.seeds, found.of_test)
+
+
+def rare(claimed: float) -> bool:
+    """Tell whether a share of repetitions is 5 % or less, within three standard errors."""
+    return claimed < 0.05 + 3 * np.sqrt(0.05 * 0.95 / REPEATS)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_intervals_hold_for_other_test_examples_as_well_as_for_other_seeds(seeds):
+    generator = np.random.default_rng(seeds)
+    drawn = [simulated(seeds, generator) for _ in range(REPEATS)]
+    found = [chances(one) for one in drawn]
+    # Comparisons of one repetition share random's examples: as if there were one in each.
+    assert rare(np.mean([own < 0.05 for own in found]))
+    assert rare(np.mean([(holm(own) < 0.05).any() for own in found]))
+    if seeds == 5:  # without who is right, the examples' part is missing
+        assert not rare(np.mean([chances(replace(one, correct=None)) < 0.05 for one in drawn]))
+
+
+def test_who_looks_after_three_and_after_six_seeds_makes_no_more_false_claims():
+    generator, claimed = np.random.default_rng(0), []
+    for _ in range(REPEATS):
+        drawn = simulated(6, generator)
+        first = drawn.only((drawn.points["seed"] < 3).to_numpy())
+        claimed.append([2 * holm(chances(one)).min() < 0.05 for one in (first, drawn)])
+    assert rare(np.any(claimed, axis=1).mean()) and np.any(claimed)

@@ -61,6 +61,7 @@ def test_where_nothing_varies_nothing_is_known():
 
 REPEATS = 150
 CASES = [("equal", 3), ("unequal", 3), ("trend", 3), ("collapse", 3), ("equal", 10), ("unequal", 5)]
+CASES += [("equal", 2), ("collapse", 2)]  # as few as an interval takes
 
 
 @pytest.mark.parametrize(("kind", "seeds"), CASES)
