@@ -149,7 +149,7 @@ def test_easy_prunes_the_easiest_and_hard_the_hardest():
 # Drawing
 
 
-def keep_rates(draw, examples, kept, draws=2500):
+def keep_rates(draw, examples, kept, draws=1500):
     """How often each example is among the first `kept`, over many seeds."""
     counts = np.zeros(examples)
     for seed in range(draws):
