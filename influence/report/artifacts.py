@@ -145,13 +145,7 @@ def comparison(
     first = [OF_DOMAINS] if scores.task == "nlu" else []
     first += [UNWATCHED] if history is None else too_early(_read(done), history, guessing)
     compared = verdict.compare(measured, shares, guessing, history, flaws, first)
-    tables = [
-        _markdown(compared.summary, "mean", "accuracy, %"),
-        _markdown(compared.differences, "difference", "minus random, points"),
-        _markdown(compared.lost, "difference", "minus the full train set, points"),
-    ]
-    said = [*compared.said, *compared.notes]
-    text = "".join(f"{part.rstrip()}\n\n" for part in [*said, *tables] if part)
+    text = _as_text(compared)
     print("\n" + text)
     changes = _assistant(run, curves) if scores.task == "nlu" else None
     if not run.id:
@@ -170,6 +164,17 @@ def comparison(
     if page := run.curves():
         print(f"All curves in one chart, in the MLflow UI: {home()}/{page}\n")
     return compared
+
+
+def _as_text(compared: Verdict) -> str:
+    """Return the verdict, what goes with it and its tables as Markdown."""
+    tables = [
+        _markdown(compared.summary, "mean", "accuracy, %"),
+        _markdown(compared.differences, "difference", "minus random, points"),
+        _markdown(compared.lost, "difference", "minus the full train set, points"),
+    ]
+    parts = [*compared.said, *compared.notes, *tables]
+    return "".join(f"{part.rstrip()}\n\n" for part in parts if part)
 
 
 def _examples(sample: Sample) -> dict[str, np.ndarray]:

@@ -115,7 +115,7 @@ def simulated(seeds: int, generator: np.random.Generator) -> intervals.Retrainin
     usual = generator.uniform(0.5, 1, EXAMPLES)
     rows, correct = [], []
     for arm, percent in [("random", 0), *((a, p) for a in ("random", "a", "b") for p in (30, 60))]:
-        own = 0.15 * generator.standard_normal(EXAMPLES) * (percent > 0)
+        own = 0.3 * generator.standard_normal(EXAMPLES) * (percent > 0)
         for seed in range(seeds):
             luck = 0.02 * generator.standard_normal()
             correct.append(generator.random(EXAMPLES) < usual + own + luck)
