@@ -22,7 +22,7 @@ from influence.searching.trials import pack
 ROOT = Path(__file__).parent.parent.parent
 FULL = [0.9, 0.901, 0.899]
 SCORES = ("vog", "el2n", "el2n@1", "forgetting")
-LIMITS = {"vog:easy:class": 60, "random": 40}  # percent; all others 25
+LIMITS = {"vog:linear:dataset": 60, "random": 40}  # percent; all others 25
 SLOPE = 0.001  # accuracy lost per percent beyond the limit
 
 

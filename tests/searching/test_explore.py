@@ -60,24 +60,24 @@ def test_the_known_answer_is_found(searched):
     assert len(searched.ended) == counted(searched.study) == 40
     best = trials.recommend(searched.ended, searched.config.tolerance)
     # 0.99 points may go: a tenth of a point per percent beyond 60.
-    assert str(best.candidate) == "vog:easy:class 65 %"
+    assert str(best.candidate) == "vog:linear:dataset 65 %"
     if searched.config.goal == "frontier":
         far = [trial for trial in trials.front(searched.ended) if trial.percent > 40]
-        assert {str(trial.candidate.arm) for trial in far} == {"vog:easy:class"}
+        assert {str(trial.candidate.arm) for trial in far} == {"vog:linear:dataset"}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_most_efficient_percent_is_found(tmp_path, seed):
     def submit(candidate, number):
         rate = -1e-4  # gained per percent
-        if str(candidate.arm) == "vog:easy:class":
+        if str(candidate.arm) == "vog:linear:dataset":
             rate = 2e-4 - 1e-7 * (candidate.percent - 70) ** 2
         return done(FULL[number] + rate * candidate.percent)
 
     chosen = config(goal="efficiency", seed=seed)
     ended = list(explore(open_study(tmp_path, chosen), chosen, submit))
     best = trials.recommend(ended, chosen.tolerance, chosen.goal)
-    assert len(ended) == 40 and str(best.candidate) == "vog:easy:class 70 %"
+    assert len(ended) == 40 and str(best.candidate) == "vog:linear:dataset 70 %"
 
 
 def test_nothing_is_tried_twice(searched):
@@ -207,7 +207,7 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
     chosen = config(trials=12)
 
     def interrupted(candidate, number):
-        if str(candidate.arm) == "forgetting:softmax":
+        if str(candidate.arm) == "stratified":
             raise KeyboardInterrupt
         return done(accuracy(candidate, number))
 
@@ -218,7 +218,7 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
     assert other.attended is not None and states(study)["failed"] == 1
     list(explore(study, chosen))
     again = [
-        t for t in search_study.trials_of(study) if str(t.candidate.arm) == "forgetting:softmax"
+        t for t in search_study.trials_of(study) if str(t.candidate.arm) == "stratified"
     ]
     assert [trial.state for trial in again] == ["failed", "pruned"]
     assert counted(study) == 12
@@ -311,7 +311,7 @@ def test_an_unreachable_storage_is_one_sentence_without_its_password(tmp_path, s
 
 def test_the_landscape_is_what_the_tests_say():
     found = {str(c): accuracy(c, 0) for c in _candidates(landscapes.LIMITS)}
-    assert found == {"vog:easy:class 65 %": FULL[0] - 0.005, "random 65 %": FULL[0] - 0.025}
+    assert found == {"vog:linear:dataset 65 %": FULL[0] - 0.005, "random 65 %": FULL[0] - 0.025}
 
 
 def _candidates(arms):
