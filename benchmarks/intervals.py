@@ -1,7 +1,7 @@
 """Intervals and claims of a comparison on simulated retrainings, beside Student's t.
 
-Run: python -m benchmarks.intervals [--repeats 1000]
-Twelve arms and fractions of two to ten seeds, whose standard deviations are equal, differ, grow
+Run: python -m benchmarks.intervals [--repeats 300]
+Twelve arms and fractions of three to ten seeds, whose standard deviations are equal, differ, grow
 where more is pruned, or grow where an arm collapses; all arms of a fraction share random's luck, so
 they are correlated. One gains a point. Writes benchmarks/intervals.json and
 docs/images/intervals.png: how often 95 % intervals cover, how wide they are, how often a run claims
@@ -22,7 +22,7 @@ from influence.evaluation.shared_variance import holm, share
 from influence.plots.style import COLOURS, DARK, GREY, styled
 
 KEPT = np.array([0.7, 0.5, 0.3, 0.1])  # shares of the train set
-COMPARISONS, SEEDS, GAIN = 12, (2, 3, 5, 10), 1.0
+COMPARISONS, SEEDS, GAIN = 12, (3, 5, 10), 1.0
 USUAL = 0.5  # points that a difference varies
 METHODS = ("Student's t", "shared variance")
 KINDS = {
@@ -122,7 +122,7 @@ def draw(table: pd.DataFrame) -> None:
 def main() -> None:
     """Simulate every setting, write the facts and draw them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=300)
     repeats = parser.parse_args().repeats
     rows = [row for kind in KINDS for seeds in SEEDS for row in measured(kind, seeds, repeats)]
     measuring.write(__file__, {"repeats": repeats, "comparisons": COMPARISONS, "rows": rows})
