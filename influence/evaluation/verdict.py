@@ -158,7 +158,7 @@ def _of_labels(measured: Retrainings, suspected: float | None) -> list[str]:
     if suspected < MANY_WRONG and len(beside) and not len(ahead) and beside["low"].notna().any():
         return [
             "Where labels look as clean as here, how many examples stay matters more than which: "
-            "prune at random, as far as its loss is acceptable."
+            "pruning at random is nearly as good as any arm."
         ]
     return []
 

@@ -391,7 +391,7 @@ def test_the_reason_for_a_verdict_is_in_the_labels_where_they_tell_it():
     assert "wrong labels cost accuracy, and aum:ccs_clean and clean prune them first" in wrong
     none = points((50,), random=(0.8,), aum__ccs_clean=(0.8,))
     (clean,) = reason(none, 0.01)
-    assert "how many examples stay matters more than which: prune at random" in clean
+    assert "how many examples stay matters more than which: pruning at random" in clean
     # No advice that the measurements speak against, and none without intervals.
     assert reason(lead, 0.01) == []
     assert reason(points((50,), random=(0.8,), aum__ccs_clean=(0.8,), seeds=(0,)), 0.01) == []
