@@ -217,9 +217,7 @@ def test_a_trial_that_was_interrupted_is_taken_up_again(tmp_path):
         list(explore(study, chosen, interrupted))
     assert other.attended is not None and states(study)["failed"] == 1
     list(explore(study, chosen))
-    again = [
-        t for t in search_study.trials_of(study) if str(t.candidate.arm) == "stratified"
-    ]
+    again = [t for t in search_study.trials_of(study) if str(t.candidate.arm) == "stratified"]
     assert [trial.state for trial in again] == ["failed", "pruned"]
     assert counted(study) == 12
 
