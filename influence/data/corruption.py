@@ -24,13 +24,13 @@ def corrupted(dataset: Dataset, config: DataConfig) -> Dataset:
             f"classes of {sizes.max()} to {sizes.min()}"
         )
     if config.label_noise:
-        clean, classes = train["label"], len(dataset.label_names)
+        classes = len(dataset.label_names)
         train = add_label_noise(train, classes, config.label_noise, config.data_seed)
-        wrong = float((train["label"] != clean).mean())
+        wrong = float(train["mislabeled"].mean())
         notes.append(
             f"label_noise={config.label_noise:g} redrew "
             f"{round(config.label_noise * len(train))} train labels, "
-            f"{100 * wrong:.2f} % of all are now wrong"
+            f"{100 * wrong:.2f} % of all are known to be wrong now"
         )
     if not notes:
         return dataset

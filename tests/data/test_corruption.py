@@ -67,7 +67,7 @@ def test_loading_perturbs_train_alone_and_says_so(tmp_path):
         assert changed.validation.equals(plain.validation) and changed.test.equals(plain.test)
     assert noisy.train["id"].equals(plain.train["id"])
     wrong = 100 * noisy.train["mislabeled"].mean()
-    assert f"{wrong:.2f} % of all are now wrong" in noisy.notes[-1]
+    assert f"{wrong:.2f} % of all are known to be wrong now" in noisy.notes[-1]
     assert f"left {len(thin.train)} of {len(plain.train)} train rows" in thin.notes[-1]
     storage.save(noisy, tmp_path / "saved")
     assert storage.open_saved(tmp_path / "saved").dataset().train.equals(noisy.train)
