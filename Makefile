@@ -1,5 +1,5 @@
 # make demo: the first curves on the built-in dataset.  make test: everything that CI runs.
-# make quick: the tests without whole flows, kills and servers.
+# make quick: the tests without whole flows, kills and servers.  make long: flows that take a minute.
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 
 PYTEST := python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test quick lint
+.PHONY: demo test quick long lint
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
@@ -22,10 +22,13 @@ demo: $(VENV)/.installed
 	@python -m entrypoints.where
 
 test: $(VENV)/.installed lint
-	$(PYTEST)
+	$(PYTEST) -m "not long"
 
 quick: $(VENV)/.installed
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
+
+long: $(VENV)/.installed
+	$(PYTEST) -m long
 
 lint: $(VENV)/.installed
 	ruff format --check .

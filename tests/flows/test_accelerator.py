@@ -51,6 +51,7 @@ def test_nobody_but_transformers_waits_for_every_batch(there):
         assert 3 * waits[module] < forwards, waits
 
 
+@pytest.mark.long
 def test_a_training_that_was_killed_goes_on_there(parameters, there, tmp_path):
     process, workdir = start(tmp_path, NAME, parameters)
     while not list(workdir.glob("train-*/unfinished/runs/0/run.safetensors")):
@@ -62,6 +63,7 @@ def test_a_training_that_was_killed_goes_on_there(parameters, there, tmp_path):
     compare(there, end(start(tmp_path, NAME, parameters)), exactly=True)
 
 
+@pytest.mark.long
 def test_the_stack_of_a_voice_assistant_is_that_of_the_cpu(tmp_path):
     asked = {
         "dataset": "assistant:500",

@@ -483,6 +483,7 @@ def test_main_runs_as_an_mlflow_project(tracking_store, parameters):
     assert [run.info.run_name for run in of_step(children, "evaluate")] == ["random", "el2n:easy"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_each_step_runs_as_an_mlflow_project_chained_by_run_ids(tracking_store, parameters):
     here = {name: parameters[name] for name in ("workdir", *HERE)}

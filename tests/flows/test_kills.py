@@ -38,6 +38,7 @@ def test_main_that_is_killed_twice_ends_as_if_it_had_not_been(tmp_path):
     assert bench.finish() == []
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_is_logged_once(tracking_store, tmp_path):
     few = {**tiny.FAST, "trials": 6, "seeds": 1, "test_seeds": 1}
     bench = Bench(tmp_path, "search", tracking_store, dataset=tmp_path / "talk", **few)

@@ -44,6 +44,7 @@ def history(run, name: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in points]
 
 
+@pytest.mark.long
 def test_main_that_is_killed_four_times_leaves_the_finished_runs_of_one(tracking_store, tmp_path):
     bench = Bench(tmp_path, "main", tracking_store)
     bench.environment["MLFLOW_EXPERIMENT_NAME"] = name = new_experiment(tmp_path)

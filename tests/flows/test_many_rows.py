@@ -33,6 +33,7 @@ def write(directory: Path) -> Path:
     return directory
 
 
+@pytest.mark.long
 def test_main_prunes_seventy_thousand_rows_and_draws_the_curve(tmp_path, capsys):
     work = tmp_path / "work"
     main.main(

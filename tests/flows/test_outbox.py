@@ -525,6 +525,7 @@ def served(study, addressed, tracking_store, tmp_path, monkeypatch):
     server.kill()
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.slow
 def test_a_server_killed_and_started_twice_has_everything_once(

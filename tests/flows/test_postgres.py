@@ -73,6 +73,7 @@ def mlflow_server(backend: str, artifacts: Path):
             process.terminate()
 
 
+@pytest.mark.long
 def test_a_server_on_postgresql_keeps_every_run_and_its_artifacts(server, tmp_path):
     dataset = tiny.write(tmp_path / "talk", tiny.frames())
     given = {"dataset": dataset, "workdir": tmp_path / "work", "workers": 1, "threads": 1}

@@ -45,6 +45,7 @@ def test_what_was_killed_and_interrupted_with_several_trainings_under_way_ends_t
     assert_equal(alone, end(start(3, parameters, tmp_path)))
 
 
+@pytest.mark.long
 def test_a_voice_assistant_trains_side_by_side(tmp_path):
     asked = {
         "dataset": "assistant:500",
