@@ -25,7 +25,7 @@ test: $(VENV)/.installed lint
 	$(PYTEST) -m "not long"
 
 quick: $(VENV)/.installed
-	$(PYTEST) -m "not slow and not long"
+	$(PYTEST) -m "not slow"
 
 long: $(VENV)/.installed
 	$(PYTEST) -m long

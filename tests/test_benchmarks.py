@@ -244,7 +244,7 @@ def test_what_an_arm_gains_is_averaged_over_settings_with_their_errors():
         "b": dataset(0.5, -1.5, 2.5, False),
         "c": dataset(1.0, 0.0, 2.0, True),
     }
-    # Half-widths of 2, 2 and 1: their root mean square over three settings, sqrt(9) / 3.
+    # Half-widths of 2, 2 and 1: the root of the sum of their squares over three, sqrt(9) / 3.
     (line,) = answers.counted({"some": known}, (30, 50), ("el2n:easy",)).splitlines()[2:]
     assert line == "| some | `el2n:easy` minus random | −0.2 ± 1.0 (1 ahead, 1 behind of 3) | – |"
 

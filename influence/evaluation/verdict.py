@@ -144,9 +144,9 @@ def _of_labels(measured: Retrainings, suspected: float | None) -> list[str]:
     if suspected > UNLEARNED:
         return ["A model to which so many labels look wrong has not learned them."]
     beside = measured.arms.to_random.table
-    ahead = beside.loc[beside["clear"] & (beside["difference"] > 0), "arm"]
+    ahead = set(_ahead(beside)["arm"])
     cleaning = [arm for arm in dict.fromkeys(beside["arm"]) if {*arm.split(":")} & CLEANING]
-    leading = [arm for arm in cleaning if arm in set(ahead)]
+    leading = [arm for arm in cleaning if arm in ahead]
     if suspected >= MANY_WRONG and leading:
         first = "prunes" if len(leading) == 1 else "prune"
         return [
@@ -187,8 +187,13 @@ def power(measured: Retrainings) -> list[str]:
 
 def _best(beside: pd.DataFrame) -> pd.Series | None:
     """Return the clear comparison with the largest gain; None where no gain is clear."""
-    better = beside[beside["clear"] & (beside["difference"] > 0)]
+    better = _ahead(beside)
     return better.sort_values("difference").iloc[-1] if len(better) else None
+
+
+def _ahead(beside: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons in which an arm is clearly better."""
+    return beside[beside["clear"] & (beside["difference"] > 0)]
 
 
 def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
@@ -197,13 +202,12 @@ def _of_arms(beside: pd.DataFrame, seeds: int) -> str:
     tried = f"{count} comparison{'s' * (count != 1)}"
     if not count:
         return "Only random pruning was tried"
-    clear = beside[beside["clear"]]
-    worse = _from(clear[clear["difference"] < 0])
+    worse = _from(beside[beside["clear"] & (beside["difference"] < 0)])
     behind = f"; clearly worse: {worse}" if worse else ""
     best = _best(beside)
     if best is None:
         return f"No arm is clearly better than random pruning ({tried}, {seeds} seeds){behind}"
-    better = int((clear["difference"] > 0).sum())
+    better = len(_ahead(beside))
     counted = f" ({better} of {tried} are clearly better)" if better > 1 else ""
     return (
         f"{best['arm']} is clearly better than random pruning at {best['percent_pruned']:g} % "
