@@ -175,22 +175,22 @@ class Paired:
         return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
     @cached_property
-    def _middle(self) -> int:
-        """The comparison whose interval is in the middle by its width."""
-        assert self.shared is not None
+    def by_width(self) -> list[int]:
+        """The comparisons from the narrowest interval to the widest; none without intervals."""
+        if self.shared is None:
+            return []
         widths = self.shared.half_widths(self.seeds, self.of_test)
-        return int(np.argsort(widths, kind="stable")[len(widths) // 2])
+        return np.argsort(widths, kind="stable").tolist()
 
-    def detectable(self, seeds: int) -> float:
-        """Return the difference that `seeds` show in 8 of 10 repetitions.
+    def detectable(self, seeds: int, comparison: int) -> float:
+        """Return the difference that `seeds` show in 8 of 10 repetitions of a comparison.
 
-        It is that of the comparison in the middle, if it is the largest of all, so that Holm's
-        method asks it for 5 % / comparisons.
+        It counts as the largest of all, so that Holm's method asks it for 5 % / comparisons.
         """
         assert self.shared is not None
-        more = np.array([seeds - self.seeds[self._middle]])
-        at = self.shared.only(self._middle).with_seeds(more)
-        of_test = self.of_test[[self._middle]]
+        more = np.array([seeds - self.seeds[comparison]])
+        at = self.shared.only(comparison).with_seeds(more)
+        of_test = self.of_test[[comparison]]
         levels = (level_of(self.looks * len(self.arms)), 2 * SHOWN - 1)
         return sum(float(at.half_widths(np.array([seeds]), of_test, own)[0]) for own in levels)
 

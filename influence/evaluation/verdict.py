@@ -166,20 +166,22 @@ def _of_labels(measured: Retrainings, suspected: float | None) -> list[str]:
 def power(measured: Retrainings) -> list[str]:
     """Say what difference these seeds would have shown, and how many show half of it.
 
-    Shown means: clear by Holm's method as the largest of all, in 8 of 10 repetitions, for the
-    comparison in the middle. Nothing is said without intervals.
+    Shown means: clear by Holm's method as the largest of all, in 8 of 10 repetitions. It is said of
+    the comparison with the narrowest interval and of the one with the widest. Nothing is said
+    without intervals.
     """
     compared = measured.arms.to_random
-    if compared.shared is None:
+    if not (ranked := compared.by_width):
         return []
-    seeds = int(np.median(compared.seeds))
-    smallest = compared.detectable(seeds)
-    said = (
-        f"{seeds} seeds would have shown a difference from random of {100 * smallest:.1f} points "
-        "or more (8 times in 10, where the interval is of middle width)"
-    )
+    seeds, widest = int(np.median(compared.seeds)), ranked[-1]
+    least, most = (compared.detectable(seeds, place) for place in (ranked[0], widest))
+    first, last = (f"{compared.arms[k]} at {compared.percents[k]:g} %" for k in (ranked[0], widest))
+    points = f"{100 * most:.1f} points or more"
+    if f"{100 * least:.1f} points or more" != points:
+        points = f"{100 * least:.1f} points ({first} pruned) to {100 * most:.1f} ({last})"
+    said = f"8 times in 10, {seeds} seeds would have shown a difference from random of {points}"
     counts = range(seeds + 1, MANY_SEEDS + 1)
-    needed = bisect_left(counts, -smallest / 2, key=lambda count: -compared.detectable(count))
+    needed = bisect_left(counts, -most / 2, key=lambda count: -compared.detectable(count, widest))
     if needed < len(counts):
         return [f"{said}; half of that takes seeds={counts[needed]}."]
     return [f"{said}; half of that takes more test examples, not only more seeds."]

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from influence.scores import aum
 from influence.shapes import Bool, Float, Int
-from influence.trace.trace import Trace
+from influence.trace.trace import EARLY, Trace
 
 # Where a larger share of the labels looks wrong, the model has not learned them, right or wrong.
 UNLEARNED = 1 / 3
@@ -141,9 +141,10 @@ def suspects(trace: Trace) -> pd.DataFrame:
 def margins(trace: Trace) -> Examples:
     """Return how far the label is ahead of the other classes, in logits, in the mean over epochs.
 
-    It is AUM, of models that have not seen the example where there are folds. Empty where no logits
-    were measured, or not those of MOST of the epochs and of the last one: a model that has only
-    begun to learn doubts labels that are right.
+    It is `aum@early`, of models that have not seen the example where there are folds: later models
+    have learned wrong labels by heart. Empty where no logits were measured, or not those of MOST of
+    these epochs and of the last one: a model that has only begun to learn doubts labels that are
+    right.
     """
     if trace.out_of_fold_logits is not None:
         return aum(trace.out_of_fold_logits[None], trace.labels)
@@ -151,9 +152,10 @@ def margins(trace: Trace) -> Examples:
         return np.empty(0)
     run = trace.runs[0]
     measured = run.at.get("logits", {})
-    ends = [c.step for c in run.checkpoints if "epochs" in c.series]
+    early = [c for c in run.checkpoints if EARLY in c.series]
+    ends = [c.step for c in early if "epochs" in c.series]
     # A training may keep no model at the ends of its epochs.
-    ends = ends or sorted(c.step for c in run.checkpoints)
+    ends = ends or sorted(c.step for c in early)
     read = [step for step in ends if step in measured]
     if not read or read[-1] != ends[-1] or len(read) < MOST * len(ends):
         return np.empty(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from influence.errors import InputError, listed
 from influence.scores import PRODUCTS, QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
-from influence.trace.trace import Checkpoint
+from influence.trace.trace import EARLY, Checkpoint
 from influence.training.result import RunInfo
 
 PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
@@ -107,6 +107,8 @@ def _choose_checkpoints(spec, checkpoints) -> tuple[Checkpoint, ...]:
     own = tuple(sorted((c for c in checkpoints if series in c.series), key=lambda c: c.step))
     if window in PARTS:
         return own[PARTS[window]]
+    if window == EARLY:
+        return tuple(c for c in own if EARLY in c.series)
     first, last = epochs_of(window)
     return tuple(c for c in own if first <= c.epoch <= last)
 

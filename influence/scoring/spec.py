@@ -12,7 +12,7 @@ from influence.scores import REGISTRY
 from influence.shapes import Float
 
 Examples = Float[np.ndarray, " examples"]
-WINDOW = re.compile("[0-9]{1,9}(-[0-9]{1,9})?|all|last|odd|even")
+WINDOW = re.compile("[0-9]{1,9}(-[0-9]{1,9})?|all|last|early|odd|even")
 LEARNED = 0.5  # of all that the model gains over guessing: before that, a score reads too early
 
 
@@ -31,8 +31,9 @@ class ScoreSpec:
 def parse_spec(text: str) -> ScoreSpec:
     """Read `name[@window]`.
 
-    window: `2` (end of epoch 2), `1-3` (epochs 1 to 3), `all`, `last`, or every other checkpoint,
-    `odd` (the first, the third, ...) or `even`.
+    window: `2` (end of epoch 2), `1-3` (epochs 1 to 3), `all`, `last`, `early` (those before the
+    model learns by heart, see `Checkpoint`), or every other checkpoint, `odd` (the first, the
+    third, ...) or `even`.
 
     Raises InputError for an unknown score, a window that is none of these, and a window on a score
     that reads no checkpoints.

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from influence.runtime.store import replacing
 from influence.shapes import Float, Int, Shaped
 
+EARLY = "early"
 OPTIONAL = ("trail_entropies", "out_of_fold_logits")  # arrays of a trace that may be absent
 
 
@@ -21,8 +22,9 @@ class Checkpoint:
     """One saved state of a model in training.
 
     step: optimiser steps taken; epoch: epochs completed at this step; series: "spread" (evenly
-    spread over training), "epochs" (at the end of an epoch) or both; learning_rate: that of the
-    encoder at this step.
+    spread over training), "epochs" (at the end of an epoch) or both, and EARLY where the model had
+    not yet learned by heart (see `training.result`); learning_rate: that of the encoder at this
+    step.
     """
 
     step: int

@@ -22,7 +22,7 @@ from influence.data.result import TOKENIZER, Result
 from influence.data.splits import validated
 from influence.runtime import store
 from influence.scores import QUANTITIES
-from influence.trace.trace import Checkpoint
+from influence.trace.trace import EARLY, Checkpoint
 
 RUN = "run.json"  # facts and history of a run, written last
 NULL = "null.json"  # step -> the logits that the null model gives: for its one input these are all
@@ -34,6 +34,8 @@ OUT_OF_FOLD = "out_of_fold.npy"  # logits (examples, classes) of models that hav
 VECTORS, HEADS, SECONDS = "vectors", "heads.safetensors", "seconds.json"
 PROBED = frozenset(name for name, kind in QUANTITIES.items() if kind not in ("run", "dataset"))
 STACK = "stack"
+# Epochs beyond those of the least loss on validation in which few examples are learned by heart.
+PATIENCE = 1.5
 COSTS = ("seed", "epochs", "seconds", "null", "heads")  # of a run
 KEPT = (*COSTS, "checkpoints", "observations", "weights", "given")  # of a run, in the manifest
 
@@ -200,6 +202,22 @@ def described(
     }
 
 
+def by_heart(history: pd.DataFrame) -> float:
+    """Return the epoch after which a model learns single examples by heart, wrong labels too.
+
+    Before that it learns what examples have in common (Arpit et al. 2017,
+    https://arxiv.org/abs/1706.05394), and its loss on validation falls. It is PATIENCE times the
+    epoch of the least such loss of the first run, infinite where none was measured. `history`: see
+    `Training.history`.
+    """
+    if not {"validation/loss", "epoch"} <= set(history):
+        return float("inf")
+    first = history[history["run"] == 0].dropna(subset="validation/loss")
+    if first.empty:
+        return float("inf")
+    return PATIENCE * float(first.loc[first["validation/loss"].idxmin(), "epoch"])
+
+
 class Training(Result):
     """A finished training: checkpoints, observations, and the dataset that it was trained on.
 
@@ -224,7 +242,7 @@ class Training(Result):
             RunInfo(
                 run["seed"],
                 tuple(
-                    Checkpoint(**{**entry, "series": frozenset(entry["series"])})
+                    Checkpoint(**{**entry, "series": self._series(entry)})
                     for entry in run["checkpoints"]
                 ),
                 run["observations"],
@@ -237,6 +255,16 @@ class Training(Result):
             )
             for run in self._manifest["runs"]
         )
+
+    def _series(self, entry: Mapping[str, Any]) -> frozenset[str]:
+        """Return the series of a checkpoint, EARLY among them where it belongs there."""
+        early = {EARLY} if entry["epoch"] <= self._by_heart else set()
+        return frozenset({*entry["series"], *early})
+
+    @cached_property
+    def _by_heart(self) -> float:
+        """The epoch after which the first run learns single examples by heart."""
+        return by_heart(self.history)
 
     @cached_property
     def _validated(self) -> dict[str, int]:
@@ -290,7 +318,7 @@ class Training(Result):
         """The loss curve: run, step and, where they were measured there, epoch and metrics."""
         rows = [
             {"run": number, "step": step, **metrics}
-            for number in range(len(self.runs))
+            for number in range(len(self._manifest["runs"]))
             for step, metrics in read_run(self._run(number))["history"]
         ]
         return pd.DataFrame(rows)

@@ -324,14 +324,28 @@ def test_each_look_allows_for_the_false_claims_of_all():
 def test_what_these_seeds_could_have_shown_is_said_with_what_half_of_it_takes():
     table = points((50,), random=(0.80,), a__easy=(0.80,), b__easy=(0.80,), seeds=(0, 1, 2))
     (said,) = verdicts.power(Retrainings(table))
-    shown, needed = re.search(r"of (\S+) points .* seeds=(\d+)\.", said).groups()
+    shown, needed = re.search(r"to (\S+) \(b:easy .* seeds=(\d+)\.", said).groups()
     # A gain of that size is then found clear, half of it is not.
     size = float(shown) / 100
-    clear = points((50,), random=(0.80,), a__easy=(0.80 + size,), b__easy=(0.80,), seeds=(0, 1, 2))
-    assert Retrainings(clear).to_random.table["clear"].tolist() == [True, False]
-    half = points((50,), random=(0.8,), a__easy=(0.8 + size / 2,), b__easy=(0.8,), seeds=(0, 1, 2))
+    clear = points((50,), random=(0.80,), a__easy=(0.80,), b__easy=(0.80 + size,), seeds=(0, 1, 2))
+    assert Retrainings(clear).to_random.table["clear"].tolist() == [False, True]
+    half = points((50,), random=(0.8,), a__easy=(0.8,), b__easy=(0.8 + size / 2,), seeds=(0, 1, 2))
     assert not Retrainings(half).to_random.table["clear"].any()
     assert 3 < int(needed) <= 15
+
+
+def test_what_could_have_been_shown_is_said_of_the_narrowest_and_the_widest_interval():
+    table = points((50, 90), random=(0.80, 0.6), a__easy=(0.80, 0.6), seeds=(0, 1, 2, 3))
+    wide = (table["arm"] != "random") & (table["percent_pruned"] == 90)
+    table.loc[wide, "test/accuracy"] += np.array([-0.05, 0.05, -0.05, 0.05])
+    compared = Retrainings(table).to_random
+    narrow, last = (100 * compared.detectable(4, place) for place in compared.by_width)
+    (said,) = verdicts.power(Retrainings(table))
+    assert f"of {narrow:.1f} points (a:easy at 50 % pruned) to {last:.1f} (a:easy at 90 %);" in said
+    assert narrow < last / 2
+    half = int(re.search(r"takes seeds=(\d+)", said)[1])
+    shown = [compared.detectable(count, compared.by_width[1]) for count in (half - 1, half)]
+    assert shown[1] <= last / 200 < shown[0]
 
 
 def test_few_test_examples_limit_what_seeds_can_show():

@@ -5,20 +5,24 @@ import numpy as np
 from influence.scores import REGISTRY
 from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec
-from influence.trace.trace import Checkpoint, RunTrace, Trace
+from influence.trace.trace import EARLY, Checkpoint, RunTrace, Trace
 from influence.training.result import RunInfo
 
 SPECS = [ScoreSpec(name) for name in REGISTRY]
 EXAMPLES, CLASSES = 30, 4
 
 
-def make_checkpoints(epochs, steps=10, per_epoch=3, spread=True):
-    """Checkpoints at `per_epoch` steps of each epoch, the last of them at its end."""
+def make_checkpoints(epochs, steps=10, per_epoch=3, spread=True, early=9):
+    """Checkpoints at `per_epoch` steps of each epoch, the last of them at its end.
+
+    `early`: the epoch after which the model learns by heart.
+    """
     rows = []
     for number in range(1, epochs * per_epoch + 1):
         series = {"spread"} if spread else set()
         series |= {"epochs"} if number % per_epoch == 0 else set()
         if series:
+            series |= {EARLY} if number <= early * per_epoch else set()
             rate = 0.1 / number
             step = number * steps
             rows.append(Checkpoint(step, number / per_epoch, frozenset(series), rate))

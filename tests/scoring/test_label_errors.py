@@ -12,7 +12,7 @@ from influence.scores import aum
 from influence.scoring import label_errors
 from influence.scoring.compute import compute
 from influence.scoring.spec import parse_spec
-from tests.helpers.traces import make_trace
+from tests.helpers.traces import make_checkpoints, make_trace
 
 
 def test_a_perfect_score_finds_all_and_its_opposite_none():
@@ -133,6 +133,20 @@ def test_margins_are_aum_and_those_of_unseen_models_where_there_are_folds():
         label_errors.margins(trace), compute(parse_spec("aum"), trace).astype(float)
     )
     assert not len(label_errors.margins(dataclasses.replace(trace, runs=())))
+
+
+def test_margins_are_those_before_the_model_learns_by_heart():
+    trace = dataclasses.replace(make_trace(), out_of_fold_logits=None)
+    run = trace.runs[0]
+
+    def read(early):
+        marked = dataclasses.replace(run, checkpoints=make_checkpoints(4, early=early))
+        return label_errors.margins(dataclasses.replace(trace, runs=(marked,)))
+
+    assert [c.step for c in run.checkpoints] == [c.step for c in make_checkpoints(4)]
+    for early, epochs in ((9, "1-4"), (2.5, "1-2"), (1, "1")):
+        np.testing.assert_allclose(read(early), compute(parse_spec(f"aum@{epochs}"), trace))
+    assert not len(read(0))
 
 
 def test_a_model_that_was_read_early_alone_says_nothing_of_labels():

@@ -12,7 +12,7 @@ from influence.scoring.plan import plan
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.scoring.step import usual
 from influence.trace.trace import Checkpoint
-from tests.helpers.traces import make_info, make_infos, make_trace
+from tests.helpers.traces import make_checkpoints, make_info, make_infos, make_trace
 
 # Runs and windows
 
@@ -37,6 +37,18 @@ def steps_of(text, epochs=(4, 2), run=0, name="logits"):
 )
 def test_a_window_chooses_checkpoints(text, steps):
     assert steps_of(text) == steps
+
+
+def test_an_early_window_ends_where_the_model_learns_by_heart():
+    for text, name, steps in (
+        ("aum@early", "logits", [30, 60]),
+        ("tracin@early", "layer_norms", [10, 20, 30, 40, 50, 60, 70]),
+    ):
+        infos = (make_info(0, make_checkpoints(4, early=7 / 3)),)
+        (planned,) = plan([parse_spec(text)], infos)
+        assert sorted(step for step, names in planned.at.items() if name in names) == steps
+    with pytest.raises(InputError, match="'aum@early' needs at least 1 checkpoint in its window"):
+        plan([parse_spec("aum@early")], (make_info(0, make_checkpoints(4, early=0.5)),))
 
 
 def test_a_range_of_a_spread_score_takes_the_spread_checkpoints_between_its_epochs():

@@ -59,7 +59,9 @@ def test_hardness_keeps_scores_whose_high_end_is_hard(name):
 
 
 NAMES = st.sampled_from([*REGISTRY, "fog", ""])
-WINDOWS = st.sampled_from(["", "all", "last", "odd", "even", "0", "1-", "-1", "2-1", "2-3"])
+WINDOWS = st.sampled_from(
+    ["", "all", "last", "early", "odd", "even", "0", "1-", "-1", "2-1", "2-3"]
+)
 PIECES = st.one_of(NAMES, WINDOWS, st.sampled_from("@-: +\n\0"), st.integers().map(str), st.text())
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from transformers import pipeline
 
@@ -14,7 +15,7 @@ from influence.errors import InputError
 from influence.jobs import engine as cluster
 from influence.models import classifier
 from influence.models.inputs import encode
-from influence.training.result import Training
+from influence.training.result import Training, by_heart
 from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}
@@ -55,6 +56,34 @@ def test_its_files_are_read_by_name(training):
     assert training.out_of_fold_logits is not None
     assert training.out_of_fold_logits.shape == (121, 3)
     assert training.folds["count"] == 2 and not training.given_scores
+
+
+def test_a_checkpoint_knows_whether_the_model_had_learned_by_heart(training):
+    losses = training.history[training.history["run"] == 0].dropna(subset="validation/loss")
+    least = losses.loc[losses["validation/loss"].idxmin(), "epoch"]
+    for run in training.runs:
+        assert all((c.epoch <= 1.5 * least) == ("early" in c.series) for c in run.checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("losses", "epoch"),
+    [
+        ([3, 2, 1, 2, 3], 4.5),
+        ([3, 2, 1], 4.5),
+        ([1, 2], 1.5),
+        ([None, 2, 3], 3),
+        ([None] * 2, None),
+    ],
+)
+def test_a_model_learns_by_heart_half_as_long_again_after_its_least_loss(losses, epoch):
+    rows = [
+        {"run": run, "step": 10 * n, "epoch": float(n), "validation/loss": loss}
+        for run, of in ((0, losses), (1, losses[::-1]))
+        for n, loss in enumerate(of, 1)
+    ]
+    assert by_heart(pd.DataFrame(rows)) == (epoch or float("inf"))
+    assert by_heart(pd.DataFrame(rows).drop(columns="validation/loss")) == float("inf")
+    assert by_heart(pd.DataFrame()) == float("inf")
 
 
 def test_the_loss_curve_is_a_table(training):
