@@ -91,6 +91,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "2000 examples": SOME | {"max_train": 2000},
     "a model from scratch": SOME | {"model": "tiny", "layers": 0},
     "six layers": SOME | {"layers": 0},
+    "real label errors": MINILM | {"dataset": "snli", "authors": True, "max_test": 3000},
 }
 SETTINGS = DATASETS | CONDITIONS
 
@@ -214,6 +215,8 @@ class _Setting:
         if share := self.parameters.pop("repeats", 0):
             count = self.parameters.pop("max_train")
             self.folder = _repeated(self.folder, count, share, Path(asked.workdir))
+        if self.parameters.pop("authors", False):
+            self.folder = _by_authors(self.folder, Path(asked.workdir))
         self.scored = {by: self._scored(SCORED[by], own) for by, own in arms.items()}
         self.course, self.splits = _opened(self.scored[""].scores, self.device)
         examples = {split: len(labels) for split, (_, labels) in self.splits.items()}
@@ -265,6 +268,32 @@ def _repeated(folder: Path, count: int, share: float, workdir: Path) -> Path:
             again = draw.choice(some, count - len(some))
             rows = rows.iloc[np.concatenate([some, again])]
         rows.to_parquet(written / path.name, index=False)
+    return written
+
+
+def _by_authors(folder: Path, workdir: Path) -> Path:
+    """Write pairs of SNLI with the labels that their authors gave; return where.
+
+    Five people labelled each pair of its validation and test splits, the author first; label is
+    the majority. Train is four fifths of validation's captions, mislabeled where the author is not
+    of the majority, validation the rest.
+    """
+    written = workdir / f"{folder.name}-by-authors"
+    written.mkdir(parents=True, exist_ok=True)
+    test = pd.read_parquet(folder / "test.parquet")
+    test[["premise", "hypothesis", "label"]].to_parquet(written / "test.parquet", index=False)
+    pairs = pd.read_parquet(folder / "validation.parquet").query("label >= 0")
+    numbers = {"entailment": 0, "neutral": 1, "contradiction": 2}
+    pairs["author"] = pairs["annotator_labels"].str.split().str[0].map(numbers)
+    captions = pairs["captionID"].drop_duplicates()
+    held = captions.sample(frac=0.2, random_state=0)
+    for split, rows in pairs.groupby(pairs["captionID"].isin(held)):
+        columns = rows[["premise", "hypothesis", "label"]]
+        if not split:
+            wrong = rows["author"] != rows["label"]
+            columns = columns.assign(label=rows["author"], mislabeled=wrong)
+        name = "validation" if split else "train"
+        columns.to_parquet(written / f"{name}.parquet", index=False)
     return written
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from influence.errors import InputError, choose
-from influence.sampling.rules import REGISTRY
+from influence.sampling.rules import BESIDES, REGISTRY
 from influence.scoring.spec import parse_spec
 
 CLASS = "class"  # the group of classes, beside those of other columns
@@ -23,9 +23,22 @@ class Arm:
     normalize: Normalize = "none"
 
     @property
+    def besides(self) -> dict[str, str]:
+        """The scores that its rule reads besides, by the name under which it reads them.
+
+        A rule that reads AUM takes the arm's own in whatever window, and so with p(label).
+        """
+        own = {score.partition("@")[0]: score for score in self.scores}
+        return {
+            name: own.get(score.partition("@")[0], score)
+            for name, score in BESIDES.items()
+            if name in REGISTRY[self.rule].needs
+        }
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """The scores that its order depends on: its own, and what its rule reads besides."""
-        return tuple(dict.fromkeys((*self.scores, *REGISTRY[self.rule].besides)))
+        return tuple(dict.fromkeys((*self.scores, *self.besides.values())))
 
     @property
     def represents(self) -> bool:

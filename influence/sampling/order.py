@@ -17,7 +17,7 @@ from influence.errors import InputError, choose
 from influence.sampling.arms import Arm
 from influence.sampling.normalization import normalize
 from influence.sampling.ranking import by_group, descending
-from influence.sampling.rules import BESIDES, REGISTRY, Rule
+from influence.sampling.rules import REGISTRY, Rule
 from influence.shapes import Float, Int
 from influence.trace.neighbors import Representations
 
@@ -145,8 +145,7 @@ def _read(
     """Return the scores that a rule reads, by the names of its parameters."""
     given = {
         name: -normalize(hardness[choose("score", score, hardness)], labels, "none")
-        for name, score in BESIDES.items()
-        if name in rule.needs
+        for name, score in arm.besides.items()
     }
     normalized = [
         normalize(hardness[choose("score", name, hardness)], labels, arm.normalize)

@@ -36,8 +36,9 @@ REGISTRY: dict[str, "Rule"] = {}
 # What rules read; all other names are parameters.
 GIVEN = {"hardness", "hardnesses", "labels", "generator", "lots", "recall"}
 GIVEN |= {"representations", "confidence", "margins"}
-# Scores that a rule reads whatever its arm's own is, by the name under which it reads them.
-BESIDES = {"confidence": "confidence", "margins": "aum"}
+# Scores that a rule reads whatever its arm's own is, by the name under which it reads them. Margins
+# end where the model begins to learn wrong labels by heart.
+BESIDES = {"confidence": "confidence", "margins": "aum@early"}
 # Half as many again as are wrong hold almost all of them: 89 to 98 % where 4.6 to 28 % of the
 # labels of MASSIVE's domains were made wrong. To prune first what has an AUM below 0 was four
 # points behind random on MASSIVE's intents, of which 19 % are only hard or were learned late.
@@ -81,9 +82,9 @@ def rule(*, reference: str, **ranges: Range):
 
     What it reads, by name: hardness (examples,) or hardnesses (scores, examples), labels,
     generator, recall (classes,), representations, lots, a random number for each example that
-    breaks ties, and two scores, confidence and margins (examples,), which is AUM: low = hard. All
-    other names are its parameters, each with the default that SampleConfig declares and a range to
-    search.
+    breaks ties, and two scores (examples,), confidence and margins, which is AUM: low = hard, see
+    `Arm.besides`. All other names are its parameters, each with the default that SampleConfig
+    declares and a range to search.
     """
 
     def register(function):

@@ -1,6 +1,6 @@
 """What a search and a recommendation have in common: scores, subsets, and how they are measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,13 +108,16 @@ def measured(
     return of_predictions(retraining.predictions(place, point)[rows], labels)[metric], sealed
 
 
-def lacking(rule: str, scores: Scores) -> str:
-    """Return what a rule reads besides the score that is searched and `scores` lack, else ""."""
-    needs = rules.REGISTRY[rule].needs
+def lacking(rule: str, scores: Scores, besides: Iterable[str] = ()) -> str:
+    """Return what a rule needs and `scores` lack, else "".
+
+    besides: what it reads besides the arm's own score (`Arm.besides`); by default whatever that is.
+    """
+    needs, held = rules.REGISTRY[rule].needs, set(scores.names)
     if "recall" in needs and scores.recall is None:
         return "the recall of every class on validation data"
-    if missing := set(rules.REGISTRY[rule].besides) - set(scores.names):
-        return f"the score {missing.pop()!r}"
+    if missing := sorted({*(besides or rules.REGISTRY[rule].besides)} - held):
+        return f"the score {missing[0]!r}"
     if "representations" in needs and scores.representations is None:
         return "the representation of every example (representations=true)"
     return ""

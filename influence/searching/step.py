@@ -170,6 +170,7 @@ def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> 
         for epoch in epochs
         if own[name].isdigit() and epoch != own[name]
     ]
+    windows += [name for name in rules.BESIDES.values() if score_name(name) in USUAL]
     runs = expected(config, dataset)
     given = [*possible(USUAL, runs, otherwise), *possible(windows, runs)]
     if not given:

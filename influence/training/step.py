@@ -26,6 +26,7 @@ from influence.nlu import words
 from influence.runtime import store
 from influence.runtime.devices import has_bf16, settled
 from influence.runtime.step import Record, Steps, Task, perform, say
+from influence.trace.trace import EARLY
 from influence.training import imported, result
 from influence.training.runs import (
     checkpoint,
@@ -137,7 +138,20 @@ def train(request: Request, engine: Engine) -> Steps:
 
 
 def expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...]:
-    """Return what a training of this config will hold, before it is done."""
+    """Return what a training of this config will hold, before it is done.
+
+    Any of its checkpoints may turn out to be EARLY.
+    """
+    return tuple(
+        replace(
+            info,
+            checkpoints=tuple(replace(c, series=c.series | {EARLY}) for c in info.checkpoints),
+        )
+        for info in _expected(config, dataset)
+    )
+
+
+def _expected(config: TrainConfig, dataset: Dataset) -> tuple[result.RunInfo, ...]:
     labels, examples = (dataset.train["label"], dataset.validation["label"]), len(dataset.train)
     validation = validated(*labels, dataset.label_names)
     if config.import_from:

@@ -4,7 +4,7 @@ import numpy as np
 
 from influence.sampling.arms import Arm
 from influence.sampling.order import Minimum, order
-from influence.sampling.rules import REGISTRY
+from influence.sampling.rules import BESIDES, REGISTRY
 from influence.trace.neighbors import Representations
 
 RULES = list(REGISTRY)
@@ -32,7 +32,10 @@ def make_representations(labels, seed=0):
 def make_besides(examples, seed=0):
     """Random p(label) and AUM of examples, the scores that some rules read besides."""
     generator = np.random.default_rng(seed)
-    return {"confidence": -generator.random(examples), "aum": -generator.normal(1, 1, examples)}
+    return {
+        "confidence": -generator.random(examples),
+        BESIDES["margins"]: -generator.normal(1, 1, examples),
+    }
 
 
 def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, **parameters):

@@ -282,7 +282,7 @@ def test_half_as_many_again_as_look_mislabeled_are_pruned_first_the_lowest_margi
     for arm in (parse_arm("clean"), parse_arm("el2n:ccs_clean")):
         firsts = set()
         for seed in range(20):
-            ranked = order(arm, {"el2n": hardness, "aum": -margins}, labels, seed)
+            ranked = order(arm, {"el2n": hardness, "aum@early": -margins}, labels, seed)
             assert ranked[7:].tolist() == [1, 6, 3]
             firsts.add(tuple(ranked[:7]))
         assert len(firsts) > 1, arm
@@ -293,7 +293,7 @@ def test_wrong_labels_go_first_where_their_margins_mirror_those_of_the_right_one
     wrong = round(share * 20_000)
     margins = np.abs(np.random.default_rng(0).normal(3, 1, 20_000))
     margins[:wrong] *= -1
-    ranked = order(parse_arm("clean"), {"aum": -margins}, np.zeros(20_000, dtype=int), 0)
+    ranked = order(parse_arm("clean"), {"aum@early": -margins}, np.zeros(20_000, dtype=int), 0)
     assert np.isin(np.arange(wrong), ranked[-round(1.4 * wrong) :]).all()
     first = set(ranked[-round(1.6 * wrong) :])  # a few more than go first: drawn from the others
     assert first != set(np.argsort(margins)[: len(first)])
@@ -302,7 +302,7 @@ def test_wrong_labels_go_first_where_their_margins_mirror_those_of_the_right_one
 def test_what_is_only_hard_is_not_taken_to_be_mislabeled():
     generator, labels = np.random.default_rng(0), np.zeros(1000, dtype=int)
     margins = np.append(generator.normal(4, 1, 800), generator.normal(-1, 0.5, 200))
-    ranked = order(parse_arm("clean"), {"aum": -margins}, labels, 0)
+    ranked = order(parse_arm("clean"), {"aum@early": -margins}, labels, 0)
     assert 60 < (ranked[:500] >= 800).sum() < 140  # a fifth of what is kept, as of all
 
 
@@ -312,8 +312,8 @@ def test_a_class_that_was_learned_late_does_not_look_mislabeled():
     margins[950:] /= 20  # right labels all, of which the model is hardly sure
     wrong = np.append(np.arange(60), [950, 951])
     margins[wrong] *= -1
-    for arm in (parse_arm("clean"), parse_arm("aum:ccs_clean")):
-        ranked = order(arm, {"aum": -margins}, labels, 0)
+    for arm in (parse_arm("clean"), parse_arm("aum@early:ccs_clean")):
+        ranked = order(arm, {"aum@early": -margins}, labels, 0)
         first = set(ranked[-93:])  # half as many again as are wrong: 62
         assert set(range(60)) < first, arm
         assert len(first - set(range(950))) <= 10, arm
@@ -326,18 +326,18 @@ def test_nothing_of_a_class_that_was_not_learned_looks_mislabeled():
     margins[:20] *= -1
     margins[950:976] = -5.0  # more than half of the class, and below all others
     for seed in range(5):
-        ranked = order(parse_arm("clean"), {"aum": -margins}, labels, seed)
+        ranked = order(parse_arm("clean"), {"aum@early": -margins}, labels, seed)
         assert set(range(20)) < set(ranked[-69:])  # all of which go first
         assert not np.isin(ranked[-69:], np.arange(950, 1000)).any()
-    assert sorted(order(parse_arm("clean"), {"aum": np.full(50, 1.0)}, labels[950:], 0)) == list(
-        range(50)
-    )
+    assert sorted(
+        order(parse_arm("clean"), {"aum@early": np.full(50, 1.0)}, labels[950:], 0)
+    ) == list(range(50))
 
 
 def test_clean_draws_the_others_at_random():
     margins, labels = np.append(np.ones(5), -2.0), np.zeros(6, dtype=int)
     rates = keep_rates(
-        lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 6, 2
+        lambda seed: order(parse_arm("clean"), {"aum@early": -margins}, labels, seed), 6, 2
     )
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.4, 0.4, 0.4, 0], atol=0.04)
 
@@ -348,7 +348,7 @@ def test_clean_coverage_prunes_what_looks_mislabeled_then_covers_every_class_at_
     margins = generator.normal(4, 1, 420) - labels  # the rarer the class, the harder
     wrong = generator.choice(420, 40, replace=False)
     margins[wrong] *= -1
-    given = {"el2n": generator.exponential(size=420), "aum": -margins}
+    given = {"el2n": generator.exponential(size=420), "aum@early": -margins}
     ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 3)
     assert set(wrong) < set(ranked[360:]) and len(wrong) < 60
     last = ranked[360:]  # half as many again as are wrong
@@ -375,7 +375,7 @@ def test_of_the_hardest_share_what_looks_mislabeled_is_a_part():
 @pytest.mark.parametrize("share", (0.0, 0.1, 0.25, 0.5, 0.99))
 def test_the_hardest_go_by_and_by_until_half_is_pruned(share):
     generator, labels = np.random.default_rng(0), np.zeros(1000, dtype=int)
-    given = {"el2n": generator.normal(size=1000), "aum": -generator.normal(20, 1, 1000)}
+    given = {"el2n": generator.normal(size=1000), "aum@early": -generator.normal(20, 1, 1000)}
     ranked = order(parse_arm("el2n:ccs_clean"), given, labels, 0, parameters={"beta": share})
     hardest = np.argsort(-given["el2n"])[: round(1000 * share)]
     assert sorted(ranked) == list(range(1000))
@@ -390,7 +390,7 @@ def test_the_hardest_go_by_and_by_until_half_is_pruned(share):
 def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them():
     margins, labels = np.append(np.full(3, -1.0), np.linspace(0.5, 4, 5)), np.zeros(8, dtype=int)
     rates = keep_rates(
-        lambda seed: order(parse_arm("clean"), {"aum": -margins}, labels, seed), 8, 4
+        lambda seed: order(parse_arm("clean"), {"aum@early": -margins}, labels, seed), 8, 4
     )
     np.testing.assert_allclose(rates, 0.5, atol=0.04)
     for seed in range(10):  # the three share a stratum, of which one is kept before others are full

@@ -12,7 +12,7 @@ from influence.searching.space import Candidate, answers, build, recommended, su
 from influence.searching.step import open_scored
 from tests.helpers import finished
 
-SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi", "aum")
+SCORES = ("vog", "el2n", "el2n@1", "el2n@3", "forgetting", "tracin", "pvi", "aum", "aum@early")
 COUNTS = (100, 100, 40)
 
 
@@ -112,7 +112,7 @@ def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp
         "recall": ({"recall": (0.5, 0.5)}, {"drop"}),
         "vectors": ({"vectors": True}, {"d2", "dedup"}),
         "confidence": ({"names": ("el2n", "confidence")}, {"adaptive"}),
-        "AUM": ({"names": ("el2n", "aum")}, {"clean", "ccs_clean"}),
+        "AUM": ({"names": ("el2n", "aum@early")}, {"clean", "ccs_clean"}),
         "nothing": ({}, set()),
     }
     for name, (given, more) in holds.items():

@@ -72,8 +72,7 @@ def begin(config: RecommendStep, scores: Scores) -> Recommending:
     scores = verified(config, scores, "recommend")
     arms = parse_arms(config.arms)
     for arm in arms:
-        missing = [name for name in arm.reads if name not in scores.names]
-        if lacked := (f"the score {missing[0]!r}" if missing else lacking(arm.rule, scores)):
+        if lacked := lacking(arm.rule, scores, arm.reads):
             raise InputError(
                 f"arm {str(arm)!r} needs {lacked}, which {scores.directory} does not hold; score "
                 "again with it, or leave the arm out"
