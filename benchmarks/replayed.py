@@ -29,7 +29,7 @@ from influence.evaluation.intervals import in_points
 from influence.searching.planning.landscape import FULL, RANDOM, Cell, Landscape
 from influence.searching.planning.planner import PRICE, Choice
 
-ARMS = (RANDOM, "aum:ccs_clean")  # those that were retrained at every percent
+ARMS = (RANDOM, "aum@all:ccs_clean")  # those that were retrained at every percent
 CELLS = cells(ARMS, PERCENTS)
 TABLE = ("recommend.md", "## On real datasets\n")  # its page, and what it comes after
 TOLD = ("gain", "cost", "minutes")

@@ -26,9 +26,9 @@ class Arm:
     def besides(self) -> dict[str, str]:
         """The scores that its rule reads besides, by the name under which it reads them.
 
-        A rule that reads AUM takes the arm's own in whatever window, and so with p(label).
+        Where the arm names a window of that score itself, it is the one that is read.
         """
-        own = {score.partition("@")[0]: score for score in self.scores}
+        own = {score.partition("@")[0]: score for score in self.scores if "@" in score}
         return {
             name: own.get(score.partition("@")[0], score)
             for name, score in BESIDES.items()

@@ -380,15 +380,15 @@ def test_an_arm_says_all_that_it_reads():
     reads = {
         text: parse_arm(text).reads
         for text in ("dual:adaptive", "dual:ccs_clean", "dedup", "clean")
-        + ("aum:ccs_clean", "aum@early:ccs_clean", "confidence@last:adaptive", "aum:easy")
+        + ("aum:ccs_clean", "aum@all:ccs_clean", "confidence@last:adaptive", "aum:easy")
     }
     assert reads == {
         "dual:adaptive": ("dual", "confidence"),
         "dual:ccs_clean": ("dual", "aum@early"),
         "dedup": (),
         "clean": ("aum@early",),
-        "aum:ccs_clean": ("aum",),
-        "aum@early:ccs_clean": ("aum@early",),
+        "aum:ccs_clean": ("aum", "aum@early"),
+        "aum@all:ccs_clean": ("aum@all",),
         "confidence@last:adaptive": ("confidence@last",),
         "aum:easy": ("aum",),
     }
