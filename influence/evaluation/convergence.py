@@ -10,6 +10,7 @@ GAIN = 0.01  # of accuracy on validation in that part
 FALL = 0.1  # share of the loss on validation that goes in that part
 APART = 0.015  # standard deviation of accuracy over seeds, on the full train set
 BEHIND = 0.05  # accuracy on validation that steps alone still bring
+FELL = 0.02  # of accuracy on validation, which a training loses that goes on for too long
 
 
 def reasons(history: pd.DataFrame, points: pd.DataFrame, metric: str) -> list[str]:
@@ -63,6 +64,20 @@ def short_of_steps(history: pd.DataFrame, points: pd.DataFrame) -> list[str]:
                 "tells them apart."
             ]
     return []
+
+
+def overtrained(history: pd.DataFrame) -> list[str]:
+    """Say after which epoch the model only got worse on validation; `history`: see `reasons`."""
+    accuracy = _ends(history)
+    if "epoch" not in history or not len(accuracy) or accuracy.max() - accuracy.iloc[-1] <= FELL:
+        return []
+    best = accuracy.idxmax()
+    first = history[(history["run"] == 0) & (history["step"] == best)]
+    return [
+        f"After epoch {first['epoch'].iloc[0]:g} accuracy on validation fell from "
+        f"{100 * accuracy[best]:.1f} to {100 * accuracy.iloc[-1]:.1f} %: the model learned single "
+        "examples by heart, wrong labels too; train for fewer epochs."
+    ]
 
 
 def _ends(history: pd.DataFrame, measure: str = "accuracy") -> pd.Series:

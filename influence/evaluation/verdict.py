@@ -83,6 +83,7 @@ def compare(
     said = [told, *hindered, *untrained(points, guessing, metric), *warnings(classes)]
     behind = [] if flaws is None else background(measured, flaws)
     notes = [*early, *behind, *power(measured), *equal_steps(measured)]
+    notes += convergence.overtrained(history)
     if AT_EQUAL_STEPS not in set(points["arm"]):
         notes += convergence.short_of_steps(history, points)
     beside = pd.concat([measured.arms.to_random.table, measured.steps.to_random.table])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from influence.evaluation.convergence import reasons, short_of_steps
+from influence.evaluation.convergence import overtrained, reasons, short_of_steps
 from influence.evaluation.intervals import Retrainings
 from influence.evaluation.verdict import compare
 
@@ -33,6 +33,10 @@ def points(*accuracies: float) -> pd.DataFrame:
 
 
 STEADY = points(0.9, 0.902, 0.898)
+SHARES = {
+    "random": pd.DataFrame(columns=["group", "label", "percent_pruned", "kept_share"], dtype=object)
+}
+SHARES["random"]["before"] = np.nan
 
 
 @pytest.mark.parametrize("last", [(0.9, 0.9), (0.9, 0.909), (0.92, 0.9)])
@@ -48,6 +52,14 @@ def test_a_model_that_still_gains_is_named_with_the_way_out():
 def test_one_epoch_does_not_show_it_and_says_so():
     (said,) = reasons(history(0.9), STEADY, METRIC)
     assert said == "one epoch does not show whether it had; train with epochs=2 or more"
+
+
+def test_a_model_that_got_worse_is_named_with_the_epoch_after_which():
+    (said,) = overtrained(history(0.5, 0.8, 0.755, 0.77))
+    assert said.startswith("After epoch 2 accuracy on validation fell from 80.0 to 77.0 %")
+    assert said in compare(Retrainings(STEADY), SHARES, 0.5, history(0.5, 0.8, 0.755, 0.77)).notes
+    assert not overtrained(history(0.5, 0.8, 0.755, 0.785)) and not overtrained(pd.DataFrame())
+    assert not overtrained(history(0.5, 0.8, 0.7, 0.6).drop(columns="epoch"))
 
 
 def test_another_model_and_imported_checkpoints_say_nothing():
@@ -78,10 +90,8 @@ def test_seeds_that_are_far_apart_are_named():
 
 
 def test_the_verdict_on_such_a_model_is_provisional():
-    shares = {"random": pd.DataFrame(columns=["group", "label", "percent_pruned", "kept_share"])}
-    shares["random"]["before"] = np.nan
     still, done = (
-        compare(Retrainings(STEADY), shares, 0.1, history=one).said
+        compare(Retrainings(STEADY), SHARES, 0.1, history=one).said
         for one in (history(0.5, 0.8, 0.87, 0.9), history(0.9, 0.9))
     )
     assert still[0].startswith("Provisional, the model had not converged: only random")

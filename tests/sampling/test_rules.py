@@ -365,7 +365,11 @@ def test_of_the_hardest_share_what_looks_mislabeled_is_a_part():
     hardest = np.argsort(margins)
     for share, first in ((0.0, 30), (0.05, 30), (0.2, 80)):
         ranked = order(
-            parse_arm("aum@all:ccs_clean"), {"aum@all": -margins}, labels, 5, parameters={"beta": share}
+            parse_arm("aum@all:ccs_clean"),
+            {"aum@all": -margins},
+            labels,
+            5,
+            parameters={"beta": share},
         )
         assert ranked[-30:].tolist() == hardest[:30][::-1].tolist(), share
         assert np.isin(hardest[:first], ranked[200 - 15 :]).all(), share  # half of the other 370
@@ -395,7 +399,11 @@ def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them
     np.testing.assert_allclose(rates, 0.5, atol=0.04)
     for seed in range(10):  # the three share a stratum, of which one is kept before others are full
         ranked = order(
-            parse_arm("aum@all:ccs_clean"), {"aum@all": -margins}, labels, seed, parameters={"beta": 0.0}
+            parse_arm("aum@all:ccs_clean"),
+            {"aum@all": -margins},
+            labels,
+            seed,
+            parameters={"beta": 0.0},
         )
         assert np.isin([0, 1, 2], ranked[:6]).sum() == 1
 
