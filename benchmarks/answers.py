@@ -42,8 +42,8 @@ from influence.sampling.arms import AT_EQUAL_STEPS
 RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the tables in the docs
 SHOWN_OF_CHEAP = (50, 70)  # of the table of cheap scores
-# The default takes what looks mislabeled from the epochs before the model learns by heart, the other
-# one, which was retrained on more settings, from all of them.
+# The default takes what looks mislabeled from the epochs before the model learns by heart. The
+# other one takes it from all epochs, and was retrained on more settings.
 DEFAULT, BY_ALL = "aum:ccs_clean", "aum@all:ccs_clean"
 BY_CHEAP = ("random", BY_ALL, f"probe/{BY_ALL}", f"epoch/{BY_ALL}")
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
