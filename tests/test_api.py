@@ -356,7 +356,7 @@ def test_a_comparison_of_one_epoch_leaves_out_the_default_scores_that_it_cannot_
         influence.compare(tiny.frames(), "forgetting:easy", **here, **short)
     capfd.readouterr()
     compared = influence.compare(tiny.frames(), "aum:ccs", **here, **short)
-    assert list(compared.scores.names) == ["vog", "tracin", "aum"]
+    assert list(compared.scores.names) == ["vog", "tracin", "aum", "aum@early"]
     assert capfd.readouterr().err.count("leaves out el2n, forgetting and pvi of the default") == 1
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from influence.errors import InputError
 from influence.scores import QUANTITIES, REGISTRY
 from influence.scoring.plan import check_null, select
-from influence.scoring.spec import ScoreSpec, window_key, window_of
+from influence.scoring.spec import ScoreSpec, as_given, window_key, window_of
 from influence.shapes import Float
 from influence.trace.trace import RunTrace, Trace
 
@@ -20,8 +20,8 @@ def compute(spec: ScoreSpec, trace: Trace, block: int = BLOCK) -> Examples:
 
     Raises InputError where the trace lacks the checkpoints or the quantities of this score.
     """
-    if str(spec) in trace.given:
-        return trace.given[str(spec)].astype(np.float64)
+    if name := as_given(spec, trace.given):
+        return trace.given[name].astype(np.float64)
     selected = select(spec, trace.runs)
     runs = [_compute_run(spec, trace, run, chosen, block) for run, chosen in selected]
     combine = np.sum if REGISTRY[spec.name].combine == "sum" else np.mean

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from influence.errors import InputError, listed
 from influence.scores import PRODUCTS, QUANTITIES, REGISTRY
-from influence.scoring.spec import ScoreSpec, epochs_of, window_key, window_of
+from influence.scoring.spec import ScoreSpec, as_given, epochs_of, window_key, window_of
 from influence.trace.trace import EARLY, Checkpoint
 from influence.training.result import RunInfo
 
@@ -37,7 +37,7 @@ def plan(specs: Sequence[ScoreSpec], runs: tuple[RunInfo, ...]) -> list[RunPlan]
     Raises InputError with the way out if this training cannot give one of them.
     """
     given = runs[0].given if runs else frozenset()
-    read = [spec for spec in specs if str(spec) not in given]
+    read = [spec for spec in specs if not as_given(spec, given)]
     for spec in read:
         _check_weights(spec, runs[0])
     selected = [(spec, select(spec, runs)) for spec in read]

@@ -1,7 +1,7 @@
 """A score as requested: its name and its window of epochs, such as `el2n@2`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from influence.errors import InputError, choose, listed
 from influence.scores import REGISTRY
 from influence.shapes import Float
+from influence.trace.trace import EARLY
 
 Examples = Float[np.ndarray, " examples"]
 WINDOW = re.compile("[0-9]{1,9}(-[0-9]{1,9})?|all|last|early|odd|even")
@@ -53,6 +54,16 @@ def parse_spec(text: str) -> ScoreSpec:
 def hardness(spec: ScoreSpec, values: Examples) -> Examples:
     """Return the values of a score with the sign that makes high mean hard."""
     return values.copy() if REGISTRY[spec.name].hard == "high" else -values
+
+
+def as_given(spec: ScoreSpec, given: Container[str]) -> str:
+    """Return the name under which a score was computed elsewhere, "" if it was not.
+
+    Over which epochs is not known: one without a window stands for the early ones as well.
+    """
+    if str(spec) in given:
+        return str(spec)
+    return spec.name if spec.window == EARLY and spec.name in given else ""
 
 
 def window_of(spec: ScoreSpec) -> str:

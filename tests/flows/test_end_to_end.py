@@ -310,7 +310,8 @@ OTHERS = ("trail_entropy", "self_confidence", "tdds")  # need slots, folds, and 
 def test_all_means_every_score_that_the_dataset_can_have(chain):
     table = pd.read_parquet(logged(chain.score, "scores") / "scores.parquet")
     possible = [name for name in scores.REGISTRY if name not in OTHERS]
-    assert list(table.columns) == ["id", "label", *possible] and len(table) == KEPT[0]
+    assert list(table.columns) == ["id", "label", *possible, "aum@early"]
+    assert len(table) == KEPT[0]
     for name in possible:
         values = np.load(logged(chain.score, "scores") / f"{name}.npy")
         assert np.isfinite(values).all() and values.std() > 0, name

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from influence.errors import InputError
 from influence.scores import REGISTRY
-from influence.scoring.spec import ScoreSpec, hardness, parse_spec, too_early
+from influence.scoring.spec import ScoreSpec, as_given, hardness, parse_spec, too_early
 from tests.evaluation.test_convergence import history
 
 
@@ -56,6 +56,13 @@ def test_hardness_keeps_scores_whose_high_end_is_hard(name):
     result = hardness(ScoreSpec(name), values)
     assert result.tolist() == [1, -2]
     assert result is not values
+
+
+def test_a_score_from_elsewhere_stands_for_the_early_epochs_too_and_for_no_other_window():
+    assert as_given(parse_spec("aum@early"), {"aum", "el2n"}) == "aum"
+    assert as_given(parse_spec("aum@early"), {"aum", "aum@early"}) == "aum@early"
+    assert not as_given(parse_spec("aum@2"), {"aum"})
+    assert not as_given(parse_spec("aum@early"), {"el2n"})
 
 
 NAMES = st.sampled_from([*REGISTRY, "fog", ""])

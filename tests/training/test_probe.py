@@ -27,6 +27,7 @@ from tests.helpers.steps import HERE, perform
 from tests.helpers.tables import load
 
 EPOCHS = 3
+NAMED = ("vog@2-3", "el2n@1", "pvi@3", "value@odd")  # beside all
 LEFT_OUT = {"trail_entropy"}  # of all scores: the texts have no slots
 
 
@@ -57,7 +58,7 @@ def training(given, tmp_path_factory) -> Training:
 
 @pytest.fixture(scope="module")
 def scores(training, tmp_path_factory) -> Scores:
-    names = "all,vog@2-3,el2n@1,pvi@3,value@odd"
+    names = ",".join(("all", *NAMED))
     workdir = tmp_path_factory.mktemp("scored")
     return scored(training, workdir, score=names, representations=True)
 
@@ -65,7 +66,7 @@ def scores(training, tmp_path_factory) -> Scores:
 def test_it_gives_every_score_of_a_training_with_weights(training, scores):
     from influence.scores import REGISTRY
 
-    assert set(scores.names) == {*REGISTRY, "vog@2-3", "el2n@1", "pvi@3", "value@odd"} - LEFT_OUT
+    assert set(scores.names) == {*REGISTRY, *NAMED, "aum@early"} - LEFT_OUT
     assert np.isfinite(scores.table.drop(columns=["id", "label"]).to_numpy()).all()
     assert not training.has_weights and training.is_probe
     assert 0 < scores.self_check_error < 1e-5
