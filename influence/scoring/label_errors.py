@@ -167,8 +167,7 @@ def share_wrong(margins: Examples) -> float:
 
     The margin of a wrong label is about minus that of a right one, so that half of the wrong ones
     lie below minus the median of what is above 0. What is only hard, or learned late, lies just
-    below 0 and does not count. Of 4,000 of MASSIVE's requests 0.3 % as they are, and 4.6, 9.6, 18
-    and 25 % where 4.6, 9.3, 19 and 28 % were made wrong (two layers of MiniLM, 12 epochs).
+    below 0 and does not count. What it says of planted errors is in docs/rules.md.
 
     Where the share below 0 is larger than UNLEARNED, it is that share.
     """
