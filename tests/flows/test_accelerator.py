@@ -40,6 +40,7 @@ def test_tensors_of_both_devices_do_not_mix():
     assert f"tensors on {NAME} and cpu" in done.stderr.decode()
 
 
+@pytest.mark.long
 def test_scores_and_curves_are_those_of_the_cpu(parameters, there, tmp_path):
     compare(end(start(tmp_path, "cpu", parameters)), there)
 

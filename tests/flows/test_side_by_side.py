@@ -32,6 +32,7 @@ def test_scores_and_curves_do_not_depend_on_what_runs_beside_them(parameters, al
     assert_equal(alone, end(start(3, parameters, tmp_path)))
 
 
+@pytest.mark.long
 def test_what_was_killed_and_interrupted_with_several_trainings_under_way_ends_the_same(
     parameters, alone, tmp_path
 ):
