@@ -39,9 +39,10 @@ def reasons(history: pd.DataFrame, points: pd.DataFrame, metric: str) -> list[st
             )
     full = points[(points["arm"] == "random") & (points["percent_pruned"] == 0)][metric]
     if len(full) > 1 and full.std(ddof=1) > APART:
+        either = "" if overtrained(history) else "for more epochs, or "
         found.append(
             f"trained on the full train set, accuracy differs by {100 * full.std(ddof=1):.1f} "
-            "points (standard deviation) from seed to seed; train for more epochs, or with a lower "
+            f"points (standard deviation) from seed to seed; train {either}with a lower "
             "learning_rate"
         )
     return found
@@ -75,8 +76,8 @@ def overtrained(history: pd.DataFrame) -> list[str]:
     first = history[(history["run"] == 0) & (history["step"] == best)]
     return [
         f"After epoch {first['epoch'].iloc[0]:g} accuracy on validation fell from "
-        f"{100 * accuracy[best]:.1f} to {100 * accuracy.iloc[-1]:.1f} %: the model learned single "
-        "examples by heart, wrong labels too; train for fewer epochs."
+        f"{100 * accuracy[best]:.1f} to {100 * accuracy.iloc[-1]:.1f} %, as it does where a "
+        "model learns single examples by heart, wrong labels too; train for fewer epochs."
     ]
 
 

@@ -58,6 +58,8 @@ def test_a_model_that_got_worse_is_named_with_the_epoch_after_which():
     (said,) = overtrained(history(0.5, 0.8, 0.755, 0.77))
     assert said.startswith("After epoch 2 accuracy on validation fell from 80.0 to 77.0 %")
     assert said in compare(Retrainings(STEADY), SHARES, 0.5, history(0.5, 0.8, 0.755, 0.77)).notes
+    (apart,) = reasons(history(0.5, 0.8, 0.755, 0.755), points(0.9, 0.87, 0.93), METRIC)
+    assert apart.endswith("train with a lower learning_rate")
     assert not overtrained(history(0.5, 0.8, 0.755, 0.785)) and not overtrained(pd.DataFrame())
     assert not overtrained(history(0.5, 0.8, 0.7, 0.6).drop(columns="epoch"))
 
