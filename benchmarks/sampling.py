@@ -83,7 +83,9 @@ def _keep(name: str, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         vectors = np.random.default_rng(0).normal(size=(len(labels), WIDTH)).astype(np.float16)
         near = Representations(vectors, labels)
     given = {"vog": scores}
-    given |= {score: -np.random.default_rng(0).random(len(labels)) for score in rule.besides}
+    given |= {
+        score: -np.random.default_rng(0).random(len(labels)) for score in rule.besides.values()
+    }
     ordered = order(arm, given, labels, 0, minimums=minimums, recall=recall, representations=near)
     return cut(ordered, FRACTION, minimums)
 

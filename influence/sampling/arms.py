@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from influence.errors import InputError, choose
-from influence.sampling.rules import BESIDES, REGISTRY
+from influence.sampling.rules import REGISTRY
 from influence.scoring.spec import parse_spec
 
 CLASS = "class"  # the group of classes, beside those of other columns
@@ -29,11 +29,8 @@ class Arm:
         Where the arm names a window of that score itself, it is the one that is read.
         """
         own = {score.partition("@")[0]: score for score in self.scores if "@" in score}
-        return {
-            name: own.get(score.partition("@")[0], score)
-            for name, score in BESIDES.items()
-            if name in REGISTRY[self.rule].needs
-        }
+        read = REGISTRY[self.rule].besides
+        return {name: own.get(score.partition("@")[0], score) for name, score in read.items()}
 
     @property
     def reads(self) -> tuple[str, ...]:

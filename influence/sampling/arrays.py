@@ -11,7 +11,7 @@ from influence.config.commands import value_of
 from influence.config.parameters import SampleConfig
 from influence.errors import InputError, brief, choose, first_line, listed
 from influence.sampling import arms, order
-from influence.sampling.rules import BESIDES, REGISTRY, Rule
+from influence.sampling.rules import REGISTRY, Rule
 from influence.trace.neighbors import Representations
 
 # What a rule reads besides its values: what that is, its lowest and highest value, and in words.
@@ -166,14 +166,14 @@ def _recall(given: Any) -> np.ndarray:
 def _besides(rule: Rule, given: Mapping[str, Any], examples: int) -> dict[str, np.ndarray]:
     """Return what a rule reads besides its values, as the scores of that kind, high = hard."""
     read = {}
-    for name in [name for name in rule.needs if name in BESIDES]:
+    for name, score in rule.besides.items():
         what, low, high, numbers = SCALES[name]
         if given[name] is None:
             raise InputError(f"rule {rule.name!r} needs {name}, {what} of each example")
         values = _numbers(name, given[name], "one per example")
         if values.shape != (examples,) or not np.all((values >= low) & (values <= high)):
             raise InputError(f"{name} must be {examples} {numbers}, one per example")
-        read[BESIDES[name]] = -values
+        read[score] = -values
     return read
 
 

@@ -21,7 +21,7 @@ from influence.sampling.ranking import (
     places,
     to_unit,
 )
-from influence.scoring.label_errors import UNLEARNED, relative, share_wrong
+from influence.scoring.label_errors import MARGINS, UNLEARNED, relative, share_wrong
 from influence.shapes import Float, Int
 from influence.trace.neighbors import NEAREST, Representations
 
@@ -38,7 +38,7 @@ GIVEN = {"hardness", "hardnesses", "labels", "generator", "lots", "recall"}
 GIVEN |= {"representations", "confidence", "margins"}
 # Scores that a rule reads whatever its arm's own is, by the name under which it reads them. Margins
 # end where the model begins to learn wrong labels by heart.
-BESIDES = {"confidence": "confidence", "margins": "aum@early"}
+BESIDES = {"confidence": "confidence", "margins": MARGINS}
 # Half as many again as look wrong hold almost all that is: 97 to 99 % where 9 and 19 % of the
 # labels of MASSIVE's domains were made wrong. To prune first what has an AUM below 0 was four
 # points behind random on MASSIVE's intents, of which 19 % are only hard or were learned late.
@@ -72,9 +72,9 @@ class Rule:
     reference: str
 
     @property
-    def besides(self) -> tuple[str, ...]:
-        """The scores that it reads whatever its arm's own is."""
-        return tuple(score for name, score in BESIDES.items() if name in self.needs)
+    def besides(self) -> dict[str, str]:
+        """The scores that it reads whatever its arm's own is, by the name under which it does."""
+        return {name: score for name, score in BESIDES.items() if name in self.needs}
 
 
 def rule(*, reference: str, **ranges: Range):

@@ -18,6 +18,7 @@ from influence.trace.trace import EARLY, Trace
 # Where a larger share of the labels looks wrong, the model has not learned them, right or wrong.
 UNLEARNED = 1 / 3
 MOST = 0.5  # share of the epochs whose logits tell what labels look wrong
+MARGINS = "aum@early"  # the score that `margins` is without folds, which rules read
 COLUMNS = ["row", "predicted", "doubt"]  # of the table of suspects
 
 Examples = Float[np.ndarray, " examples"]

@@ -32,7 +32,6 @@ from influence.training.result import RunInfo, Training
 CODE = ("scores", "data", "models", "trace", "training", "scoring")
 EXPORTS = {"cartography": "confidence", "aum": "aum"}  # a score that reads the same
 AUM = ScoreSpec("aum")
-BESIDE_AUM = "aum@early"  # what rules clean and ccs_clean read; costs nothing once AUM is computed
 HARMLESS = ("shard_size", "batch_tokens", "self_check")  # parameters that do not change the result
 
 
@@ -161,8 +160,8 @@ def _specs(text: str, runs: Sequence) -> list:
     if not specs:
         offered = ", ".join(sorted(scores.REGISTRY))
         raise InputError(f"score names no score; choose all, or some of {offered}")
-    if AUM in specs:
-        specs += possible([BESIDE_AUM], runs)
+    if AUM in specs:  # whose logits they share, so that they cost nothing
+        specs += possible([label_errors.MARGINS], runs)
     return list(dict.fromkeys(specs))
 
 

@@ -108,15 +108,12 @@ def measured(
     return of_predictions(retraining.predictions(place, point)[rows], labels)[metric], sealed
 
 
-def lacking(rule: str, scores: Scores, besides: Iterable[str] = ()) -> str:
-    """Return what a rule needs and `scores` lack, else "".
-
-    besides: what it reads besides the arm's own score (`Arm.besides`); by default whatever that is.
-    """
-    needs, held = rules.REGISTRY[rule].needs, set(scores.names)
+def lacking(rule: str, scores: Scores, reads: Iterable[str]) -> str:
+    """Return what a rule that `reads` these scores needs and `scores` lack, else ""."""
+    needs = rules.REGISTRY[rule].needs
     if "recall" in needs and scores.recall is None:
         return "the recall of every class on validation data"
-    if missing := sorted({*(besides or rules.REGISTRY[rule].besides)} - held):
+    if missing := [name for name in reads if name not in scores.names]:
         return f"the score {missing[0]!r}"
     if "representations" in needs and scores.representations is None:
         return "the representation of every example (representations=true)"

@@ -88,13 +88,16 @@ def open_scored(config: SearchStep, scores: Scores) -> Searched:
     check_halves(config, columns)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
+    without = {
+        name: lacking(name, scores, rule.besides.values()) for name, rule in rules.REGISTRY.items()
+    }
     for name in named:
-        if missing := lacking(name, scores):
+        if missing := without[name]:
             raise InputError(
                 f"rule {name!r} needs {missing}, which {scores.directory} does not hold; score "
                 "again with it, or leave the rule out"
             )
-    named = named or tuple(name for name in rules.REGISTRY if not lacking(name, scores))
+    named = named or tuple(name for name, missing in without.items() if not missing)
     choice = space.build(columns, named, config.lowest, config.highest, counts)
     return Searched(scores, choice.scores, config.seed, choice)
 
