@@ -32,16 +32,19 @@ def by_class(measured: Retrainings, shares: Mapping[str, pd.DataFrame]) -> pd.Da
         pair for own in shares.values() for pair in zip(own["group"], own["label"], strict=True)
     }
     named = {str(name): group for name in points if (group := _group_of(str(name), known))}
+    values = points[list(named)].to_numpy(dtype=np.float64)
     for arm, own in points.groupby("arm", sort=False):
-        full = own[own["percent_pruned"] == 0]
-        kept = shares[str(arm)].set_index(KEYS)[["kept_share", "before"]]
+        full = own.index[own["percent_pruned"] == 0]
+        columns = shares[str(arm)].set_index(KEYS)[["kept_share", "before"]]
+        kept = columns.astype(float).to_dict("index")
         for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
-            for name, group in named.items():
-                if recalls := _recalls(measured, name, full, some):
+            pair = _by_seed(points["seed"], full, some.index)
+            for (name, group), recalls in zip(named.items(), values.T, strict=True):
+                if found := _recalls(measured, name, recalls, pair):
                     place = (percent, *group)
-                    stayed = kept.loc[place].to_dict() if place in kept.index else NOT_IN_TRAIN
+                    stayed = kept.get(place, NOT_IN_TRAIN)
                     row = dict(zip(KEYS, place, strict=True))
-                    rows.append({"arm": arm, **row, **stayed, **recalls})
+                    rows.append({"arm": arm, **row, **stayed, **found})
     return _with_intervals(pd.DataFrame(rows))
 
 
@@ -90,23 +93,30 @@ def minimum_of(row: pd.Series) -> int:
     return math.ceil(round((1 - fraction_of(row["percent_pruned"])) * row["before"], 6))
 
 
+def _by_seed(seeds: pd.Series, full: pd.Index, pruned: pd.Index) -> np.ndarray:
+    """Return the rows of two kinds of retrainings (2, seeds), by the seeds that both have."""
+    ends = [pd.Series(own, seeds[own]) for own in (full, pruned)]
+    return pd.concat(ends, axis=1, join="inner").to_numpy().T
+
+
 def _recalls(
-    measured: Retrainings, metric: str, full: pd.DataFrame, pruned: pd.DataFrame
+    measured: Retrainings, metric: str, recalls: np.ndarray, pair: np.ndarray
 ) -> dict[str, Any]:
     """Return mean recalls before and after, the change of each seed, and the error of test in it.
 
-    `full`, `pruned`: retrainings, whose index says which rows of `measured` they are. Nothing
-    without seeds that both have.
+    `recalls`: of every row of `measured`; `pair`: the rows of both ends by seed. Nothing without
+    seeds that both have.
     """
-    ends = {"before": full, "after": pruned}
-    by_seed = [own.set_index("seed")[metric] for own in ends.values()]
-    pair = pd.concat(by_seed, axis=1, keys=list(ends)).dropna()
-    if not len(pair):
+    full, pruned = pair[:, ~np.isnan(recalls[pair]).any(0)]
+    if not len(full):
         return {}
-    found: dict[str, Any] = {f"recall_{end}": pair[end].mean() for end in ends}
-    rows = [own.reset_index().set_index("seed")["index"][pair.index] for own in ends.values()]
-    of_test = measured.error_of_test(rows[1], rows[0], metric)
-    return {**found, "changes": (pair["after"] - pair["before"]).tolist(), "of_test": of_test}
+    before, after = recalls[full], recalls[pruned]
+    return {
+        "recall_before": before.mean(),
+        "recall_after": after.mean(),
+        "changes": after - before,
+        "of_test": measured.error_of_test(pruned, full, metric),
+    }
 
 
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -118,7 +128,7 @@ def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """
     if not len(table):
         return table
-    changes = [np.array(own) for own in table.pop("changes")]
+    changes = table.pop("changes").tolist()
     kept = (table["before"] * table["kept_share"]).fillna(0).clip(lower=1)
     shared, of_test = shared_over(changes, kept.tolist()), table.pop("of_test").to_numpy()
     place = (table["arm"].tolist(), table["percent_pruned"].tolist())
