@@ -45,7 +45,9 @@ def test_scores_and_curves_are_those_of_the_cpu(parameters, there, tmp_path):
     compare(end(start(tmp_path, "cpu", parameters)), there)
 
 
-def test_nobody_but_transformers_waits_for_every_batch(there):
+def test_nobody_but_transformers_waits_for_every_batch(parameters, tmp_path):
+    few = {"score": "vog,tracin", "runs": 1, "folds": 0, "null_model": False, "arms": "vog:easy"}
+    there = end(start(tmp_path, NAME, parameters | few))
     waits = json.loads((there / "waits.json").read_text())
     forwards = waits["transformers"]  # which asks of each whether anything is padded
     for module in ("models/fit.py", "trace/meter.py", "models/classifier.py"):

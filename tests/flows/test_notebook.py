@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 QUICKSTART = Path(__file__).parent.parent.parent / "examples/quickstart.ipynb"
 
 
+@pytest.mark.long
 def test_every_cell_runs_and_shows_what_is_kept_in_the_notebook(tmp_path, monkeypatch):
     # As on one core: otherwise most of the time goes into starting processes, again in each cell.
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import project, tiny
 
 pytestmark = pytest.mark.slow
-SHORT = {"track": False, "threads": 1, "workers": 3, "seeds": 2, "fractions": "0.3,0.6"}
+SHORT = {"track": False, "threads": 1, "workers": 3, "seeds": 1, "fractions": "0.3,0.6"}
 
 
 @pytest.fixture(scope="module")
