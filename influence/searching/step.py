@@ -23,7 +23,7 @@ from influence.evaluation.intervals import Correct
 from influence.evaluation.retraining import retrain
 from influence.jobs.engine import Engine
 from influence.runtime import store
-from influence.runtime.step import Record, Task, perform
+from influence.runtime.step import Record, Task, perform, say
 from influence.sampling import rules
 from influence.sampling.arms import Arm
 from influence.scoring import spec as specs
@@ -47,7 +47,7 @@ from influence.training.step import expected
 
 CODE = ("scores", "data", "models", "nlu", "scoring", "sampling", "evaluation", "searching")
 USUAL = names(ScoreConfig.score)
-EARLY = 5  # epochs whose ends are worth a score of their own
+FIRST_EPOCHS = 5  # epochs whose ends are worth a score of their own
 EXECUTION = ("trials", "test_seeds", "storage", "grace")  # these do not change a study
 Searching = Generator[Trial | Record, None, Path]
 
@@ -88,18 +88,33 @@ def open_scored(config: SearchStep, scores: Scores) -> Searched:
     check_halves(config, columns)
     labels = scores.data.array("train", "label")
     counts = np.bincount(labels, minlength=len(scores.label_names)).tolist()
-    without = {
-        name: lacking(name, scores, rule.besides.values()) for name, rule in rules.REGISTRY.items()
-    }
+    named = named or _usable(scores)
     for name in named:
-        if missing := without[name]:
+        if missing := _lacking(name, scores):
             raise InputError(
                 f"rule {name!r} needs {missing}, which {scores.directory} does not hold; score "
                 "again with it, or leave the rule out"
             )
-    named = named or tuple(name for name, missing in without.items() if not missing)
     choice = space.build(columns, named, config.lowest, config.highest, counts)
     return Searched(scores, choice.scores, config.seed, choice)
+
+
+def _usable(scores: Scores) -> tuple[str, ...]:
+    """Return the rules for which these scores are enough; say which others there are, and why."""
+    usable: list[str] = []
+    left: dict[str, list[str]] = {}  # by what they need
+    for name in rules.REGISTRY:
+        if missing := _lacking(name, scores):
+            left.setdefault(missing, []).append(name)
+        else:
+            usable.append(name)
+    for missing, own in left.items():
+        say(f"search: left out {', '.join(own)}: the scores lack {missing}")
+    return tuple(usable)
+
+
+def _lacking(rule: str, scores: Scores) -> str:
+    return lacking(rule, scores, rules.REGISTRY[rule].besides.values())
 
 
 def keeping(config: SearchStep, dataset: Dataset) -> SearchStep:
@@ -166,7 +181,7 @@ def score_list(config: SearchStep, dataset: Dataset) -> str:
 def _usual_scores(config: SearchStep, dataset: Dataset, otherwise: str = "") -> list[str]:
     """Return the scores that `score_list` lists; say after `otherwise` why others are left out."""
     own = {name: registry.REGISTRY[name].window for name in USUAL}
-    epochs = [str(epoch) for epoch in range(1, min(config.epochs, EARLY) + 1)]
+    epochs = [str(epoch) for epoch in range(1, min(config.epochs, FIRST_EPOCHS) + 1)]
     windows = [
         f"{name}@{epoch}"
         for name in USUAL

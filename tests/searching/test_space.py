@@ -106,7 +106,7 @@ def made(directory, recall=None, vectors=False, names=("el2n",)):
     return finished.scores(at, {name: np.arange(10.0) for name in names}, recall)
 
 
-def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp_path):
+def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp_path, capsys):
     usual = {"easy", "hard", "softmax", "linear", "random", "stratified", "ccs", "ccs_class"}
     holds = {
         "recall": ({"recall": (0.5, 0.5)}, {"drop"}),
@@ -118,6 +118,9 @@ def test_rules_that_need_what_scores_lack_are_left_out_unless_they_are_named(tmp
     for name, (given, more) in holds.items():
         scores = made(tmp_path / name, **given)
         assert set(open_scored(SearchStep(), scores).space.rules) == usual | more, name
+    said = capsys.readouterr().err.splitlines()
+    assert "search: left out clean, ccs_clean: the scores lack the score 'aum@early'" in said
+    assert sum(line.startswith("search: left out drop: ") for line in said) == len(holds) - 1
     for rule in ("drop", "d2", "dedup", "adaptive", "clean", "ccs_clean"):
         with pytest.raises(InputError, match=f"rule '{rule}' needs the .* does not hold; score ag"):
             open_scored(SearchStep(rules=rule), scores)
