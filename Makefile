@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 
 PYTEST := python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test quick long lint
+.PHONY: demo test tests quick long lint
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
@@ -21,7 +21,11 @@ demo: $(VENV)/.installed
 	mlflow run . --env-manager local --experiment-name influence -P fractions=0.7,0.9 -P seeds=4
 	@python -m entrypoints.where
 
-test: $(VENV)/.installed lint
+test: $(VENV)/.installed
+	@# At once: the type checker would leave a core idle for a minute.
+	@$(MAKE) --no-print-directory --jobs=2 lint tests
+
+tests: $(VENV)/.installed
 	$(PYTEST) -m "not long"
 
 quick: $(VENV)/.installed
