@@ -344,7 +344,8 @@ def _line(axes: Axes, arm: str, rows: pd.DataFrame, bands: bool) -> None:
     if bands:
         colour, marker = ARMS_SHOWN[arm]
         axes.fill_between(percents, low, high, color=colour, alpha=0.15, lw=0)
-        look = {"color": colour, "marker": marker, "ms": 4}
+        above = 2 + list(ARMS_SHOWN).index(arm)  # the default where two keep the same examples
+        look = {"color": colour, "marker": marker, "ms": 4, "zorder": above}
     else:
         clear = np.array([one[3] for one in rows["minus_random"]])
         axes.plot(percents[clear], mean[clear], color=look["color"], marker="o", ms=4, ls="")
