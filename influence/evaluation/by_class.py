@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from influence.evaluation.intervals import Paired, Retrainings, shared_over
+from influence.evaluation.intervals import Paired, Retrainings, by_seed, shared_over
 from influence.models.metrics import GROUPED, RECALL
 from influence.sampling.arms import CLASS
 from influence.sampling.order import fraction_of
@@ -38,7 +38,7 @@ def by_class(measured: Retrainings, shares: Mapping[str, pd.DataFrame]) -> pd.Da
         columns = shares[str(arm)].set_index(KEYS)[["kept_share", "before"]]
         kept = columns.astype(float).to_dict("index")
         for percent, some in own[own["percent_pruned"] > 0].groupby("percent_pruned"):
-            pair = _by_seed(points["seed"], full, some.index)
+            pair = by_seed(points["seed"], full, some.index)
             for (name, group), recalls in zip(named.items(), values.T, strict=True):
                 if found := _recalls(measured, name, recalls, pair):
                     place = (percent, *group)
@@ -91,12 +91,6 @@ def starved(table: pd.DataFrame) -> list[pd.Series]:
 def minimum_of(row: pd.Series) -> int:
     """Return how many examples of a class must stay to keep its share of the train set."""
     return math.ceil(round((1 - fraction_of(row["percent_pruned"])) * row["before"], 6))
-
-
-def _by_seed(seeds: pd.Series, full: pd.Index, pruned: pd.Index) -> np.ndarray:
-    """Return the rows of two kinds of retrainings (2, seeds), by the seeds that both have."""
-    ends = [pd.Series(own, seeds[own]) for own in (full, pruned)]
-    return pd.concat(ends, axis=1, join="inner").to_numpy().T
 
 
 def _recalls(

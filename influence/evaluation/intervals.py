@@ -211,17 +211,20 @@ def _pairs(
     points: pd.DataFrame, baseline: str
 ) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
     """Yield arm, percent pruned, and the rows of the arm and of its baseline, by seed."""
-    rows = {
-        key: pd.Series(own.index, own["seed"])
-        for key, own in points.groupby(["arm", "percent_pruned"])
-    }
+    rows = {key: own.index for key, own in points.groupby(["arm", "percent_pruned"])}
     for (arm, percent), own in rows.items():
         beside = (baseline, percent) if baseline else ("random", 0)
         if percent == 0 or arm == baseline or beside not in rows:
             continue
-        pair = pd.concat([own, rows[beside]], axis=1, keys=["one", "other"]).dropna().astype(int)
-        if len(pair):
-            yield arm, percent, pair["one"].to_numpy(), pair["other"].to_numpy()
+        one, other = by_seed(points["seed"], own, rows[beside])
+        if len(one):
+            yield arm, percent, one, other
+
+
+def by_seed(seeds: pd.Series, one: pd.Index, other: pd.Index) -> np.ndarray:
+    """Return the rows of two kinds of retrainings (2, seeds), by the seeds that both have."""
+    ends = [pd.Series(own, seeds[own]) for own in (one, other)]
+    return pd.concat(ends, axis=1, join="inner").to_numpy().T
 
 
 def shared_over(differences: Sequence[np.ndarray], kept: Sequence[float]) -> Shared | None:
