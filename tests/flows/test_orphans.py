@@ -114,7 +114,11 @@ def test_a_tag_that_names_another_file_removes_nothing(tracking_store, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("signals", "status"), [([signal.SIGINT] * 3, 130), ([signal.SIGTERM, signal.SIGINT], 143)]
+    ("signals", "status"),
+    [
+        pytest.param([signal.SIGINT] * 3, 130, marks=pytest.mark.long),
+        ([signal.SIGTERM, signal.SIGINT], 143),
+    ],
 )
 def test_a_stopped_command_ends_its_runs_and_workers(tracking_store, tmp_path, signals, status):
     (tmp_path / "stopped.py").write_text(STOPPED)

@@ -18,7 +18,7 @@ from influence.data import storage
 from influence.evaluation import retraining
 from influence.scoring.result import Scores
 from influence.searching.recommendation import FULL
-from tests.helpers import tiny
+from tests.helpers import figures, tiny
 from tests.helpers.runs import all_runs, launch, logged
 from tests.helpers.tables import load
 from tests.report.test_page import Outline
@@ -49,7 +49,7 @@ def searched(tracking_store, tmp_path_factory) -> SimpleNamespace:
         looked.append((named["seed"], tuple(named["splits"])))
         return plain(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with figures.drawn(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(retraining, "train_and_measure", watched)
         runs = launch(search, config)
     return SimpleNamespace(config=config, runs=runs, looked=looked)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import project, tiny
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 SHORT = {"track": False, "threads": 1, "workers": 3, "seeds": 1, "fractions": "0.3,0.6"}
 
 
@@ -32,7 +32,6 @@ def test_scores_and_curves_do_not_depend_on_what_runs_beside_them(parameters, al
     assert_equal(alone, end(start(3, parameters, tmp_path)))
 
 
-@pytest.mark.long
 def test_what_was_killed_and_interrupted_with_several_trainings_under_way_ends_the_same(
     parameters, alone, tmp_path
 ):
@@ -46,7 +45,6 @@ def test_what_was_killed_and_interrupted_with_several_trainings_under_way_ends_t
     assert_equal(alone, end(start(3, parameters, tmp_path)))
 
 
-@pytest.mark.long
 def test_a_voice_assistant_trains_side_by_side(tmp_path):
     asked = {
         "dataset": "assistant:500",

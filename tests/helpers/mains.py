@@ -10,7 +10,7 @@ import pandas as pd
 
 from entrypoints import main
 from influence.config.steps import MainStep
-from tests.helpers import tiny
+from tests.helpers import figures, tiny
 from tests.helpers.runs import launch
 
 HERE: dict[str, Any] = {"workers": 1, "threads": 1}
@@ -64,7 +64,8 @@ def _made(root: Path, change: Callable[[pd.DataFrame], None], **asked: Any) -> S
     data, work = tiny.write(root / "talk", splits), root / "work"
     given = tiny.FAST | HERE | {"dataset": str(data), "workdir": str(work), "seeds": SEEDS}
     config = MainStep(**given, **asked)
-    runs = launch(main, config)
+    with figures.drawn():
+        runs = launch(main, config)
     return SimpleNamespace(config=config, runs=runs, top=runs[0])
 
 

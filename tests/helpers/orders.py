@@ -1,5 +1,9 @@
 """Made-up scores and the orders of rules on them, for the tests of rules and of sampling."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jaxtyping
 import numpy as np
 
 from influence.sampling.arms import Arm
@@ -53,3 +57,23 @@ def ordered(rule, hardness, labels, seed=0, normalize="none", min_per_class=1, *
         representations=make_representations(labels),
         parameters=parameters,
     )
+
+
+def keep_rates(draw, examples, kept, draws=1500):
+    """How often each example is among the first `kept`, over many seeds."""
+    draw(0)  # with its shapes checked
+    counts = np.zeros(examples)
+    with _unchecked():
+        for seed in range(draws):
+            counts[draw(seed)[:kept]] += 1
+    return counts / draws
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Do not check the shapes of calls meanwhile, which takes longer than to draw."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)

@@ -16,6 +16,7 @@ from influence.trace.neighbors import Representations
 from tests.helpers.orders import (
     RECALL,
     RULES,
+    keep_rates,
     make_besides,
     make_data,
     make_representations,
@@ -147,14 +148,6 @@ def test_easy_prunes_the_easiest_and_hard_the_hardest():
 
 
 # Drawing
-
-
-def keep_rates(draw, examples, kept, draws=1500):
-    """How often each example is among the first `kept`, over many seeds."""
-    counts = np.zeros(examples)
-    for seed in range(draws):
-        counts[draw(seed)[:kept]] += 1
-    return counts / draws
 
 
 def test_twice_the_mapped_score_is_twice_the_chance_to_be_kept_at_small_budgets():
