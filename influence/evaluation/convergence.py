@@ -5,6 +5,8 @@ A model that is still learning stops at a random place, and each pruned example 
 
 import pandas as pd
 
+from influence.training.result import on_validation
+
 LAST = 0.25  # share of the training in which a converged model gains nothing
 GAIN = 0.01  # of accuracy on validation in that part
 FALL = 0.1  # share of the loss on validation that goes in that part
@@ -69,24 +71,19 @@ def short_of_steps(history: pd.DataFrame, points: pd.DataFrame) -> list[str]:
 
 def overtrained(history: pd.DataFrame) -> list[str]:
     """Say after which epoch the model only got worse on validation; `history`: see `reasons`."""
-    accuracy = _ends(history)
-    if "epoch" not in history or not len(accuracy) or accuracy.max() - accuracy.iloc[-1] <= FELL:
+    known = on_validation(history, "accuracy").set_index("epoch")["accuracy"]
+    if not len(known) or known.max() - known.iloc[-1] <= FELL:
         return []
-    best = accuracy.idxmax()
-    first = history[(history["run"] == 0) & (history["step"] == best)]
     return [
-        f"After epoch {first['epoch'].iloc[0]:g} accuracy on validation fell from "
-        f"{100 * accuracy[best]:.1f} to {100 * accuracy.iloc[-1]:.1f} %, as it does where a "
+        f"After epoch {known.idxmax():g} accuracy on validation fell from "
+        f"{100 * known.max():.1f} to {100 * known.iloc[-1]:.1f} %, as it does where a "
         "model learns single examples by heart, wrong labels too; train for fewer epochs."
     ]
 
 
 def _ends(history: pd.DataFrame, measure: str = "accuracy") -> pd.Series:
     """Return a measure of the first run on validation by step, at the ends of its epochs."""
-    if f"validation/{measure}" not in history:
-        return pd.Series(dtype=float)
-    first = history[history["run"] == 0].set_index("step")
-    return first[f"validation/{measure}"].dropna().sort_index()
+    return on_validation(history, measure).set_index("step")[measure]
 
 
 def _before(ends: pd.Series) -> float:

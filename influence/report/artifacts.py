@@ -23,8 +23,9 @@ from influence.sampling import arms
 from influence.sampling.arms import AT_EQUAL_STEPS
 from influence.sampling.result import Sample
 from influence.scoring import label_errors
+from influence.scoring.plan import too_early
 from influence.scoring.result import Scores
-from influence.scoring.spec import ScoreSpec, parse_spec, too_early
+from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.tracking.log import Run
 from influence.tracking.run import home
 from influence.training.result import Training

@@ -1,16 +1,22 @@
-"""Plan which checkpoints of which runs the scores read, before anything is measured."""
+"""Plan which checkpoints of which runs the scores read, before anything is measured.
 
-from collections.abc import Sequence
+And say which of them read a model that knew too little.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from influence.errors import InputError, listed
 from influence.scores import PRODUCTS, QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, as_given, epochs_of, window_key, window_of
 from influence.trace.trace import EARLY, Checkpoint
-from influence.training.result import RunInfo
+from influence.training.result import RunInfo, on_validation
 
 PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
 PARTS["even"] = slice(1, None, 2)
+LEARNED = 0.5  # of all that the model gains over guessing: before that, a score reads too early
 
 
 @dataclass(frozen=True)
@@ -216,3 +222,30 @@ def _plan_run(reads) -> RunPlan:
             elif kind == "run":
                 whole.add(name)
     return RunPlan({step: frozenset(names) for step, names in at.items()}, over, frozenset(whole))
+
+
+def too_early(specs: Iterable[ScoreSpec], history: pd.DataFrame, guessing: float) -> list[str]:
+    """Say which scores read an epoch after which the model knew less than half of what it learned.
+
+    EL2N, GraNd and PVI read the end of epoch 2, as in the paper, whose train set has 550,000 pairs.
+    Of 3,000 examples two epochs are less than 200 steps, and what the model knows then says
+    nothing. `history`: as `training.history`, of which the first run counts; `guessing`: the
+    accuracy of always guessing the most frequent class. Names the first epoch that is late enough.
+    """
+    known = on_validation(history, "accuracy")
+    known = known[known["epoch"] % 1 == 0].astype({"epoch": int}).set_index("epoch")["accuracy"]
+    if known.empty or known.iloc[-1] <= guessing:
+        return []
+    enough = known.index[known - guessing >= LEARNED * (known.iloc[-1] - guessing)].min()
+    read: dict[int, dict[str, str]] = {}  # by epoch, what to ask for in place of each score
+    for spec in specs:
+        _, last = epochs_of(window_of(spec))
+        if 0 < last < enough and last in known.index:
+            read.setdefault(last, {})[str(spec)] = f"{spec.name}@{enough}"
+    return [
+        f"{listed(early)} {'reads' if len(early) == 1 else 'read'} the model at the end of epoch "
+        f"{epoch}, where its accuracy on validation was {100 * known[epoch]:.1f} %, of "
+        f"{100 * known.iloc[-1]:.1f} % at the end: too early to tell examples apart. Train with "
+        f"observe_epochs={enough} and ask for {listed(dict.fromkeys(early.values()))}."
+        for epoch, early in sorted(read.items())
+    ]

@@ -1,20 +1,18 @@
 """A score as requested: its name and its window of epochs, such as `el2n@2`."""
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from influence.errors import InputError, choose, listed
+from influence.errors import InputError, choose
 from influence.scores import REGISTRY
 from influence.shapes import Float
 from influence.trace.trace import EARLY
 
 Examples = Float[np.ndarray, " examples"]
 WINDOW = re.compile("[0-9]{1,9}(-[0-9]{1,9})?|all|last|early|odd|even")
-LEARNED = 0.5  # of all that the model gains over guessing: before that, a score reads too early
 
 
 @dataclass(frozen=True)
@@ -80,41 +78,3 @@ def epochs_of(window: str) -> tuple[int, int]:
     """Return the first and the last epoch that a window names, (0, 0) if it names none."""
     numbers = [int(number) for number in re.findall(r"\d+", window)] or [0]
     return numbers[0], numbers[-1]
-
-
-def too_early(specs: Iterable[ScoreSpec], history: pd.DataFrame, guessing: float) -> list[str]:
-    """Say which scores read an epoch after which the model knew less than half of what it learned.
-
-    EL2N, GraNd and PVI read the end of epoch 2, as in the paper, whose train set has 550,000 pairs.
-    Of 3,000 examples two epochs are less than 200 steps, and what the model knows then says
-    nothing. `history`: as `training.history`, of which the first run counts; `guessing`: the
-    accuracy of always guessing the most frequent class. Names the first epoch that is late enough.
-    """
-    known = _accuracies_by_epoch(history)
-    if known.empty or known.iloc[-1] <= guessing:
-        return []
-    enough = known.index[known - guessing >= LEARNED * (known.iloc[-1] - guessing)].min()
-    read: dict[int, dict[str, str]] = {}  # by epoch, what to ask for in place of each score
-    for spec in specs:
-        _, last = epochs_of(window_of(spec))
-        if 0 < last < enough and last in known.index:
-            read.setdefault(last, {})[str(spec)] = f"{spec.name}@{enough}"
-    return [
-        f"{listed(early)} {'reads' if len(early) == 1 else 'read'} the model at the end of epoch "
-        f"{epoch}, where its accuracy on validation was {100 * known[epoch]:.1f} %, of "
-        f"{100 * known.iloc[-1]:.1f} % at the end: too early to tell examples apart. Train with "
-        f"observe_epochs={enough} and ask for {listed(dict.fromkeys(early.values()))}."
-        for epoch, early in sorted(read.items())
-    ]
-
-
-def _accuracies_by_epoch(history: pd.DataFrame) -> pd.Series:
-    """Return accuracy on validation by epoch, at the ends of the epochs of the first run.
-
-    It is empty for an import that does not tell them.
-    """
-    if not {"validation/accuracy", "epoch"} <= set(history):
-        return pd.Series(dtype=float)
-    first = history[history["run"] == 0].dropna(subset="validation/accuracy")
-    whole = first[first["epoch"] % 1 == 0]
-    return whole.set_index(whole["epoch"].astype(int))["validation/accuracy"].sort_index()

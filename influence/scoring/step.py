@@ -23,9 +23,9 @@ from influence.runtime.memory import give_free_memory_back
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.scoring import findings, label_errors, plan, result, stability
 from influence.scoring.compute import compute
-from influence.scoring.plan import RunPlan
+from influence.scoring.plan import RunPlan, too_early
 from influence.scoring.shards import Checked, Pass, bounds_of, run_pass, traces, with_mean_gradients
-from influence.scoring.spec import ScoreSpec, parse_spec, too_early
+from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.trace.trace import Trace, join, save_trace
 from influence.training.result import RunInfo, Training
 

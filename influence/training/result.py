@@ -202,6 +202,19 @@ def described(
     }
 
 
+def on_validation(history: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return a measure of the first run on validation: columns step, epoch and `measure`.
+
+    In the order of the steps, at the ends of its epochs; empty where it was not measured or the
+    epochs are not known. `measure`: accuracy or loss; `history`: see `Training.history`.
+    """
+    column = f"validation/{measure}"
+    if not {column, "epoch"} <= set(history):
+        return pd.DataFrame(columns=["step", "epoch", measure], dtype=float)
+    first = history.loc[history["run"] == 0, ["step", "epoch", column]].dropna()
+    return first.sort_values("step").rename(columns={column: measure})
+
+
 def by_heart(history: pd.DataFrame) -> float:
     """Return the epoch after which a model learns single examples by heart, wrong labels too.
 
@@ -210,12 +223,8 @@ def by_heart(history: pd.DataFrame) -> float:
     epoch of the least such loss of the first run, infinite where none was measured. `history`: see
     `Training.history`.
     """
-    if not {"validation/loss", "epoch"} <= set(history):
-        return float("inf")
-    first = history[history["run"] == 0].dropna(subset="validation/loss")
-    if first.empty:
-        return float("inf")
-    return PATIENCE * float(first.loc[first["validation/loss"].idxmin(), "epoch"])
+    known = on_validation(history, "loss").set_index("epoch")["loss"]
+    return PATIENCE * float(known.idxmin()) if len(known) else float("inf")
 
 
 class Training(Result):

@@ -1,6 +1,7 @@
 """Scores read the checkpoints and runs they name, or say what the training would need."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from influence import scores
@@ -8,10 +9,11 @@ from influence.config.parameters import ScoreConfig
 from influence.errors import InputError
 from influence.sampling.arms import parse_arm
 from influence.scoring.compute import compute
-from influence.scoring.plan import plan
+from influence.scoring.plan import plan, too_early
 from influence.scoring.spec import ScoreSpec, parse_spec
 from influence.scoring.step import usual
 from influence.trace.trace import Checkpoint
+from tests.evaluation.test_convergence import history
 from tests.helpers.traces import make_checkpoints, make_info, make_infos, make_trace
 
 # Runs and windows
@@ -281,3 +283,52 @@ def test_of_the_default_scores_only_what_a_training_gives_is_computed(capsys):
 def test_what_an_arm_reads_is_computed_possible_or_not():
     runs = make_infos((1,))
     assert usual([parse_arm("el2n:easy")], runs) == "vog,forgetting,tracin,aum,el2n"
+
+
+GUESSING = 0.2  # the accuracy of always guessing the most frequent class
+
+
+def said(scores: str, *accuracies: float) -> list[str]:
+    return too_early(
+        [parse_spec(name) for name in scores.split(",")], history(*accuracies), GUESSING
+    )
+
+
+def test_a_score_of_an_epoch_before_half_was_learned_is_named():
+    (sentence,) = said("aum,el2n,pvi,vog", 0.2, 0.22, 0.4, 0.55, 0.7, 0.8)
+    assert sentence == (
+        "el2n and pvi read the model at the end of epoch 2, where its accuracy on validation was "
+        "22.0 %, of 80.0 % at the end: too early to tell examples apart. Train with "
+        "observe_epochs=4 and ask for el2n@4 and pvi@4."
+    )
+
+
+def test_every_early_epoch_has_a_sentence():
+    one, two = said("el2n,el2n@1,aum@1-2", 0.2, 0.22, 0.4, 0.5, 0.8)
+    assert one.startswith("el2n@1 reads the model at the end of epoch 1")
+    assert two.startswith("el2n and aum@1-2 read the model at the end of epoch 2")
+
+
+@pytest.mark.parametrize(
+    ("scores", "accuracies"),
+    [
+        ("el2n,pvi", (0.2, 0.6, 0.8)),  # it knew enough
+        ("el2n@4,aum,vog,loss,random", (0.2, 0.2, 0.2, 0.6, 0.8)),  # late, or all epochs
+        ("el2n", (0.2, 0.1, 0.2)),  # it never learned, which another remark says
+        ("el2n", ()),
+    ],
+)
+def test_nothing_is_said_of_others(scores, accuracies):
+    assert said(scores, *accuracies) == []
+
+
+def test_an_import_without_accuracies_says_nothing():
+    rows = pd.DataFrame({"run": [0], "step": [1], "train/loss": [1.0]})
+    for imported in (rows, rows.assign(epoch=1.0), rows.assign(**{"validation/accuracy": 0.9})):
+        assert too_early([parse_spec("el2n")], imported, GUESSING) == []
+
+
+def test_only_the_first_run_counts():
+    other = history(0.2, 0.2, 0.8).assign(run=1)
+    both = pd.concat([history(0.2, 0.7, 0.8), other])
+    assert too_early([parse_spec("el2n")], both, GUESSING) == []

@@ -1,15 +1,13 @@
 """A score as asked for is read, printed and turned so that high means hard."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from influence.errors import InputError
 from influence.scores import REGISTRY
-from influence.scoring.spec import ScoreSpec, as_given, hardness, parse_spec, too_early
-from tests.evaluation.test_convergence import history
+from influence.scoring.spec import ScoreSpec, as_given, hardness, parse_spec
 
 
 @pytest.mark.parametrize(
@@ -88,52 +86,3 @@ def test_any_text_is_a_spec_that_prints_as_it_reads_or_bad_input(text):
 def test_every_range_of_epochs_is_a_window(name, ends):
     first, last = sorted(ends)
     assert parse_spec(f"{name}@{first}-{last}") == ScoreSpec(name, f"{first}-{last}")
-
-
-GUESSING = 0.2  # the accuracy of always guessing the most frequent class
-
-
-def said(scores: str, *accuracies: float) -> list[str]:
-    return too_early(
-        [parse_spec(name) for name in scores.split(",")], history(*accuracies), GUESSING
-    )
-
-
-def test_a_score_of_an_epoch_before_half_was_learned_is_named():
-    (sentence,) = said("aum,el2n,pvi,vog", 0.2, 0.22, 0.4, 0.55, 0.7, 0.8)
-    assert sentence == (
-        "el2n and pvi read the model at the end of epoch 2, where its accuracy on validation was "
-        "22.0 %, of 80.0 % at the end: too early to tell examples apart. Train with "
-        "observe_epochs=4 and ask for el2n@4 and pvi@4."
-    )
-
-
-def test_every_early_epoch_has_a_sentence():
-    one, two = said("el2n,el2n@1,aum@1-2", 0.2, 0.22, 0.4, 0.5, 0.8)
-    assert one.startswith("el2n@1 reads the model at the end of epoch 1")
-    assert two.startswith("el2n and aum@1-2 read the model at the end of epoch 2")
-
-
-@pytest.mark.parametrize(
-    ("scores", "accuracies"),
-    [
-        ("el2n,pvi", (0.2, 0.6, 0.8)),  # it knew enough
-        ("el2n@4,aum,vog,loss,random", (0.2, 0.2, 0.2, 0.6, 0.8)),  # late, or all epochs
-        ("el2n", (0.2, 0.1, 0.2)),  # it never learned, which another remark says
-        ("el2n", ()),
-    ],
-)
-def test_nothing_is_said_of_others(scores, accuracies):
-    assert said(scores, *accuracies) == []
-
-
-def test_an_import_without_accuracies_says_nothing():
-    rows = pd.DataFrame({"run": [0], "step": [1], "train/loss": [1.0]})
-    for imported in (rows, rows.assign(epoch=1.0), rows.assign(**{"validation/accuracy": 0.9})):
-        assert too_early([parse_spec("el2n")], imported, GUESSING) == []
-
-
-def test_only_the_first_run_counts():
-    other = history(0.2, 0.2, 0.8).assign(run=1)
-    both = pd.concat([history(0.2, 0.7, 0.8), other])
-    assert too_early([parse_spec("el2n")], both, GUESSING) == []
