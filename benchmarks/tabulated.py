@@ -9,7 +9,8 @@ to be known of pruning can then be looked up: `benchmarks.answers` says when sco
 
 DATASETS are sets as people have them; CONDITIONS change one thing of one of them: its labels, its
 repeats, its classes, its size or its encoder. An arm as "probe/aum:ccs" is one by the scores of a
-probe, "epoch/aum:ccs" by those of a fine-tuning for one epoch. Writes
+probe, "epoch/aum:ccs" by those of a fine-tuning for one epoch, "again/aum:ccs" by those of the same
+model, fine-tuned and scored under another seed. Writes
 benchmarks/tables/<setting>.csv after every retraining, the first number of all cells and settings
 before the second; a retraining that is there is not done again, so that the command goes on where
 it was stopped, and several may run at once on settings of their own. A row holds which test
@@ -55,8 +56,12 @@ COLUMNS = (
     *("arm", "percent_pruned", "number", "kept", "steps"),
     *("validation", "test", "seconds", "right"),
 )
-# By whose scores an arm is, as it begins: those of the model that is retrained, or cheaper ones.
-SCORED: dict[str, dict[str, Any]] = {"": {}, "probe": {"proxy": "probe"}, "epoch": {"epochs": 1}}
+# By whose scores an arm is, as it begins: those of the model that is retrained, cheaper ones, or
+# those of the same model trained again under another seed.
+SCORED: dict[str, dict[str, Any]] = {
+    "": {},
+    **{"probe": {"proxy": "probe"}, "epoch": {"epochs": 1}, "again": {"seed": 1}},
+}
 # How people fine-tune, each subset until it has converged; and the paper's, at equal epochs.
 RECIPES: dict[str, dict[str, Any]] = {
     "linear": {"schedule": "linear", "warmup": 0.1},
