@@ -4,7 +4,7 @@ Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
 with random, or with the full train set. An arm counts under the seeds that all its percents have.
-Writes benchmarks/answers.json and the seven tables that the docs make of it, and draws
+Writes benchmarks/answers.json and the eight tables that the docs make of it, and draws
 docs/images/answers.png, paper.png and conditions.png. Figure 1 on a GPU, of which accuracies alone
 are kept, has intervals over seeds.
 """
@@ -46,6 +46,8 @@ SHOWN_OF_CHEAP = (50, 70)  # of the table of cheap scores
 # other one takes it from all epochs, and was retrained on more settings.
 DEFAULT, BY_ALL = "aum:ccs_clean", "aum@all:ccs_clean"
 BY_CHEAP = ("random", BY_ALL, f"probe/{BY_ALL}", f"epoch/{BY_ALL}")
+AGAIN = ("random", DEFAULT, f"again/{DEFAULT}")  # by one scored model, and by another
+SHOWN_OF_AGAIN = (70, 90)
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", BY_ALL, DEFAULT)
 PAPER = (
@@ -109,6 +111,7 @@ def tables(known: Known) -> list[tuple[str, str, str]]:
         "other conditions": {name: conditions[name] for name in conditions if name not in wrong},
     }
     cheap = shown(_with(BY_CHEAP[2:], known), SHOWN_OF_CHEAP, BY_CHEAP)
+    again = shown(_with(AGAIN[2:], known), SHOWN_OF_AGAIN, AGAIN)
     converged = shown(_with(PAPER, linear), SHOWN, ("random", *PAPER))
     later = shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER))
     when = shown(conditions, SHOWN_OF_CONDITIONS, OURS)
@@ -119,6 +122,7 @@ def tables(known: Known) -> list[tuple[str, str, str]]:
         ("results.md", "Trained until they converge,", converged),
         ("results.md", "## Arms of the later literature\n", later),
         ("results.md", "## When do scores help?\n", when),
+        ("results.md", "**What is kept by another scored model.**", again),
         ("scores.md", "**What pruning by it does.**", cheap),
     ]
 
