@@ -15,11 +15,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from tests.helpers.shapes import unchecked
 
 # Databases and finished files wait for the disk at every commit. Where there is a file system in
 # memory with room for them, tests write there: all of them in seven tenths of the time.
@@ -29,6 +32,7 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
 
 SHAPED = ("scores", "data.tags.slots", "trace", "scoring", "sampling")
 install_import_hook([f"influence.{module}" for module in SHAPED], "beartype.beartype")
+CHECKED: set[str] = set()  # test functions of which one test has run in this process
 
 
 # A test without a number of examples of its own takes that of the profile.
@@ -66,6 +70,15 @@ def grouped(tracking_store, tmp_path_factory):
     from tests.helpers import mains
 
     return mains.grouped(tmp_path_factory.mktemp("grouped"))
+
+
+@pytest.fixture(autouse=True)
+def shapes_checked_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Check shapes in the first test of a function; its other parameters take half of the time."""
+    of = f"{request.node.path}::{getattr(request.node, 'originalname', request.node.name)}"
+    with nullcontext() if of not in CHECKED else unchecked():
+        yield
+    CHECKED.add(of)
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,12 @@
 """Made-up scores and the orders of rules on them, for the tests of rules and of sampling."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import jaxtyping
 import numpy as np
 
 from influence.sampling.arms import Arm
 from influence.sampling.order import Minimum, order
 from influence.sampling.rules import BESIDES, REGISTRY
 from influence.trace.neighbors import Representations
+from tests.helpers.shapes import unchecked
 
 RULES = list(REGISTRY)
 RECALL = np.array([0.9, 0.5, 0.7, 0.0])
@@ -63,17 +60,7 @@ def keep_rates(draw, examples, kept, draws=1500):
     """How often each example is among the first `kept`, over many seeds."""
     draw(0)  # with its shapes checked
     counts = np.zeros(examples)
-    with _unchecked():
+    with unchecked():
         for seed in range(draws):
             counts[draw(seed)[:kept]] += 1
     return counts / draws
-
-
-@contextmanager
-def _unchecked() -> Iterator[None]:
-    """Do not check the shapes of calls meanwhile, which takes longer than to draw."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)

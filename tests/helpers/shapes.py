@@ -1,0 +1,17 @@
+"""Whether the shapes and types of calls are checked, which `tests.conftest` sees to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jaxtyping import config
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Do not check them meanwhile: it takes longer than to sample, say."""
+    before = config.jaxtyping_disable
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", before)
