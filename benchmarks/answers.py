@@ -180,7 +180,7 @@ def _summary(measured: Retrainings) -> dict[str, Any]:
 
 
 def _to_own(measured: Retrainings, arm: str, own: str, percent: float) -> list[Any]:
-    """Return what an arm by cheap scores gains over the same by those of the fine-tuned model."""
+    """Return what an arm by other scores gains over the same by those of the retrained model."""
     both = measured.only(measured.points["arm"].isin((arm, own)).to_numpy())
     points = both.points.assign(arm=both.points["arm"].replace(own, "random"))
     table = replace(both, points=points).to_random.table

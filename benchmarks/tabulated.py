@@ -60,7 +60,9 @@ COLUMNS = (
 # those of the same model trained again under another seed.
 SCORED: dict[str, dict[str, Any]] = {
     "": {},
-    **{"probe": {"proxy": "probe"}, "epoch": {"epochs": 1}, "again": {"seed": 1}},
+    "probe": {"proxy": "probe"},
+    "epoch": {"epochs": 1},
+    "again": {"seed": 1},
 }
 # How people fine-tune, each subset until it has converged; and the paper's, at equal epochs.
 RECIPES: dict[str, dict[str, Any]] = {

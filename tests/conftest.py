@@ -74,7 +74,7 @@ def grouped(tracking_store, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def shapes_checked_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Check shapes in the first test of a function; its other parameters take half of the time."""
+    """Check shapes in the first test of a function; with its other parameters it costs too much."""
     of = f"{request.node.path}::{getattr(request.node, 'originalname', request.node.name)}"
     with nullcontext() if of not in CHECKED else unchecked():
         yield

@@ -24,7 +24,7 @@ def reasons(history: pd.DataFrame, points: pd.DataFrame, metric: str) -> list[st
     """
     found = []
     accuracy, loss = (_ends(history, name) for name in ("accuracy", "loss"))
-    if len(accuracy) == 1 and "epoch" in history and history["epoch"].max() <= 1:
+    if len(accuracy) == 1 and history["epoch"].max() <= 1:
         found.append("one epoch does not show whether it had; train with epochs=2 or more")
     if len(accuracy) > 1:
         longer = f"train with epochs={2 * round(float(history['epoch'].max()))}"

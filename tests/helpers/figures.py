@@ -33,7 +33,7 @@ def drawn():
 
 
 def _touch(figure, at, **options) -> None:
-    if isinstance(at, str | Path):
+    if isinstance(at, str | Path):  # and no buffer, whose image a notebook shows
         Path(at).touch()
 
 

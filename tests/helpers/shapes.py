@@ -8,7 +8,7 @@ from jaxtyping import config
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Do not check them meanwhile: it takes longer than to sample, say."""
+    """Do not check them meanwhile: of a short call the check takes most of the time."""
     before = config.jaxtyping_disable
     config.update("jaxtyping_disable", True)
     try:
