@@ -26,7 +26,7 @@ from influence.models import compatibility, pretrained, tokenizers
 from influence.runtime import store
 from influence.tracking import run
 from influence.training import step as training
-from influence.training import trainer_output
+from influence.training.trainer.notes import STATE
 
 SCHEDULES = {"constant", "linear"}
 PLANNED = "planned.json"  # the steps that shall be kept, as known when this one was
@@ -131,7 +131,7 @@ class KeepCheckpoints(TrainerCallback):
                 "epoch": state.epoch,
                 "log_history": [noted],
             }
-            (at / trainer_output.STATE).write_text(json.dumps(written), encoding="utf-8")
+            (at / STATE).write_text(json.dumps(written), encoding="utf-8")
             (at / PLANNED).write_text(json.dumps(sorted(self.steps)), encoding="utf-8")
 
 

@@ -39,7 +39,8 @@ ORDER = [
         "trace",
         "trace.probing",
     ),
-    *("training", "scoring", "sampling", "evaluation", "searching", "searching.planning"),
+    *("training.trainer", "training", "scoring", "sampling", "evaluation"),
+    *("searching", "searching.planning"),
     *("plots", "tracking", "report"),
     *("pipeline", "flow", "callback", "__main__"),
 ]

@@ -5,7 +5,7 @@ A model that is still learning stops at a random place, and each pruned example 
 
 import pandas as pd
 
-from influence.training.result import on_validation
+from influence.training.history import on_validation
 
 LAST = 0.25  # share of the training in which a converged model gains nothing
 GAIN = 0.01  # of accuracy on validation in that part

@@ -12,7 +12,8 @@ from influence.errors import InputError, listed
 from influence.scores import PRODUCTS, QUANTITIES, REGISTRY
 from influence.scoring.spec import ScoreSpec, as_given, epochs_of, window_key, window_of
 from influence.trace.trace import EARLY, Checkpoint
-from influence.training.result import RunInfo, on_validation
+from influence.training.history import on_validation
+from influence.training.result import RunInfo
 
 PARTS = {"all": slice(None), "last": slice(-1, None), "odd": slice(0, None, 2)}
 PARTS["even"] = slice(1, None, 2)

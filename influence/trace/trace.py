@@ -23,7 +23,7 @@ class Checkpoint:
 
     step: optimiser steps taken; epoch: epochs completed at this step; series: "spread" (evenly
     spread over training), "epochs" (at the end of an epoch) or both, and EARLY where the model had
-    not yet learned by heart (see `training.result`); learning_rate: that of the encoder at this
+    not yet learned by heart (see `training.history`); learning_rate: that of the encoder at this
     step.
     """
 

@@ -26,9 +26,10 @@ from influence.models.metrics import metrics_of
 from influence.nlu import words
 from influence.runtime import store
 from influence.trace.trace import Checkpoint
-from influence.training import dynamics, plausibility, result, trainer_output
-from influence.training.result import RunFacts, listed
-from influence.training.trainer_output import Imported
+from influence.training import dynamics, plausibility, result, run_files
+from influence.training.run_files import RunFacts, listed
+from influence.training.trainer import output
+from influence.training.trainer.output import Imported
 
 
 def check(config: TrainConfig, dataset: Dataset) -> list[str]:
@@ -37,8 +38,8 @@ def check(config: TrainConfig, dataset: Dataset) -> list[str]:
     Raises InputError if what `import_from` names does not fit it.
     """
     if checkpoints := _checkpoints(config):
-        notes = [*trainer_output.describe(_path(config), checkpoints), *_ignored(config)]
-        return [*notes, *trainer_output.check_labels(checkpoints, dataset.label_names)]
+        notes = [*output.describe(_path(config), checkpoints), *_ignored(config)]
+        return [*notes, *output.check_labels(checkpoints, dataset.label_names)]
     if config.stack:
         raise InputError(
             f"stack=true completes the last checkpoint, but import_from={config.import_from} holds "
@@ -62,8 +63,8 @@ def check_model(
     if not checkpoints:
         names, splits = dataset.label_names, dataset.splits
         return None, classifier.started(config, tokenizer, names, splits)[1]
-    trainer_output.check_same(checkpoints)
-    trainer_output.check_finite(checkpoints)
+    output.check_same(checkpoints)
+    output.check_finite(checkpoints)
     last, name = checkpoints[-1].path, f"checkpoint {checkpoints[-1].path}"
     model, names = _open(last, tokenizer), dataset.label_names
     if model.config.num_labels != len(names):
@@ -121,7 +122,7 @@ def _check_predictions(
 def identity(config: TrainConfig) -> str:
     """Return a digest of what `import_from` names."""
     if checkpoints := _checkpoints(config):
-        return trainer_output.identity(checkpoints)
+        return output.identity(checkpoints)
     path = _path(config)
     files = [path] if path.is_file() else sorted(path.rglob("*dynamics_epoch_*"))
     return " ".join(store.file_digest(file)[:16] for file in files)
@@ -148,7 +149,7 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
     whose tokenizer cannot be that of checkpoints made elsewhere.
     """
     checkpoints = _checkpoints(config)
-    if checkpoints and (places := trainer_output.tokenizer_folders(_path(config), checkpoints)):
+    if checkpoints and (places := output.tokenizer_folders(_path(config), checkpoints)):
         read = {place: tokenizers.read_tokenizer(place, str(place)) for place in places}
         digests = {tokenizers.tokenizer_digest(tokenizer) for tokenizer in read.values()}
         if len(digests) > 1:
@@ -167,13 +168,13 @@ def tokenizer_of(config: TrainConfig, dataset: Dataset):
 
 def leave_run(directory: Path, config: TrainConfig, dataset: Dataset) -> None:
     """Leave as the first run what `train_run` would have left, as far as it is known."""
-    with store.replacing(result.run_folder(directory, 0)) as at:
+    with store.replacing(run_files.run_folder(directory, 0)) as at:
         at.mkdir()
         if checkpoints := _checkpoints(config):
             facts, observed = _leave_checkpoints(at, directory, config, dataset, checkpoints)
         else:
             facts, observed = _leave_given(at, config, dataset.train)
-        result.write_run(at, facts, observed, {})
+        run_files.write_run(at, facts, observed, {})
 
 
 def _leave_checkpoints(
@@ -190,7 +191,7 @@ def _leave_checkpoints(
     labels, names = dataset.validation["label"].to_numpy(), dataset.label_names
     values = metrics_of(classifier.predict(model, tokens), labels, names)
     for one in checkpoints:
-        result.write_checkpoint(_open(one.path, tokenizer), one.step, at, directory)
+        run_files.write_checkpoint(_open(one.path, tokenizer), one.step, at, directory)
     shown = {f"validation/{n}": v for n, v in values.items() if not n.startswith("recall/")}
     facts = RunFacts(
         seed=config.seed,
@@ -208,7 +209,7 @@ def _leave_given(at: Path, config: TrainConfig, train: pd.DataFrame) -> tuple[Ru
     labels = train["label"].to_numpy()
     ends = _ends(config, len(logits), len(train))
     by_step = {end.step: epoch for end, epoch in zip(ends, logits, strict=True)}
-    result.write_given(at, by_step, {str(name): values[name].to_numpy() for name in values})
+    run_files.write_given(at, by_step, {str(name): values[name].to_numpy() for name in values})
     history = [
         [step, {"train/accuracy": float((epoch.argmax(1) == labels).mean())}]
         for step, epoch in by_step.items()
@@ -289,7 +290,7 @@ def _checkpoints(config: TrainConfig) -> tuple[Imported, ...]:
     path = _path(config)
     if not config.import_from or path.is_file() or dynamics.is_cartography(path):
         return ()
-    return trainer_output.find(path, config.epochs, classifier.learning_rates(config)[0])
+    return output.find(path, config.epochs, classifier.learning_rates(config)[0])
 
 
 def _path(config: TrainConfig) -> Path:

@@ -1,41 +1,24 @@
-"""What a finished training holds: checkpoints, what was observed, the dataset as it was used.
+"""The record of a finished training: checkpoints, what was observed, the dataset as it was used."""
 
-A run is written by several jobs, each of which leaves its folder whole or not at all; the manifest
-of the step comes last and lists them.
-"""
-
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 
 from influence.config.parameters import FitConfig, TrainConfig, restored
 from influence.data.dataset import Dataset
 from influence.data.result import TOKENIZER, Result
 from influence.data.splits import validated
-from influence.runtime import store
 from influence.scores import QUANTITIES
 from influence.trace.trace import EARLY, Checkpoint
+from influence.training import run_files
+from influence.training.history import by_heart
 
-RUN = "run.json"  # facts and history of a run, written last
-NULL = "null.json"  # step -> the logits that the null model gives: for its one input these are all
-OBSERVATIONS = "observations.npy"  # bool (observations, examples): who was classified correctly
-# Of a run that was made elsewhere and left no weights.
-GIVEN_LOGITS, GIVEN_SCORES = "logits.safetensors", "scores.safetensors"
-OUT_OF_FOLD = "out_of_fold.npy"  # logits (examples, classes) of models that have not seen them
-# Of a probe: the frozen vectors of both splits, float32, and the weights of a head at each step.
-VECTORS, HEADS, SECONDS = "vectors", "heads.safetensors", "seconds.json"
 PROBED = frozenset(name for name, kind in QUANTITIES.items() if kind not in ("run", "dataset"))
-STACK = "stack"
-# Epochs beyond those of the least loss on validation in which few examples are learned by heart.
-PATIENCE = 1.5
 COSTS = ("seed", "epochs", "seconds", "null", "heads")  # of a run
 KEPT = (*COSTS, "checkpoints", "observations", "weights", "given")  # of a run, in the manifest
 
@@ -67,129 +50,13 @@ class RunInfo:
         return self.measurable is None or self.measurable == PROBED
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunFacts:
-    """What is noted of one run, as JSON holds it.
-
-    checkpoints: as `listed` gives them; history: pairs of a step and its metrics; recall: of every
-    class on validation, empty where no model was there to be validated; weights: whether there are
-    checkpoints to open; heads: whether there are those of a probe; given: the scores that came with
-    an import.
-    """
-
-    seed: int
-    checkpoints: list[dict[str, Any]]
-    history: list[Sequence[Any]]
-    recall: dict[str, float]
-    epochs: float
-    seconds: float = 0.0
-    weights: bool = True
-    heads: bool = False
-    given: list[str] = field(default_factory=list)
-
-
-def run_folder(directory: Path, run: int) -> Path:
-    """Return where a run lies in the directory of a training."""
-    return directory / f"runs/{run}"
-
-
-def checkpoint_folder(run: Path, step: int) -> Path:
-    """Return where a checkpoint lies in the folder of its run."""
-    return run / f"step-{step:06d}"
-
-
-def listed(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return a checkpoint as JSON lists it."""
-    return {**asdict(checkpoint), "series": sorted(checkpoint.series)}
-
-
-def write_tokenizer(tokenizer, directory: Path) -> None:
-    """Leave `tokenizer/`."""
-    with store.replacing(directory / TOKENIZER) as temporary:
-        tokenizer.save_pretrained(temporary)
-
-
-def write_checkpoint(model: Any, step: int, run: Path, directory: Path) -> None:
-    """Leave a checkpoint in the folder of its run, the tokenizer in `directory` beside it as links.
-
-    So `transformers.pipeline("text-classification", folder)` opens it.
-    """
-    at = checkpoint_folder(run, step)
-    from influence.models import classifier  # torch, which plans and records do without
-
-    classifier.save(model, at)
-    for file in (directory / TOKENIZER).iterdir():
-        store.link(file, at / file.name)
-
-
-def write_run(
-    run: Path, facts: RunFacts, observations: np.ndarray, null: Mapping[int, Sequence[float]]
-) -> None:
-    """Leave what a run holds beside its checkpoints, the facts last.
-
-    `observations`: bool (observations, examples); `null`: step -> logits of the null model.
-    """
-    np.save(run / OBSERVATIONS, observations)
-    store.write_json(run / NULL, null)
-    more = {"observations": bool(len(observations)), "null": sorted(null)}
-    store.write_json(run / RUN, asdict(facts) | more)
-
-
-def write_given(
-    run: Path, logits: Mapping[int, np.ndarray], scores: Mapping[str, np.ndarray]
-) -> None:
-    """Leave what an import holds in place of weights: logits by step, scores by name."""
-    save_file({str(step): values for step, values in logits.items()}, run / GIVEN_LOGITS)
-    save_file(dict(scores), run / GIVEN_SCORES)
-
-
-def read_vectors(directory: Path, split: str) -> np.ndarray:
-    """Return the frozen vectors (examples, width) that a probe reads: a map of the file."""
-    return np.load(directory / VECTORS / f"{split}.npy", mmap_mode="r")
-
-
-def write_vectors(directory: Path, splits: Mapping[str, np.ndarray], seconds: float) -> None:
-    """Leave the frozen vectors (examples, width) of these splits, and how long they took."""
-    with store.replacing(directory / VECTORS) as at:
-        at.mkdir()
-        for split, vectors in splits.items():
-            np.save(at / f"{split}.npy", vectors)
-        store.write_json(at / SECONDS, seconds)
-
-
-def seconds_of_vectors(directory: Path) -> float:
-    """Return how long the frozen vectors took, -1 where there are none."""
-    at = directory / VECTORS / SECONDS
-    return json.loads(at.read_text(encoding="utf-8")) if at.exists() else -1.0
-
-
-def write_heads(run: Path, heads: Mapping[int, Mapping[str, np.ndarray]]) -> None:
-    """Leave the weights of the heads of a probe, by step and name."""
-    every = {f"{step}/{name}": w for step, head in heads.items() for name, w in head.items()}
-    save_file(every, run / HEADS)
-
-
-def write_out_of_fold(logits: np.ndarray, directory: Path) -> None:
-    """Leave `out_of_fold.npy`: (examples, classes)."""
-    np.save(directory / OUT_OF_FOLD, logits)
-
-
-def is_run(run: Path) -> bool:
-    """Tell whether a run is there."""
-    return (run / RUN).exists()
-
-
-def read_run(run: Path) -> dict[str, Any]:
-    """Return what was noted of a run: `RunFacts`, observations and null."""
-    return json.loads((run / RUN).read_text(encoding="utf-8"))
-
-
 def described(
     config: TrainConfig, dataset: Dataset, task: str, runs: Sequence[dict], folds: dict[str, float]
 ) -> dict[str, Any]:
     """Return what the manifest of a training says beside what all manifests say.
 
-    `runs`: as `read_run` gives them; `folds`: count, epochs and seconds, {} where there are none.
+    `runs`: as `run_files.read_run` gives them; `folds`: count, epochs and seconds, {} where there
+    are none.
     """
     return {
         "dataset": {"name": dataset.name, "digest": dataset.digest},
@@ -200,31 +67,6 @@ def described(
         "runs": [{name: run[name] for name in KEPT} for run in runs],
         "folds": folds,
     }
-
-
-def on_validation(history: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return a measure of the first run on validation: columns step, epoch and `measure`.
-
-    In the order of the steps, at the ends of its epochs; empty where it was not measured or the
-    epochs are not known. `measure`: accuracy or loss; `history`: see `Training.history`.
-    """
-    column = f"validation/{measure}"
-    if not {column, "epoch"} <= set(history):
-        return pd.DataFrame(columns=["step", "epoch", measure], dtype=float)
-    first = history.loc[history["run"] == 0, ["step", "epoch", column]].dropna()
-    return first.sort_values("step").rename(columns={column: measure})
-
-
-def by_heart(history: pd.DataFrame) -> float:
-    """Return the epoch after which a model learns single examples by heart, wrong labels too.
-
-    Before that it learns what examples have in common (Arpit et al. 2017,
-    https://arxiv.org/abs/1706.05394), and its loss on validation falls. It is PATIENCE times the
-    epoch of the least such loss of the first run, infinite where none was measured. `history`: see
-    `Training.history`.
-    """
-    known = on_validation(history, "loss").set_index("epoch")["loss"]
-    return PATIENCE * float(known.idxmin()) if len(known) else float("inf")
 
 
 class Training(Result):
@@ -309,7 +151,7 @@ class Training(Result):
 
     def checkpoint(self, step: int, run: int = 0) -> Path:
         """Return the folder of one checkpoint, which transformers opens."""
-        return checkpoint_folder(self._run(run), step)
+        return run_files.checkpoint_folder(self._run(run), step)
 
     @property
     def last_checkpoint(self) -> Path:
@@ -319,7 +161,7 @@ class Training(Result):
     @property
     def stack(self) -> Path | None:
         """The folder of the voice-assistant stack (task nlu), None where none was kept."""
-        at = self.directory / STACK
+        at = self.directory / run_files.STACK
         return at if at.is_dir() else None
 
     @cached_property
@@ -328,7 +170,7 @@ class Training(Result):
         rows = [
             {"run": number, "step": step, **metrics}
             for number in range(len(self._manifest["runs"]))
-            for step, metrics in read_run(self._run(number))["history"]
+            for step, metrics in run_files.read_run(self._run(number))["history"]
         ]
         return pd.DataFrame(rows)
 
@@ -337,12 +179,11 @@ class Training(Result):
 
         A map of the file: what is not looked at is not read.
         """
-        return np.load(self._run(run) / OBSERVATIONS, mmap_mode="r")
+        return run_files.read_observations(self._run(run))
 
     def null_logits(self, run: int = 0) -> dict[int, np.ndarray]:
         """Return the logits (classes,) of the null model by step, {} where there is none."""
-        by_step = json.loads((self._run(run) / NULL).read_text(encoding="utf-8"))
-        return {int(step): np.array(row, dtype=np.float32) for step, row in by_step.items()}
+        return run_files.read_null(self._run(run))
 
     @property
     def out_of_fold_logits(self) -> np.ndarray | None:
@@ -350,37 +191,29 @@ class Training(Result):
 
         A map of the file.
         """
-        return np.load(self.directory / OUT_OF_FOLD, mmap_mode="r") if self.folds else None
+        return run_files.read_out_of_fold(self.directory) if self.folds else None
 
     def given_logits(
         self, steps: Iterable[int], rows: slice, run: int = 0
     ) -> dict[int, np.ndarray]:
         """Return the logits (rows, classes) that an import left in place of weights, by step."""
-        with safe_open(self._run(run) / GIVEN_LOGITS, framework="np") as file:
-            return {step: file.get_slice(str(step))[rows] for step in steps}
+        return run_files.read_given_logits(self._run(run), steps, rows)
 
     def vectors(self, split: str) -> np.ndarray:
         """Return the frozen vectors (examples, width) that a probe reads: a map of the file."""
-        return read_vectors(self.directory, split)
+        return run_files.read_vectors(self.directory, split)
 
     def heads(self, steps: Iterable[int], run: int = 0) -> dict[int, dict[str, np.ndarray]]:
         """Return the weights of the heads of a probe, by step and name."""
-        wanted: dict[int, dict[str, np.ndarray]] = {step: {} for step in steps}
-        with safe_open(self._run(run) / HEADS, framework="np") as file:
-            for key in file.keys():  # noqa: SIM118
-                step, name = key.split("/")
-                if int(step) in wanted:
-                    wanted[int(step)][name] = file.get_tensor(key)
-        return wanted
+        return run_files.read_heads(self._run(run), steps)
 
     @property
     def given_scores(self) -> dict[str, np.ndarray]:
         """Scores (examples,) that came with an import, by name."""
-        path = self._run(0) / GIVEN_SCORES
-        return load_file(path) if path.exists() else {}
+        return run_files.read_given_scores(self._run(0))
 
     def _run(self, number: int) -> Path:
-        return run_folder(self.directory, number)
+        return run_files.run_folder(self.directory, number)
 
     def _facts(self) -> list[str]:
         examples, checkpoints = self.data.count("train"), len(self.runs[0].checkpoints)

@@ -32,8 +32,8 @@ from influence.runtime import store
 from influence.runtime.locks import held
 from influence.trace.representations import mean_first_max, represent
 from influence.trace.trace import Checkpoint
-from influence.training import result, resume
-from influence.training.result import RunFacts
+from influence.training import resume, run_files
+from influence.training.run_files import RunFacts
 
 LOGITS, FOLD = "logits.npy", "fold.json"  # what is kept of a fold until all are there
 
@@ -78,8 +78,8 @@ def check_folds(folds: int, examples: int) -> None:
 
 def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
     """Train one seed into `runs/<run>/`, unless that is finished; return `run`."""
-    final = result.run_folder(directory, run)
-    if result.is_run(final):
+    final = run_files.run_folder(directory, run)
+    if run_files.is_run(final):
         return run
     inputs = _open(directory, config, device)
     plan = fit.schedule(config, len(inputs.tokens), first=run == 0)
@@ -96,7 +96,7 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
         **noted | {"seconds": noted["seconds"] + spent},
     )
     whole = np.array(observed, dtype=bool).reshape(-1, len(inputs.tokens))
-    result.write_run(files, facts, whole, null)
+    run_files.write_run(files, facts, whole, null)
     final.parent.mkdir(exist_ok=True)
     os.replace(files, final)
     shutil.rmtree(kept)
@@ -105,7 +105,7 @@ def train_run(directory: Path, config: TrainConfig, run: int, device: str) -> in
 
 def null_run(directory: Path, config: TrainConfig, run: int, device: str) -> None:
     """Train the null model of one seed beside `train_run`, which finds its logits."""
-    if not result.is_run(result.run_folder(directory, run)):
+    if not run_files.is_run(run_files.run_folder(directory, run)):
         _null_logits(_open(directory, config, device), run)
 
 
@@ -144,10 +144,10 @@ def _train(inputs: Inputs, plan: Schedule, run: int, kept: Path) -> dict[str, An
                 logits = training.predict(validation[0])
                 metrics |= _validated(logits, validation[1], inputs.dataset, noted["recall"])
             if progress.step in plan.checkpoints:
-                result.write_checkpoint(
+                run_files.write_checkpoint(
                     training.model, progress.step, kept / "files", inputs.directory
                 )
-                noted["checkpoints"].append(result.listed(checkpoint(progress, plan)))
+                noted["checkpoints"].append(run_files.listed(checkpoint(progress, plan)))
                 noted["seconds"] = before + time.perf_counter() - began
                 keep(progress, noted)
     return noted | {"seconds": before}
@@ -187,7 +187,7 @@ def encode_texts(directory: Path, config: TrainConfig, device: str) -> None:
 
     The vectors are what a probe reads: mean, first and largest of the last hidden states.
     """
-    if result.seconds_of_vectors(directory) >= 0:
+    if run_files.seconds_of_vectors(directory) >= 0:
         return
     began = time.perf_counter()
     tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
@@ -197,12 +197,12 @@ def encode_texts(directory: Path, config: TrainConfig, device: str) -> None:
         split: represent(model, open_inputs(directory, split, config)[0], pool=mean_first_max)
         for split in ("train", "validation")
     }
-    result.write_vectors(directory, splits, time.perf_counter() - began)
+    run_files.write_vectors(directory, splits, time.perf_counter() - began)
 
 
 def probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> int:
     """Train the head of one seed into `runs/<run>/`, unless that is finished; return `run`."""
-    if not result.is_run(result.run_folder(directory, run)):
+    if not run_files.is_run(run_files.run_folder(directory, run)):
         with one_at_a_time:  # dropout draws from a generator that threads share
             _probe_run(directory, config, run, device)
     return run
@@ -212,8 +212,8 @@ def _probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> N
     began, seed = time.perf_counter(), config.seed + run
     source = open_saved(directory / DATA)
     labels, others = (source.array(split, "label") for split in ("train", "validation"))
-    train = probe.standardised(result.read_vectors(directory, "train"))
-    validation = train.standardised_alike(result.read_vectors(directory, "validation"))
+    train = probe.standardised(run_files.read_vectors(directory, "train"))
+    validation = train.standardised_alike(run_files.read_vectors(directory, "validation"))
     rows, classes = np.arange(len(labels)), len(source.label_names)
     history, heads, right, recall = [], {}, [], {}
     for end, head in probe.train(train, labels, rows, classes, config.epochs, seed, device):
@@ -222,10 +222,10 @@ def _probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> N
         shown |= _validated(probe.predict(head, validation), others, source, recall)
         history.append([end.step, {"train/loss": end.loss, **shown}])
         heads[end.step] = probe.weights_of(head)
-    encoding = result.seconds_of_vectors(directory) if run == 0 else 0.0
+    encoding = run_files.seconds_of_vectors(directory) if run == 0 else 0.0
     facts = RunFacts(
         seed=seed,
-        checkpoints=[result.listed(one) for one in probed(len(labels), config.epochs)],
+        checkpoints=[run_files.listed(one) for one in probed(len(labels), config.epochs)],
         history=history,
         recall=recall,
         epochs=config.epochs,
@@ -234,12 +234,12 @@ def _probe_run(directory: Path, config: TrainConfig, run: int, device: str) -> N
         heads=True,
     )
     null = dict.fromkeys(heads, _prior(labels, classes)) if config.null_model else {}
-    final = result.run_folder(directory, run)
+    final = run_files.run_folder(directory, run)
     final.parent.mkdir(exist_ok=True)
     with store.replacing(final) as at:
         at.mkdir()
-        result.write_heads(at, heads)
-        result.write_run(at, facts, np.array(right), null)
+        run_files.write_heads(at, heads)
+        run_files.write_run(at, facts, np.array(right), null)
 
 
 def probed(examples: int, epochs: int) -> tuple[Checkpoint, ...]:
@@ -261,7 +261,7 @@ def _probe_fold(directory: Path, config: TrainConfig, fold: int, device: str) ->
     began, source = time.perf_counter(), open_saved(directory / DATA)
     labels, classes = source.array("train", "label"), len(source.label_names)
     unseen = fit.folds(labels, config.folds, config.seed) == fold
-    vectors = probe.standardised(result.read_vectors(directory, "train"))
+    vectors = probe.standardised(run_files.read_vectors(directory, "train"))
     rows = np.flatnonzero(~unseen)
     ends = probe.train(vectors, labels, rows, classes, config.epochs, config.seed, device)
     *_, (_, head) = ends  # one head, trained on from epoch to epoch

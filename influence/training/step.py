@@ -27,7 +27,7 @@ from influence.runtime import store
 from influence.runtime.devices import has_bf16, settled
 from influence.runtime.step import Record, Steps, Task, perform, say
 from influence.trace.trace import EARLY
-from influence.training import imported, result
+from influence.training import imported, result, run_files
 from influence.training.runs import (
     checkpoint,
     encode_texts,
@@ -250,7 +250,7 @@ def _train(
     config: TrainStep, dataset: Dataset, engine: Engine, directory: Path
 ) -> Generator[Record, None, dict]:
     save(dataset, directory / DATA)
-    result.write_tokenizer(imported.tokenizer_of(config, dataset), directory)
+    run_files.write_tokenizer(imported.tokenizer_of(config, dataset), directory)
     parameters = TrainConfig(**config.parameters(TrainConfig))
     count = 1 if config.import_from else config.runs
     if config.import_from:
@@ -264,12 +264,12 @@ def _train(
     aside = jobs if config.null_model and not is_probe and not config.import_from else []
     begun = [engine.submit(null_run, *job) for job in aside]
     for _, run in engine.run(probe_run if is_probe else train_run, jobs, "train"):
-        history = result.read_run(result.run_folder(directory, run))["history"]
+        history = run_files.read_run(run_files.run_folder(directory, run))["history"]
         prefix = "" if run == 0 else f"run-{run}/"
         for step, metrics in history:
             yield Record(step, {prefix + name: value for name, value in metrics.items()})
     wait(begun)
-    runs = [result.read_run(result.run_folder(directory, run)) for run in range(count)]
+    runs = [run_files.read_run(run_files.run_folder(directory, run)) for run in range(count)]
     folds = _train_folds(directory, parameters, dataset, engine) if config.folds else {}
     if config.stack:
         last = runs[0]["checkpoints"][-1]["step"]
@@ -284,11 +284,12 @@ def _train_stack(
     tokenizer = tokenizers.open_tokenizer(directory / TOKENIZER)
     fit = FitConfig(**config.parameters(FitConfig))
     names = dataset.label_names
-    classifier = open_checkpoint(result.checkpoint_folder(result.run_folder(directory, 0), last))
+    run = run_files.run_folder(directory, 0)
+    classifier = open_checkpoint(run_files.checkpoint_folder(run, last))
     kept = directory / store.UNFINISHED / "joint"
     setup = nlu.Setup(fit, tokenizer, names, device)
     stack = nlu.complete(setup, classifier, dataset.train, config.seed, kept)
-    with store.replacing(directory / result.STACK) as at:
+    with store.replacing(directory / run_files.STACK) as at:
         nlu.save(stack, at)
 
 
@@ -306,5 +307,5 @@ def _train_folds(
     for fold in range(config.folds):
         logits[place == fold], spent = read_fold(directory, fold)
         seconds += spent
-    result.write_out_of_fold(logits, directory)
+    run_files.write_out_of_fold(logits, directory)
     return {"count": config.folds, "epochs": config.epochs, "seconds": seconds}

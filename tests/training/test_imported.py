@@ -17,8 +17,8 @@ from influence.config.steps import ScoreStep, TrainStep
 from influence.errors import InputError
 from influence.jobs import engine as cluster
 from influence.models import classifier, tokenizers
-from influence.training import trainer_output
 from influence.training.result import Training
+from influence.training.trainer import output
 from tests.helpers import architectures, steps, tiny
 from tests.helpers.steps import HERE, finish, perform
 from tests.helpers.tables import load
@@ -53,7 +53,7 @@ def folder(tmp_path_factory, trained) -> Path:
         shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path, ignore=without)
         noted = {"step": kept["step"], "learning_rate": kept["learning_rate"]}
         state = {"epoch": kept["epoch"], "log_history": [noted]}
-        (path / trainer_output.STATE).write_text(json.dumps(state))
+        (path / output.STATE).write_text(json.dumps(state))
     shutil.copytree(trained / "tokenizer", path, dirs_exist_ok=True)
     return at
 
@@ -87,8 +87,8 @@ def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder,
 
 def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):
     bare = tmp_path / "bare"
-    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(trainer_output.STATE))
-    found = trainer_output.find(bare, epochs=4, learning_rate=0.5)
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(output.STATE))
+    found = output.find(bare, epochs=4, learning_rate=0.5)
     assert found[-1].epoch == 4 and found[-1].series == ["spread", "epochs"]
     assert {one.learning_rate for one in found} == {0.5}
     assert [one.step for one in found] == sorted(one.step for one in found)
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_adopted_is_named(tmp_path, folder, change, said
     last.rename(at / "checkpoint-16")
     change(at)
     with pytest.raises(InputError, match=said):
-        trainer_output.find(at, 2, 1e-3)
+        output.find(at, 2, 1e-3)
 
 
 ANYTHING = st.recursive(
@@ -150,17 +150,17 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
     with tempfile.TemporaryDirectory() as root:
         path = Path(root) / name
         path.mkdir()
-        for file, content in {"config.json": config, trainer_output.STATE: state}.items():
+        for file, content in {"config.json": config, output.STATE: state}.items():
             (path / file).write_text(content, encoding="utf-8", errors="replace")
         (path / "model.safetensors").write_text("")
         try:
-            (found,) = trainer_output.find(Path(root), 3, 1e-3)
-            trainer_output.check_labels((found,), ("a", "b"))
+            (found,) = output.find(Path(root), 3, 1e-3)
+            output.check_labels((found,), ("a", "b"))
         except InputError:
             return
         assert np.isfinite([found.epoch, found.learning_rate]).all()
-        assert trainer_output.identity((found,))
-        assert trainer_output.describe(Path(root), (found,)) is not None
+        assert output.identity((found,))
+        assert output.describe(Path(root), (found,)) is not None
 
 
 def empty(folder: Path, states: dict[str, dict | None]) -> Path:
@@ -171,7 +171,7 @@ def empty(folder: Path, states: dict[str, dict | None]) -> Path:
         (path / "config.json").write_text("{}")
         (path / "model.safetensors").write_text("")
         if state is not None:
-            (path / trainer_output.STATE).write_text(json.dumps(state))
+            (path / output.STATE).write_text(json.dumps(state))
     return folder
 
 
@@ -197,13 +197,13 @@ def rates(found) -> list[float]:
 
 def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
     states = trainers(range(8, 65, 8), {4: 0.6, 24: 0.4, 56: 0.1})
-    found = trainer_output.find(empty(tmp_path, states), 3, 9.0)
+    found = output.find(empty(tmp_path, states), 3, 9.0)
     assert rates(found)[:3] == pytest.approx([0.56, 0.48, 0.4])
     assert rates(found)[3:7] == pytest.approx([0.325, 0.25, 0.175, 0.1])
     assert [one.rate_is for one in found] == [
         *("line", "line", "noted", "line", "line", "line", "noted", "nearest")
     ]
-    (said,) = trainer_output.describe(tmp_path, found)
+    (said,) = output.describe(tmp_path, found)
     assert said.startswith(
         "no learning rate, by which TracIn weights checkpoints, is recorded at step 8, 16, 32,"
     )
@@ -212,35 +212,32 @@ def test_learning_rates_between_those_noted_are_on_their_line(tmp_path):
 def test_a_linear_schedule_is_known_by_two_of_its_rates(tmp_path):
     """The rate that a Trainer notes at a step is that of the step before in its schedule."""
     linear = {step: 1 - (step - 1) / 64 for step in (35, 50)}
-    found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), linear)), 3, 9.0)
+    found = output.find(empty(tmp_path, trainers(range(8, 65, 8), linear)), 3, 9.0)
     assert rates(found) == pytest.approx([1 - (step - 1) / 64 for step in range(8, 65, 8)])
     assert (
-        "from a line through those recorded at other steps"
-        in trainer_output.describe(tmp_path, found)[0]
+        "from a line through those recorded at other steps" in output.describe(tmp_path, found)[0]
     )
 
 
 @pytest.mark.parametrize("logged", [{35: 0.5}, {35: 0.5, 36: 0.5}])
 def test_one_rate_alone_is_that_of_all_and_it_is_said(tmp_path, logged):
-    found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
+    found = output.find(empty(tmp_path, trainers(range(8, 65, 8), logged)), 3, 9.0)
     assert rates(found) == [0.5] * 8
-    assert (
-        "from the nearest of those recorded at other" in trainer_output.describe(tmp_path, found)[0]
-    )
+    assert "from the nearest of those recorded at other" in output.describe(tmp_path, found)[0]
 
 
 def test_without_any_rate_noted_all_weigh_alike_and_it_is_said(tmp_path):
-    found = trainer_output.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
+    found = output.find(empty(tmp_path, trainers(range(8, 65, 8), {})), 3, 0.25)
     assert rates(found) == [0.25] * 8
     said = "no learning rate is recorded beside any checkpoint: TracIn weights all equally, by 0.25"
-    assert trainer_output.describe(tmp_path, found) == [said]
+    assert output.describe(tmp_path, found) == [said]
 
 
 def test_a_rate_noted_at_every_step_needs_no_word(tmp_path):
     states = trainers(range(8, 65, 8), {step: 1 / step for step in range(1, 65)})
-    found = trainer_output.find(empty(tmp_path, states), 3, 9.0)
+    found = output.find(empty(tmp_path, states), 3, 9.0)
     assert rates(found) == [1 / step for step in range(8, 65, 8)]
-    assert trainer_output.describe(tmp_path, found) == []
+    assert output.describe(tmp_path, found) == []
 
 
 EVERY = {step: 0.1 for step in range(1, 65)}
@@ -250,16 +247,16 @@ def test_models_beside_the_checkpoints_are_left_aside_and_named(tmp_path):
     states = trainers(range(8, 33, 8), EVERY)
     final = {**states["checkpoint-32"], "global_step": 500}
     more = {"bert-v2": None, "checkpoint-32-best": states["checkpoint-32"], "out-7": final}
-    found = trainer_output.find(empty(tmp_path, states | more), 3, 9.0)
+    found = output.find(empty(tmp_path, states | more), 3, 9.0)
     assert [one.step for one in found] == [8, 16, 24, 32]
     assert [one.epoch for one in found] == [1, 2, 3, 4]
-    (said,) = trainer_output.describe(tmp_path, found)
+    (said,) = output.describe(tmp_path, found)
     assert said.startswith(f"bert-v2, checkpoint-32-best, out-7 in {tmp_path} are ignored")
 
 
 def test_a_checkpoint_without_notes_takes_its_epoch_from_those_with_some(tmp_path):
     states = trainers(range(8, 33, 8), EVERY) | {"checkpoint-40": None}
-    found = trainer_output.find(empty(tmp_path, states), 3, 9.0)
+    found = output.find(empty(tmp_path, states), 3, 9.0)
     assert [(one.step, one.epoch) for one in found][-1] == (40, 5)
 
 
@@ -267,15 +264,13 @@ def test_checkpoints_that_were_renamed_by_epochs_keep_their_steps(tmp_path):
     for first in (0, 1):
         states = trainers(range(8, 33, 8), EVERY).values()
         named = {f"epoch-{n}": state for n, state in enumerate(states, first)}
-        found = trainer_output.find(empty(tmp_path / str(first), named), 3, 9.0)
+        found = output.find(empty(tmp_path / str(first), named), 3, 9.0)
         assert [(one.step, one.epoch) for one in found] == [(8, 1), (16, 2), (24, 3), (32, 4)]
 
 
 def test_names_without_numbers_leave_the_steps_to_the_notes(tmp_path):
     first, last = trainers(range(8, 17, 8), EVERY).values()
-    found = trainer_output.find(
-        empty(tmp_path, {"early": first, "best": last, "base": None}), 3, 9.0
-    )
+    found = output.find(empty(tmp_path, {"early": first, "best": last, "base": None}), 3, 9.0)
     assert [(one.path.name, one.step) for one in found] == [("early", 8), ("best", 16)]
 
 
@@ -292,12 +287,12 @@ def test_names_without_numbers_leave_the_steps_to_the_notes(tmp_path):
     ],
 )
 def test_names_tell_epochs_where_nothing_is_noted(tmp_path, names, epochs):
-    found = trainer_output.find(empty(tmp_path, dict.fromkeys(names)), 3, 9.0)
+    found = output.find(empty(tmp_path, dict.fromkeys(names)), 3, 9.0)
     assert [one.path.name for one in found] == list(names)
     assert [one.epoch for one in found] == epochs
     assert [("epochs" in one.series) for one in found] == [epoch % 1 == 0 for epoch in epochs]
     read = "the numbers in the names are read as epochs completed: "
-    assert any(note.startswith(read) for note in trainer_output.describe(tmp_path, found)) == (
+    assert any(note.startswith(read) for note in output.describe(tmp_path, found)) == (
         not names[0].startswith("step")
     )
 
@@ -331,7 +326,7 @@ def of_seeds(steps: int) -> dict[str, dict]:
 )
 def test_folders_that_are_no_checkpoints_of_one_training_are_refused(tmp_path, states, said):
     with pytest.raises(InputError, match=said):
-        trainer_output.find(empty(tmp_path, states), 3, 9.0)
+        output.find(empty(tmp_path, states), 3, 9.0)
 
 
 def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, dataset):
@@ -343,9 +338,9 @@ def test_classes_that_are_numbered_otherwise_are_refused(tmp_path, folder, datas
         path.write_text(json.dumps(config))
     with pytest.raises(InputError, match="numbers its classes weather, music, timer"):
         import_from(at, dataset, tmp_path / "work")
-    found = trainer_output.find(at, 2, 1e-3)
+    found = output.find(at, 2, 1e-3)
     with pytest.raises(InputError, match="has 3 classes, but the dataset has 2"):
-        trainer_output.check_labels(found, ["no", "yes"])
+        output.check_labels(found, ["no", "yes"])
 
 
 def test_a_trainer_whose_model_numbers_its_classes_otherwise_is_stopped_at_once(tmp_path, dataset):

@@ -15,7 +15,8 @@ from influence.errors import InputError
 from influence.jobs import engine as cluster
 from influence.models import classifier
 from influence.models.inputs import encode
-from influence.training.result import Training, by_heart
+from influence.training.history import by_heart
+from influence.training.result import Training
 from tests.helpers import steps, tiny
 
 HERE = {"workers": 1, "threads": 1, "track": False}

@@ -14,8 +14,8 @@ from influence.data.class_order import check_numbers
 from influence.data.labels import plain
 from influence.errors import InputError, first_line
 from influence.runtime.store import NOT_JSON, file_digest
-from influence.training import checkpoint_names, trainer_state
-from influence.training.trainer_state import STATE, Origin, State
+from influence.training.trainer import folders, notes
+from influence.training.trainer.notes import STATE, Origin, State
 
 TOKENIZER = (  # a folder with one of these holds a tokenizer
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model"),
@@ -57,7 +57,7 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...
         raise InputError(
             f"there is no directory {folder}; import_from names a folder of checkpoints"
         )
-    states = checkpoint_names.chosen(folder)
+    states = folders.chosen(folder)
     if not states:
         if adapters := sorted(folder.glob("*/adapter_config.json")):
             raise InputError(
@@ -91,28 +91,28 @@ def find(folder: Path, epochs: int, learning_rate: float) -> tuple[Imported, ...
 
 def describe(folder: Path, checkpoints: Sequence[Imported]) -> list[str]:
     """Return what to say about the checkpoints that `find` returned, and what it ignored."""
-    notes, taken = [], {one.path for one in checkpoints}
-    if aside := [path.name for path in checkpoint_names.models_in(folder) if path not in taken]:
-        notes.append(
+    said, taken = [], {one.path for one in checkpoints}
+    if aside := [path.name for path in folders.models_in(folder) if path not in taken]:
+        said.append(
             f"{_some(aside)} in {folder} {'are' if len(aside) > 1 else 'is'} ignored: only "
             f"{checkpoints[0].path.name} and those named like it are read"
         )
     if checkpoints[0].named_by_epoch:
         read = _some([f"{one.epoch:g}" for one in checkpoints])
-        notes.append(f"the numbers in the names are read as epochs completed: {read}")
+        said.append(f"the numbers in the names are read as epochs completed: {read}")
     if guessed := [one for one in checkpoints if one.rate_is in ("line", "nearest")]:
         nearest = any(one.rate_is == "nearest" for one in guessed)
-        notes.append(
+        said.append(
             "no learning rate, by which TracIn weights checkpoints, is recorded at step "
             f"{_some([str(one.step) for one in guessed])}: it is taken from "
             f"{'the nearest of' if nearest else 'a line through'} those recorded at other steps"
         )
     if all(one.rate_is == "given" for one in checkpoints):
-        notes.append(
+        said.append(
             f"no learning rate is recorded beside any checkpoint: TracIn weights all equally, by "
             f"{checkpoints[0].learning_rate:g}"
         )
-    return notes
+    return said
 
 
 def identity(checkpoints: Sequence[Imported]) -> str:
@@ -155,7 +155,7 @@ def check_same(checkpoints: Sequence[Imported]) -> None:
     both planned to train as long, on batches of the same size.
     """
     last = checkpoints[-1]
-    shapes, state = _shapes(last.path), trainer_state.read(last.path)
+    shapes, state = _shapes(last.path), notes.read(last.path)
     for one in checkpoints[:-1]:
         own = _shapes(one.path)
         if other := sorted(name for name in {*own, *shapes} if own.get(name) != shapes.get(name)):
@@ -165,7 +165,7 @@ def check_same(checkpoints: Sequence[Imported]) -> None:
                 f"{own.get(name, 'missing')} there and {shapes.get(name, 'missing')} here; keep "
                 "those of one training"
             )
-        noted = trainer_state.read(one.path)
+        noted = notes.read(one.path)
         if noted and state and (difference := _difference(noted, state)):
             raise InputError(
                 f"{one.path} and {last.path} are not from one training: their {STATE} note "
@@ -208,9 +208,9 @@ def _some(names: Sequence[str]) -> str:
 
 def _steps(states: Mapping[Path, State | None]) -> dict[Path, int]:
     """Return the steps as noted or else named; those named by epochs count parts of epochs."""
-    numbers = [checkpoint_names.number(path) for path in states]
+    numbers = [folders.number(path) for path in states]
     scale = 1.0
-    if any(map(checkpoint_names.is_epoch, states)):
+    if any(map(folders.is_epoch, states)):
         fitting = (n for n in SCALES if all(abs(number * n % 1) < WHOLE for number in numbers))
         scale = _per_epoch(states.values()) or next(fitting, SCALES[-1])
     return {
@@ -233,7 +233,7 @@ def _described(
     rates = {step: rate for state in noted for step, rate in state.rates.items()}
     end = max((state.plan.get("max_steps", 0.0) for state in noted), default=0.0)
     per_epoch, last = _per_epoch(noted), max(steps.values())
-    by_epoch = not per_epoch and any(map(checkpoint_names.is_epoch, states))
+    by_epoch = not per_epoch and any(map(folders.is_epoch, states))
     checkpoints = []
     for path, state in states.items():
         step, named = steps[path], False
@@ -241,8 +241,8 @@ def _described(
         if state and state.epoch:
             epoch = state.epoch
         elif by_epoch:
-            epoch, named = checkpoint_names.number(path), True
-        rate, origin = trainer_state.rate_at(step, rates, end) if rates else (usual, "given")
+            epoch, named = folders.number(path), True
+        rate, origin = notes.rate_at(step, rates, end) if rates else (usual, "given")
         checkpoints.append(Imported(path, step, epoch, rate, origin, named))
     return tuple(checkpoints)
 

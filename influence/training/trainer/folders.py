@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from influence.errors import InputError
-from influence.training import trainer_state
-from influence.training.trainer_state import STATE, State
+from influence.training.trainer import notes
+from influence.training.trainer.notes import STATE, State
 
 NUMBER = re.compile(r"\d{1,15}(\.\d{1,6})?")
 AT_END = re.compile(rf"({NUMBER.pattern})$")
@@ -25,9 +25,9 @@ def chosen(folder: Path) -> dict[Path, State | None]:
     paths = models_in(folder)
     numbered = [path for path in paths if AT_END.search(path.name)]
     if not numbered:
-        states = {path: trainer_state.read(path) for path in paths}
+        states = {path: notes.read(path) for path in paths}
         return {path: state for path, state in states.items() if state and state.step >= 0}
-    states = {path: trainer_state.read(path) for path in numbered}
+    states = {path: notes.read(path) for path in numbered}
     fitting = {path for path, state in states.items() if state and _fits(path, state)}
     alike = {_pattern(path) for path in fitting}
     for path, state in states.items():
