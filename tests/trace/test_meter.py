@@ -50,7 +50,11 @@ def measured(found: Measured) -> dict:
     return {**found.at, **found.over}
 
 
-EVERY = (*architectures.ARCHITECTURES, *architectures.UNUSUAL)
+USUAL = (*architectures.ARCHITECTURES, "bart", "xlm", "gptj")
+EVERY = [
+    pytest.param(name, marks=() if name in USUAL else pytest.mark.long)
+    for name in (*architectures.ARCHITECTURES, *architectures.UNUSUAL)
+]
 
 
 @pytest.mark.parametrize("name", EVERY)
