@@ -247,12 +247,15 @@ def counted(groups: Mapping[str, Known], percents: Sequence[int], arms: Sequence
     """Return a table for the docs: what arms gain in the mean of settings, and where it is clear.
 
     `groups`: settings by what they have in common. The interval is for these settings, whose
-    retrainings have nothing in common but, in part, their texts.
+    retrainings have nothing in common but, in part, their texts. What the default is by all epochs
+    is left out where the default itself was retrained on as many settings.
     """
     heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| mean of | | {' | '.join(heads)} |", "| --- " * (len(percents) + 2) + "|"]
     for name, known in groups.items():
         kinds = [*((arm, *kind) for arm in arms for kind in _kinds(arm)), *ALSO_TO_FULL]
+        if len(_with([DEFAULT], known)) == len(_with([BY_ALL, DEFAULT], known)):
+            kinds = [one for one in kinds if one[0] != BY_ALL]
         for arm, kind, what in kinds:
             cells = [_mean(known, arm, percent, kind) for percent in percents]
             if arm in arms and set(cells) != {"–"}:

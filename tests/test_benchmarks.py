@@ -249,6 +249,17 @@ def test_what_an_arm_gains_is_averaged_over_settings_with_their_errors():
     assert line == "| some | `el2n:easy` minus random | −0.2 ± 1.0 (1 ahead, 1 behind of 3) | – |"
 
 
+def test_the_default_by_all_epochs_is_shown_where_the_default_was_not_tried_everywhere():
+    def setting(*arms):
+        ends = {"percent_pruned": 30, "minus_random": [1.0, 0.0, 2.0, False]}
+        return {"rows": [{"arm": arm, **ends} for arm in arms]}
+
+    both, one = setting(answers.BY_ALL, answers.DEFAULT), setting(answers.BY_ALL)
+    for last, is_shown in ((both, False), (one, True)):
+        known = {"some": {"a": both, "b": both, "c": last}}
+        assert (f"`{answers.BY_ALL}`" in answers.counted(known, (30,), answers.OURS)) == is_shown
+
+
 def tables():
     """Return what the docs show of the results in benchmarks: page, text before, table."""
     known, found = (
