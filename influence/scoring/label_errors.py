@@ -170,12 +170,13 @@ def share_wrong(margins: Examples) -> float:
     lie below minus the median of what is above 0. What is only hard, or learned late, lies just
     below 0 and does not count. What it says of planted errors is in docs/rules.md.
 
-    Where the share below 0 is larger than UNLEARNED, it is that share.
+    Where the share below 0 is larger than UNLEARNED, it is that share; otherwise it is not more
+    than UNLEARNED.
     """
     below = float((margins < 0).mean())
     if below > UNLEARNED or not (margins > 0).any():
         return below
-    return 2 * float((margins < -np.median(margins[margins > 0])).mean())
+    return min(UNLEARNED, 2 * float((margins < -np.median(margins[margins > 0])).mean()))
 
 
 def relative(margins: Examples, labels: Int[np.ndarray, " examples"]) -> Examples:

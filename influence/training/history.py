@@ -2,8 +2,10 @@
 
 import pandas as pd
 
-# Epochs beyond those of the least loss on validation in which few examples are learned by heart.
-PATIENCE = 1.5
+# How many times its least the loss on validation may be after an epoch in which few examples are
+# learned by heart. At a constant rate it rises by half and more; where the rate decays, late epochs
+# are small steps, and what they tell of wrong labels is worth having.
+RISEN = 1.2
 
 
 def on_validation(history: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -23,9 +25,11 @@ def by_heart(history: pd.DataFrame) -> float:
     """Return the epoch after which a model learns single examples by heart, wrong labels too.
 
     Before that it learns what examples have in common (Arpit et al. 2017,
-    https://arxiv.org/abs/1706.05394), and its loss on validation falls. It is PATIENCE times the
-    epoch of the least such loss of the first run, infinite where none was measured. `history`: see
-    `Training.history`.
+    https://arxiv.org/abs/1706.05394); after it, what it becomes sure of is wrong more often, and
+    the loss on validation rises. It is the last epoch of the first run after which that loss is at
+    most RISEN times the least; infinite where the last of all is, and where none was measured.
+    `history`: see `Training.history`.
     """
     known = on_validation(history, "loss").set_index("epoch")["loss"]
-    return PATIENCE * float(known.idxmin()) if len(known) else float("inf")
+    near = known.index[known <= RISEN * known.min()]
+    return float("inf") if known.empty or near[-1] == known.index[-1] else float(near[-1])

@@ -170,6 +170,13 @@ def test_as_many_look_wrong_as_have_margins_that_mirror_those_of_the_others(shar
     assert label_errors.share_wrong(margins) == pytest.approx(share, abs=0.01)
 
 
+def test_where_less_than_a_third_is_below_0_no_more_than_a_third_looks_wrong():
+    # Of few epochs, so that right labels are hardly ahead: the mirror image takes in more than is
+    # below 0, and rules would take the model for one that has learned nothing.
+    margins = np.append(np.full(30, -1.0), np.full(70, 0.5))
+    assert label_errors.share_wrong(margins) == label_errors.UNLEARNED
+
+
 def test_what_is_only_hard_does_not_look_wrong():
     generator = np.random.default_rng(0)
     margins = np.append(generator.normal(4, 1, 800), generator.normal(-1, 0.5, 200))

@@ -15,6 +15,7 @@ from influence.errors import InputError
 from influence.jobs import engine as cluster
 from influence.models import classifier
 from influence.models.inputs import encode
+from influence.training import result
 from influence.training.history import by_heart
 from influence.training.result import Training
 from tests.helpers import steps, tiny
@@ -59,24 +60,25 @@ def test_its_files_are_read_by_name(training):
     assert training.folds["count"] == 2 and not training.given_scores
 
 
-def test_a_checkpoint_knows_whether_the_model_had_learned_by_heart(training):
-    losses = training.history[training.history["run"] == 0].dropna(subset="validation/loss")
-    least = losses.loc[losses["validation/loss"].idxmin(), "epoch"]
-    for run in training.runs:
-        assert all((c.epoch <= 1.5 * least) == ("early" in c.series) for c in run.checkpoints)
+def test_a_checkpoint_knows_whether_the_model_had_learned_by_heart(training, monkeypatch):
+    for last in (1.0, 1.5, float("inf")):
+        monkeypatch.setattr(result, "by_heart", lambda _history, last=last: last)
+        for run in Training(training.directory).runs:
+            assert all((c.epoch <= last) == ("early" in c.series) for c in run.checkpoints)
 
 
 @pytest.mark.parametrize(
     ("losses", "epoch"),
     [
-        ([3, 2, 1, 2, 3], 4.5),
-        ([3, 2, 1], 4.5),
-        ([1, 2], 1.5),
-        ([None, 2, 3], 3),
+        ([3, 2, 1, 1.3, 3], 3),
+        ([3, 2, 1, 1.3, 1.19, 2], 5),
+        ([3, 2, 1, 1.1, 1.2], None),
+        ([1, 2], 1),
+        ([None, 2, 3], 2),
         ([None] * 2, None),
     ],
 )
-def test_a_model_learns_by_heart_half_as_long_again_after_its_least_loss(losses, epoch):
+def test_a_model_learns_by_heart_once_its_loss_is_a_fifth_above_the_least(losses, epoch):
     rows = [
         {"run": run, "step": 10 * n, "epoch": float(n), "validation/loss": loss}
         for run, of in ((0, losses), (1, losses[::-1]))
