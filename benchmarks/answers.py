@@ -144,7 +144,11 @@ def _summed_up(at: Path) -> dict[str, Any] | None:
     if not rows:
         return None
     made = json.loads(made_by(at).read_text(encoding="utf-8"))
-    return made | _summary(retrainings(rows, sizes_of(at)["test"]))
+    counted_once = once(rows)
+    found = _summary(retrainings(counted_once, sizes_of(at)["test"]))
+    if len(counted_once) < len(rows):
+        found["rows"] += [row | {"arm": BY_ALL} for row in found["rows"] if row["arm"] == DEFAULT]
+    return made | found
 
 
 def whole(rows: Sequence[Row]) -> list[Row]:
@@ -160,6 +164,17 @@ def whole(rows: Sequence[Row]) -> list[Row]:
         if len(complete) >= FEWEST:
             seeds[arm] = complete
     return [row for row in rows if row.number in seeds[row.arm]]
+
+
+def once(rows: Sequence[Row]) -> list[Row]:
+    """Leave out the arm by all epochs where its retrainings are the default's.
+
+    Counted twice, they would be taken for twice as many that agree, and intervals be too narrow.
+    """
+    by_all, default = (
+        {row._replace(arm="") for row in rows if row.arm == arm} for arm in (BY_ALL, DEFAULT)
+    )
+    return [row for row in rows if row.arm != BY_ALL or by_all != default]
 
 
 def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:
@@ -181,6 +196,7 @@ def _summary(measured: Retrainings) -> dict[str, Any]:
 
 def _to_own(measured: Retrainings, arm: str, own: str, percent: float) -> list[Any]:
     """Return what an arm by other scores gains over the same by those of the retrained model."""
+    own = own if (measured.points["arm"] == own).any() else DEFAULT  # see `once`
     both = measured.only(measured.points["arm"].isin((arm, own)).to_numpy())
     points = both.points.assign(arm=both.points["arm"].replace(own, "random"))
     table = replace(both, points=points).to_random.table

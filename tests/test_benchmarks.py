@@ -234,6 +234,18 @@ def test_an_arm_counts_under_the_seeds_that_all_its_percents_have():
     assert kept == [*full, *random, *twice]
 
 
+def test_the_same_retrainings_under_two_names_count_once():
+    def row(arm, number, right=""):
+        return tabulated.Row(arm, 30, number, 100, 10, 0.9, 0.9, 1.0, right)
+
+    random = [row("random", number) for number in range(2)]
+    default, by_all = ([row(arm, n) for n in range(2)] for arm in (answers.DEFAULT, answers.BY_ALL))
+    assert answers.once([*random, *default, *by_all]) == [*random, *default]
+    others = [*random, *default, by_all[0], row(answers.BY_ALL, 1, "other")]
+    assert answers.once(others) == others
+    assert answers.once([*random, *by_all]) == [*random, *by_all]
+
+
 def test_what_an_arm_gains_is_averaged_over_settings_with_their_errors():
     def dataset(*ends):
         beside = [{"arm": "el2n:easy", "percent_pruned": 30, "minus_random": list(ends)}]
