@@ -43,7 +43,7 @@ RESULT = Path(__file__).with_suffix(".json")
 SHOWN = (30, 50, 70, 90)  # percents of the tables in the docs
 SHOWN_OF_CHEAP = (50, 70)  # of the table of cheap scores
 # The default takes what looks mislabeled from the epochs before the model learns by heart. The
-# other one takes it from all epochs, and was retrained on more settings.
+# other one takes it from all epochs; where these are the same, so are their retrainings.
 DEFAULT, BY_ALL = "aum:ccs_clean", "aum@all:ccs_clean"
 BY_CHEAP = ("random", BY_ALL, f"probe/{BY_ALL}", f"epoch/{BY_ALL}")
 AGAIN = ("random", DEFAULT, f"again/{DEFAULT}")  # by one scored model, and by another

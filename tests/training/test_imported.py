@@ -18,7 +18,7 @@ from influence.errors import InputError
 from influence.jobs import engine as cluster
 from influence.models import classifier, tokenizers
 from influence.training.result import Training
-from influence.training.trainer import output
+from influence.training.trainer import notes, output
 from tests.helpers import architectures, steps, tiny
 from tests.helpers.steps import HERE, finish, perform
 from tests.helpers.tables import load
@@ -53,7 +53,7 @@ def folder(tmp_path_factory, trained) -> Path:
         shutil.copytree(trained / f"runs/0/step-{kept['step']:06d}", path, ignore=without)
         noted = {"step": kept["step"], "learning_rate": kept["learning_rate"]}
         state = {"epoch": kept["epoch"], "log_history": [noted]}
-        (path / output.STATE).write_text(json.dumps(state))
+        (path / notes.STATE).write_text(json.dumps(state))
     shutil.copytree(trained / "tokenizer", path, dirs_exist_ok=True)
     return at
 
@@ -87,7 +87,7 @@ def test_scores_that_checkpoints_alone_cannot_give_are_refused(tmp_path, folder,
 
 def test_without_notes_of_a_trainer_the_last_checkpoint_ends_the_last_epoch(tmp_path, folder):
     bare = tmp_path / "bare"
-    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(output.STATE))
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns(notes.STATE))
     found = output.find(bare, epochs=4, learning_rate=0.5)
     assert found[-1].epoch == 4 and found[-1].series == ["spread", "epochs"]
     assert {one.learning_rate for one in found} == {0.5}
@@ -150,7 +150,7 @@ def test_any_notes_beside_a_checkpoint_are_read_or_bad_input(config, state, name
     with tempfile.TemporaryDirectory() as root:
         path = Path(root) / name
         path.mkdir()
-        for file, content in {"config.json": config, output.STATE: state}.items():
+        for file, content in {"config.json": config, notes.STATE: state}.items():
             (path / file).write_text(content, encoding="utf-8", errors="replace")
         (path / "model.safetensors").write_text("")
         try:
@@ -171,7 +171,7 @@ def empty(folder: Path, states: dict[str, dict | None]) -> Path:
         (path / "config.json").write_text("{}")
         (path / "model.safetensors").write_text("")
         if state is not None:
-            (path / output.STATE).write_text(json.dumps(state))
+            (path / notes.STATE).write_text(json.dumps(state))
     return folder
 
 

@@ -19,7 +19,7 @@ from influence.models import classifier, tokenizers
 from influence.sampling.result import Sample
 from influence.scoring.result import Scores
 from influence.training.result import Training
-from influence.training.trainer import output
+from influence.training.trainer import notes, output
 from tests.helpers import steps, tiny
 from tests.helpers.steps import HERE, finish, perform
 
@@ -60,7 +60,7 @@ def folder(tmp_path, trained) -> Path:
         shutil.copytree(trained / f"runs/0/step-{step['step']:06d}", path, ignore=TOKENIZER)
         noted = [{"step": 8, "loss": 1.0}, {"step": step["step"], "loss": 0.5}]
         state = {"epoch": step["epoch"], "log_history": noted}
-        (path / output.STATE).write_text(json.dumps(state))
+        (path / notes.STATE).write_text(json.dumps(state))
     shutil.copytree(trained / "tokenizer", path, dirs_exist_ok=True)
     return at
 
@@ -206,7 +206,7 @@ def other_weights(first: Path) -> None:
 
 def other_losses(first: Path) -> None:
     state = {"epoch": 1.0, "log_history": [{"step": 8, "loss": 0.9}]}
-    (first / output.STATE).write_text(json.dumps(state))
+    (first / notes.STATE).write_text(json.dumps(state))
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_checkpoints_that_are_not_of_one_training_are_refused(
 
 def plan(folder: Path, first: dict, last: dict, losses: bool) -> None:
     for path, planned in zip(checkpoints(folder), (first, last), strict=True):
-        state = json.loads((path / output.STATE).read_text()) | planned
-        (path / output.STATE).write_text(json.dumps(state | ({} if losses else NO_LOSSES)))
+        state = json.loads((path / notes.STATE).read_text()) | planned
+        (path / notes.STATE).write_text(json.dumps(state | ({} if losses else NO_LOSSES)))
 
 
 NO_LOSSES: dict = {"log_history": []}
@@ -253,7 +253,7 @@ def test_checkpoints_that_noted_other_learning_rates_are_refused(folder, dataset
     for path, rate in zip(checkpoints(folder), (0.1, 0.2), strict=True):
         noted = [{"step": 4, "learning_rate": rate}]
         state = {"epoch": int(path.name.split("-")[1]), "log_history": noted}
-        (path / output.STATE).write_text(json.dumps(state))
+        (path / notes.STATE).write_text(json.dumps(state))
     refused(folder, dataset, "not from one training: .* a rate of 0.1 and of 0.2 at step 4")
 
 
