@@ -93,6 +93,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "10 % wrong labels": SOME | {"label_noise": 0.1},
     "20 % wrong labels": SOME | {"label_noise": 0.2},
     "30 % wrong labels": SOME | {"label_noise": 0.3},
+    "40 % wrong labels": SOME | {"label_noise": 0.4},
     "half are repeats": SOME | {"repeats": 0.5},
     "20 times imbalanced": SOME | {"imbalance": 20},
     "2000 examples": SOME | {"max_train": 2000},

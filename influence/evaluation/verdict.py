@@ -143,7 +143,10 @@ def _of_labels(measured: Retrainings, suspected: float | None) -> list[str]:
     if suspected is None:
         return []
     if suspected > UNLEARNED:
-        return ["A model to which so many labels look wrong has not learned them."]
+        return [
+            "A model to which so many labels look wrong has not learned them, or cannot tell which "
+            "are wrong: clean and ccs_clean then keep random examples."
+        ]
     beside = measured.arms.to_random.table
     ahead = set(_ahead(beside)["arm"])
     cleaning = [arm for arm in dict.fromkeys(beside["arm"]) if {*arm.split(":")} & CLEANING]

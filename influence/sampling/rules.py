@@ -254,8 +254,13 @@ def ccs_clean(
     Where more than `beta` of the labels are wrong, `ccs` prunes too few of them, and the others lie
     in strata of which it keeps almost all; and of classes that are hard it leaves too little. Here
     every class is thinned at the same rate, and its hardest go by and by, see HALF, up to `beta`,
-    of which what looks mislabeled is a part.
+    of which what looks mislabeled is a part. By a model that has not learned the labels, see
+    UNLEARNED, this is rule `stratified`.
     """
+    # What is hard is then mostly what is wrong, and to cover it kept four to nine points less
+    # accuracy than random with 28 % wrong labels.
+    if share_wrong(margins) > UNLEARNED:
+        return stratified(labels, generator)
     last = _mislabeled(margins, labels, generator)
     rest = np.ones(len(margins), dtype=bool)
     rest[last] = False

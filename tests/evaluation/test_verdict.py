@@ -396,7 +396,7 @@ def test_where_many_labels_look_wrong_and_no_arm_prunes_those_first_it_is_said()
         cleaned = table.assign(arm=table["arm"].replace("aum:ccs", arm))
         assert reason(cleaned, 0.2) == []
     unlearned = reason(table, 0.51)
-    assert unlearned == ["A model to which so many labels look wrong has not learned them."]
+    assert "so many labels look wrong has not learned them, or cannot tell" in unlearned[0]
 
 
 def test_the_reason_for_a_verdict_is_in_the_labels_where_they_tell_it():

@@ -384,21 +384,21 @@ def test_the_hardest_go_by_and_by_until_half_is_pruned(share):
             assert gone.sum() == pytest.approx(due, abs=1), fraction
 
 
-def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them():
+@pytest.mark.parametrize("written", ["clean", "aum@early:ccs_clean"])
+def test_a_model_that_has_not_learned_a_third_of_the_labels_says_nothing_of_them(written):
     margins, labels = np.append(np.full(3, -1.0), np.linspace(0.5, 4, 5)), np.zeros(8, dtype=int)
-    rates = keep_rates(
-        lambda seed: order(parse_arm("clean"), {"aum@early": -margins}, labels, seed), 8, 4
-    )
+    arm = parse_arm(written)
+    rates = keep_rates(lambda seed: order(arm, {"aum@early": -margins}, labels, seed), 8, 4)
     np.testing.assert_allclose(rates, 0.5, atol=0.04)
-    for seed in range(10):  # the three share a stratum, of which one is kept before others are full
-        ranked = order(
-            parse_arm("aum@all:ccs_clean"),
-            {"aum@all": -margins},
-            labels,
-            seed,
-            parameters={"beta": 0.0},
-        )
-        assert np.isin([0, 1, 2], ranked[:6]).sum() == 1
+
+
+def test_by_a_model_that_has_not_learned_a_third_of_the_labels_every_class_is_thinned_alike():
+    labels = np.repeat([0, 1, 2], (60, 30, 10))
+    margins = np.random.default_rng(0).normal(0, 1, 100)
+    arm = parse_arm("aum@early:ccs_clean")
+    for seed in range(5):
+        ranked = order(arm, {"aum@early": -margins}, labels, seed)
+        assert np.bincount(labels[ranked[:50]]).tolist() == [30, 15, 5]
 
 
 def test_ccs_of_each_class_keeps_class_shares_and_covers_the_strata_of_each():
