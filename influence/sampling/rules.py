@@ -209,7 +209,7 @@ def ccs(
 @rule(reference="lowest AUM, Pleiss et al. 2020, https://arxiv.org/abs/2001.10528, then random")
 def clean(margins: Examples, labels: Labels, generator: np.random.Generator) -> Examples:
     """Prune what looks mislabeled first, see MISSED, then at random."""
-    last = _mislabeled(margins, labels, generator)
+    last = looking_mislabeled(margins, labels, generator)
     priority = generator.random(len(margins))
     priority[last] = np.arange(len(last)) - len(last)
     return priority
@@ -261,7 +261,7 @@ def ccs_clean(
     # accuracy than random with 28 % wrong labels.
     if share_wrong(margins) > UNLEARNED:
         return stratified(labels, generator)
-    last = _mislabeled(margins, labels, generator)
+    last = looking_mislabeled(margins, labels, generator)
     rest = np.ones(len(margins), dtype=bool)
     rest[last] = False
     harder, own_beta = hardness[rest], max(0.0, beta * len(margins) - len(last)) / rest.sum()
@@ -434,7 +434,7 @@ def _gradually(ranked: Indices, hardest: int) -> Indices:
     return backwards[::-1]
 
 
-def _mislabeled(
+def looking_mislabeled(
     margins: Examples, labels: Labels, generator: np.random.Generator
 ) -> Int[np.ndarray, " mislabeled"]:
     """Return the examples that hold almost all that is mislabeled, what looks worst first.

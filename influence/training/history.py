@@ -21,15 +21,15 @@ def on_validation(history: pd.DataFrame, measure: str) -> pd.DataFrame:
     return first.sort_values("step").rename(columns={column: measure})
 
 
-def by_heart(history: pd.DataFrame) -> float:
+def by_heart(history: pd.DataFrame, risen: float = RISEN) -> float:
     """Return the epoch after which a model learns single examples by heart, wrong labels too.
 
     Before that it learns what examples have in common (Arpit et al. 2017,
     https://arxiv.org/abs/1706.05394); after it, what it becomes sure of is wrong more often, and
     the loss on validation rises. It is the last epoch of the first run after which that loss is at
-    most RISEN times the least; infinite where the last of all is, and where none was measured.
+    most `risen` times the least; infinite where the last of all is, and where none was measured.
     `history`: see `Training.history`.
     """
     known = on_validation(history, "loss").set_index("epoch")["loss"]
-    near = known.index[known <= RISEN * known.min()]
+    near = known.index[known <= risen * known.min()]
     return float("inf") if known.empty or near[-1] == known.index[-1] else float(near[-1])
