@@ -31,6 +31,7 @@ from influence.training.result import Training
 LIMITS = (1.1, RISEN, 1.3, float("inf"))
 # As `benchmarks.tabulated` has them, by the percentage of labels that is redrawn.
 WRONG = {"linear": (0, 5, 10, 20, 30), "constant": (0, 10, 20)}
+TABLE = ("rules.md", "by domain")  # page, and text before the table
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
         found += [{"recipe": recipe, "setting": setting} | row for row in own]
         print(as_json(found[-1]), flush=True)
     write(__file__, {"machine": machine(device=hardware(asked.device)), "windows": found})
-    put("rules.md", "by domain", table(found))
+    put(*TABLE, table(found))
 
 
 def of_training(training: Training, device: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from benchmarks import (
     answers,
     environment,
     fused_pass,
+    label_errors,
     measuring,
     peers,
     replayed,
@@ -261,6 +262,22 @@ def test_what_an_arm_gains_is_averaged_over_settings_with_their_errors():
     assert line == "| some | `el2n:easy` minus random | −0.2 ± 1.0 (1 ahead, 1 behind of 3) | – |"
 
 
+def test_planted_label_errors_are_counted_and_found_as_a_window_tells_them():
+    generator, labels = np.random.default_rng(0), np.arange(400) % 4
+    wrong = np.arange(400) < 40
+    logits = np.zeros((2, 400, 4))
+    # The model says what is right: of the wrong ones another class than their label.
+    said = np.where(wrong, (labels + 1) % 4, labels)
+    logits[:, np.arange(400), said] = generator.uniform(4, 6, 400)
+    said = label_errors.of_window(logits, labels, wrong)
+    assert (said["epochs"], said["wrong"], said["found"]) == (2, 0.1, 1.0)
+    assert said["estimate"] == pytest.approx(0.1, abs=0.04)
+    assert said["right_pruned"] == pytest.approx((400 * said["pruned_first"] - 40) / 360)
+    logits = generator.normal(0, 1, (2, 400, 4))  # has learned nothing
+    assert label_errors.of_window(logits, labels, wrong)["pruned_first"] == 0
+    assert label_errors.of_window(logits, labels, None)["found"] is None
+
+
 def test_the_default_by_all_epochs_is_shown_where_the_default_was_not_tried_everywhere():
     def setting(*arms):
         ends = {"percent_pruned": 30, "minus_random": [1.0, 0.0, 2.0, False]}
@@ -274,11 +291,15 @@ def test_the_default_by_all_epochs_is_shown_where_the_default_was_not_tried_ever
 
 def tables():
     """Return what the docs show of the results in benchmarks: page, text before, table."""
-    known, found = (
+    known, found, errors = (
         json.loads(Path(one.__file__).with_suffix(".json").read_text(encoding="utf-8"))
-        for one in (answers, replayed)
+        for one in (answers, replayed, label_errors)
     )
-    return [*answers.tables(known), (*replayed.TABLE, replayed.shown(found["datasets"]))]
+    return [
+        *answers.tables(known),
+        (*replayed.TABLE, replayed.shown(found["datasets"])),
+        (*label_errors.TABLE, label_errors.table(errors["windows"])),
+    ]
 
 
 @pytest.mark.parametrize(("page", "after", "table"), tables())
