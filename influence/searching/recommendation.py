@@ -145,7 +145,7 @@ def _cost(
 
     break_even: how often the subset must be trained on, instead of the full train set, before the
     search has paid for itself; infinite where nothing is saved. A candidate that was tried twice
-    counts once.
+    counts once; of two that keep the same examples, which are retrained once, both count.
     """
     tried = {
         (json.dumps(trials.pack(trial.candidate), sort_keys=True), number): trial.percent

