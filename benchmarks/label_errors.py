@@ -122,11 +122,9 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("data")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workdir", default="work")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--model", default="minilm", help="folder of the encoder of two layers")
-    asked = parser.parse_args()
-    asked.device = str(device_named(asked.device))
-    return asked
+    parser.add_argument("--device", type=device_named, default="auto")
+    parser.add_argument("--model", default="minilm")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

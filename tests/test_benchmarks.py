@@ -267,8 +267,8 @@ def test_planted_label_errors_are_counted_and_found_as_a_window_tells_them():
     wrong = np.arange(400) < 40
     logits = np.zeros((2, 400, 4))
     # The model says what is right: of the wrong ones another class than their label.
-    said = np.where(wrong, (labels + 1) % 4, labels)
-    logits[:, np.arange(400), said] = generator.uniform(4, 6, 400)
+    likeliest = np.where(wrong, (labels + 1) % 4, labels)
+    logits[:, np.arange(400), likeliest] = generator.uniform(4, 6, 400)
     said = label_errors.of_window(logits, labels, wrong)
     assert (said["epochs"], said["wrong"], said["found"]) == (2, 0.1, 1.0)
     assert said["estimate"] == pytest.approx(0.1, abs=0.04)

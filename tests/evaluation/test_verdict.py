@@ -395,8 +395,10 @@ def test_where_many_labels_look_wrong_and_no_arm_prunes_those_first_it_is_said()
     for arm in ("clean", "aum:ccs_clean", "el2n:ccs_clean:class"):
         cleaned = table.assign(arm=table["arm"].replace("aum:ccs", arm))
         assert reason(cleaned, 0.2) == []
-    unlearned = reason(table, 0.51)
-    assert "so many labels look wrong has not learned them, or cannot tell" in unlearned[0]
+    assert reason(table, 0.51) == [
+        "A model to which so many labels look wrong has not learned them, or cannot tell which are "
+        "wrong: clean and ccs_clean then keep random examples."
+    ]
 
 
 def test_the_reason_for_a_verdict_is_in_the_labels_where_they_tell_it():
