@@ -62,6 +62,12 @@ def by_group(groups: Groups) -> tuple[Indices, Int[np.ndarray, " groups"]]:
     return np.argsort(narrow, kind="stable"), counts
 
 
+def members(groups: Groups) -> list[Int[np.ndarray, "..."]]:
+    """Return the positions of each group that has any, in order."""
+    positions, counts = by_group(groups)
+    return np.split(positions, np.cumsum(counts[counts > 0])[:-1])
+
+
 def places(groups: Groups, generator: np.random.Generator) -> Indices:
     """Return the place, from 0, of every example in its randomly ordered group."""
     shuffled = generator.permutation(len(groups))

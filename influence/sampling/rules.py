@@ -13,10 +13,10 @@ import numpy as np
 
 from influence.config.parameters import SampleConfig
 from influence.sampling.ranking import (
-    by_group,
     descending,
     fractional_places,
     largest,
+    members,
     one_by_one,
     places,
     to_unit,
@@ -410,9 +410,8 @@ def _class_by_class(labels: Labels, ordered: Callable[[Indices], Indices]) -> Ex
 
     ordered: given the positions of a class, their order, first kept first, as places among them.
     """
-    positions, counts = by_group(labels)
     priority = np.empty(len(labels))
-    for own in np.split(positions, np.cumsum(counts[counts > 0])[:-1]):
+    for own in members(labels):
         priority[own[ordered(own)]] = -(np.arange(len(own)) + 0.5) / len(own)
     return priority
 
@@ -440,12 +439,18 @@ def looking_mislabeled(
     """Return the examples that hold almost all that is mislabeled, what looks worst first.
 
     Margins count relative to those of their class: the lowest of all would take most of a class
-    that was learned late. None go first where so many look wrong that the margins say nothing of
-    the labels, see UNLEARNED.
+    that was learned late. Of a class whose margins do not tell what a right label has, the same
+    share goes first as of all others. None go first where so many look wrong that the margins say
+    nothing of the labels, see UNLEARNED.
     """
-    wrong, margins = share_wrong(margins), relative(margins, labels)
-    count = 0 if wrong > UNLEARNED else round(MISSED * wrong * len(margins))
-    return largest(-margins, min(count, int(np.isfinite(margins).sum())), generator)
+    wrong, (compared, alike) = share_wrong(margins), relative(margins, labels)
+    share = 0.0 if wrong > UNLEARNED else MISSED * wrong
+    first, places = [], []
+    for own in members(alike):
+        lowest = largest(-compared[own], round(share * len(own)), generator)
+        first.append(own[lowest])
+        places.append((np.arange(len(lowest)) + 0.5) / len(own))
+    return np.concatenate(first)[np.argsort(np.concatenate(places), kind="stable")]
 
 
 def _share(beta: float, examples: int) -> int:

@@ -179,17 +179,21 @@ def share_wrong(margins: Examples) -> float:
     return min(UNLEARNED, 2 * float((margins < -np.median(margins[margins > 0])).mean()))
 
 
-def relative(margins: Examples, labels: Int[np.ndarray, " examples"]) -> Examples:
-    """Return each margin in medians of those above 0 in its class: -1 mirrors a usual one.
+def relative(
+    margins: Examples, labels: Int[np.ndarray, " examples"]
+) -> tuple[Examples, Int[np.ndarray, " examples"]]:
+    """Return margins, and a number for each that those with which it compares have too.
 
-    A model is surer of some classes than of others, for which confident learning has a threshold
-    per class (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068). Infinite in a class of
-    which not even half is above 0: its margins tell that it was not learned.
+    They count in medians of what is above 0 in their class: -1 mirrors a usual one. A model is
+    surer of some classes than of others, for which confident learning has a threshold per class
+    (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068). A class of which not even half is
+    above 0 was learned late, or most of its labels are wrong, and nobody knows what a right one has
+    there: its margins are as they were, and compare with each other only.
     """
     values = pd.Series(margins)
     usual = values.where(values > 0).groupby(labels).transform("median").to_numpy()
-    above = (values > 0).groupby(labels).transform("mean").to_numpy()
-    return np.where(above >= 0.5, margins / usual, np.inf)
+    learned = (values > 0).groupby(labels).transform("mean").to_numpy() >= 0.5
+    return margins / np.where(learned, usual, 1.0), np.where(learned, 0, labels + 1)
 
 
 def softmax(logits: Float[np.ndarray, "examples classes"]) -> Float[np.ndarray, "..."]:
