@@ -162,6 +162,7 @@ def plans():
     return found
 
 
+@pytest.mark.long
 def test_five_trainings_are_enough_to_come_near_the_best(plans):
     """To prune nothing is 23 to 81 percent from the best on average."""
     nothing = [there.regret(FULL) for there, _ in plans]
@@ -170,6 +171,7 @@ def test_five_trainings_are_enough_to_come_near_the_best(plans):
     assert np.median(after) < 10
 
 
+@pytest.mark.long
 def test_intervals_cover_where_no_law_holds_exactly(plans):
     """In 95 of 100 plans; fewer than 17 of 20 would be by chance once in 60 times."""
     held = [
