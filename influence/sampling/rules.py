@@ -21,7 +21,7 @@ from influence.sampling.ranking import (
     places,
     to_unit,
 )
-from influence.scoring.label_errors import MARGINS, UNLEARNED, relative, share_wrong
+from influence.scoring.label_errors import MARGINS, UNLEARNED, comparable, share_wrong
 from influence.shapes import Float, Int
 from influence.trace.neighbors import NEAREST, Representations
 
@@ -438,16 +438,16 @@ def looking_mislabeled(
 ) -> Int[np.ndarray, " mislabeled"]:
     """Return the examples that hold almost all that is mislabeled, what looks worst first.
 
-    Margins count relative to those of their class: the lowest of all would take most of a class
-    that was learned late. Of a class whose margins do not tell what a right label has, the same
-    share goes first as of all others. None go first where so many look wrong that the margins say
-    nothing of the labels, see UNLEARNED.
+    Every group of `comparable` margins loses the same share: the lowest margins of all would take
+    most of a class that was learned late. None go first where so many look wrong that the margins
+    say nothing of the labels, see UNLEARNED.
     """
-    wrong, (compared, alike) = share_wrong(margins), relative(margins, labels)
+    wrong = share_wrong(margins)
     share = 0.0 if wrong > UNLEARNED else MISSED * wrong
+    margins, groups = comparable(margins, labels)
     first, places = [], []
-    for own in members(alike):
-        lowest = largest(-compared[own], round(share * len(own)), generator)
+    for own in members(groups):
+        lowest = largest(-margins[own], round(share * len(own)), generator)
         first.append(own[lowest])
         places.append((np.arange(len(lowest)) + 0.5) / len(own))
     return np.concatenate(first)[np.argsort(np.concatenate(places), kind="stable")]

@@ -179,16 +179,17 @@ def share_wrong(margins: Examples) -> float:
     return min(UNLEARNED, 2 * float((margins < -np.median(margins[margins > 0])).mean()))
 
 
-def relative(
+def comparable(
     margins: Examples, labels: Int[np.ndarray, " examples"]
 ) -> tuple[Examples, Int[np.ndarray, " examples"]]:
-    """Return margins, and a number for each that those with which it compares have too.
+    """Return margins on a common scale, and the number of the group in which each compares.
 
-    They count in medians of what is above 0 in their class: -1 mirrors a usual one. A model is
-    surer of some classes than of others, for which confident learning has a threshold per class
-    (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068). A class of which not even half is
-    above 0 was learned late, or most of its labels are wrong, and nobody knows what a right one has
-    there: its margins are as they were, and compare with each other only.
+    The classes that were learned are one group. A model is surer of some than of others, so margins
+    count in medians of those above 0 in their class: -1 mirrors a usual one. Confident learning has
+    a threshold per class for the same reason (Northcutt et al. 2021,
+    https://arxiv.org/abs/1911.00068). A class with less than half of its margins above 0 was
+    learned late, or most of its labels are wrong, and its margins do not tell which: it is a group
+    of its own, with margins as they were.
     """
     values = pd.Series(margins)
     usual = values.where(values > 0).groupby(labels).transform("median").to_numpy()

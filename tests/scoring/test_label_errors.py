@@ -189,3 +189,11 @@ def test_what_is_only_hard_does_not_look_wrong():
 )
 def test_the_share_that_looks_wrong_at_its_ends(margins, share):
     assert label_errors.share_wrong(np.array(margins)) == share
+
+
+def test_margins_of_learned_classes_compare_and_those_of_any_other_with_themselves():
+    labels = np.array([2, 2, 2, 0, 0, 1, 1, 1])
+    margins = np.array([2.0, 4.0, -6.0, 8.0, -4.0, 1.0, -2.0, -3.0])
+    found, groups = label_errors.comparable(margins, labels)
+    np.testing.assert_allclose(found, [2 / 3, 4 / 3, -2.0, 1.0, -0.5, 1.0, -2.0, -3.0])
+    np.testing.assert_array_equal(groups, [0, 0, 0, 0, 0, 2, 2, 2])
