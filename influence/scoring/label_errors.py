@@ -18,7 +18,7 @@ from influence.trace.trace import EARLY, Trace
 # Where a larger share of the labels looks wrong, the model has not learned them, right or wrong.
 UNLEARNED = 1 / 3
 MOST = 0.5  # share of the epochs whose logits tell what labels look wrong
-MARGINS = "aum@early"  # the score that `margins` is without folds, which rules read
+MARGINS = "aum@early"  # the score that `margins` is, which rules read
 COLUMNS = ["row", "predicted", "doubt"]  # of the table of suspects
 
 Examples = Float[np.ndarray, " examples"]
@@ -142,13 +142,11 @@ def suspects(trace: Trace) -> pd.DataFrame:
 def margins(trace: Trace) -> Examples:
     """Return how far the label is ahead of the other classes, in logits, in the mean over epochs.
 
-    It is `aum@early`, of models that have not seen the example where there are folds: later models
-    have learned wrong labels by heart. Empty where no logits were measured, or not those of MOST of
-    these epochs and of the last one: a model that has only begun to learn doubts labels that are
-    right.
+    It is `aum@early`, which rules read: later models have learned wrong labels by heart. Models of
+    folds, which have not seen the example, say less: to them what is hard looks as wrong. Empty
+    where no logits were measured, or not those of MOST of these epochs and of the last one: a model
+    that has only begun to learn doubts labels that are right.
     """
-    if trace.out_of_fold_logits is not None:
-        return aum(trace.out_of_fold_logits[None], trace.labels)
     if not trace.runs:
         return np.empty(0)
     run = trace.runs[0]

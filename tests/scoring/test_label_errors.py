@@ -124,19 +124,16 @@ def test_the_overlap_is_that_of_two_sets(rows):
     assert 0 <= found["chance"] <= 1
 
 
-def test_margins_are_aum_and_those_of_unseen_models_where_there_are_folds():
+def test_margins_are_what_rules_read_with_folds_too():
     trace = make_trace()
-    unseen = label_errors.margins(trace)
-    np.testing.assert_allclose(unseen, aum(trace.out_of_fold_logits[None], trace.labels))
-    trace = dataclasses.replace(trace, out_of_fold_logits=None)
-    np.testing.assert_array_equal(
-        label_errors.margins(trace), compute(parse_spec("aum"), trace).astype(float)
-    )
+    assert trace.out_of_fold_logits is not None
+    read = compute(parse_spec(label_errors.MARGINS), trace).astype(float)
+    np.testing.assert_array_equal(label_errors.margins(trace), read)
     assert not len(label_errors.margins(dataclasses.replace(trace, runs=())))
 
 
 def test_margins_are_those_before_the_model_learns_by_heart():
-    trace = dataclasses.replace(make_trace(), out_of_fold_logits=None)
+    trace = make_trace()
     run = trace.runs[0]
 
     def read(early):
@@ -150,7 +147,7 @@ def test_margins_are_those_before_the_model_learns_by_heart():
 
 
 def test_a_model_that_was_read_early_alone_says_nothing_of_labels():
-    trace = dataclasses.replace(make_trace(), out_of_fold_logits=None)
+    trace = make_trace()
     run = trace.runs[0]
     ends = [checkpoint.step for checkpoint in run.checkpoints if "epochs" in checkpoint.series]
 
