@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from influence.scores import aum
 from influence.scoring import label_errors
 from influence.scoring.compute import compute
 from influence.scoring.spec import parse_spec
