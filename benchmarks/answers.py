@@ -36,7 +36,7 @@ from benchmarks.tabulated import (
 )
 from influence.evaluation.intervals import Retrainings, summarise
 from influence.plots.curves import FULL
-from influence.plots.style import COLOURS, GREY, PRUNED, TO_RANDOM, style, styled
+from influence.plots.style import COLOURS, GREY, PRUNED, TO_RANDOM, colour_of, style, styled
 from influence.sampling.arms import AT_EQUAL_STEPS
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -66,16 +66,16 @@ FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
 # The arms differ by their rule or window alone, which a line shows elsewhere, and a point cannot.
 ARMS_SHOWN = {
-    "aum:ccs": (COLOURS[4], "D"),
+    "aum:ccs": (COLOURS[6], "D"),
     BY_ALL: (COLOURS[0], "s"),
-    DEFAULT: (COLOURS[1], "o"),
+    DEFAULT: (colour_of("aum"), "o"),
     FULL: (GREY, "|"),
 }
-# Among all arms AUM has PVI's colour, and its rules have lines that are hardly told apart.
+# Among all arms the lines of AUM's rules are hardly told apart.
 AMONG_ALL = {
-    "aum:ccs": {"color": COLOURS[6], "ls": "--"},
-    BY_ALL: {"color": COLOURS[6], "ls": "-", "lw": 2.4},
-    DEFAULT: {"color": COLOURS[6], "ls": ":", "lw": 2.4},
+    "aum:ccs": {"color": COLOURS[6], "ls": ":"},
+    BY_ALL: {"color": COLOURS[6], "ls": "--"},
+    DEFAULT: {"ls": "-", "lw": 2.8},
 }
 Known = Mapping[str, dict[str, Any]]  # by setting and recipe: what RESULT holds
 FEWEST = 2  # retrainings of a cell, without which there is no interval

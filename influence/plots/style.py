@@ -17,6 +17,9 @@ COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
     *("#882255", "#999933"),
 )
+# By their places in the registry PVI and AUM, which are drawn together most, would share a colour:
+# PVI has that of a score which is hardly drawn, and that one PVI's.
+TRADED = {"pvi": "vog_std", "vog_std": "pvi"}
 DARK, GREY, LIGHT = "#222222", "#777777", "#DDDDDD"
 LINES = {"easy": "-", "hard": "--", "softmax": ":", "linear": (0, (1, 2.5)), "ccs": "-."}
 LINES |= {"ccs_class": (0, (5, 1, 1, 1, 1, 1)), "adaptive": (0, (3, 3)), "d2": (0, (8, 2))}
@@ -81,7 +84,7 @@ def style(arm: str) -> dict:
     if ":" not in arm:
         return look | {"color": GREY, "ls": BARE_LINES.get(arm, ":"), "marker": "o"}
     score, rule, *normalized = arm.split(":")
-    markers = MARKERS[_rank(score) // len(COLOURS) % len(MARKERS)]
+    markers = MARKERS[_place_of_look(score) // len(COLOURS) % len(MARKERS)]
     colour, line = colour_of(score), LINES.get(rule, "-.")
     marker = markers[NORMALIZED.index(normalized[0])] if normalized else markers[0]
     look |= {"color": colour, "ls": line, "marker": marker}
@@ -96,7 +99,7 @@ def style(arm: str) -> dict:
 
 def colour_of(score: str) -> str:
     """Return the colour of a score, the same in every figure."""
-    return GREY if score == "random" else COLOURS[_rank(score) % len(COLOURS)]
+    return GREY if score == "random" else COLOURS[_place_of_look(score) % len(COLOURS)]
 
 
 def shade_of(arm: str) -> str:
@@ -163,7 +166,17 @@ def as_signed_percent(value: float, _place: int) -> str:
     return f"{100 * value:+.3g}".replace("-", "−") if round(value, 9) else "0"
 
 
+def _place_of_look(score: str) -> int:
+    name = _first(score)
+    return _rank(TRADED.get(name, name))
+
+
 def _rank(score: str) -> int:
     """Return the place of a score (of a blend, its first) in the registry; fixed if unknown."""
-    name = score.split("+")[0].split("@")[0]
+    name = _first(score)
     return list(REGISTRY).index(name) if name in REGISTRY else crc32(name.encode())
+
+
+def _first(score: str) -> str:
+    """Return the name of a score, of a blend its first, without its window."""
+    return score.split("+")[0].split("@")[0]

@@ -4,9 +4,9 @@ from influence.plots.style import COLOURS, LINES, shade_of, style
 from influence.scores import REGISTRY
 
 
-def test_the_paper_s_scores_have_colours_of_their_own():
-    scores = ("vog", "el2n", "forgetting", "pvi", "tracin")
-    assert len({style(f"{score}:easy")["color"] for score in scores}) == 5
+def test_the_paper_s_scores_and_the_default_s_have_colours_of_their_own():
+    scores = ("vog", "el2n", "forgetting", "pvi", "tracin", "aum", "aum@all")
+    assert len({style(f"{score}:easy")["color"] for score in scores}) == 6
 
 
 def test_every_arm_of_the_registry_looks_different():
