@@ -4,7 +4,7 @@ Run: python -m benchmarks.answers
 Reads what `benchmarks.tabulated` retrained. Every difference is on test, paired by seed, with a
 95 % interval over seeds and test examples; clear by Holm's method over all that a setting compares
 with random, or with the full train set. An arm counts under the seeds that all its percents have.
-Writes benchmarks/answers.json and the eight tables that the docs make of it, and draws
+Writes benchmarks/answers.json and the nine tables that the docs make of it, and draws
 docs/images/answers.png, paper.png and conditions.png. Figure 1 on a GPU, of which accuracies alone
 are kept, has intervals over seeds.
 """
@@ -49,13 +49,14 @@ BY_CHEAP = ("random", BY_ALL, f"probe/{BY_ALL}", f"epoch/{BY_ALL}")
 AGAIN = ("random", DEFAULT, f"again/{DEFAULT}")  # by one scored model, and by another
 SHOWN_OF_AGAIN = (70, 90)
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
-OURS = ("random", "aum:ccs", BY_ALL, DEFAULT)
+OURS = ("random", "aum:ccs", DEFAULT)
+WINDOWS = (BY_ALL, DEFAULT)  # compared where the model learns wrong labels by heart
 PAPER = (
     *("el2n:easy", "el2n:hard", "forgetting:easy", "pvi:easy", "tracin:easy"),
     *("vog:easy:class", "vog:hard:class", "vog:linear:dataset"),
 )
 # What is compared with the full train set as well, where many settings are summed up.
-ALSO_TO_FULL = tuple((arm, "minus_full", "minus everything") for arm in (BY_ALL, DEFAULT))
+ALSO_TO_FULL = (DEFAULT, "minus_full", "minus everything")
 LATER = (  # of the literature since the paper, and what else may be tried first
     *("stratified", "dedup", "clean", "aum:ccs_class", "aum:d2"),
     *("dual:adaptive", "tdds:easy", "tdds:hard", "value:hard"),
@@ -66,15 +67,14 @@ FIGURE1 = Path(__file__).with_name("figure1_h200.csv")
 SNLI = "SNLI in full, constant"
 # The arms differ by their rule or window alone, which a line shows elsewhere, and a point cannot.
 ARMS_SHOWN = {
+    "stratified": (COLOURS[0], "s"),
     "aum:ccs": (COLOURS[6], "D"),
-    BY_ALL: (COLOURS[0], "s"),
     DEFAULT: (colour_of("aum"), "o"),
     FULL: (GREY, "|"),
 }
 # Among all arms the lines of AUM's rules are hardly told apart.
 AMONG_ALL = {
-    "aum:ccs": {"color": COLOURS[6], "ls": ":"},
-    BY_ALL: {"color": COLOURS[6], "ls": "--"},
+    "aum:ccs": {"color": COLOURS[6], "ls": "--"},
     DEFAULT: {"ls": "-", "lw": 2.8},
 }
 Known = Mapping[str, dict[str, Any]]  # by setting and recipe: what RESULT holds
@@ -114,7 +114,9 @@ def tables(known: Known) -> list[tuple[str, str, str]]:
     again = shown(_with(AGAIN[2:], known), SHOWN_OF_AGAIN, AGAIN)
     converged = shown(_with(PAPER, linear), SHOWN, ("random", *PAPER))
     later = shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER))
-    when = shown(conditions, SHOWN_OF_CONDITIONS, OURS)
+    when = shown(conditions, SHOWN_OF_CONDITIONS, (*OURS, "stratified"))
+    by_heart = {name: wrong[name] for name in wrong if name.endswith("constant")}
+    windows = shown(by_heart, SHOWN[:3], ("random", *WINDOWS))
     return [
         ("results.md", "## In short\n", counted(means, SHOWN, OURS)),
         ("results.md", "## What pruning costs\n", shown(linear, SHOWN, OURS)),
@@ -122,6 +124,7 @@ def tables(known: Known) -> list[tuple[str, str, str]]:
         ("results.md", "Trained until they converge,", converged),
         ("results.md", "## Arms of the later literature\n", later),
         ("results.md", "## When do scores help?\n", when),
+        ("results.md", "**At a constant rate the model learns wrong labels by heart.**", windows),
         ("results.md", "**What is kept by another scored model.**", again),
         ("scores.md", "**What pruning by it does.**", cheap),
     ]
@@ -263,15 +266,12 @@ def counted(groups: Mapping[str, Known], percents: Sequence[int], arms: Sequence
     """Return a table for the docs: what arms gain in the mean of settings, and where it is clear.
 
     `groups`: settings by what they have in common. The interval is for these settings, whose
-    retrainings have nothing in common but, in part, their texts. What the default is by all epochs
-    is left out where the default itself was retrained on as many settings.
+    retrainings have nothing in common but, in part, their texts.
     """
     heads = [f"{percent} % pruned" for percent in percents]
     lines = [f"| mean of | | {' | '.join(heads)} |", "| --- " * (len(percents) + 2) + "|"]
     for name, known in groups.items():
-        kinds = [*((arm, *kind) for arm in arms for kind in _kinds(arm)), *ALSO_TO_FULL]
-        if len(_with([DEFAULT], known)) == len(_with([BY_ALL, DEFAULT], known)):
-            kinds = [one for one in kinds if one[0] != BY_ALL]
+        kinds = [*((arm, *kind) for arm in arms for kind in _kinds(arm)), ALSO_TO_FULL]
         for arm, kind, what in kinds:
             cells = [_mean(known, arm, percent, kind) for percent in percents]
             if arm in arms and set(cells) != {"–"}:
@@ -333,8 +333,7 @@ def draw(known: Known, name: str, lowest: int, bands: bool) -> None:
         for axes, (title, found) in zip(panels.flat, known.items(), strict=False):
             rows = pd.DataFrame([row for row in found["rows"] if "minus_random" in row])
             axes.axhline(0, color=style("random")["color"], lw=1.5)
-            if bands:
-                rows = rows[rows["arm"].isin(list(ARMS_SHOWN))]
+            rows = rows[rows["arm"].isin(list(ARMS_SHOWN) if bands else (*PAPER, *OURS))]
             for arm, own in rows.groupby("arm"):
                 _line(axes, arm, own, bands)
             axes.set(title=title.rpartition(",")[0], ylim=(lowest, 10))

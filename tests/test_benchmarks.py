@@ -278,17 +278,6 @@ def test_planted_label_errors_are_counted_and_found_as_a_window_tells_them():
     assert label_errors.of_window(logits, labels, None)["found"] is None
 
 
-def test_the_default_by_all_epochs_is_shown_where_the_default_was_not_tried_everywhere():
-    def setting(*arms):
-        ends = {"percent_pruned": 30, "minus_random": [1.0, 0.0, 2.0, False]}
-        return {"rows": [{"arm": arm, **ends} for arm in arms]}
-
-    both, one = setting(answers.BY_ALL, answers.DEFAULT), setting(answers.BY_ALL)
-    for last, is_shown in ((both, False), (one, True)):
-        known = {"some": {"a": both, "b": both, "c": last}}
-        assert (f"`{answers.BY_ALL}`" in answers.counted(known, (30,), answers.OURS)) == is_shown
-
-
 def tables():
     """Return what the docs show of the results in benchmarks: page, text before, table."""
     known, found, errors = (
