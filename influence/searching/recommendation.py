@@ -1,8 +1,7 @@
 """What a search recommends: its test results with intervals, its cost, and a one-line verdict."""
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -14,26 +13,30 @@ from influence.nlu.metrics import efficiency, relative_change
 from influence.sampling.order import fraction_of
 from influence.searching import trials
 from influence.searching.result import Outcome, pruned
+from influence.searching.space import Candidate
 from influence.searching.trials import Trial
 
 FULL = "full train set"
 ENDS = ("mean", "low", "high")
 Share = Callable[[float], float]
+Subset = Callable[[Candidate, int], Hashable]
 
 
 def recommendation(
     config: SearchConfig,
     share: Share,
     ended: Sequence[Trial],
+    subset: Subset,
     points: pd.DataFrame,
     correct: Correct | None = None,
 ) -> Outcome:
     """Return the outcome of a search.
 
     `share`: what a retraining costs at a percent pruned, in trainings on the full train set;
-    `ended`: the trials of the study; `points`: one row for each retraining of the final test (full
-    train set, random pruning, recommended arm); `correct`: see `intervals.Retrainings`, whose
-    intervals differences have; others have Student's over seeds.
+    `ended`: the trials of the study; `subset`: names what a candidate keeps under the seed of a
+    number, for what two of them keep alike is retrained on once; `points`: one row for each
+    retraining of the final test (full train set, random pruning, recommended arm); `correct`: see
+    `intervals.Retrainings`, whose intervals differences have; others have Student's over seeds.
     """
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     candidate = chosen.candidate if chosen else None
@@ -54,7 +57,7 @@ def recommendation(
         test_seeds=config.test_seeds,
         test=_test(points, correct, arm, metric),
         sigma=_sigma(points, arm, metric, percent),
-        cost=_cost(config, share, ended, points, chosen),
+        cost=_cost(config, share, ended, subset, points, chosen),
         front=[
             {"arm": str(t.candidate.arm), "percent_pruned": t.percent, "difference": t.difference}
             for t in trials.front(ended)
@@ -138,17 +141,17 @@ def _cost(
     config: SearchConfig,
     share: Share,
     ended: Sequence[Trial],
+    subset: Subset,
     points: pd.DataFrame,
     chosen: Trial | None,
 ) -> dict[str, float]:
     """Return the cost in retrainings and in equivalent full trainings; scoring is not included.
 
     break_even: how often the subset must be trained on, instead of the full train set, before the
-    search has paid for itself; infinite where nothing is saved. A candidate that was tried twice
-    counts once; of two that keep the same examples, which are retrained once, both count.
+    search has paid for itself; infinite where nothing is saved.
     """
     tried = {
-        (json.dumps(trials.pack(trial.candidate), sort_keys=True), number): trial.percent
+        (subset(trial.candidate, number), number): trial.percent
         for trial in ended
         if trial.candidate
         for number in range(len(trial.values))

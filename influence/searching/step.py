@@ -1,5 +1,6 @@
 """search: find the score, rule and fraction that prune most before accuracy suffers."""
 
+import hashlib
 from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -250,7 +251,8 @@ def _report(
     scores, ended = scored.scores, search_study.trials_of(study)
     chosen = trials.recommend(ended, config.tolerance, config.goal)
     points, correct = _test(config, scored, _tested(scored, chosen, config.test_seeds), engine)
-    outcome = recommendation(config, partial(scored.share, config), ended, points, correct)
+    share, digest = partial(scored.share, config), partial(_digest, scored)
+    outcome = recommendation(config, share, ended, digest, points, correct)
     kept = _recommended(scored, chosen)
     subset = result.write_subset(scores, kept, directory)
     fit = retraining.on_subset(scores, config, len(kept))
@@ -263,6 +265,11 @@ def _report(
     facts = result.write(outcome, also, tables, scores, directory)
     yield Record(0, flat(outcome))
     return facts
+
+
+def _digest(scored: Searched, candidate: Candidate, number: int) -> bytes:
+    """Return a digest of the examples that a candidate keeps under seed `number`."""
+    return hashlib.sha256(np.sort(scored.kept(candidate, number)).tobytes()).digest()
 
 
 def _tested(scored: Searched, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:

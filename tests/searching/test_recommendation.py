@@ -24,6 +24,11 @@ def share(percent):
     return 1 - percent / 100
 
 
+def subset(candidate, number):
+    """Say that a score keeps the same examples by all of its rules."""
+    return candidate.arm.scores, candidate.percent, number
+
+
 def trial(number, arm, percent, *differences, state="complete"):
     candidate = Candidate(parse_arm(arm), percent, 1, {})
     return Trial(number, state, candidate, tuple(differences), tuple(differences), 0, 1)
@@ -41,7 +46,7 @@ def points(**arms):
 def recommended(full, random, pruned, arm="vog:easy"):
     ended = [trial(0, arm, 50, 0.0, 0.0)]
     rows = {FULL: (0, 100, full), "random": (50, 50, random), arm: (50, 50, pruned)}
-    return recommendation(CONFIG, share, ended, points(**rows))
+    return recommendation(CONFIG, share, ended, subset, points(**rows))
 
 
 ALIKE = (0.90, 0.91, 0.92)
@@ -75,14 +80,14 @@ def test_one_seed_decides_nothing():
 def test_random_is_not_compared_with_itself():
     ended = [trial(0, "random", 50, 0.0, 0.0)]
     rows = points(**{FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE)})
-    found = recommendation(CONFIG, share, ended, rows)
+    found = recommendation(CONFIG, share, ended, subset, rows)
     assert found.verdict.endswith("no score did better than pruning at random.")
     assert "random" in found.test and "recommended_minus_random" not in found.test
 
 
 def test_where_nothing_holds_everything_is_kept():
     ended = [trial(0, "vog:easy", 50, -0.5, -0.5)]
-    found = recommendation(CONFIG, share, ended, points(**{FULL: (0, 100, ALIKE)}))
+    found = recommendation(CONFIG, share, ended, subset, points(**{FULL: (0, 100, ALIKE)}))
     assert found.verdict.startswith("Keep everything: no candidate stayed within 1 point of")
     assert (found.trial, found.percent_pruned, found.kept) == (None, 0, 100)
     assert found.cost["break_even"] == math.inf
@@ -100,15 +105,23 @@ def test_the_cost_counts_steps_in_trainings_on_everything():
 def test_with_equal_steps_nothing_is_saved():
     rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
-    cost = recommendation(CONFIG, lambda percent: 1.0, ended, points(**rows)).cost
+    cost = recommendation(CONFIG, lambda percent: 1.0, ended, subset, points(**rows)).cost
     assert cost["break_even"] == math.inf and cost["full_trainings"] == cost["retrainings"]
 
 
 def test_a_candidate_tried_twice_is_retrained_once():
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0), trial(1, "vog:easy", 50, 0.0, state="pruned")]
     rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
-    cost = recommendation(CONFIG, share, ended, points(**rows)).cost
+    cost = recommendation(CONFIG, share, ended, subset, points(**rows)).cost
     assert cost["retrainings"] == 2 + 2 + 9
+
+
+def test_two_candidates_that_keep_the_same_examples_are_retrained_once():
+    ended = [trial(0, "vog:easy", 50, 0.0, 0.0), trial(1, "vog:hard", 50, 0.0, 0.0)]
+    ended.append(trial(2, "el2n:hard", 50, 0.0, state="pruned"))
+    rows = {FULL: (0, 100, ALIKE), "random": (50, 50, ALIKE), "vog:easy": (50, 50, ALIKE)}
+    cost = recommendation(CONFIG, share, ended, subset, points(**rows)).cost
+    assert cost["retrainings"] == 2 + 2 + 1 + 9
 
 
 def test_differences_are_paired_by_seed():
@@ -129,7 +142,7 @@ def test_differences_share_what_they_vary_by_and_the_error_of_the_test_split():
     correct = np.stack([draw.random(200) < value for value in (*full, *random, *pruned)])
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
     rows = {FULL: (0, 100, full), "random": (50, 50, random), "vog:easy": (50, 50, pruned)}
-    found = recommendation(CONFIG, share, ended, points(**rows), correct).test
+    found = recommendation(CONFIG, share, ended, subset, points(**rows), correct).test
     wide = found["recommended_minus_full"]
     assert wide["mean"] == seeds["mean"]
     assert wide["high"] - wide["low"] > 1.2 * (seeds["high"] - seeds["low"])
@@ -145,7 +158,7 @@ def test_every_number_has_a_name_as_a_metric():
 def test_where_nothing_is_pruned_nothing_differs(arm):
     ended = [trial(0, arm, 0, 0.0, 0.0)]
     rows = {FULL: (0, 100, ALIKE), "random": (0, 100, ALIKE), arm: (0, 100, ALIKE)}
-    found = recommendation(CONFIG, share, ended, points(**rows))
+    found = recommendation(CONFIG, share, ended, subset, points(**rows))
     assert found.test["recommended_minus_full"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert "+0.0 ± 0.0 points" in found.verdict
 
@@ -158,7 +171,7 @@ def test_sigma_is_the_relative_change_of_the_error_per_share_pruned():
     ended = [trial(0, "vog:easy", 50, 0.0, 0.0)]
     values = {FULL: (0.8, 1.0), "random": (0.8, 0.9), "vog:easy": (0.8, 0.98)}
     rows = {arm: (0 if arm == FULL else 50, 50, those) for arm, those in values.items()}
-    found = recommendation(CONFIG, share, ended, points(**rows))
+    found = recommendation(CONFIG, share, ended, subset, points(**rows))
     assert found.sigma == pytest.approx(0.1 / 0.5)  # the error rises from 0.10 to 0.11
 
 
