@@ -103,7 +103,7 @@ def main() -> None:
 def tables(known: Known) -> list[tuple[str, str, str]]:
     """Return the tables of the docs: the page, what the table comes after, and the table."""
     linear, constant, conditions = _parts(known)
-    wrong = {name: conditions[name] for name in conditions if "wrong" in name}
+    wrong = {name: conditions[name] for name in conditions if "wrong" in name or "errors" in name}
     means = {
         "datasets, linear": linear,
         "datasets, constant": {name: constant[name] for name in constant if name != SNLI},

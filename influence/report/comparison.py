@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -27,6 +27,14 @@ class Table:
     filter: bool = False
 
 
+class Said(NamedTuple):
+    """What one comparison of several has to say."""
+
+    title: str
+    warnings: Sequence[str]
+    notes: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Part:
     """One section of the page."""
@@ -36,6 +44,7 @@ class Part:
     caption: str
     charts: Mapping[str, str] = field(default_factory=dict)
     tables: Sequence[Table] = ()
+    said: Sequence[Said] = ()
     code: str = ""
 
 

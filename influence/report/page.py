@@ -81,6 +81,7 @@ def study_page(
     )
     parts = [
         *studies.variants(varied, compared),
+        *studies.remarks(varied, compared),
         *examples.label_errors_by(varied, scores),
         *examples.agreements(varied, scores),
         comparison.again(command, one),
@@ -89,8 +90,6 @@ def study_page(
         title=question,
         facts=[facts, f"Data: {one.data.source}"],
         verdicts=said,
-        warnings=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.said[1:]],
-        notes=[f"{varied}={key}: {s}" for key, one in compared.items() for s in one.notes],
         parts=parts,
     )
 
@@ -124,7 +123,6 @@ def _choice_page(
         title=f"How much of {scores.dataset_name} can be pruned?",
         facts=[facts, _data(dataset)],
         verdicts=[chosen.verdict],
-        warnings=[],
         parts=[*parts, *shared, comparison.again(command, scores)],
     )
 
@@ -141,5 +139,5 @@ def _render(**values: Any) -> str:
     environment.trim_blocks = True
     environment.filters["whole"] = lambda text: text.replace(" %", "\u00a0%")
     return environment.get_template(TEMPLATE).render(
-        **{"library": charts.library(), "notes": []} | values
+        **{"library": charts.library(), "notes": [], "warnings": []} | values
     )

@@ -9,7 +9,7 @@ from influence.evaluation.intervals import in_points
 from influence.evaluation.verdict import Verdict
 from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
-from influence.report.comparison import Part, Table, cell, heads, titled
+from influence.report.comparison import Part, Said, Table, cell, heads, titled
 from influence.searching.planning.result import Answer
 from influence.searching.result import Outcome, Recommendation
 
@@ -50,6 +50,14 @@ def _variants_at(
         tables = [Table(f"differences-{percent:g}", columns, rows, "Minus random, points")]
     caption = "Error bars are 95 % intervals; coloured differences are clear (Holm)."
     return Part(f"pruned-{percent:g}", f"{percent:g} % pruned", caption, charts, tables)
+
+
+def remarks(varied: str, compared: Mapping[str, Verdict]) -> list[Part]:
+    """Show what each comparison warns of and remarks beside its verdict, if any of them does."""
+    said = [Said(f"{varied}={key}", one.said[1:], one.notes) for key, one in compared.items()]
+    said = [one for one in said if one.warnings or one.notes]
+    caption = "Warnings are marked in red."
+    return [Part("remarks", "What else is to be known", caption, said=said)] if said else []
 
 
 def _named(value: object) -> str:

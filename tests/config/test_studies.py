@@ -252,7 +252,7 @@ class TestARunOfAStudy:
     def test_tells_on_one_page_what_each_value_came_to(self, study):
         (top,) = of_step(study.runs, "study")
         outline = Outline((logged(top, "") / "report.html").read_text())
-        assert outline.sections == ["pruned-40", "label_errors", "again"]
+        assert outline.sections == ["pruned-40", "remarks", "label_errors", "again"]
         text = " ".join(outline.texts)
         for run in of_step(study.runs, "main"):
             said = notes.verdict(run).replace(" %", "\u00a0%")
