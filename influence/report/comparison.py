@@ -37,13 +37,17 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """One section of the page."""
+    """One section of the page.
+
+    charts: by title; begins: the titles of those that begin a row of charts.
+    """
 
     id: str
     title: str
     caption: str
     charts: Mapping[str, str] = field(default_factory=dict)
     tables: Sequence[Table] = ()
+    begins: Sequence[str] = ()
     said: Sequence[Said] = ()
     code: str = ""
 
@@ -51,7 +55,7 @@ class Part:
 def curves(compared: Verdict) -> Part:
     """Show accuracy, and its difference to random, over percent pruned."""
     charts = report_charts.curves(compared.summary, "mean", metric_label("accuracy"))
-    charts |= titled(_differences(compared), "difference")
+    charts, begins = with_differences(charts, _differences(compared))
     level = (
         "Error bars are 95 % intervals: of accuracies over retraining seeds, of differences also "
         "over test examples, with a variance that all comparisons share. The dashed line is the "
@@ -62,7 +66,8 @@ def curves(compared: Verdict) -> Part:
         _wide(compared.lost, "difference", "losses", "Minus the full train set, points"),
         _wide(compared.summary, "mean", "accuracies", "Accuracy, %"),
     ]
-    return Part("curves", "What pruning costs", level, charts, [t for t in tables if t.rows])
+    tables = [table for table in tables if table.rows]
+    return Part("curves", "What pruning costs", level, charts, tables, begins)
 
 
 def error_rates(changes: pd.DataFrame) -> Part:
@@ -191,10 +196,18 @@ def _differences(compared: Verdict) -> dict[str, str]:
     return report_charts.curves(compared.differences, "difference", TO_RANDOM)
 
 
-def titled(charts: Mapping[str, str], value: str) -> dict[str, str]:
-    """Mark the charts of differences as such; the one for all arms already says so."""
-    end = " minus random" if value == "difference" else ""
-    return {name if "random" in name else f"{name}{end}": c for name, c in charts.items()}
+def with_differences(
+    charts: Mapping[str, str], differences: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return charts and those of differences to random, titled as such; and which begin a row.
+
+    One of each stand side by side; where every score has its own, differences stand below.
+    """
+    titled = {
+        name if "random" in name else f"{name} minus random": chart
+        for name, chart in differences.items()
+    }
+    return {**charts, **titled}, list(titled)[:1] if len(charts) > 1 else []
 
 
 def _wide(table: pd.DataFrame, value: str, id: str, title: str) -> Table:

@@ -9,7 +9,7 @@ from influence.evaluation.intervals import in_points
 from influence.evaluation.verdict import Verdict
 from influence.plots.style import TO_RANDOM, metric_label
 from influence.report import charts as report_charts
-from influence.report.comparison import Part, Said, Table, cell, heads, titled
+from influence.report.comparison import Part, Said, Table, cell, heads, with_differences
 from influence.searching.planning.result import Answer
 from influence.searching.result import Outcome, Recommendation
 
@@ -36,10 +36,10 @@ def _variants_at(
         table[table["percent_pruned"] == percent] for table in (summary, differences)
     )
     charts = report_charts.curves(accuracies, "mean", metric_label("accuracy"), varied)
-    tables = []
+    tables, begins = [], []
     if len(beside):
         differing = report_charts.curves(beside, "difference", TO_RANDOM, varied)
-        charts |= titled(differing, "difference")
+        charts, begins = with_differences(charts, differing)
         values = list(dict.fromkeys(beside[varied]))
         rows = []
         for arm, own in beside.groupby("arm"):
@@ -49,7 +49,7 @@ def _variants_at(
         columns = heads(arm="code", **shown_values)
         tables = [Table(f"differences-{percent:g}", columns, rows, "Minus random, points")]
     caption = "Error bars are 95 % intervals; coloured differences are clear (Holm)."
-    return Part(f"pruned-{percent:g}", f"{percent:g} % pruned", caption, charts, tables)
+    return Part(f"pruned-{percent:g}", f"{percent:g} % pruned", caption, charts, tables, begins)
 
 
 def remarks(varied: str, compared: Mapping[str, Verdict]) -> list[Part]:
