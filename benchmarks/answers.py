@@ -333,7 +333,7 @@ def draw(known: Known, name: str, lowest: int, bands: bool) -> None:
         for axes, (title, found) in zip(panels.flat, known.items(), strict=False):
             rows = pd.DataFrame([row for row in found["rows"] if "minus_random" in row])
             axes.axhline(0, color=style("random")["color"], lw=1.5)
-            rows = rows[rows["arm"].isin(list(ARMS_SHOWN) if bands else (*PAPER, *OURS))]
+            rows = rows[rows["arm"].isin(OURS if bands else (*PAPER, *OURS))]
             for arm, own in rows.groupby("arm"):
                 _line(axes, arm, own, bands)
             axes.set(title=title.rpartition(",")[0], ylim=(lowest, 10))
