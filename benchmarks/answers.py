@@ -170,14 +170,14 @@ def whole(rows: Sequence[Row]) -> list[Row]:
 
 
 def once(rows: Sequence[Row]) -> list[Row]:
-    """Leave out the arm by all epochs where its retrainings are the default's.
+    """Leave out the arm by all epochs where all of its retrainings are the default's.
 
     Counted twice, they would be taken for twice as many that agree, and intervals be too narrow.
     """
     by_all, default = (
         {row._replace(arm="") for row in rows if row.arm == arm} for arm in (BY_ALL, DEFAULT)
     )
-    return [row for row in rows if row.arm != BY_ALL or by_all != default]
+    return [row for row in rows if row.arm != BY_ALL or not by_all <= default]
 
 
 def retrainings(rows: Sequence[Row], examples: int) -> Retrainings:

@@ -242,6 +242,7 @@ def test_the_same_retrainings_under_two_names_count_once():
     random = [row("random", number) for number in range(2)]
     default, by_all = ([row(arm, n) for n in range(2)] for arm in (answers.DEFAULT, answers.BY_ALL))
     assert answers.once([*random, *default, *by_all]) == [*random, *default]
+    assert answers.once([*random, *default, by_all[0]]) == [*random, *default]
     others = [*random, *default, by_all[0], row(answers.BY_ALL, 1, "other")]
     assert answers.once(others) == others
     assert answers.once([*random, *by_all]) == [*random, *by_all]
