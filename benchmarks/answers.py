@@ -50,7 +50,7 @@ AGAIN = ("random", DEFAULT, f"again/{DEFAULT}")  # by one scored model, and by a
 SHOWN_OF_AGAIN = (70, 90)
 SHOWN_OF_CONDITIONS = (30, 70)  # of the table of conditions, and of its picture
 OURS = ("random", "aum:ccs", DEFAULT)
-WINDOWS = (BY_ALL, DEFAULT)  # compared where the model learns wrong labels by heart
+WINDOWS = ("random", BY_ALL, DEFAULT)  # compared where the model learns wrong labels by heart
 PAPER = (
     *("el2n:easy", "el2n:hard", "forgetting:easy", "pvi:easy", "tracin:easy"),
     *("vog:easy:class", "vog:hard:class", "vog:linear:dataset"),
@@ -116,7 +116,7 @@ def tables(known: Known) -> list[tuple[str, str, str]]:
     later = shown(_with(LATER, known), SHOWN_OF_CONDITIONS, (*OURS, *LATER))
     when = shown(conditions, SHOWN_OF_CONDITIONS, (*OURS, "stratified"))
     by_heart = {name: wrong[name] for name in wrong if name.endswith("constant")}
-    windows = shown(by_heart, SHOWN[:3], ("random", *WINDOWS))
+    windows = shown(by_heart, SHOWN[:3], WINDOWS)
     return [
         ("results.md", "## In short\n", counted(means, SHOWN, OURS)),
         ("results.md", "## What pruning costs\n", shown(linear, SHOWN, OURS)),

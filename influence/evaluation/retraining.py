@@ -276,13 +276,17 @@ def _key(opened: _Opened, place: Place, rows: np.ndarray, seed: int, steps: int)
 
     Also by the tokenizer: that of an import is another than a training of the same model makes.
     """
-    kept = hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
     parameters = {**asdict(opened.fit), "seed": seed, "steps": steps}
     parameters["split"] = ",".join(opened.measured)
     if opened.task == "nlu":
         parameters |= {"task": "nlu", "threshold": place.threshold}
-    inputs = {**opened.inputs, "kept": kept}
+    inputs = {**opened.inputs, "kept": kept_digest(rows)}
     return store.fingerprint("retraining", parameters, inputs, CODE)
+
+
+def kept_digest(rows: np.ndarray) -> str:
+    """Return a digest of the rows of the train set (kept,) that are retrained on, in any order."""
+    return hashlib.sha256(np.sort(rows).astype(np.int64).tobytes()).hexdigest()
 
 
 def train_and_measure(

@@ -1,6 +1,5 @@
 """search: find the score, rule and fraction that prune most before accuracy suffers."""
 
-import hashlib
 from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -267,9 +266,9 @@ def _report(
     return facts
 
 
-def _digest(scored: Searched, candidate: Candidate, number: int) -> bytes:
+def _digest(scored: Searched, candidate: Candidate, number: int) -> str:
     """Return a digest of the examples that a candidate keeps under seed `number`."""
-    return hashlib.sha256(np.sort(scored.kept(candidate, number)).tobytes()).digest()
+    return retraining.kept_digest(scored.kept(candidate, number))
 
 
 def _tested(scored: Searched, chosen: Trial | None, seeds: int) -> dict[str, list[np.ndarray]]:
